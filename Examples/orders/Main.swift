@@ -1,0 +1,1 @@
+@main struct Orders { static func main() {} }

@@ -1,0 +1,116 @@
+#if canImport(Darwin)
+internal import Darwin
+#elseif canImport(Glibc)
+internal import Glibc
+#elseif canImport(Musl)
+internal import Musl
+#endif
+
+// Everything of this module that differs between operating systems.
+
+/// A `pthread_mutex_t` with a condition variable that waits on the monotonic clock.
+@safe package final class ThreadMonitor: @unchecked Sendable {
+    // @unchecked Sendable: both pointers are set once and the objects behind them are made for concurrent use.
+    // @safe: they are private, and freed in the deinit only.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+
+    /// Creates an unlocked monitor.
+    package init() {
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe mutex.initialize(to: pthread_mutex_t())
+        unsafe pthread_mutex_init(mutex, nil)
+        unsafe condition = .allocate(capacity: 1)
+        unsafe condition.initialize(to: pthread_cond_t())
+        #if canImport(Darwin)
+        unsafe pthread_cond_init(condition, nil)
+        #else
+        var attributes = pthread_condattr_t()
+        unsafe pthread_condattr_init(&attributes)
+        unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(condition, &attributes)
+        unsafe pthread_condattr_destroy(&attributes)
+        #endif
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(condition)
+        unsafe condition.deallocate()
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe mutex.deallocate()
+    }
+
+    /// Locks.
+    package func lock() { unsafe pthread_mutex_lock(mutex) }
+    /// Unlocks.
+    package func unlock() { unsafe pthread_mutex_unlock(mutex) }
+    /// Wakes one waiter.
+    package func signal() { unsafe pthread_cond_signal(condition) }
+
+    /// Waits for a signal, for at most `nanoseconds` when that is given.
+    ///
+    /// The caller holds the lock.
+    package func wait(nanoseconds: Int64?) {
+        guard let nanoseconds else {
+            unsafe pthread_cond_wait(condition, mutex)
+            return
+        }
+        // A year at a time: far enough never to matter, and no `time_t` arithmetic can overflow.
+        let bounded = min(max(nanoseconds, 0), 365 * 86_400 * 1_000_000_000)
+        #if canImport(Darwin)
+        var relative = timespec(tv_sec: Int(bounded / 1_000_000_000), tv_nsec: Int(bounded % 1_000_000_000))
+        unsafe pthread_cond_timedwait_relative_np(condition, mutex, &relative)
+        #else
+        var instant = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &instant)
+        let nanos = Int64(instant.tv_nsec) + bounded % 1_000_000_000
+        instant.tv_sec += Int(bounded / 1_000_000_000 + nanos / 1_000_000_000)
+        instant.tv_nsec = Int(nanos % 1_000_000_000)
+        unsafe pthread_cond_timedwait(condition, mutex, &instant)
+        #endif
+    }
+}
+
+/// Starts a detached thread that runs `body` to its end.
+package func startThread(_ body: @escaping @Sendable () -> Void) {
+    final class Start: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+    let start = unsafe Unmanaged.passRetained(Start(body)).toOpaque()
+    #if canImport(Darwin)
+    var thread: pthread_t?
+    let result = unsafe pthread_create(
+        &thread,
+        nil,
+        { context in
+            unsafe Unmanaged<Start>.fromOpaque(context).takeRetainedValue().body()
+            return nil
+        },
+        start
+    )
+    if let thread = unsafe thread { unsafe pthread_detach(thread) }
+    #else
+    var thread = pthread_t()
+    let result = unsafe pthread_create(
+        &thread,
+        nil,
+        { context in
+            if let context = unsafe context { unsafe Unmanaged<Start>.fromOpaque(context).takeRetainedValue().body() }
+            return nil
+        },
+        start
+    )
+    if result == 0 { pthread_detach(thread) }
+    #endif
+    precondition(result == 0, "the operating system refused a thread (error \(result))")
+}
+
+/// The wall clock, in nanoseconds since 1970.
+///
+/// Only a store reads it, once, when it opens.
+package func unixNanoseconds() -> Int64 {
+    var instant = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &instant)
+    return Int64(instant.tv_sec).saturatingMultiply(1_000_000_000).saturatingAdd(Int64(instant.tv_nsec))
+}

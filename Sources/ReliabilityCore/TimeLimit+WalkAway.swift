@@ -1,0 +1,86 @@
+/// Starts a task in place where the system can (Linux, and Apple's systems from 26), else in the usual way.
+package func startTask<Success: Sendable>(
+    _ operation: @escaping @Sendable () async -> Success
+) -> Task<Success, Never> {
+    if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *) {
+        Task.immediate { @concurrent in await operation() }
+    } else {
+        Task { @concurrent in await operation() }
+    }
+}
+
+/// Waits for `operation` until the limit and then walks away from it: it is cancelled, and its result is discarded.
+///
+/// For calls to a store, whose arguments are all values: a dead server must not hold its caller, even where the driver
+/// ignores cancellation. When the caller is cancelled, the operation is, and its answer is still awaited.
+///
+/// - Returns: The operation's result, or nil when the limit came first.
+nonisolated(nonsending) package func withinLimit<Success: Sendable>(
+    _ limit: Duration,
+    timeSource: TimeSource,
+    operation: @escaping @Sendable () async -> Success
+) async -> Success? {
+    let race = Race<Success>()
+    return await withTaskCancellationHandler {
+        await withCheckedContinuation { continuation in
+            race.begin(continuation)
+            let task = startTask {
+                let success = await operation()
+                race.finish(with: success)
+            }
+            if race.isFinished { return }
+            race.set(task, timeSource.timer(at: timeSource.instant(after: limit)) { race.finish(with: nil) })
+        }
+    } onCancel: {
+        race.cancelOperation()
+    }
+}
+
+private final class Race<Success: Sendable>: Sendable {
+    private struct State {
+        var continuation: CheckedContinuation<Success?, Never>?
+        var task: Task<Void, Never>?
+        var timer: TimeSource.Timer?
+        var isFinished = false
+        var isCancelled = false
+    }
+    private let state = Lock(State())
+
+    var isFinished: Bool { state.withLock { $0.isFinished } }
+
+    func begin(_ continuation: CheckedContinuation<Success?, Never>) {
+        state.withLock { $0.continuation = continuation }
+    }
+
+    func set(_ task: Task<Void, Never>, _ timer: TimeSource.Timer) {
+        let (isFinished, isCancelled) = state.withLock { state in
+            if !state.isFinished {
+                state.task = task
+                state.timer = timer
+            }
+            return (state.isFinished, state.isCancelled)
+        }
+        if isFinished { timer.cancel() }
+        if isFinished || isCancelled { task.cancel() }
+    }
+
+    func finish(with success: Success?) {
+        let before = state.withLock { state in
+            let before = state
+            state = State(isFinished: true, isCancelled: before.isCancelled)
+            return before
+        }
+        if before.isFinished { return }
+        before.timer?.cancel()
+        if success == nil { before.task?.cancel() }
+        before.continuation?.resume(returning: success)
+    }
+
+    func cancelOperation() {
+        let task = state.withLock { state in
+            state.isCancelled = true
+            return state.task
+        }
+        task?.cancel()
+    }
+}

@@ -1,0 +1,77 @@
+package import ReliabilityCore
+
+/// A store whose every call ends within a limit, and which is left alone for a second after three failures in a row.
+///
+/// So a dead server costs its callers three waits and not one each; it is asked again every second, and used again
+/// after its first answer. No flag outlives the outage.
+package final class GuardedStore<Store: Sendable>: Sendable {
+    private let store: Store
+    private let canStall: Bool
+    private let timeLimit: Duration
+    private let timeSource: TimeSource
+    private let gate = Lock(FailureGate(threshold: 3, interval: .seconds(1)))
+
+    /// Guards a store.
+    package init(_ store: Store, timeLimit: Duration, timeSource: TimeSource) where Store == any KeyValueStore {
+        self.store = store
+        self.timeLimit = timeLimit
+        self.timeSource = timeSource
+        canStall = store.capabilities.canStall
+    }
+
+    /// Guards a record store.
+    package init(_ store: Store, timeLimit: Duration, timeSource: TimeSource) where Store == any RecordStore {
+        self.store = store
+        self.timeLimit = timeLimit
+        self.timeSource = timeSource
+        canStall = store.capabilities.canStall
+    }
+
+    /// Reads: a call that takes too long is `unavailable`.
+    package func read<Success: Sendable>(
+        _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
+    ) async throws(StoreError) -> Success {
+        try await call(whenLate: .unavailable, operation)
+    }
+
+    /// Writes: a call that takes too long has an `unknownOutcome`.
+    package func write<Success: Sendable>(
+        _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
+    ) async throws(StoreError) -> Success {
+        try await call(whenLate: .unknownOutcome, operation)
+    }
+
+    private func call<Success: Sendable>(
+        whenLate reason: StoreError.Reason,
+        _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
+    ) async throws(StoreError) -> Success {
+        guard canStall else { return try await operation(store) }
+        if let wait = gate.withLock({ $0.admit(now: timeSource.now) }) {
+            let wait = Duration.nanoseconds(wait)
+            throw StoreError(.unavailable, "not asked for another \(wait) after failures in a row")
+        }
+        let store = store
+        let result: Result<Success, StoreError>? = await withinLimit(timeLimit, timeSource: timeSource) {
+            do throws(StoreError) { return .success(try await operation(store)) } catch { return .failure(error) }
+        }
+        switch result {
+        case .success(let success):
+            record(.success)
+            return success
+        case .failure(let error):
+            switch error.reason {
+            case .unavailable, .unknownOutcome, .failed, .closed: record(.failure)
+            case .cancelled: record(.ignored)
+            default: record(.success)
+            }
+            throw error
+        case nil:
+            record(.failure)
+            throw StoreError(reason, "no answer within \(timeLimit)")
+        }
+    }
+
+    private func record(_ outcome: Outcome) {
+        gate.withLock { $0.record(outcome, now: timeSource.now) }
+    }
+}

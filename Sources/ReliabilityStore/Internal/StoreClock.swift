@@ -1,0 +1,20 @@
+package import ReliabilityCore
+
+/// A store's clock: the wall clock as it was at the opening, moved on by a monotonic one.
+///
+/// So it never goes backwards, and a correction of the wall clock neither ends every lease nor prolongs any.
+package struct StoreClock: Sendable {
+    private let timeSource: TimeSource
+    private let start: Int64
+    private let base: Int64
+
+    /// Starts a clock at `base`, in nanoseconds since 1970.
+    package init(startingAt base: Int64, _ timeSource: TimeSource) {
+        self.timeSource = timeSource
+        self.base = base
+        start = timeSource.now
+    }
+
+    /// The present time in nanoseconds since 1970.
+    package var now: Int64 { base.saturatingAdd(max(0, timeSource.now.saturatingSubtract(start))) }
+}

@@ -1,0 +1,89 @@
+public import ReliabilityCore
+
+/// A store of bytes under keys, with versions, expiry and atomic conditional commits.
+///
+/// `StoreConformance` in `ReliabilityTesting` states what every implementation must do, and checks it.
+public protocol KeyValueStore: Sendable {
+    /// What the store can do.
+    var capabilities: StoreCapabilities { get }
+
+    /// Reads entries, all at one moment.
+    ///
+    /// - Parameter keys: The keys.
+    /// - Returns: An entry for each key, nil where there is none or it has expired.
+    /// - Throws: ``StoreError``.
+    func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?]
+
+    /// Makes all writes in one step, or none.
+    ///
+    /// Every precondition is judged by the state before the commit. A key may appear once.
+    ///
+    /// - Parameter writes: What to write, and on what conditions.
+    /// - Returns: The new versions; or the first conflict, with what is there now.
+    /// - Throws: ``StoreError``.
+    func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult
+
+    /// Makes all updates in one step, or none: if one is denied, nothing changes.
+    ///
+    /// - Parameter updates: The updates; a key may appear once.
+    /// - Returns: What was decided.
+    /// - Throws: ``StoreError``.
+    func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) async throws(StoreError) -> UpdateResult
+
+    /// Reads entries in the order of their keys.
+    ///
+    /// An entry that does not change during a whole scan appears exactly once.
+    ///
+    /// - Parameters:
+    ///   - prefix: Keys that begin with these components.
+    ///   - after: Where the last page ended.
+    ///   - limit: The most entries to return; at least 1.
+    /// - Returns: A page.
+    /// - Throws: ``StoreError``.
+    func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) async throws(StoreError) -> StorePage
+}
+
+extension KeyValueStore {
+    /// Reads one entry.
+    ///
+    /// - Parameter key: The key.
+    /// - Returns: The entry, or nil where there is none.
+    /// - Throws: ``StoreError``.
+    public func get(_ key: StoreKey) async throws(StoreError) -> StoreEntry? {
+        let entries: [StoreEntry?] = try await get([key])
+        return entries.first.flatMap { $0 }
+    }
+
+    /// Reads an entry, computes its successor, and writes that unless somebody else was faster; then begins again.
+    ///
+    /// - Parameters:
+    ///   - key: The key.
+    ///   - expiry: When the new entry ends.
+    ///   - attempts: How often to try; past that, ``StoreError/Reason/unavailable``.
+    ///   - transform: Computes the new value from the present one. It may run several times. Nil deletes the entry.
+    /// - Returns: The version that was written; nil after a delete.
+    /// - Throws: ``StoreError``, or what `transform` throws.
+    @discardableResult
+    public func modify(
+        _ key: StoreKey,
+        expiry: Expiry,
+        attempts: Int = 16,
+        _ transform: ([UInt8]?) throws -> [UInt8]?
+    ) async throws -> StoreVersion? {
+        var current = try await get(key)
+        for _ in 0..<max(1, attempts) {
+            let condition = current.map { Precondition.version($0.version) } ?? .absent
+            let write: StoreWrite
+            if let value = try transform(current?.value) {
+                write = .put(key, value, expiry, if: condition)
+            } else {
+                write = .delete(key, if: condition)
+            }
+            switch try await commit([write]) {
+            case .committed(let versions): return versions.first.flatMap { $0 }
+            case .conflict(_, let now): current = now
+            }
+        }
+        throw StoreError(.unavailable, "an entry kept changing through \(attempts) attempts to modify it")
+    }
+}

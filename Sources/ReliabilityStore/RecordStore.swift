@@ -1,0 +1,260 @@
+public import ReliabilityCore
+
+/// The name of a queue of records.
+///
+/// It has 1 to 64 bytes; a store refuses others.
+public struct RecordQueue: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+    /// The name.
+    public let description: String
+
+    /// Creates a queue's name.
+    public init(_ name: String) { description = name }
+
+    /// Creates a queue's name from a literal.
+    public init(stringLiteral value: String) { description = value }
+}
+
+/// A record to enqueue.
+public struct NewRecord: Hashable, Sendable {
+    /// The queue.
+    public var queue: RecordQueue
+    /// The record's identity in its queue: enqueueing it again, while it is there, changes nothing.
+    public var id: String
+    /// The content.
+    public var payload: [UInt8]
+    /// How long until it is due; zero for at once.
+    public var delay: Duration
+
+    /// Creates a record.
+    public init(queue: RecordQueue, id: String, payload: [UInt8], delay: Duration = .zero) {
+        self.queue = queue
+        self.id = id
+        self.payload = payload
+        self.delay = delay
+    }
+}
+
+/// A record that was handed to a worker, with the right to settle it.
+public struct RecordClaim: Hashable, Sendable {
+    /// The record's queue.
+    public let queue: RecordQueue
+    /// The record's identity in its queue.
+    public let id: String
+    /// The content.
+    public let payload: [UInt8]
+    /// Which delivery this is, from 1.
+    ///
+    /// It counts when the record is claimed, so a worker that dies counts too.
+    public let attempt: Int
+    /// The fencing token: the record can be settled while this is its version.
+    public let token: StoreVersion
+
+    /// Creates a claim.
+    public init(queue: RecordQueue, id: String, payload: [UInt8], attempt: Int, token: StoreVersion) {
+        self.queue = queue
+        self.id = id
+        self.payload = payload
+        self.attempt = attempt
+        self.token = token
+    }
+}
+
+/// What to do with a record.
+public struct Settlement: Hashable, Sendable {
+    /// What to do.
+    public enum Action: Hashable, Sendable {
+        /// The work is done: remove the record.
+        case done
+        /// Deliver it again, after a wait.
+        ///
+        /// `countsAttempt: false` gives the attempt back.
+        case retry(after: Duration, countsAttempt: Bool)
+        /// Hold it for longer, from now on.
+        ///
+        /// The token stays valid.
+        case extend(Duration)
+        /// Deliver it no more; keep it aside with a reason.
+        case dead(reason: String)
+        /// Deliver a dead record again, its attempts counted from none.
+        ///
+        /// The token is the dead record's version.
+        case redrive
+    }
+
+    /// The record's queue.
+    public var queue: RecordQueue
+    /// The record's identity in its queue.
+    public var id: String
+    /// The claim's token.
+    public var token: StoreVersion
+    /// What to do.
+    public var action: Action
+
+    /// Settles a claim.
+    public init(_ claim: RecordClaim, _ action: Action) {
+        self.init(queue: claim.queue, id: claim.id, token: claim.token, action)
+    }
+
+    /// Settles a record by its identity and token.
+    public init(queue: RecordQueue, id: String, token: StoreVersion, _ action: Action) {
+        self.queue = queue
+        self.id = id
+        self.token = token
+        self.action = action
+    }
+}
+
+/// What became of a settlement.
+public enum SettleResult: Hashable, Sendable {
+    /// It happened.
+    case settled
+    /// The token is not the record's any more (or the record is gone): nothing changed.
+    case stale
+}
+
+/// What became of a record that was to be enqueued.
+public enum EnqueueResult: Hashable, Sendable {
+    /// It is in the queue now.
+    case enqueued
+    /// One of the same identity was there already; nothing changed.
+    case duplicate
+}
+
+/// The state of a record.
+public enum RecordState: Hashable, Sendable {
+    /// Due now or later, or held by a worker.
+    case pending
+    /// Set aside.
+    case dead
+}
+
+/// A record as it is stored.
+public struct RecordInfo: Hashable, Sendable {
+    /// The record's identity in its queue.
+    public let id: String
+    /// The content.
+    public let payload: [UInt8]
+    /// Its present version: the token to redrive a dead record with.
+    public let version: StoreVersion
+    /// How many deliveries began.
+    public let attempts: Int
+    /// Whether a worker holds it.
+    public let isLeased: Bool
+    /// Why it is dead; nil when it is not.
+    public let deadReason: String?
+
+    /// Creates a description of a record.
+    public init(
+        id: String,
+        payload: [UInt8],
+        version: StoreVersion,
+        attempts: Int,
+        isLeased: Bool,
+        deadReason: String?
+    ) {
+        self.id = id
+        self.payload = payload
+        self.version = version
+        self.attempts = attempts
+        self.isLeased = isLeased
+        self.deadReason = deadReason
+    }
+}
+
+/// One page of records, in the order of their ids' bytes.
+public struct RecordPage: Hashable, Sendable {
+    /// The records.
+    public let records: [RecordInfo]
+    /// Where to go on: the `after` of the next call; nil at the end.
+    public let next: String?
+
+    /// Creates a page.
+    public init(records: [RecordInfo], next: String?) {
+        self.records = records
+        self.next = next
+    }
+}
+
+/// How many records a queue has.
+public struct RecordCounts: Hashable, Sendable {
+    /// Records that are due now or later, or held by a worker.
+    public let pending: Int
+    /// Records that were set aside.
+    public let dead: Int
+
+    /// Creates counts.
+    public init(pending: Int, dead: Int) {
+        self.pending = pending
+        self.dead = dead
+    }
+}
+
+/// A key-value store that also keeps queues of records, each due at its time, handed out under leases.
+///
+/// In a store with one owner at a time, opening the store ends all leases of the owner before.
+public protocol RecordStore: KeyValueStore {
+    /// Adds records, all in one step.
+    ///
+    /// - Parameter records: The records.
+    /// - Returns: For each, whether it was added or there already.
+    /// - Throws: `StoreError`.
+    func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult]
+
+    /// Makes all writes and adds all records in one step, or none.
+    ///
+    /// A record whose identity is in its queue already changes nothing and is no conflict.
+    ///
+    /// - Parameters:
+    ///   - writes: What to write, and on what conditions.
+    ///   - records: The records.
+    /// - Returns: The new versions of the writes; or the first conflict.
+    /// - Throws: `StoreError`.
+    func commit(_ writes: [StoreWrite], enqueueing records: [NewRecord]) async throws(StoreError) -> CommitResult
+
+    /// Hands out due records, those due first before others, each to one caller until its lease ends.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - limit: The most records to return; at least 1.
+    ///   - lease: How long the caller holds them; positive.
+    /// - Returns: The records, none when nothing is due.
+    /// - Throws: `StoreError`.
+    func claim(_ queue: RecordQueue, limit: Int, lease: Duration) async throws(StoreError) -> [RecordClaim]
+
+    /// Settles records, all in one step; one whose token is stale is left alone and says so.
+    ///
+    /// - Parameter settlements: What to do with which record.
+    /// - Returns: What became of each.
+    /// - Throws: `StoreError`.
+    func settle(_ settlements: [Settlement]) async throws(StoreError) -> [SettleResult]
+
+    /// How long until a record of the queue is due; zero when one is.
+    ///
+    /// - Parameter queue: The queue.
+    /// - Returns: The time, or nil when nothing is pending.
+    /// - Throws: `StoreError`.
+    func nextDue(_ queue: RecordQueue) async throws(StoreError) -> Duration?
+
+    /// How many records the queue has.
+    ///
+    /// - Parameter queue: The queue.
+    /// - Returns: The counts.
+    /// - Throws: `StoreError`.
+    func counts(_ queue: RecordQueue) async throws(StoreError) -> RecordCounts
+
+    /// Reads records of one state.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - state: Which records.
+    ///   - after: Where the last page ended.
+    ///   - limit: The most records to return; at least 1.
+    /// - Returns: A page.
+    /// - Throws: `StoreError`.
+    func page(
+        _ queue: RecordQueue,
+        _ state: RecordState,
+        after: String?,
+        limit: Int
+    ) async throws(StoreError) -> RecordPage
+}

@@ -1,0 +1,1 @@
+@main struct Child { static func main() {} }
