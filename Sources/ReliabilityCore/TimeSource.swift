@@ -78,7 +78,11 @@ package struct TimeSource: Sendable {
     ///
     /// - Throws: `CancellationError`, at once, when the task is cancelled.
     package func sleep(for duration: Duration) async throws {
-        try await sleep(until: instant(after: duration))
+        if duration <= .zero {
+            try Task.checkCancellation()
+        } else {
+            try await sleep(until: instant(after: duration))
+        }
     }
 
     /// Runs `action` when the reading is reached, unless the timer is cancelled before.

@@ -1,0 +1,53 @@
+internal import ReliabilityCore
+
+/// An observer that keeps events, on which a test can wait.
+///
+/// ```swift
+/// let events = EventRecorder<RetryEvent>()
+/// let retry = RetryPolicy(maxAttempts: 3, observer: events.record)
+/// …
+/// let seen = await events.wait(for: 2)
+/// ```
+public final class EventRecorder<Event: Sendable>: Sendable {
+    private struct State {
+        var events: [Event] = []
+        var waiters: [(count: Int, continuation: CheckedContinuation<[Event], Never>)] = []
+    }
+    private let state = Lock(State())
+
+    /// Creates an empty recorder.
+    public init() {}
+
+    /// The events so far.
+    public var events: [Event] { state.withLock { $0.events } }
+
+    /// Keeps an event.
+    ///
+    /// - Parameter event: The event.
+    @Sendable
+    public func record(_ event: Event) {
+        let (events, ready) = state.withLock { state in
+            state.events.append(event)
+            let count = state.events.count
+            let ready = state.waiters.filter { $0.count <= count }.map(\.continuation)
+            state.waiters.removeAll { $0.count <= count }
+            return (state.events, ready)
+        }
+        for continuation in ready { continuation.resume(returning: events) }
+    }
+
+    /// Suspends until there are at least `count` events.
+    ///
+    /// - Parameter count: How many.
+    /// - Returns: All events so far.
+    public func wait(for count: Int) async -> [Event] {
+        await withCheckedContinuation { continuation in
+            let events = state.withLock { state -> [Event]? in
+                if state.events.count >= count { return state.events }
+                state.waiters.append((count, continuation))
+                return nil
+            }
+            if let events { continuation.resume(returning: events) }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+import ReliabilityCore
+import ReliabilityTesting
+import Retry
+import Testing
+
+private struct Flaky: Error, Equatable {
+    var number = 0
+}
+
+private struct Refusal: ReliabilityError {
+    var code: ErrorCode { "test.refusal" }
+    var category: ErrorCategory = .unavailable
+    var message: String { "Refused." }
+    var retryAfter: Duration?
+    var isRejection = true
+}
+
+@Suite("RetryPolicy")
+struct RetryPolicyTests {
+    let clock = ManualClock()
+
+    func policy(
+        _ maxAttempts: Int,
+        backoff: Backoff = .none,
+        maximumRetryAfter: Duration = .seconds(60),
+        observer: (@Sendable (RetryEvent) -> Void)? = nil
+    ) -> RetryPolicy {
+        RetryPolicy(
+            RetryConfiguration(maxAttempts: maxAttempts, backoff: backoff, maximumRetryAfter: maximumRetryAfter),
+            clock: clock,
+            randomness: SeededGenerator(seed: 1),
+            observer: observer
+        )
+    }
+
+    @Test("a call that succeeds runs once")
+    func succeedsAtOnce() async throws {
+        var runs = 0
+        let value = try await policy(3).run {
+            runs += 1
+            return "done"
+        }
+        #expect(value == "done")
+        #expect(runs == 1)
+    }
+
+    @Test("a call is tried until it succeeds", arguments: 1...4)
+    func succeedsAtLast(failures: Int) async throws {
+        var runs = 0
+        let value = try await policy(5).run {
+            runs += 1
+            if runs <= failures { throw Flaky() }
+            return runs
+        }
+        #expect(value == failures + 1)
+    }
+
+    @Test("after the last attempt the error names the attempts and the last cause", arguments: 1...4)
+    func exhausts(attempts: Int) async {
+        var runs = 0
+        let error = await #expect(throws: RetryError.self) {
+            try await policy(attempts).run {
+                runs += 1
+                throw Flaky(number: runs)
+            }
+        }
+        #expect(runs == attempts)
+        #expect(error?.reason == .attemptsExhausted)
+        #expect(error?.attempts == attempts)
+        #expect(error?.lastError as? Flaky == Flaky(number: attempts))
+    }
+
+    @Test("an error that cannot pass is thrown as it is, after one attempt")
+    func stops() async {
+        var runs = 0
+        let error = await #expect(throws: Refusal.self) {
+            try await policy(5).run {
+                runs += 1
+                throw Refusal(category: .invalid, isRejection: false)
+            }
+        }
+        #expect(runs == 1)
+        #expect(error?.category == .invalid)
+    }
+
+    @Test("the waits double up to the cap")
+    func waitsDouble() async throws {
+        let retry = policy(6, backoff: .exponential(initial: .seconds(1), cap: .seconds(5), jitter: .none))
+        let outcome = Task { try await retry.run { throw Flaky() } }
+        var waits: [Duration] = []
+        for _ in 1...5 {
+            await clock.waitForSleepers(1)
+            waits.append(try #require(clock.timeToNextSleeper))
+            await clock.advanceToNextSleeper()
+        }
+        await #expect(throws: RetryError.self) { try await outcome.value }
+        #expect(waits == [.seconds(1), .seconds(2), .seconds(4), .seconds(5), .seconds(5)])
+    }
+
+    @Test("INV-23: no attempt begins before the dependency's retry-after has passed")
+    func honoursRetryAfter() async throws {
+        let retry = policy(2, backoff: .constant(.seconds(1), jitter: .none))
+        let outcome = Task { try await retry.run { throw Refusal(retryAfter: .seconds(7)) } }
+        await clock.waitForSleepers(1)
+        #expect(clock.timeToNextSleeper == .seconds(7))
+        clock.advance(by: .seconds(7))
+        await #expect(throws: RetryError.self) { try await outcome.value }
+    }
+
+    @Test("INV-23: a retry-after past the maximum ends the call instead of being shortened")
+    func refusesLongRetryAfter() async {
+        let error = await #expect(throws: RetryError.self) {
+            try await policy(5, maximumRetryAfter: .seconds(10)).run { throw Refusal(retryAfter: .seconds(11)) }
+        }
+        #expect(error?.reason == .retryAfterTooLong)
+        #expect(error?.attempts == 1)
+    }
+
+    @Test("INV-38: a refusal by a policy is not tried again unless it says when")
+    func rejectionsAreFinal() async {
+        var runs = 0
+        await #expect(throws: Refusal.self) {
+            try await policy(5).run {
+                runs += 1
+                throw Refusal()
+            }
+        }
+        #expect(runs == 1)
+    }
+
+    @Test("INV-39: nested policies make a + b − 1 attempts at most")
+    func nested() async {
+        var runs = 0
+        let inner = policy(3)
+        let outer = policy(4)
+        await #expect(throws: RetryError.self) {
+            try await outer.run {
+                try await inner.run {
+                    runs += 1
+                    throw Flaky()
+                }
+            }
+        }
+        #expect(runs == 3)
+    }
+
+    @Test("INV-20: no wait begins that cannot end before the deadline")
+    func deadlineTooClose() async {
+        let timeSource = TimeSource(clock)
+        let retry = policy(5, backoff: .constant(.seconds(10), jitter: .none))
+        let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
+        let error = await #expect(throws: RetryError.self) {
+            try await Deadline.$ambient.withValue(deadline) {
+                try await retry.run { throw Flaky(number: 7) }
+            }
+        }
+        #expect(error?.reason == .deadlineTooClose)
+        #expect(error?.lastError as? Flaky == Flaky(number: 7))
+        #expect(clock.sleeperCount == 0)
+    }
+
+    @Test("INV-19: cancellation during a wait returns at once and makes no further attempt")
+    func cancelledDuringWait() async {
+        let retry = policy(5, backoff: .constant(.seconds(10)))
+        let runs = Counter()
+        let task = Task {
+            try await retry.run {
+                runs.increment()
+                throw Flaky()
+            }
+        }
+        await clock.waitForSleepers(1)
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(runs.value == 1)
+        #expect(clock.sleeperCount == 0)
+    }
+
+    @Test("an error thrown after the caller was cancelled is thrown as it is and not retried")
+    func cancelledDuringAttempt() async {
+        let retry = policy(5)
+        let runs = Counter()
+        let task = Task {
+            try await retry.run {
+                runs.increment()
+                unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+                throw Flaky(number: 3)
+            }
+        }
+        await #expect(throws: Flaky(number: 3)) { try await task.value }
+        #expect(runs.value == 1)
+    }
+
+    @Test("an observer is told of every retry and of giving up, in order")
+    func observes() async throws {
+        let events = EventRecorder<RetryEvent>()
+        try? await policy(3, observer: events.record).run { throw Flaky() }
+        let seen = await events.wait(for: 3).map { event in
+            switch event {
+            case .retrying(let attempt, _, _): "retrying \(attempt)"
+            case .gaveUp(let error): "gave up \(error.attempts)"
+            }
+        }
+        #expect(seen == ["retrying 1", "retrying 2", "gave up 3"])
+    }
+
+    @Test("a hundred calls that share a policy do not share attempts")
+    func concurrentCalls() async {
+        let retry = policy(3)
+        let runs = Counter()
+        await withTaskGroup { group in
+            for _ in 0..<100 {
+                group.addTask {
+                    try? await retry.run {
+                        runs.increment()
+                        throw Flaky()
+                    }
+                }
+            }
+        }
+        #expect(runs.value == 300)
+    }
+
+    @Test("no attempts are refused at construction, with the value in the message")
+    func misconfiguration() async {
+        await #expect(processExitsWith: .failure) { _ = RetryPolicy(maxAttempts: 0) }
+    }
+}
+
+@Suite("RetryPolicy keeps the caller's isolation")
+struct RetryIsolationTests {
+    final class NotSendable { var count = 0 }
+
+    actor Account {
+        var balance = 0
+        func deposit(_ retry: RetryPolicy) async throws -> Int {
+            try await retry.run {
+                self.preconditionIsolated()
+                balance += 1
+                if balance < 3 { throw Flaky() }
+                return balance
+            }
+        }
+    }
+
+    @Test("an actor's state is changed in place")
+    func actorIsolated() async throws {
+        let balance = try await Account().deposit(RetryPolicy(maxAttempts: 5, backoff: .none))
+        #expect(balance == 3)
+    }
+
+    @Test("the main actor stays the main actor")
+    @MainActor
+    func mainActor() async throws {
+        let box = NotSendable()
+        let result = try await RetryPolicy(maxAttempts: 2, backoff: .none).run {
+            MainActor.preconditionIsolated()
+            box.count += 1
+            if box.count < 2 { throw Flaky() }
+            return box
+        }
+        #expect(result === box)
+        #expect(box.count == 2)
+    }
+
+    @Test("a value that is not Sendable can be used and returned")
+    func nonisolated() async throws {
+        let box = NotSendable()
+        let result = try await RetryPolicy(maxAttempts: 2, backoff: .none).run { box }
+        #expect(result === box)
+    }
+}
