@@ -1,0 +1,50 @@
+public import ReliabilityCore
+
+/// Limits the time of every call that runs through it, as ``withTimeout(_:clock:operation:)`` does.
+///
+/// ```swift
+/// let limit = TimeoutPolicy(.seconds(2))
+/// let page = try await limit.run { try await cache.page(id) }
+/// ```
+public struct TimeoutPolicy: CallPolicy {
+    /// How long a call may take.
+    public let limit: Duration
+    private let timeSource: TimeSource
+    private let events: EventSink<TimeoutEvent>
+
+    /// Creates a policy.
+    ///
+    /// - Parameters:
+    ///   - limit: How long a call may take.
+    ///   - clock: Measures the time.
+    ///   - observer: Is told of calls that took too long.
+    /// - Precondition: `limit` is positive.
+    public init(
+        _ limit: Duration,
+        clock: some Clock<Duration> = ContinuousClock(),
+        observer: (@Sendable (TimeoutEvent) -> Void)? = nil
+    ) {
+        precondition(limit > .zero, "a time limit must be positive (is \(limit))")
+        self.limit = limit
+        timeSource = TimeSource(clock)
+        events = EventSink(observer)
+    }
+
+    /// Creates a policy with a named limit, such as `.database`.
+    ///
+    /// - Parameter limit: How long a call may take.
+    public init(_ limit: TimeLimit) { self.init(limit.duration) }
+
+    /// Runs `operation` and cancels it when the limit is reached.
+    ///
+    /// - Parameter operation: The work; it keeps the caller's isolation.
+    /// - Returns: What `operation` returns.
+    /// - Throws: What `operation` throws, or ``TimeoutError``.
+    nonisolated(nonsending) public func run<Success>(
+        _ operation: nonisolated(nonsending) () async throws -> Success
+    ) async throws -> Success {
+        let result = await Timeout.run(until: Deadline(limit, timeSource), operation)
+        if case .expired(let error) = result { events.emit(.expired(error)) }
+        return try result.get()
+    }
+}
