@@ -1,0 +1,174 @@
+public import ReliabilityCore
+
+/// What a client gets to see of an error: the HTTP status, the header fields and the JSON body.
+///
+/// ```swift
+/// let refusal = ErrorResponse(error)
+/// response.status = refusal.status
+/// for field in refusal.headerFields { response.headers[field.name] = field.value }
+/// response.body = refusal.jsonBody()
+/// ```
+///
+/// The body is `{"code", "message", "request_id", "details"}` in this order, where each detail is
+/// `{"pointer", "code", "message"}`. An error that says nothing about itself — any type that is no ``ReliabilityError``
+/// — or that is of the category `internal` becomes one constant answer: status 500, code `internal`, and a random
+/// `incident_id` as fifth member. Nothing of its text, its type or its cause is in it. An ``ErrorRenderer`` tells you
+/// which error belongs to which incident.
+public struct ErrorResponse: Hashable, Sendable {
+    /// The HTTP status.
+    ///
+    /// | category | status |
+    /// |---|---|
+    /// | `invalid` | 400 |
+    /// | `unauthenticated` | 401 |
+    /// | `forbidden` | 403 |
+    /// | `notFound` | 404 |
+    /// | `conflict` | 409 |
+    /// | `preconditionFailed` | 412 |
+    /// | `tooLarge` | 413 |
+    /// | `unprocessable` | 422 |
+    /// | `rateLimited` | 429 |
+    /// | `cancelled` | 499, which only logs will see: the client has gone |
+    /// | `internal`, and any that is not listed | 500 |
+    /// | `unavailable` | 503 |
+    /// | `timeout` | 504: what this service waited for did not answer in time |
+    public let status: Int
+    /// The error's code; its category's name, if the code is not 1 to 64 bytes of `a–z 0–9 . _`.
+    public let code: ErrorCode
+    /// The error's message, cut at 1,024 bytes.
+    public let message: String
+    /// The identifier of the request.
+    public let requestID: CorrelationID
+    /// What is wrong with each part of the input, the first hundred.
+    public let details: [ErrorDetail]
+    /// The number of seconds after which trying again makes sense, at least 1.
+    ///
+    /// It is rounded up. Only errors of the categories `conflict`, `rateLimited`, `timeout` and `unavailable` have it.
+    public let retryAfterSeconds: Int?
+    /// The identifier under which the cause of a 500 is logged: 32 hexadecimal digits.
+    public let incidentID: String?
+
+    /// Renders an error.
+    ///
+    /// - Parameters:
+    ///   - error: Any error.
+    ///   - requestID: The identifier of the request; without one, a random one is made.
+    public init(_ error: any Error, requestID: CorrelationID? = .current) {
+        self = ErrorRenderer().response(to: error, requestID: requestID)
+    }
+
+    /// Renders an error that speaks for itself; nil when it must not, or cannot.
+    init?(rendering error: any ReliabilityError, requestID: CorrelationID) {
+        guard let rule = StatusRule(error.category) else { return nil }
+        status = rule.status
+        code = Self.publicCode(error.code, else: error.category)
+        message = error.message.prefix(bytes: Self.messageLimit)
+        self.requestID = requestID
+        details = error.details.prefix(Self.detailLimit).map { detail in
+            ErrorDetail(
+                pointer: Self.publicPointer(detail.pointer),
+                code: Self.publicCode(detail.code, else: error.category),
+                message: detail.message.prefix(bytes: Self.messageLimit)
+            )
+        }
+        retryAfterSeconds = rule.mayRetry ? error.retryAfter.map(Self.wholeSeconds) : nil
+        incidentID = nil
+    }
+
+    /// The constant answer to an error of which nothing may be said.
+    init(incident: String, requestID: CorrelationID) {
+        status = 500
+        code = "internal"
+        message = "Something went wrong on our side."
+        self.requestID = requestID
+        details = []
+        retryAfterSeconds = nil
+        incidentID = incident
+    }
+}
+
+// What goes on the wire.
+extension ErrorResponse {
+    /// The media type of the body.
+    public static let contentType = "application/json"
+
+    /// `content-type`, and `retry-after` where there is one; names are in lower case.
+    public var headerFields: [(name: String, value: String)] {
+        var fields = [(name: "content-type", value: Self.contentType)]
+        if let retryAfterSeconds { fields.append((name: "retry-after", value: String(retryAfterSeconds))) }
+        return fields
+    }
+
+    /// The body, in UTF-8.
+    ///
+    /// Encoding cannot fail. Control, formatting and bidirectional characters are escaped.
+    public func jsonBody() -> [UInt8] {
+        var body: [UInt8] = []
+        body.reserveCapacity(256 + 128 * details.count)
+        append(#"{"code":"#, code.rawValue, to: &body)
+        append(#","message":"#, message, to: &body)
+        append(#","request_id":"#, requestID.description, to: &body)
+        body.append(contentsOf: #","details":["#.utf8)
+        for (position, detail) in details.enumerated() {
+            append(position == 0 ? #"{"pointer":"# : #",{"pointer":"#, detail.pointer, to: &body)
+            append(#","code":"#, detail.code.rawValue, to: &body)
+            append(#","message":"#, detail.message, to: &body)
+            body.append(UInt8(ascii: "}"))
+        }
+        body.append(UInt8(ascii: "]"))
+        if let incidentID { append(#","incident_id":"#, incidentID, to: &body) }
+        body.append(UInt8(ascii: "}"))
+        return body
+    }
+
+    private func append(_ literal: String, _ text: String, to body: inout [UInt8]) {
+        body.append(contentsOf: literal.utf8)
+        appendJSON(text, to: &body)
+    }
+}
+
+// What is made of what an error says about itself.
+extension ErrorResponse {
+    private static let messageLimit = 1024
+    private static let pointerLimit = 512
+    private static let detailLimit = 100
+
+    private static func publicCode(_ code: ErrorCode, else category: ErrorCategory) -> ErrorCode {
+        let isStable = (1...64).contains(code.rawValue.utf8.count) && code.rawValue.utf8.allSatisfy(isAllowed)
+        return isStable ? code : ErrorCode(rawValue: category.rawValue)
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."),
+            UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+
+    /// The pointer, or if it is too long, the longest part of it that points to something.
+    private static func publicPointer(_ pointer: String) -> String {
+        let short = pointer.prefix(bytes: pointerLimit)
+        if short.utf8.count == pointer.utf8.count { return pointer }
+        let end = short.utf8.lastIndex(of: UInt8(ascii: "/")) ?? short.startIndex
+        return String(short[..<end])
+    }
+
+    private static func wholeSeconds(_ duration: Duration) -> Int {
+        let (seconds, attoseconds) = duration.components
+        let ceiling = seconds.saturatingAdd(attoseconds > 0 ? 1 : 0)
+        // Some clients read it into 32 bits.
+        return Int(min(max(1, ceiling), Int64(Int32.max)))
+    }
+}
+
+extension String {
+    /// As many whole scalars from the beginning as fit into so many bytes.
+    fileprivate func prefix(bytes limit: Int) -> String {
+        guard utf8.count > limit else { return self }
+        var end = utf8.index(startIndex, offsetBy: limit)
+        while end > startIndex, UTF8.isContinuation(utf8[end]) { end = utf8.index(before: end) }
+        return String(self[..<end])
+    }
+}

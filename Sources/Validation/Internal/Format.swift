@@ -1,0 +1,90 @@
+/// The formats, as passes over bytes: no expression engine, time in proportion to the length.
+enum Format {
+    static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+
+    static func isUpper(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") }
+
+    static func isAlphanumeric(_ byte: UInt8) -> Bool { isDigit(byte) || isUpper(byte & ~0x20) }
+
+    static func hexadecimal(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+
+    /// Eight, four, four, four and twelve hexadecimal digits, of any version.
+    static func isUUID(_ text: some Collection<UInt8>) -> Bool {
+        guard text.count == 36 else { return false }
+        return text.enumerated().allSatisfy { offset, byte in
+            switch offset {
+            case 8, 13, 18, 23: byte == UInt8(ascii: "-")
+            default: hexadecimal(byte) != nil
+            }
+        }
+    }
+
+    /// `+`, then 7 to 15 digits of which the first is not zero.
+    static func isPhone(_ text: some Collection<UInt8>) -> Bool {
+        let digits = text.dropFirst()
+        return text.first == UInt8(ascii: "+") && (7...15).contains(digits.count)
+            && digits.first != UInt8(ascii: "0") && digits.allSatisfy(isDigit)
+    }
+
+    static func isCurrency(_ text: some Collection<UInt8>) -> Bool { text.count == 3 && text.allSatisfy(isUpper) }
+
+    static func isReference(_ text: some Collection<UInt8>) -> Bool {
+        text.allSatisfy { $0 >= 0x20 && $0 < 0x7F }
+    }
+
+    /// A dot-atom of at most 64 bytes, `@`, and a host name of at least two labels; at most 254 bytes in all.
+    static func isEmail(_ text: some Collection<UInt8>) -> Bool {
+        guard text.count <= 254 else { return false }
+        let parts = text.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
+        return parts.count == 2 && isLocalPart(parts[0]) && isHostName(parts[1])
+    }
+
+    private static func isLocalPart(_ text: some Collection<UInt8>) -> Bool {
+        text.count <= 64
+            && text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+                .allSatisfy { !$0.isEmpty && $0.allSatisfy(isAtomText) }
+    }
+
+    /// `atext` of RFC 5322.
+    private static func isAtomText(_ byte: UInt8) -> Bool {
+        isAlphanumeric(byte) || "!#$%&'*+-/=?^_`{|}~".utf8.contains(byte)
+    }
+
+    /// Labels of letters, digits and inner hyphens, the last of which is no number.
+    private static func isHostName(_ text: some Collection<UInt8>) -> Bool {
+        let labels = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        return labels.count >= 2
+            && labels.allSatisfy { label in
+                (1...63).contains(label.count)
+                    && label.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
+                    && label.first != UInt8(ascii: "-") && label.reversed().first != UInt8(ascii: "-")
+            }
+            && labels.last?.allSatisfy(isDigit) == false
+    }
+
+    /// Whether there is a control character: C0, DELETE, C1, or the separators U+2028 and U+2029.
+    ///
+    /// `text` is valid UTF-8.
+    static func hasControlCharacter(_ text: ArraySlice<UInt8>, allowingLines: Bool) -> Bool {
+        for (index, byte) in zip(text.indices, text) {
+            switch byte {
+            case 0x09, 0x0A, 0x0D: if !allowingLines { return true }
+            case 0x00..<0x20, 0x7F: return true
+            // U+0080 to U+009F; what follows a leading byte is there, since the text is valid.
+            case 0xC2: if text[index + 1] < 0xA0 { return true }
+            case 0xE2:
+                let isSeparator = text[index + 1] == 0x80 && (text[index + 2] == 0xA8 || text[index + 2] == 0xA9)
+                if isSeparator, !allowingLines { return true }
+            default: break
+            }
+        }
+        return false
+    }
+}

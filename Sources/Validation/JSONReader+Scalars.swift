@@ -1,0 +1,146 @@
+extension JSONReader {
+    /// Reads a string of one line.
+    ///
+    /// Control characters are refused: C0 (with tab and line breaks), DELETE, C1, U+2028 and U+2029. So the value is
+    /// safe to put into a header or a log line.
+    ///
+    /// - Parameters:
+    ///   - keys: The keys that lead to the field.
+    ///   - bytes: How many bytes the string may have in UTF-8, once it is normalised.
+    ///   - normalization: What is done to it before.
+    /// - Returns: The field.
+    public func string(
+        _ keys: String...,
+        bytes: ClosedRange<Int>,
+        normalized normalization: Normalization = []
+    ) -> Field<String> {
+        field(keys) { node throws(Problem) in
+            String(decoding: try line(node, bytes: bytes, normalization), as: UTF8.self)
+        }
+    }
+
+    /// Reads a string that may have several lines.
+    ///
+    /// Tab, line feed, carriage return, U+2028 and U+2029 are accepted; other control characters are refused.
+    ///
+    /// - Parameters:
+    ///   - keys: The keys that lead to the field.
+    ///   - bytes: How many bytes the string may have in UTF-8, once it is normalised.
+    ///   - normalization: What is done to it before.
+    /// - Returns: The field.
+    public func text(
+        _ keys: String...,
+        bytes: ClosedRange<Int>,
+        normalized normalization: Normalization = []
+    ) -> Field<String> {
+        field(keys) { node throws(Problem) in
+            let text = try line(node, bytes: bytes, normalization, allowingLines: true)
+            return String(decoding: text, as: UTF8.self)
+        }
+    }
+
+    /// Reads a whole number, exactly.
+    ///
+    /// It must be written without fraction and exponent: `1.0` and `1e2` are refused.
+    ///
+    /// - Parameters:
+    ///   - keys: The keys that lead to the field.
+    ///   - range: The numbers that are accepted.
+    /// - Returns: The field.
+    public func integer<Value: FixedWidthInteger>(_ keys: String..., in range: ClosedRange<Value>) -> Field<Value> {
+        field(keys) { node throws(Problem) in
+            let text = try token(node, .number, "a number")
+            let isNegative = text.first == UInt8(ascii: "-")
+            var value: Value = 0
+            for byte in isNegative ? text.dropFirst() : text {
+                guard Format.isDigit(byte) else { throw .notAnInteger }
+                let digit = Value(byte - UInt8(ascii: "0"))
+                let (scaled, isScaledTooFar) = value.multipliedReportingOverflow(by: 10)
+                let (next, isTooFar) =
+                    isNegative ? scaled.subtractingReportingOverflow(digit) : scaled.addingReportingOverflow(digit)
+                if isScaledTooFar || isTooFar { throw isNegative ? .tooSmall(range) : .tooLarge(range) }
+                value = next
+            }
+            if value < range.lowerBound { throw .tooSmall(range) }
+            if value > range.upperBound { throw .tooLarge(range) }
+            return value
+        }
+    }
+
+    /// Reads a number, rounded to the nearest `Double`.
+    ///
+    /// Use ``integer(_:in:)`` for money and for identifiers.
+    ///
+    /// - Parameters:
+    ///   - keys: The keys that lead to the field.
+    ///   - range: The numbers that are accepted; they are finite.
+    /// - Returns: The field.
+    public func number(_ keys: String..., in range: ClosedRange<Double>) -> Field<Double> {
+        field(keys) { node throws(Problem) in
+            let text = try token(node, .number, "a number")
+            guard let value = Double(String(decoding: text, as: UTF8.self)) else { throw .wrongType("a number") }
+            if value < range.lowerBound || value == -.infinity { throw .tooSmall(range) }
+            if value > range.upperBound || value == .infinity { throw .tooLarge(range) }
+            return value
+        }
+    }
+
+    /// Reads `true` or `false`.
+    ///
+    /// - Parameter keys: The keys that lead to the field.
+    /// - Returns: The field.
+    public func bool(_ keys: String...) -> Field<Bool> {
+        field(keys) { node throws(Problem) in
+            switch reading.tape.nodes[node].kind {
+            case .yes: true
+            case .no: false
+            default: throw .wrongType("true or false")
+            }
+        }
+    }
+
+    /// Reads one of the cases of an enumeration, by its raw value's bytes.
+    ///
+    /// - Parameters:
+    ///   - keys: The keys that lead to the field.
+    ///   - type: The enumeration.
+    /// - Returns: The field.
+    public func choice<Value: CaseIterable & RawRepresentable<String>>(
+        _ keys: String...,
+        of type: Value.Type = Value.self
+    ) -> Field<Value> {
+        field(keys) { node throws(Problem) in
+            let text = try token(node, .string, "a string")
+            // Not `init(rawValue:)`, which holds canonically equivalent strings to be the same.
+            guard let value = type.allCases.first(where: { text.elementsEqual($0.rawValue.utf8) }) else {
+                throw .unknownChoice(type.allCases.map(\.rawValue))
+            }
+            return value
+        }
+    }
+}
+
+// What the readers of text share.
+extension JSONReader {
+    /// The text of a node of one kind.
+    func token(_ node: Int, _ kind: JSONTape.Kind, _ expected: String) throws(Problem) -> ArraySlice<UInt8> {
+        guard reading.tape.nodes[node].kind == kind else { throw .wrongType(expected) }
+        return reading.tape.text(node)
+    }
+
+    /// The text of a string without control characters, normalised and of the right length.
+    func line(
+        _ node: Int,
+        bytes: ClosedRange<Int>,
+        _ normalization: Normalization,
+        allowingLines: Bool = false
+    ) throws(Problem) -> ArraySlice<UInt8> {
+        let text = try token(node, .string, "a string")
+        // Before trimming: a line break at the end is refused, not removed.
+        if Format.hasControlCharacter(text, allowingLines: allowingLines) { throw .controlCharacter }
+        let normalized = normalization.apply(to: text)
+        if normalized.count < bytes.lowerBound { throw .tooShort(bytes) }
+        if normalized.count > bytes.upperBound { throw .tooLong(limit: bytes.upperBound) }
+        return normalized
+    }
+}

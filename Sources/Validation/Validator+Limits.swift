@@ -1,0 +1,64 @@
+extension Validator {
+    /// How large an input may be.
+    ///
+    /// Whatever these are, parsing takes time in proportion to the body and memory of at most about 35 bytes per byte
+    /// of body, or 32 per value and key.
+    public struct Limits: Hashable, Sendable {
+        /// The most bytes a body may have.
+        public let bodyBytes: Int
+        /// The most arrays and objects inside one another.
+        public let depth: Int
+        /// The most bytes of a string or key, in UTF-8, after escapes are resolved.
+        public let stringBytes: Int
+        /// The most bytes of a number's text.
+        public let numberBytes: Int
+        /// The most items of one array.
+        public let arrayItems: Int
+        /// The most members of one object.
+        public let objectMembers: Int
+        /// The most values in the whole body: arrays, objects and what is in them.
+        public let values: Int
+        /// The most problems one error lists.
+        public let issues: Int
+
+        /// Creates limits.
+        ///
+        /// - Parameters:
+        ///   - bodyBytes: The most bytes a body may have, at most 1 GiB.
+        ///   - depth: The most arrays and objects inside one another, at most 1,024.
+        ///   - stringBytes: The most bytes of a string or key.
+        ///   - numberBytes: The most bytes of a number's text.
+        ///   - arrayItems: The most items of one array.
+        ///   - objectMembers: The most members of one object.
+        ///   - values: The most values in the whole body.
+        ///   - issues: The most problems one error lists, at most 10,000.
+        /// - Precondition: Every limit is at least 1 and at most what is said above.
+        public init(
+            bodyBytes: Int = 1 << 20,
+            depth: Int = 64,
+            stringBytes: Int = 64 << 10,
+            numberBytes: Int = 64,
+            arrayItems: Int = 10_000,
+            objectMembers: Int = 1_000,
+            values: Int = 100_000,
+            issues: Int = 100
+        ) {
+            precondition((1...1 << 30).contains(bodyBytes), "bodyBytes is 1 to 1,073,741,824 (is \(bodyBytes))")
+            precondition((1...1024).contains(depth), "depth is 1 to 1,024 (is \(depth))")
+            precondition(stringBytes >= 1, "stringBytes is at least 1 (is \(stringBytes))")
+            precondition(numberBytes >= 1, "numberBytes is at least 1 (is \(numberBytes))")
+            precondition(arrayItems >= 1, "arrayItems is at least 1 (is \(arrayItems))")
+            precondition(objectMembers >= 1, "objectMembers is at least 1 (is \(objectMembers))")
+            precondition(values >= 1, "values is at least 1 (is \(values))")
+            precondition((1...10_000).contains(issues), "issues is 1 to 10,000 (is \(issues))")
+            self.bodyBytes = bodyBytes
+            self.depth = depth
+            self.stringBytes = stringBytes
+            self.numberBytes = numberBytes
+            self.arrayItems = arrayItems
+            self.objectMembers = objectMembers
+            self.values = values
+            self.issues = issues
+        }
+    }
+}
