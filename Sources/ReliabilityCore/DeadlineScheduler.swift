@@ -32,6 +32,9 @@ package final class DeadlineScheduler: @unchecked Sendable {
     private var heap: [Entry] = []
     private var sequence: UInt64 = 0
     private var isStarted = false
+    /// When the thread wakes next. It may wake for an entry that was cancelled meanwhile, so that arming and cancelling
+    /// timers of one length wakes it once in that length, not once each.
+    private var wakeAt = Int64.max
 
     /// The number of pending actions.
     package var pendingCount: Int {
@@ -54,7 +57,8 @@ package final class DeadlineScheduler: @unchecked Sendable {
         if !isStarted {
             isStarted = true
             startThread { [self] in run() }
-        } else if entry.position == 0 {
+        } else if instant < wakeAt {
+            wakeAt = instant
             monitor.signal()
         }
         return entry
@@ -93,13 +97,11 @@ package final class DeadlineScheduler: @unchecked Sendable {
     private func run() {
         monitor.lock()
         while true {
-            guard let first = heap.first else {
-                monitor.wait(nanoseconds: nil)
-                continue
-            }
-            let wait = first.instant.saturatingSubtract(TimeSource.continuous.now)
-            if wait > 0 {
-                monitor.wait(nanoseconds: wait)
+            let now = TimeSource.continuous.now
+            guard let first = heap.first, first.instant <= now else {
+                let next = heap.first?.instant ?? .max
+                wakeAt = wakeAt <= now ? next : min(wakeAt, next)
+                monitor.wait(nanoseconds: wakeAt == .max ? nil : wakeAt.saturatingSubtract(now))
                 continue
             }
             remove(at: 0)

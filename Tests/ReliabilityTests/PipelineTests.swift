@@ -1,0 +1,148 @@
+import Reliability
+import ReliabilityTesting
+import Testing
+
+@Suite("Pipeline")
+struct PipelineTests {
+    private struct Failure: Error {}
+
+    /// Notes when it is entered and left.
+    private struct Tracer: CallPolicy {
+        let name: String
+        let trace: EventRecorder<String>
+
+        nonisolated(nonsending) func run<Success>(
+            _ operation: nonisolated(nonsending) () async throws -> Success
+        ) async throws -> Success {
+            trace.record("enter \(name)")
+            defer { trace.record("leave \(name)") }
+            return try await operation()
+        }
+    }
+
+    @Test("policies run in the order in which they are written, the first outermost")
+    func order() async throws {
+        let trace = EventRecorder<String>()
+        let pipeline = Pipeline {
+            Tracer(name: "a", trace: trace)
+            Tracer(name: "b", trace: trace)
+            Tracer(name: "c", trace: trace)
+        }
+        let value = try await pipeline.run {
+            trace.record("call")
+            return 7
+        }
+        #expect(value == 7)
+        #expect(
+            trace.events == ["enter a", "enter b", "enter c", "call", "leave c", "leave b", "leave a"]
+        )
+    }
+
+    @Test("the breaker sees every attempt, and stops the retries when it opens")
+    func breakerInsideRetry() async {
+        let calls = Counter()
+        let pipeline = Pipeline {
+            RetryPolicy(maxAttempts: 10, backoff: .none)
+            Breaker(BreakerConfiguration(trip: .consecutiveFailures(3), openFor: .seconds(3600)))
+        }
+        let error = await #expect(throws: RetryError.self) {
+            try await pipeline.run {
+                calls.increment()
+                throw Failure()
+            }
+        }
+        #expect(calls.value == 3)
+        #expect(error?.lastError is BreakerOpenError)
+    }
+
+    @Test("an attempt that hangs is cut off, counted by the breaker, and tried again")
+    func attemptTimeouts() async throws {
+        let clock = ManualClock()
+        let calls = Counter()
+        let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(2)), clock: clock)
+        let pipeline = Pipeline {
+            TimeoutPolicy(.seconds(60), clock: clock)
+            RetryPolicy(RetryConfiguration(maxAttempts: 2, backoff: .none), clock: clock)
+            breaker
+            TimeoutPolicy(.seconds(1), clock: clock)
+        }
+        let task = Task {
+            try await pipeline.run {
+                calls.increment()
+                try await ManualClock().sleep(for: .seconds(1))
+            }
+        }
+        for _ in 0..<2 {
+            await clock.waitForSleepers(2)
+            clock.advance(by: .seconds(1))
+        }
+        let error = await #expect(throws: RetryError.self) { try await task.value }
+        #expect(error?.lastError is TimeoutError)
+        #expect(calls.value == 2)
+        guard case .open = breaker.state else {
+            Issue.record("the breaker is \(breaker.state)")
+            return
+        }
+    }
+
+    @Test("the total limit ends the call between attempts, and no wait begins that cannot fit")
+    func totalLimit() async throws {
+        let clock = ManualClock()
+        let pipeline = Pipeline {
+            TimeoutPolicy(.seconds(5), clock: clock)
+            RetryPolicy(
+                RetryConfiguration(maxAttempts: 100, backoff: .constant(.seconds(2), jitter: .none)),
+                clock: clock
+            )
+        }
+        let task = Task { try await pipeline.run { throw Failure() } }
+        for _ in 0..<2 {
+            await clock.waitForSleepers(2)
+            clock.advance(by: .seconds(2))
+        }
+        let error = await #expect(throws: RetryError.self) { try await task.value }
+        #expect(error?.reason == .deadlineTooClose)
+        #expect(error?.attempts == 3)
+    }
+
+    @Test("caller cancellation leaves the breaker as it was")
+    func cancellation() async {
+        let clock = ManualClock()
+        let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)))
+        let pipeline = Pipeline {
+            RetryPolicy(maxAttempts: 3)
+            breaker
+            TimeoutPolicy(.seconds(3600))
+        }
+        for _ in 0..<20 {
+            let task = Task { try await pipeline.run { try await clock.sleep(for: .seconds(1)) } }
+            await clock.waitForSleepers(1)
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+        #expect(breaker.state == .closed)
+    }
+
+    actor Account {
+        var balance = 0
+        func deposit(_ pipeline: some CallPolicy) async throws -> Int {
+            try await pipeline.run {
+                self.preconditionIsolated()
+                balance += 1
+                if balance < 3 { throw Failure() }
+                return balance
+            }
+        }
+    }
+
+    @Test("an actor's state is changed in place")
+    func isolation() async throws {
+        let pipeline = Pipeline {
+            TimeoutPolicy(.externalAPI)
+            RetryPolicy(maxAttempts: 5, backoff: .none)
+            Breaker(.consecutiveFailures(10))
+            TimeoutPolicy(.cache)
+        }
+        #expect(try await Account().deposit(pipeline) == 3)
+    }
+}
