@@ -40,7 +40,9 @@ public enum AtomicUpdate: Hashable, Sendable {
     public struct Application: Hashable, Sendable {
         /// What it decided.
         public let decision: Decision
-        /// The new value; nil when the update was denied and nothing changes.
+        /// The new value; nil when nothing changes.
+        ///
+        /// A denied update has one only to mend state from the far future.
         public let value: [UInt8]?
         /// How long the new value lives: always positive, always finite.
         public let expiresAfter: Duration
@@ -49,7 +51,8 @@ public enum AtomicUpdate: Hashable, Sendable {
     /// Applies the update to an entry's value, without effects.
     ///
     /// A value that this update cannot have written counts as absent, and state from the far future (a clock that was
-    /// wrong once) is cut to the longest that could be legitimate: nothing locks a key for ever.
+    /// wrong once) is cut to the longest that could be legitimate, also by an update that is denied: so nothing locks a
+    /// key for ever, and nothing is granted twice. All arithmetic saturates on the side of denial.
     ///
     /// - Parameters:
     ///   - state: The entry's value; nil when there is none.
@@ -75,18 +78,20 @@ public enum AtomicUpdate: Hashable, Sendable {
         _ state: [UInt8]?,
         _ now: Int64
     ) -> Application {
-        let life = max(1, expiry)
-        var end = now.saturatingAdd(life)
+        var end = now.saturatingAdd(max(1, expiry))
         var count: Int64 = 0
+        var mended: [UInt8]?
         if let (stored, storedEnd) = decode(state, tag: 0x01), storedEnd > now {
             count = stored
+            if storedEnd > end { mended = encode(tag: 0x01, stored, end) }
             end = min(storedEnd, end)
         }
-        let left = Duration.nanoseconds(end.saturatingSubtract(now))
-        let sum = count.saturatingAdd(amount)
-        guard range.contains(sum) else {
-            let isNew = Decision(isAllowed: false, remaining: count, retryAfter: left, resetAfter: left)
-            return Application(decision: isNew, value: nil, expiresAfter: left)
+        let left = Duration.nanoseconds(max(1, end.saturatingSubtract(now)))
+        let (sum, overflow) = count.addingReportingOverflow(amount)
+        guard !overflow, range.contains(sum) else {
+            let wait = range.contains(amount) ? left : nil
+            let denied = Decision(isAllowed: false, remaining: count, retryAfter: wait, resetAfter: left)
+            return Application(decision: denied, value: mended, expiresAfter: left)
         }
         return Application(
             decision: Decision(isAllowed: true, remaining: sum, retryAfter: nil, resetAfter: left),
@@ -105,11 +110,14 @@ public enum AtomicUpdate: Hashable, Sendable {
         let interval = max(1, interval)
         let burst = max(1, burst)
         let cost = max(0, cost)
-        let capacity = interval.saturatingMultiply(burst)
+        // What the clock cannot express is not granted.
+        let capacity = min(interval.saturatingMultiply(burst), Int64.max.saturatingSubtract(now))
         // The theoretical arrival time: when the bucket would be full again.
         var arrival = now
+        var mended: [UInt8]?
         if let (_, stored) = decode(state, tag: 0x02) {
             arrival = min(max(stored, now), now.saturatingAdd(capacity))
+            if stored > arrival { mended = encode(tag: 0x02, 0, arrival) }
         }
         let used = arrival.saturatingSubtract(now)
         func decision(allowed: Bool, used: Int64, wait: Int64?) -> Decision {
@@ -120,12 +128,14 @@ public enum AtomicUpdate: Hashable, Sendable {
                 resetAfter: .nanoseconds(used)
             )
         }
-        let usedAfter = used.saturatingAdd(interval.saturatingMultiply(cost))
-        guard usedAfter <= capacity else {
-            let wait = cost > burst ? nil : usedAfter.saturatingSubtract(capacity)
+        let (need, isTooMuch) = interval.multipliedReportingOverflow(by: cost)
+        let free = capacity - used
+        guard !isTooMuch, need <= free else {
+            let wait = isTooMuch || need > capacity ? nil : need - free
             let denied = decision(allowed: false, used: used, wait: wait)
-            return Application(decision: denied, value: nil, expiresAfter: .nanoseconds(max(1, used)))
+            return Application(decision: denied, value: mended, expiresAfter: .nanoseconds(max(1, used)))
         }
+        let usedAfter = used + need
         return Application(
             decision: decision(allowed: true, used: usedAfter, wait: nil),
             value: encode(tag: 0x02, 0, now.saturatingAdd(usedAfter)),
@@ -140,24 +150,25 @@ public enum AtomicUpdate: Hashable, Sendable {
         _ state: [UInt8]?,
         _ now: Int64
     ) -> Application {
-        let length = max(1, length)
         let cost = max(0, cost)
-        var end = now.saturatingAdd(length)
+        var end = now.saturatingAdd(max(1, length))
         var count: Int64 = 0
+        var mended: [UInt8]?
         if let (stored, storedEnd) = decode(state, tag: 0x03), storedEnd > now {
             count = max(0, stored)
+            if storedEnd > end { mended = encode(tag: 0x03, count, end) }
             end = min(storedEnd, end)
         }
-        let left = Duration.nanoseconds(end.saturatingSubtract(now))
-        let sum = count.saturatingAdd(cost)
-        guard sum <= limit else {
+        let left = Duration.nanoseconds(max(1, end.saturatingSubtract(now)))
+        let (sum, overflow) = count.addingReportingOverflow(cost)
+        guard !overflow, sum <= limit else {
             let denied = Decision(
                 isAllowed: false,
                 remaining: max(0, limit.saturatingSubtract(count)),
                 retryAfter: cost > limit ? nil : left,
                 resetAfter: left
             )
-            return Application(decision: denied, value: nil, expiresAfter: left)
+            return Application(decision: denied, value: mended, expiresAfter: left)
         }
         return Application(
             decision: Decision(isAllowed: true, remaining: limit - sum, retryAfter: nil, resetAfter: left),

@@ -25,6 +25,9 @@ public protocol KeyValueStore: Sendable {
 
     /// Makes all updates in one step, or none: if one is denied, nothing changes.
     ///
+    /// But for this: a value from the far future is replaced, as ``AtomicUpdate/apply(to:now:)`` says, also by an update
+    /// that is denied.
+    ///
     /// - Parameter updates: The updates; a key may appear once.
     /// - Returns: What was decided.
     /// - Throws: ``StoreError``.

@@ -191,17 +191,19 @@ package struct StoreState: Sendable {
         try checkKeys(updates.map(\.key))
         var version = nextVersion
         var mutations: [StoreMutation] = []
+        var mendings: [StoreMutation] = []
         var decisions: [AtomicUpdate.Decision] = []
         for (key, update) in updates {
             let application = update.apply(to: live(key)?.value, now: clock)
             decisions.append(application.decision)
             guard let value = application.value else { continue }
             let expiresAt = instant(after: application.expiresAfter)
-            mutations.append(.put(key, StoredEntry(value: value, version: version, expiresAt: expiresAt)))
+            let put = StoreMutation.put(key, StoredEntry(value: value, version: version, expiresAt: expiresAt))
+            if application.decision.isAllowed { mutations.append(put) } else { mendings.append(put) }
             version += 1
         }
         guard decisions.allSatisfy(\.isAllowed) else {
-            return StorePlan(result: UpdateResult(isApplied: false, decisions: decisions), mutations: [])
+            return StorePlan(result: UpdateResult(isApplied: false, decisions: decisions), mutations: mendings)
         }
         try checkCapacity(for: mutations)
         return StorePlan(result: UpdateResult(isApplied: true, decisions: decisions), mutations: mutations)

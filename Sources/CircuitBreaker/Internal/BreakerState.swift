@@ -1,0 +1,121 @@
+internal import ReliabilityCore
+
+/// The whole behaviour of a circuit breaker, without clock and locks.
+struct BreakerState: Hashable {
+    enum Phase: Hashable {
+        case closed
+        case open(Countdown)
+        case halfOpen(Probing)
+    }
+
+    /// A half-open breaker's calls.
+    struct Probing: Hashable {
+        var inFlight = 1
+        var successes = 0
+        /// How long the last admitted call holds its place against others.
+        var lease: Countdown
+    }
+
+    enum Admission: Hashable {
+        case admitted(generation: UInt64)
+        case refused(wait: Int64)
+    }
+
+    private(set) var phase = Phase.closed
+    /// Grows with every change of phase; a permit has effect in its own generation only.
+    private(set) var generation: UInt64 = 1
+    private var history: CallHistory
+    private let rule: BreakerTrip.Rule
+    private let openFor: Int64
+    private let probes: Int
+
+    init(_ configuration: BreakerConfiguration) {
+        rule = configuration.trip.rule
+        history = CallHistory(rule)
+        openFor = configuration.openFor.saturatingNanoseconds
+        probes = configuration.probes
+    }
+
+    func status(now: Int64) -> Breaker.State {
+        switch phase {
+        case .closed: .closed
+        case .open(let countdown): .open(remaining: .nanoseconds(countdown.left(at: now)))
+        case .halfOpen: .halfOpen
+        }
+    }
+
+    /// A caller asks to make a call.
+    ///
+    /// - Parameter now: The time.
+    /// - Returns: The answer; and the change of phase that came with it, if one did.
+    mutating func admit(now: Int64) -> (Admission, BreakerEvent?) {
+        switch phase {
+        case .closed:
+            return (.admitted(generation: generation), nil)
+        case .open(var countdown):
+            let wait = countdown.tick(now)
+            phase = .open(countdown)
+            return wait > 0 ? (.refused(wait: wait), nil) : beginProbing(lease: openFor, now)
+        case .halfOpen(var probing):
+            if probing.inFlight + probing.successes < probes {
+                probing.inFlight += 1
+                probing.lease = Countdown(probing.lease.length, from: now)
+                phase = .halfOpen(probing)
+                return (.admitted(generation: generation), nil)
+            }
+            let wait = probing.lease.tick(now)
+            phase = .halfOpen(probing)
+            if wait > 0 { return (.refused(wait: wait), nil) }
+            // The probes are lost, or only slow. Doubling gives a slow dependency the time to be heard: with the same
+            // lease again and again, each of its answers would come a generation too late.
+            return beginProbing(lease: probing.lease.length.saturatingMultiply(2), now)
+        }
+    }
+
+    /// A permit's life ended.
+    ///
+    /// - Parameters:
+    ///   - outcome: What it reported.
+    ///   - permitGeneration: The generation in which it was given out.
+    ///   - now: The time.
+    /// - Returns: The change of phase, if there was one.
+    mutating func settle(_ outcome: Outcome, generation permitGeneration: UInt64, now: Int64) -> BreakerEvent? {
+        guard permitGeneration == generation else { return nil }
+        switch phase {
+        case .closed:
+            return history.record(outcome, rule, now: now) ? open(now) : nil
+        case .open:
+            // No permit is of such a generation.
+            return nil
+        case .halfOpen(var probing):
+            probing.inFlight -= 1
+            switch outcome {
+            case .failure: return open(now)
+            case .success: probing.successes += 1
+            case .ignored: break
+            }
+            if probing.successes >= probes { return close() }
+            phase = .halfOpen(probing)
+            return nil
+        }
+    }
+
+    private mutating func beginProbing(lease: Int64, _ now: Int64) -> (Admission, BreakerEvent?) {
+        generation &+= 1
+        phase = .halfOpen(Probing(lease: Countdown(lease, from: now)))
+        return (.admitted(generation: generation), .halfOpened(generation: generation))
+    }
+
+    private mutating func open(_ now: Int64) -> BreakerEvent {
+        generation &+= 1
+        phase = .open(Countdown(openFor, from: now))
+        history = CallHistory(rule)
+        return .opened(generation: generation, for: .nanoseconds(openFor))
+    }
+
+    private mutating func close() -> BreakerEvent {
+        generation &+= 1
+        phase = .closed
+        return .closed(generation: generation)
+    }
+}

@@ -1,0 +1,115 @@
+import ReliabilityCore
+import ReliabilityTesting
+import Testing
+
+@testable import CircuitBreaker
+
+@Suite("CallHistory")
+struct CallHistoryTests {
+    /// Records calls and says after which of them, from 1, the breaker would have opened first.
+    private func firstTrip(_ trip: BreakerTrip, _ calls: [(at: Int64, outcome: Outcome)]) -> Int? {
+        var history = CallHistory(trip.rule)
+        for (index, call) in calls.enumerated() where history.record(call.outcome, trip.rule, now: call.at) {
+            return index + 1
+        }
+        return nil
+    }
+
+    private func at(_ seconds: Int64) -> Int64 { seconds * 1_000_000_000 }
+
+    @Test("consecutive failures open at the count, and a success starts it again", arguments: 1...4)
+    func consecutive(limit: Int) {
+        let trip = BreakerTrip.consecutiveFailures(limit)
+        let failures = Array(repeating: (at: Int64(0), outcome: Outcome.failure), count: limit)
+        #expect(firstTrip(trip, failures) == limit)
+        #expect(firstTrip(trip, failures.dropLast() + [(0, .success)] + failures.dropLast()) == nil)
+        #expect(firstTrip(trip, failures.dropLast() + [(0, .ignored), (0, .failure)]) == limit + 1)
+    }
+
+    @Test("three failures in a minute open, whatever succeeds between them")
+    func threeInAMinute() {
+        let trip = BreakerTrip.threeFailuresInAMinute
+        #expect(firstTrip(trip, [(at(0), .failure), (at(1), .success), (at(30), .failure), (at(59), .failure)]) == 4)
+    }
+
+    @Test("a failure exactly as old as the window does not count, one a nanosecond younger does")
+    func windowBoundary() {
+        let trip = BreakerTrip.failures(2, within: .seconds(60))
+        #expect(firstTrip(trip, [(at(0), .failure), (at(60), .failure)]) == nil)
+        #expect(firstTrip(trip, [(at(0), .failure), (at(60) - 1, .failure)]) == 2)
+    }
+
+    @Test("the window of failures slides: the last ones count, wherever they lie")
+    func failuresSlide() {
+        let trip = BreakerTrip.failures(3, within: .seconds(60))
+        let apart = (0..<10).map { (at: at($0 * 30), outcome: Outcome.failure) }
+        #expect(firstTrip(trip, apart) == nil)
+        #expect(firstTrip(trip, apart + [(at(285), .failure)]) == 11)
+    }
+
+    @Test("the failure rate opens at the rate and the minimum of calls, and not below either")
+    func rateBoundaries() {
+        let trip = BreakerTrip.failureRate(0.5, minimumCalls: 4, within: .seconds(10))
+        #expect(firstTrip(trip, [(0, .failure), (0, .failure), (0, .failure)]) == nil)
+        #expect(firstTrip(trip, [(0, .success), (0, .success), (0, .failure), (0, .failure)]) == 4)
+        #expect(firstTrip(trip, [(0, .success), (0, .success), (0, .success), (0, .failure), (0, .failure)]) == nil)
+        #expect(firstTrip(trip, [(0, .failure), (0, .failure), (0, .failure), (0, .success)]) == nil)
+        #expect(firstTrip(trip, [(0, .failure), (0, .ignored), (0, .failure), (0, .failure), (0, .failure)]) == 5)
+    }
+
+    @Test("a rate that has no exact binary form is met at its exact share", arguments: 1...99)
+    func decimalRates(percent: Int) {
+        let trip = BreakerTrip.failureRate(Double(percent) / 100, minimumCalls: 100, within: .seconds(10))
+        let successes = Array(repeating: (at: Int64(0), outcome: Outcome.success), count: 100 - percent)
+        let failures = Array(repeating: (at: Int64(0), outcome: Outcome.failure), count: percent)
+        #expect(firstTrip(trip, successes + failures) == 100)
+        #expect(firstTrip(trip, [(0, .success)] + successes + failures) == nil)
+    }
+
+    @Test("INV-18: after an idle window nothing of before it counts")
+    func idle() {
+        let trip = BreakerTrip.failureRate(1, minimumCalls: 3, within: .seconds(10))
+        #expect(firstTrip(trip, [(0, .failure), (0, .failure), (at(10), .failure)]) == nil)
+        #expect(firstTrip(trip, [(0, .failure), (0, .failure), (at(9) - 1, .failure)]) == 3)
+    }
+
+    @Test(
+        "INV-18: the sliding counts hold every call of the last nine tenths and none older than the window",
+        arguments: [Int64(1), 7, 10, 100, 1009],
+        UInt64(0)..<8
+    )
+    func window(length: Int64, seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var window = CallWindow(length: length)
+        let nineTenths = length < 10 ? length - 1 : 9 * (length / 10)
+        var calls: [(at: Int64, hasFailed: Bool)] = []
+        var now = Int64.random(in: -2 * length...2 * length, using: &generator)
+        for _ in 0..<400 {
+            now += Int64.random(in: 0...max(1, length / 4), using: &generator)
+            if Int.random(in: 0..<40, using: &generator) == 0 { now += 3 * length }
+            let hasFailed = Bool.random(using: &generator)
+            window.record(hasFailed: hasFailed, now: now)
+            calls.append((now, hasFailed))
+            let sure = calls.filter { now - $0.at <= nineTenths }
+            let possible = calls.filter { now - $0.at < length }
+            #expect((sure.count...possible.count).contains(window.calls), "seed \(seed)")
+            let (least, most) = (sure.count(where: \.hasFailed), possible.count(where: \.hasFailed))
+            #expect((least...most).contains(window.failures), "seed \(seed)")
+        }
+    }
+
+    @Test("readings that jump, stand still or go back trap nowhere, and old calls do not outlive a jump")
+    func wildClock() {
+        var window = CallWindow(length: .max)
+        var times = FailureTimes()
+        for now in [0, Int64.max, .min, -1, 1, .min, .max, .max, 0] {
+            window.record(hasFailed: true, now: now)
+            _ = times.record(now, keeping: 3, within: .max)
+        }
+        var small = CallWindow(length: 10)
+        small.record(hasFailed: true, now: 1_000_000)
+        small.record(hasFailed: true, now: 0)
+        #expect(small.calls == 1)
+        #expect(firstTrip(.failures(2, within: .seconds(1)), [(at(100), .failure), (at(0), .failure)]) == nil)
+    }
+}
