@@ -83,10 +83,12 @@ public enum AtomicUpdate: Hashable, Sendable {
             end = min(storedEnd, end)
         }
         let left = Duration.nanoseconds(end.saturatingSubtract(now))
-        let sum = count.saturatingAdd(amount)
-        guard range.contains(sum) else {
-            let isNew = Decision(isAllowed: false, remaining: count, retryAfter: left, resetAfter: left)
-            return Application(decision: isNew, value: nil, expiresAfter: left)
+        let (sum, overflow) = count.addingReportingOverflow(amount)
+        guard !overflow, range.contains(sum) else {
+            // The counter begins again at zero: an amount that does not fit there never will.
+            let wait = range.contains(amount) ? left : nil
+            let denied = Decision(isAllowed: false, remaining: count, retryAfter: wait, resetAfter: left)
+            return Application(decision: denied, value: nil, expiresAfter: left)
         }
         return Application(
             decision: Decision(isAllowed: true, remaining: sum, retryAfter: nil, resetAfter: left),
