@@ -72,7 +72,7 @@ package final class DeadlineScheduler: @unchecked Sendable {
         entry.action = nil
         if let position = entry.position { remove(at: position) }
         monitor.unlock()
-        _ = action
+        withExtendedLifetime(action) {}
     }
 
     /// Suspends until the instant.
@@ -105,10 +105,12 @@ package final class DeadlineScheduler: @unchecked Sendable {
                 continue
             }
             remove(at: 0)
-            let action = first.action
+            var action = first.action
             first.action = nil
             monitor.unlock()
             action?()
+            // Released before the lock is taken again: freeing what the action captured is not our code.
+            action = nil
             monitor.lock()
         }
     }

@@ -1,26 +1,17 @@
 extension Duration {
     /// The whole nanoseconds of this duration, rounded up and clamped to what an `Int64` holds (±292 years).
     @inlinable
-    package var saturatingNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return seconds < 0 ? .min : .max }
-        var nanoseconds = attoseconds / 1_000_000_000
-        if attoseconds > 0, attoseconds % 1_000_000_000 != 0 { nanoseconds += 1 }
-        let (sum, overflowed) = scaled.addingReportingOverflow(nanoseconds)
-        return overflowed ? (seconds < 0 ? .min : .max) : sum
-    }
+    package var saturatingNanoseconds: Int64 { roundedUp(attosecondsPerUnit: 1_000_000_000) }
 
     /// The whole milliseconds of this duration, rounded up and clamped to what an `Int64` holds.
     @inlinable
-    package var saturatingMilliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1000)
-        if overflow { return seconds < 0 ? .min : .max }
-        var milliseconds = attoseconds / 1_000_000_000_000_000
-        if attoseconds > 0, attoseconds % 1_000_000_000_000_000 != 0 { milliseconds += 1 }
-        let (sum, overflowed) = scaled.addingReportingOverflow(milliseconds)
-        return overflowed ? (seconds < 0 ? .min : .max) : sum
+    package var saturatingMilliseconds: Int64 { roundedUp(attosecondsPerUnit: 1_000_000_000_000_000) }
+
+    @inlinable
+    func roundedUp(attosecondsPerUnit unit: Int128) -> Int64 {
+        // Not `components`, which traps from 2^63 seconds on.
+        let (quotient, remainder) = attoseconds.quotientAndRemainder(dividingBy: unit)
+        return Int64(clamping: remainder > 0 ? quotient + 1 : quotient)
     }
 }
 

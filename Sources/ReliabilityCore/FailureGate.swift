@@ -14,12 +14,12 @@ package struct FailureGate: Sendable {
     /// Whether a call may go through now; nanoseconds until one may, when not.
     package mutating func admit(now: Int64) -> Int64? {
         guard failures >= threshold else { return nil }
-        if now >= nextProbe {
-            // A probe that never reports costs one interval, not the gate.
-            nextProbe = now.saturatingAdd(interval)
-            return nil
-        }
-        return nextProbe.saturatingSubtract(now)
+        let wait = nextProbe.saturatingSubtract(now)
+        // A wait longer than the interval comes from a clock that has gone back since.
+        if wait > 0, wait <= interval { return wait }
+        // A probe that never reports costs one interval, not the gate.
+        nextProbe = now.saturatingAdd(interval)
+        return nil
     }
 
     /// Takes note of how a call ended.

@@ -25,6 +25,8 @@ nonisolated(nonsending) package func withinLimit<Success: Sendable>(
         await withCheckedContinuation { continuation in
             race.begin(continuation)
             let task = startTask {
+                // It would otherwise run uncancelled up to its first suspension: far enough for a write.
+                if race.isCancelled { unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() } }
                 let success = await operation()
                 race.finish(with: success)
             }
@@ -47,6 +49,7 @@ private final class Race<Success: Sendable>: Sendable {
     private let state = Lock(State())
 
     var isFinished: Bool { state.withLock { $0.isFinished } }
+    var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
     func begin(_ continuation: CheckedContinuation<Success?, Never>) {
         state.withLock { $0.continuation = continuation }

@@ -40,10 +40,12 @@ package struct TimeSource: Sendable {
         kind = .erased(
             now: { origin.duration(to: clock.now).saturatingNanoseconds },
             sleep: { until in
-                // From the present reading: `origin + until` could overflow a clock's own instant.
-                let wait = until.saturatingSubtract(origin.duration(to: clock.now).saturatingNanoseconds)
+                // From the present reading: `origin + until` could overflow a clock's own instant. And from one reading:
+                // a clock that moves between two would make the sleep longer by as much.
+                let now = clock.now
+                let wait = until.saturatingSubtract(origin.duration(to: now).saturatingNanoseconds)
                 if wait > 0 {
-                    try await clock.sleep(until: clock.now.advanced(by: .nanoseconds(wait)), tolerance: nil)
+                    try await clock.sleep(until: now.advanced(by: .nanoseconds(wait)), tolerance: nil)
                 } else {
                     try Task.checkCancellation()
                 }

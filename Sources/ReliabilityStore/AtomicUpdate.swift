@@ -89,6 +89,7 @@ public enum AtomicUpdate: Hashable, Sendable {
         let left = Duration.nanoseconds(max(1, end.saturatingSubtract(now)))
         let (sum, overflow) = count.addingReportingOverflow(amount)
         guard !overflow, range.contains(sum) else {
+            // The counter begins again at zero: an amount that does not fit there never will.
             let wait = range.contains(amount) ? left : nil
             let denied = Decision(isAllowed: false, remaining: count, retryAfter: wait, resetAfter: left)
             return Application(decision: denied, value: mended, expiresAfter: left)

@@ -37,8 +37,9 @@ public final class InMemoryStore: RecordStore {
     private func read<Result: Sendable>(
         _ body: @Sendable (inout StoreState) throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
-        try state.withLock { state throws(StoreError) in
-            state.advance(to: clock.now)
+        let now = clock.now
+        return try state.withLock { state throws(StoreError) in
+            state.advance(to: now)
             return try body(&state)
         }
     }
@@ -48,8 +49,9 @@ public final class InMemoryStore: RecordStore {
     ) throws(StoreError) -> Result {
         // A task that is cancelled writes nothing, as in a store that has to wait for its disk.
         if Task.isCancelled { throw StoreError(.cancelled, "the task was cancelled before the write") }
+        let now = clock.now
         return try state.withLock { state throws(StoreError) in
-            state.advance(to: clock.now)
+            state.advance(to: now)
             let plan = try plan(&state)
             state.apply(plan.mutations)
             return plan.result

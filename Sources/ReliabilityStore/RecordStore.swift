@@ -73,7 +73,7 @@ public struct Settlement: Hashable, Sendable {
         ///
         /// The token stays valid.
         case extend(Duration)
-        /// Deliver it no more; keep it aside with a reason.
+        /// Deliver it no more; keep it aside with a reason, of which the first 1,024 bytes are stored.
         case dead(reason: String)
         /// Deliver a dead record again, its attempts counted from none.
         ///

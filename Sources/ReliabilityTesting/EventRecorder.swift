@@ -11,7 +11,10 @@ internal import ReliabilityCore
 public final class EventRecorder<Event: Sendable>: Sendable {
     private struct State {
         var events: [Event] = []
-        var waiters: [(count: Int, continuation: CheckedContinuation<[Event], Never>)] = []
+        var waiters: [(id: Int, count: Int, continuation: CheckedContinuation<[Event], Never>)] = []
+        var lastID = 0
+        /// Who was cancelled before it began to wait.
+        var cancelled: Set<Int> = []
     }
     private let state = Lock(State())
 
@@ -36,18 +39,34 @@ public final class EventRecorder<Event: Sendable>: Sendable {
         for continuation in ready { continuation.resume(returning: events) }
     }
 
-    /// Suspends until there are at least `count` events.
+    /// Suspends until there are at least `count` events, or the task is cancelled.
     ///
     /// - Parameter count: How many.
-    /// - Returns: All events so far.
+    /// - Returns: All events so far; fewer than `count` only when the task was cancelled.
+    @discardableResult
     public func wait(for count: Int) async -> [Event] {
-        await withCheckedContinuation { continuation in
-            let events = state.withLock { state -> [Event]? in
-                if state.events.count >= count { return state.events }
-                state.waiters.append((count, continuation))
-                return nil
-            }
-            if let events { continuation.resume(returning: events) }
+        let id = state.withLock { state in
+            state.lastID += 1
+            return state.lastID
         }
+        let events = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let events = state.withLock { state -> [Event]? in
+                    if state.cancelled.remove(id) != nil || state.events.count >= count { return state.events }
+                    state.waiters.append((id, count, continuation))
+                    return nil
+                }
+                if let events { continuation.resume(returning: events) }
+            }
+        } onCancel: {
+            let (waiter, events) = state.withLock { state in
+                let index = state.waiters.firstIndex { $0.id == id }
+                if index == nil { state.cancelled.insert(id) }
+                return (index.map { state.waiters.remove(at: $0).continuation }, state.events)
+            }
+            waiter?.resume(returning: events)
+        }
+        _ = state.withLock { $0.cancelled.remove(id) }
+        return events
     }
 }

@@ -38,6 +38,7 @@ public final class ManualClock: Clock, Sendable {
     }
 
     private struct Waiter {
+        let id: UInt64
         let count: Int
         let continuation: CheckedContinuation<Void, Never>
     }
@@ -46,6 +47,7 @@ public final class ManualClock: Clock, Sendable {
         var now = Instant(nanoseconds: 0)
         var lastID: UInt64 = 0
         var sleepers: [Sleeper] = []
+        /// Who was cancelled before it began to wait.
         var cancelled: Set<UInt64> = []
         var waiters: [Waiter] = []
 
@@ -83,10 +85,7 @@ public final class ManualClock: Clock, Sendable {
     ///   - tolerance: Not used.
     /// - Throws: `CancellationError`, at once, when the task is cancelled.
     public func sleep(until deadline: Instant, tolerance: Duration?) async throws {
-        let id = state.withLock { state in
-            state.lastID += 1
-            return state.lastID
-        }
+        let id = newID()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let (result, waiters): (Result<Void, any Error>?, [Waiter]) = state.withLock { state in
@@ -111,7 +110,16 @@ public final class ManualClock: Clock, Sendable {
         _ = state.withLock { $0.cancelled.remove(id) }
     }
 
+    private func newID() -> UInt64 {
+        state.withLock { state in
+            state.lastID += 1
+            return state.lastID
+        }
+    }
+
     /// Moves the clock and wakes those who are due, the earliest first.
+    ///
+    /// All of them see the clock where it ends up. ``advanceToNextSleeper()`` stops on the way.
     ///
     /// - Parameter duration: How far; not negative.
     /// - Precondition: `duration` is not negative.
@@ -127,21 +135,34 @@ public final class ManualClock: Clock, Sendable {
         for sleeper in due { sleeper.continuation.resume() }
     }
 
-    /// Suspends until at least `count` tasks and timers sleep on the clock.
+    /// Suspends until at least `count` tasks and timers sleep on the clock, or the task is cancelled.
     ///
     /// - Parameter count: How many.
     public func waitForSleepers(_ count: Int) async {
-        await withCheckedContinuation { continuation in
-            let isThere = state.withLock { state in
-                if state.sleepers.count >= count { return true }
-                state.waiters.append(Waiter(count: count, continuation: continuation))
-                return false
+        let id = newID()
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    if state.cancelled.remove(id) != nil || state.sleepers.count >= count { return true }
+                    state.waiters.append(Waiter(id: id, count: count, continuation: continuation))
+                    return false
+                }
+                if isOver { continuation.resume() }
             }
-            if isThere { continuation.resume() }
+        } onCancel: {
+            let waiter = state.withLock { state -> Waiter? in
+                guard let index = state.waiters.firstIndex(where: { $0.id == id }) else {
+                    state.cancelled.insert(id)
+                    return nil
+                }
+                return state.waiters.remove(at: index)
+            }
+            waiter?.continuation.resume()
         }
+        _ = state.withLock { $0.cancelled.remove(id) }
     }
 
-    /// Waits for a sleeper and moves the clock to the instant at which the first one wakes.
+    /// Waits for a sleeper, or for the task's cancellation, and moves the clock to the instant at which the first one wakes.
     public func advanceToNextSleeper() async {
         await waitForSleepers(1)
         if let wait = timeToNextSleeper { advance(by: max(.zero, wait)) }

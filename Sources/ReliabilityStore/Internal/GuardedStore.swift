@@ -60,7 +60,8 @@ package final class GuardedStore<Store: Sendable>: Sendable {
             return success
         case .failure(let error):
             switch error.reason {
-            case .unavailable, .unknownOutcome, .failed, .closed: record(.failure)
+            // What a store says because its caller left is no evidence against it.
+            case .unavailable, .unknownOutcome, .failed, .closed: record(Task.isCancelled ? .ignored : .failure)
             case .cancelled: record(.ignored)
             default: record(.success)
             }

@@ -161,7 +161,7 @@ extension StoreState {
             return .putRecord(record)
         case .dead(let reason):
             if isDead { return nil }
-            record.deadReason = reason
+            record.deadReason = String(decoding: reason.utf8.prefix(1024), as: UTF8.self)
             record.isLeased = false
         case .redrive:
             if !isDead { return nil }

@@ -339,7 +339,21 @@ package struct StoreState: Sendable {
         return nanoseconds % 1_000_000 == 0 || duration <= .zero ? milliseconds : milliseconds + 1
     }
 
+    /// Refuses mutations for which there is no room, after expired entries have made what they can.
     mutating func checkCapacity(for mutations: [StoreMutation]) throws(StoreError) {
+        if !exceedsLimits(mutations) { return }
+        reclaim(atMost: .max)
+        // Counted anew: an entry that one of the mutations replaces may have been reclaimed.
+        if exceedsLimits(mutations) {
+            throw StoreError(
+                .capacityExceeded,
+                "the store holds \(entries.count + recordCount) entries in \(byteCount) bytes, of at most "
+                    + "\(limits.maximumEntries) in \(limits.maximumBytes)"
+            )
+        }
+    }
+
+    private func exceedsLimits(_ mutations: [StoreMutation]) -> Bool {
         var newEntries = 0
         var newBytes = 0
         for mutation in mutations {
@@ -348,26 +362,19 @@ package struct StoreState: Sendable {
                 let old = entries[key]
                 newEntries += old == nil ? 1 : 0
                 newBytes += new.value.count - (old?.value.count ?? -(key.byteCount + 64))
+            case .remove(let key):
+                guard let old = entries[key] else { continue }
+                newEntries -= 1
+                newBytes -= key.byteCount + old.value.count + 64
             case .putRecord(let record):
                 let old = queues[RecordQueueName(record.queue)]?.records[Array(record.id.utf8)]
                 newEntries += old == nil ? 1 : 0
                 newBytes += record.byteCount - (old?.byteCount ?? 0)
-            case .remove, .removeRecord: break
+            case .removeRecord: break  // Never part of a commit.
             }
         }
-        func exceeds() -> Bool {
-            (newEntries > 0 && entries.count + recordCount + newEntries > limits.maximumEntries)
-                || (newBytes > 0 && byteCount + newBytes > limits.maximumBytes)
-        }
-        if !exceeds() { return }
-        reclaim(atMost: .max)
-        if exceeds() {
-            throw StoreError(
-                .capacityExceeded,
-                "the store holds \(entries.count + recordCount) entries in \(byteCount) bytes, of at most "
-                    + "\(limits.maximumEntries) in \(limits.maximumBytes)"
-            )
-        }
+        return (newEntries > 0 && entries.count + recordCount + newEntries > limits.maximumEntries)
+            || (newBytes > 0 && byteCount + newBytes > limits.maximumBytes)
     }
 
     private func checkCommit(_ writes: [StoreWrite], _ records: [NewRecord]) throws(StoreError) {
