@@ -1,8 +1,8 @@
 extension Validator {
     /// How large an input may be.
     ///
-    /// Whatever these are, parsing takes time in proportion to the body and memory of at most about 35 bytes per byte
-    /// of body, or 32 per value and key.
+    /// Parsing takes time in proportion to the body, whatever is in it, and beside the body 16 bytes of memory for
+    /// each value and key, in an array that may be twice as long as it must.
     public struct Limits: Hashable, Sendable {
         /// The most bytes a body may have.
         public let bodyBytes: Int

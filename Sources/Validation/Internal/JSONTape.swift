@@ -5,17 +5,24 @@
 struct JSONTape {
     enum Kind: UInt8 { case null, no, yes, number, string, array, object }
 
-    // 16 bytes.
+    /// What is known of an object's members.
+    enum Examination: UInt8 {
+        /// Nobody asked for any.
+        case none
+        /// Whoever reads has asked for all that it knows.
+        case complete
+        /// Some were not asked for, because a field that decides on them is wrong.
+        case incomplete
+    }
+
+    // 16 bytes: there is one for every value and key.
     struct Node {
         var kind: Kind
         /// Whether the text lies in `unescaped`, and not in `source`.
         var isEscaped = false
         /// Whether the one who reads asked for this member.
         var isKnown = false
-        /// Whether the one who reads asked this object for members.
-        var isExamined = false
-        /// Whether some members were not asked for because a field that decides on them is wrong.
-        var isIncomplete = false
+        var examination = Examination.none
         /// Where the text begins.
         var start: UInt32 = 0
         /// The bytes of the text, or the number of children.

@@ -51,22 +51,24 @@ final class Reading {
 
     /// The value of a member, which is known from now on.
     func member(_ key: String, of object: Int) -> Int? {
-        tape.nodes[object].isExamined = true
+        examine(object)
         guard let node = tape.member(key, of: object) else { return nil }
         tape.nodes[node].isKnown = true
         return node
     }
 
     /// Says that not every member of this object was asked for, so that none is unknown.
-    func leaveIncomplete(_ object: Int) { tape.nodes[object].isIncomplete = true }
+    func leaveIncomplete(_ object: Int) { tape.nodes[object].examination = .incomplete }
 
     /// Marks an object whose members are all to be known, even if none is asked for.
-    func examine(_ object: Int) { tape.nodes[object].isExamined = true }
+    func examine(_ object: Int) {
+        if tape.nodes[object].examination == .none { tape.nodes[object].examination = .complete }
+    }
 
     func recordUnknownMembers() {
         for object in tape.nodes.indices {
             let node = tape.nodes[object]
-            guard node.kind == .object, node.isExamined, !node.isIncomplete else { continue }
+            guard node.kind == .object, node.examination == .complete else { continue }
             var value = object + 2
             while value < Int(node.end), !isTruncated {
                 if !tape.nodes[value].isKnown { record(.unknownField, at: value) }

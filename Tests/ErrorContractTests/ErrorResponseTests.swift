@@ -1,0 +1,160 @@
+import ErrorContract
+import ReliabilityCore
+import Testing
+
+@Suite struct ErrorResponseTests {
+    @Test(arguments: [
+        (ErrorCategory.invalid, 400), (.unauthenticated, 401), (.forbidden, 403), (.notFound, 404), (.conflict, 409),
+        (.preconditionFailed, 412), (.tooLarge, 413), (.unprocessable, 422), (.rateLimited, 429), (.cancelled, 499),
+        (.internal, 500), (.unavailable, 503), (.timeout, 504), (ErrorCategory(rawValue: "teapot"), 500),
+        (ErrorCategory(rawValue: ""), 500),
+    ])
+    func everyCategoryHasItsStatus(_ category: ErrorCategory, _ status: Int) {
+        #expect(ErrorResponse(SampleError(category: category)).status == status)
+    }
+
+    @Test func theBodyHasItsMembersInOrder() {
+        let error = SampleError(details: [
+            ErrorDetail(pointer: "/items/0", code: "validation.required", message: "Is required."),
+            ErrorDetail(pointer: "", code: "order.total", message: "Must add up."),
+        ])
+        #expect(
+            ErrorResponse(error, requestID: requestID).jsonBody().text
+                == #"{"code":"order.refused","message":"The order was refused.","request_id":"request-1","details":["#
+                + #"{"pointer":"/items/0","code":"validation.required","message":"Is required."},"#
+                + #"{"pointer":"","code":"order.total","message":"Must add up."}]}"#
+        )
+    }
+
+    @Test func withoutDetailsTheArrayIsEmpty() {
+        let body = ErrorResponse(SampleError(), requestID: requestID).jsonBody().text
+        #expect(body.hasSuffix(#""request_id":"request-1","details":[]}"#))
+    }
+
+    @Test func theRequestIDIsThatOfTheTask() async {
+        await withCorrelationID(requestID) {
+            #expect(ErrorResponse(SampleError()).requestID == requestID)
+        }
+    }
+
+    @Test func withoutARequestIDThereIsARandomOne() {
+        let first = ErrorResponse(SampleError()).requestID
+        let second = ErrorResponse(SampleError(), requestID: nil).requestID
+        #expect(first != second)
+        #expect(first.description.utf8.count == 32)
+    }
+
+    @Test(arguments: ["", "Order.Refused", "order refused", "order-refused", "\u{E9}", "a\nb", "a\0", "a\"b"])
+    func aCodeThatIsNoneBecomesTheCategory(_ code: String) {
+        let detail = ErrorDetail(pointer: "", code: ErrorCode(rawValue: code), message: "")
+        let error = SampleError(code: ErrorCode(rawValue: code), category: .conflict, details: [detail])
+        let response = ErrorResponse(error)
+        #expect(response.code == "conflict")
+        #expect(response.details.first?.code == "conflict")
+    }
+
+    @Test func aCodeHasUpToSixtyFourBytes() {
+        let longest = String(repeating: "a", count: 64)
+        #expect(ErrorResponse(SampleError(code: ErrorCode(rawValue: longest))).code.rawValue == longest)
+        #expect(ErrorResponse(SampleError(code: ErrorCode(rawValue: longest + "a"))).code == "invalid")
+    }
+
+    @Test func onlyAHundredDetailsAreRendered() {
+        let details = (0..<1000).map { ErrorDetail(pointer: "/\($0)", code: "a", message: "b") }
+        let response = ErrorResponse(SampleError(details: details))
+        #expect(response.details == Array(details.prefix(100)))
+    }
+
+    @Test func messagesAreCutBetweenScalars() {
+        // 1,023 bytes, then scalars of two to four bytes that do not fit.
+        let start = String(repeating: "a", count: 1023)
+        for scalar in ["é", "€", "😀"] {
+            #expect(ErrorResponse(SampleError(message: start + scalar)).message == start)
+            let detail = ErrorDetail(pointer: "", code: "a", message: start + scalar)
+            #expect(ErrorResponse(SampleError(details: [detail])).details.first?.message == start)
+        }
+        #expect(ErrorResponse(SampleError(message: start + "bc")).message == start + "b")
+        #expect(ErrorResponse(SampleError(message: start + "b")).message == start + "b")
+        let zalgo = "a" + String(repeating: "\u{301}", count: 10_000)
+        #expect(ErrorResponse(SampleError(message: zalgo)).message.utf8.count == 1023)
+    }
+
+    @Test func aLongPointerIsCutToAnAncestor() {
+        let long = "/a/b/" + String(repeating: "c", count: 600)
+        let detail = ErrorDetail(pointer: long, code: "a", message: "")
+        #expect(ErrorResponse(SampleError(details: [detail])).details.first?.pointer == "/a/b")
+    }
+}
+
+@Suite struct RetryAfterTests {
+    private func seconds(_ duration: Duration?, _ category: ErrorCategory = .rateLimited) -> Int? {
+        ErrorResponse(SampleError(category: category, retryAfter: duration)).retryAfterSeconds
+    }
+
+    @Test(arguments: [
+        (Duration.zero, 1), (.nanoseconds(1), 1), (.milliseconds(999), 1), (.seconds(1), 1), (.milliseconds(1001), 2),
+        (.seconds(1) + Duration(secondsComponent: 0, attosecondsComponent: 1), 2), (.seconds(59.5), 60),
+        (.seconds(3600), 3600), (.seconds(-5), 1), (.seconds(Int64.max), 2_147_483_647),
+        (.seconds(Int64.min), 1), (Duration(secondsComponent: .max, attosecondsComponent: 1), 2_147_483_647),
+    ])
+    func secondsAreRoundedUpAndAtLeastOne(_ duration: Duration, _ expected: Int) {
+        #expect(seconds(duration) == expected)
+    }
+
+    @Test func onlyWhatMaySucceedLaterHasThem() {
+        #expect(seconds(nil) == nil)
+        for category in [ErrorCategory.conflict, .rateLimited, .unavailable, .timeout] {
+            #expect(seconds(.seconds(2), category) == 2)
+        }
+        for category in [
+            ErrorCategory.invalid, .unauthenticated, .forbidden, .notFound, .preconditionFailed, .tooLarge,
+            .unprocessable, .cancelled, .internal,
+        ] {
+            #expect(seconds(.seconds(2), category) == nil)
+        }
+    }
+
+    @Test func theHeaderFieldsSayTheSame() {
+        let limited = ErrorResponse(SampleError(category: .rateLimited, retryAfter: .seconds(1.5)))
+        #expect(limited.headerFields.map(\.name) == ["content-type", "retry-after"])
+        #expect(limited.headerFields.map(\.value) == ["application/json", "2"])
+        #expect(ErrorResponse(SampleError()).headerFields.map(\.name) == ["content-type"])
+    }
+}
+
+@Suite struct EscapingTests {
+    private func escaped(_ message: String) -> String {
+        let body = ErrorResponse(SampleError(message: message), requestID: requestID).jsonBody().text
+        let start = #"{"code":"order.refused","message":"#
+        let end = #","request_id":"request-1","details":[]}"#
+        #expect(body.hasPrefix(start) && body.hasSuffix(end))
+        return String(body.dropFirst(start.count).dropLast(end.count))
+    }
+
+    @Test(arguments: [
+        ("", #""""#), ("a\"b\\c", #""a\"b\\c""#), ("a/b<c>&'", #""a/b<c>&'""#),
+        ("\0\u{1}\u{1F}\u{7F}", #""\u0000\u0001\u001f\u007f""#), ("a\r\nb\tc", #""a\u000d\u000ab\u0009c""#),
+        ("\u{80}\u{9F}", #""\u0080\u009f""#), ("\u{2028}\u{2029}", #""\u2028\u2029""#),
+        ("\u{202E}\u{2066}\u{2069}\u{200E}\u{61C}", #""\u202e\u2066\u2069\u200e\u061c""#),
+        ("\u{FEFF}\u{200B}\u{AD}", #""\ufeff\u200b\u00ad""#), ("\u{E0041}", #""\udb40\udc41""#),
+        ("é€😀", #""é€😀""#), ("e\u{301}", "\"e\u{301}\""), ("\u{10FFFF}", "\"\u{10FFFF}\""),
+    ])
+    func textIsEscaped(_ text: String, _ expected: String) {
+        #expect(Array(escaped(text).utf8) == Array(expected.utf8))
+    }
+
+    @Test func everyScalarBecomesValidUTF8WithoutControls() {
+        for value in stride(from: UInt32(0), through: 0x10FFFF, by: 37) {
+            guard let scalar = Unicode.Scalar(value) else { continue }
+            let bytes = ErrorResponse(SampleError(message: String(scalar)), requestID: requestID).jsonBody()
+            #expect(String(validating: bytes, as: UTF8.self) != nil)
+            #expect(bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F })
+        }
+    }
+
+    @Test func pointersAreEscapedToo() {
+        let detail = ErrorDetail(pointer: "/a\"\r\n\u{202E}", code: "a", message: "")
+        let body = ErrorResponse(SampleError(details: [detail]), requestID: requestID).jsonBody().text
+        #expect(body.contains(#"[{"pointer":"/a\"\u000d\u000a\u202e","code":"a","message":""}]"#))
+    }
+}

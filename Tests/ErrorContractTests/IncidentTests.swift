@@ -1,0 +1,170 @@
+import ErrorContract
+import ReliabilityCore
+import Testing
+
+/// What must never be seen by a client.
+private let secrets = [
+    "relation \"quotes\" does not exist", "SELECT * FROM customers WHERE id = 1", "/srv/app/Sources/Billing.swift:42",
+    "postgres://admin:hunter2@10.0.0.7:5432/shop", "Bearer eyJhbGciOiJIUzI1NiJ9", "PSQLError",
+    "keyNotFound(CodingKeys)",
+    "ada@example.org", "\u{202E}gnihtemos", "a\r\nSet-Cookie: admin=1",
+]
+
+private struct DatabaseError: Error, CustomStringConvertible, CustomDebugStringConvertible {
+    let text: String
+    var table = "quotes"
+    var description: String { text }
+    var debugDescription: String { "debug \(text)" }
+}
+
+private enum QuotesTableError: Error { case missing(String) }
+
+private final class Failure: Error, Sendable {
+    let text: String
+    init(_ text: String) { self.text = text }
+}
+
+@Suite struct IncidentTests {
+    private let constant =
+        #"{"code":"internal","message":"Something went wrong on our side.","request_id":"request-1","#
+
+    /// The body without the incident's random digits.
+    private func bodyWithoutIncident(_ error: any Error) -> String {
+        let response = ErrorResponse(error, requestID: requestID)
+        #expect(response.status == 500)
+        #expect(response.incidentID?.utf8.count == 32)
+        return response.jsonBody().text.replacing(response.incidentID ?? "-", with: "")
+    }
+
+    @Test(arguments: secrets)
+    func nothingOfAnUnknownErrorReachesTheWire(_ secret: String) {
+        let errors: [any Error] = [
+            DatabaseError(text: secret), QuotesTableError.missing(secret), Failure(secret),
+            SampleError(
+                code: ErrorCode(rawValue: secret),
+                category: .internal,
+                message: secret,
+                retryAfter: .seconds(7),
+                details: [ErrorDetail(pointer: secret, code: "a", message: secret)],
+                underlyingError: DatabaseError(text: secret)
+            ),
+            SampleError(code: "store.corruption", category: ErrorCategory(rawValue: secret), message: secret),
+        ]
+        for error in errors {
+            #expect(bodyWithoutIncident(error) == constant + #""details":[],"incident_id":""}"#)
+            #expect(ErrorResponse(error).headerFields.map(\.name) == ["content-type"])
+        }
+    }
+
+    @Test(arguments: secrets)
+    func nothingOfACauseReachesTheWire(_ secret: String) {
+        let error = SampleError(category: .unavailable, underlyingError: DatabaseError(text: secret))
+        #expect(
+            ErrorResponse(error, requestID: requestID)
+                == ErrorResponse(SampleError(category: .unavailable), requestID: requestID)
+        )
+    }
+
+    @Test(arguments: 0..<8)
+    func randomTextOfAnErrorNeverReachesTheWire(seed: UInt64) {
+        var state = seed
+        for _ in 0..<50 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            let text = String(state, radix: 36) + "-" + String(state.byteSwapped, radix: 16)
+            let errors: [any Error] = [
+                DatabaseError(text: text), Failure(text), QuotesTableError.missing(text),
+                SampleError(code: "a", category: .internal, message: text),
+            ]
+            for error in errors {
+                #expect(bodyWithoutIncident(error) == constant + #""details":[],"incident_id":""}"#, "seed \(seed)")
+            }
+        }
+    }
+
+    @Test func everyIncidentHasItsOwnID() {
+        let first = ErrorResponse(Failure("a"))
+        let second = ErrorResponse(Failure("a"))
+        #expect(first.incidentID != second.incidentID)
+    }
+
+    @Test func anErrorThatSpeaksForItselfIsNoIncident() {
+        let response = ErrorResponse(SampleError())
+        #expect(response.incidentID == nil)
+        #expect(!response.jsonBody().text.contains("incident_id"))
+    }
+
+    @Test func theObserverIsToldWhatTheClientIsNot() async {
+        let (incidents, continuation) = AsyncStream.makeStream(of: ErrorIncident.self)
+        let renderer = ErrorRenderer(onIncident: { continuation.yield($0) })
+        let known = renderer.response(to: SampleError())
+        let unknown = renderer.response(to: Failure("the cause"), requestID: requestID)
+        var iterator = incidents.makeAsyncIterator()
+        let incident = await iterator.next()
+        #expect(known.incidentID == nil)
+        #expect(incident?.id == unknown.incidentID)
+        #expect(incident?.requestID == requestID)
+        #expect((incident?.error as? Failure)?.text == "the cause")
+    }
+
+    @Test func manyTasksRenderAndEachIncidentIsToldOnce() async {
+        let (incidents, continuation) = AsyncStream.makeStream(of: ErrorIncident.self)
+        let renderer = ErrorRenderer(onIncident: { continuation.yield($0) })
+        let rendered = await withTaskGroup(of: String?.self) { group in
+            for number in 0..<200 {
+                group.addTask { renderer.response(to: Failure("\(number)")).incidentID }
+            }
+            return await group.reduce(into: Set<String?>()) { $0.insert($1) }
+        }
+        #expect(rendered.count == 200)
+        var told: Set<String?> = []
+        for await incident in incidents {
+            told.insert(incident.id)
+            if told.count == 200 { break }
+        }
+        #expect(told == rendered)
+    }
+}
+
+@Suite struct MappingTests {
+    private struct NoRows: Error {}
+
+    private let renderer = ErrorRenderer(map: { error in
+        error is NoRows ? SampleError(code: "order.not_found", category: .notFound, message: "No such order.") : nil
+    })
+
+    @Test func aForeignErrorIsMapped() {
+        let response = renderer.response(to: NoRows())
+        #expect(response.status == 404)
+        #expect(response.code == "order.not_found")
+        #expect(response.incidentID == nil)
+    }
+
+    @Test func whatTheMapDoesNotKnowIsAnIncident() {
+        #expect(renderer.response(to: Failure("x")).incidentID != nil)
+    }
+
+    @Test func theMapIsNotAskedAboutAnErrorThatSpeaksForItself() {
+        let renderer = ErrorRenderer(map: { _ in SampleError(category: .notFound) })
+        #expect(renderer.response(to: SampleError(category: .conflict)).status == 409)
+    }
+
+    @Test func anInternalErrorFromTheMapIsAnIncidentOfTheOriginal() async {
+        let (incidents, continuation) = AsyncStream.makeStream(of: ErrorIncident.self)
+        let renderer = ErrorRenderer(
+            map: { _ in SampleError(category: .internal) },
+            onIncident: { continuation.yield($0) }
+        )
+        #expect(renderer.response(to: Failure("original")).code == "internal")
+        var iterator = incidents.makeAsyncIterator()
+        #expect(((await iterator.next())?.error as? Failure)?.text == "original")
+    }
+
+    @Test func cancellationIsNoIncident() {
+        let response = renderer.response(to: CancellationError(), requestID: requestID)
+        #expect(response.status == 499)
+        #expect(
+            response.jsonBody().text
+                == #"{"code":"cancelled","message":"The request was cancelled.","request_id":"request-1","details":[]}"#
+        )
+    }
+}

@@ -1,0 +1,391 @@
+import ReliabilityCore
+import Testing
+import Validation
+
+private struct Order: Equatable {
+    struct Item: Equatable {
+        let sku: String
+        let quantity: Int
+
+        init(sku: String, quantity: Int) {
+            self.sku = sku
+            self.quantity = quantity
+        }
+
+        init(_ item: JSONReader) throws {
+            let sku = item.string("sku", bytes: 1...64)
+            let quantity = item.integer("quantity", in: 1...1000)
+            try self.init(sku: sku.value, quantity: quantity.value)
+        }
+    }
+    let id: String
+    let email: String
+    let phone: String?
+    let reference: String
+    let currency: String
+    let items: [Item]
+}
+
+extension Order {
+    init(_ order: JSONReader) throws {
+        let id = order.uuid("order_id")
+        let email = order.email("customer", "email")
+        let phone = order.optional("customer", "phone")?.phone()
+        let reference = order.reference("reference")
+        let currency = order.currency("currency", among: ["EUR", "USD"])
+        let items = order.array("items", count: 1...100, of: Item.init)
+        try self.init(
+            id: id.value,
+            email: email.value,
+            phone: phone?.value,
+            reference: reference.value,
+            currency: currency.value,
+            items: items.value
+        )
+    }
+}
+
+@Suite struct ReadingTests {
+    @Test func aRightBodyBecomesAValueInNormalForm() throws {
+        let body = """
+            {"order_id":"9B2F6A3E-0C1D-4E5F-8A9B-0C1D2E3F4A5B","customer":{"email":"  Ada@Example.ORG ",\
+            "phone":"+4930123456"},"reference":" po-17 ","currency":"EUR",\
+            "items":[{"sku":"A","quantity":1},{"sku":"B","quantity":1000}]}
+            """
+        let order = try Validator().parse(body.utf8, as: Order.init)
+        #expect(
+            order
+                == Order(
+                    id: "9b2f6a3e-0c1d-4e5f-8a9b-0c1d2e3f4a5b",
+                    email: "ada@example.org",
+                    phone: "+4930123456",
+                    reference: "PO-17",
+                    currency: "EUR",
+                    items: [Order.Item(sku: "A", quantity: 1), Order.Item(sku: "B", quantity: 1000)]
+                )
+        )
+    }
+
+    @Test func everyErrorIsReportedInDocumentOrder() {
+        let body = """
+            {"items":[{"sku":"","quantity":1},{"quantity":0,"sku":"B","colour":"red"},{"sku":"C","quantity":1.5},7],\
+            "extra":{"a":1},"currency":"GBP","customer":{"phone":"030 123","email":"ada"},"order_id":"1"}
+            """
+        #expect(
+            problems(body, Order.init) == [
+                "/reference validation.required",
+                "/items/0/sku validation.too_short",
+                "/items/1/quantity validation.too_small",
+                "/items/1/colour validation.unknown_field",
+                "/items/2/quantity validation.not_an_integer",
+                "/items/3 validation.wrong_type",
+                "/extra validation.unknown_field",
+                "/currency validation.unknown_currency",
+                "/customer/phone validation.invalid_phone",
+                "/customer/email validation.invalid_email",
+                "/order_id validation.invalid_uuid",
+            ]
+        )
+    }
+
+    @Test func theErrorSaysWhatItIs() {
+        let error = refusal(of: "{}".utf8) { try $0.bool("a").value }
+        #expect(error?.code == "validation.failed")
+        #expect(error?.category == .invalid)
+        #expect(error?.message == "The request is invalid.")
+        #expect(error?.details == [ErrorDetail(pointer: "/a", code: "validation.required", message: "Is required.")])
+        #expect(error?.isTruncated == false)
+        #expect(error?.description == #"validation.failed: "/a" validation.required"#)
+    }
+
+    @Test func aMissingObjectIsOneProblem() {
+        let found = problems("{}") { reader in
+            _ = reader.email("customer", "email")
+            _ = reader.string("customer", "name", bytes: 1...9)
+        }
+        #expect(found == ["/customer validation.required"])
+    }
+
+    @Test func whatShouldBeAnObjectIsReportedOnce() {
+        let found = problems(#"{"customer":5}"#) { reader in
+            let email = reader.email("customer", "email")
+            let phone = reader.optional("customer", "phone")?.phone()
+            let name = reader.object("customer") { try $0.string("name", bytes: 1...9).value }
+            _ = (try email.value, try phone?.value, try name.value)
+        }
+        #expect(found == ["/customer validation.wrong_type"])
+    }
+
+    @Test func pointersEscapeTildeAndSlash() {
+        let found = problems(#"{"a/b":{"m~n":"x"},"~1/":1}"#) { try $0.bool("a/b", "m~n").value }
+        #expect(found == ["/a~1b/m~0n validation.wrong_type", "/~01~1 validation.unknown_field"])
+    }
+
+    @Test(arguments: ["null", "true", "5", "\"x\"", "[]", "[{}]"])
+    func aBodyThatIsNoObjectIsRefusedByItsFields(_ body: String) {
+        #expect(problems(body, Order.init) == [" validation.wrong_type"])
+    }
+
+    @Test func everyTypeRefusesEveryOther() {
+        let values = ["null", "true", "1", "\"a\"", "[]", "{}"]
+        func refused(_ read: (JSONReader) throws -> Void) -> [String] {
+            values.filter { problems($0, read) == [" validation.wrong_type"] }
+        }
+        #expect(refused { _ = try $0.bool().value } == ["null", "1", "\"a\"", "[]", "{}"])
+        #expect(refused { _ = try $0.integer(in: 0...9).value } == ["null", "true", "\"a\"", "[]", "{}"])
+        #expect(refused { _ = try $0.number(in: 0...9).value } == ["null", "true", "\"a\"", "[]", "{}"])
+        #expect(refused { _ = try $0.string(bytes: 0...9).value } == ["null", "true", "1", "[]", "{}"])
+        #expect(refused { _ = try $0.text(bytes: 0...9).value } == ["null", "true", "1", "[]", "{}"])
+        #expect(refused { _ = try $0.email().value } == ["null", "true", "1", "[]", "{}"])
+        #expect(refused { _ = try $0.array(count: 0...9) { _ in }.value } == ["null", "true", "1", "\"a\"", "{}"])
+        #expect(refused { _ = try $0.object { _ in }.value } == ["null", "true", "1", "\"a\"", "[]"])
+    }
+
+    @Test func scalarsAreRead() throws {
+        func read<Value>(_ body: String, _ read: (JSONReader) -> Field<Value>) throws -> Value {
+            try Validator().parse(body.utf8) { try read($0).value }
+        }
+        #expect(try read("true") { $0.bool() } == true)
+        #expect(try read("false") { $0.bool() } == false)
+        #expect(try read("-0") { $0.integer(in: 0...0) } == 0)
+        #expect(try read("1.5e1") { $0.number(in: 0...20) } == 15)
+        #expect(try read("\" a \"") { $0.string(bytes: 3...3) } == " a ")
+        #expect(try read(#""a\nb""#) { $0.text(bytes: 3...3) } == "a\nb")
+    }
+
+    @Test func rangesIncludeTheirEnds() {
+        #expect(problems("0") { try $0.integer(in: 1...3).value } == [" validation.too_small"])
+        #expect(problems("1") { try $0.integer(in: 1...3).value } == [])
+        #expect(problems("3") { try $0.integer(in: 1...3).value } == [])
+        #expect(problems("4") { try $0.integer(in: 1...3).value } == [" validation.too_large"])
+        #expect(problems("0.9") { try $0.number(in: 1...3).value } == [" validation.too_small"])
+        #expect(problems("3.1") { try $0.number(in: 1...3).value } == [" validation.too_large"])
+        #expect(problems("[]") { try $0.array(count: 1...2) { _ in }.value } == [" validation.too_few_items"])
+        #expect(problems("[1,2]") { try $0.array(count: 1...2) { _ in }.value } == [])
+        #expect(problems("[1,2,3]") { try $0.array(count: 1...2) { _ in }.value } == [" validation.too_many_items"])
+        #expect(problems("\"a\"") { try $0.string(bytes: 2...3).value } == [" validation.too_short"])
+        #expect(problems("\"ab \"") { try $0.string(bytes: 2...2, normalized: .trimmed).value } == [])
+    }
+
+    @Test func itemsAreReadInOrder() throws {
+        let tags = try Validator().parse(#"["a","b","c"]"#.utf8) { reader in
+            try reader.array(count: 0...3) { try $0.string(bytes: 1...1).value }.value
+        }
+        #expect(tags == ["a", "b", "c"])
+    }
+}
+
+@Suite struct AbsenceTests {
+    private func state(_ body: String) throws -> String {
+        try Validator().parse(body.utf8) { reader in
+            guard let field = reader.optional("a") else { return "absent" }
+            return field.isNull ? "null" : try field.string(bytes: 0...9).value
+        }
+    }
+
+    @Test func absentAndNullAndEmptyAreThreeThings() throws {
+        #expect(try state("{}") == "absent")
+        #expect(try state(#"{"a":null}"#) == "null")
+        #expect(try state(#"{"a":""}"#) == "")
+    }
+
+    @Test func optionalTakesAbsentButNotNull() {
+        #expect(problems("{}") { try $0.optional("a")?.bool().value } == [])
+        #expect(problems(#"{"a":null}"#) { try $0.optional("a")?.bool().value } == ["/a validation.wrong_type"])
+    }
+
+    @Test func nullableTakesBoth() throws {
+        for body in ["{}", #"{"a":null}"#] {
+            #expect(try Validator().parse(body.utf8) { try $0.nullable("a")?.bool().value } == nil)
+        }
+        #expect(try Validator().parse(#"{"a":true}"#.utf8) { try $0.nullable("a")?.bool().value } == true)
+    }
+
+    @Test func anOptionalFieldOfAnAbsentObjectIsAbsent() {
+        #expect(problems("{}") { try $0.optional("a", "b")?.bool().value } == [])
+    }
+
+    @Test func requiredIsRefusedWhenAbsentAndWhenNull() {
+        #expect(problems("{}") { try $0.bool("a").value } == ["/a validation.required"])
+        #expect(problems(#"{"a":null}"#) { try $0.bool("a").value } == ["/a validation.wrong_type"])
+    }
+}
+
+@Suite struct UnknownKeyTests {
+    private let body = #"{"a":1,"__proto__":1,"":1,"A":1,"b":{"c":1,"d":{"e":1}},"list":[{"x":1,"y":2}]}"#
+
+    private func read(_ reader: JSONReader) throws {
+        _ = reader.integer("a", in: 0...9)
+        _ = reader.integer("b", "c", in: 0...9)
+        _ = reader.array("list", count: 0...9) { try $0.integer("x", in: 0...9).value }
+    }
+
+    @Test func everyUnknownKeyIsReported() {
+        #expect(
+            problems(body, read) == [
+                "/__proto__ validation.unknown_field", "/ validation.unknown_field", "/A validation.unknown_field",
+                "/b/d validation.unknown_field", "/list/0/y validation.unknown_field",
+            ]
+        )
+    }
+
+    @Test func unknownKeysAreIgnoredOnRequest() {
+        #expect(problems(body, by: Validator(unknownKeys: .ignore), read) == [])
+    }
+
+    @Test func anObjectReadForNothingHasNoKnownKeys() {
+        #expect(problems(#"{"a":{"b":1}}"#) { try $0.object("a") { _ in }.value } == ["/a/b validation.unknown_field"])
+    }
+
+    @Test func anOptionalFieldIsKnown() {
+        #expect(problems(#"{"a":1}"#) { try $0.optional("a")?.integer(in: 0...9).value } == [])
+    }
+
+    @Test func unknownKeysAreReportedBesideOtherErrors() {
+        let found = problems(#"{"a":"x","b":1}"#) { try $0.bool("a").value }
+        #expect(found == ["/a validation.wrong_type", "/b validation.unknown_field"])
+    }
+}
+
+@Suite struct RuleTests {
+    private struct Stay {
+        let from: Int
+        let until: Int
+
+        init(_ stay: JSONReader) throws {
+            let from = stay.integer("from", in: 0...99)
+            let until = stay.integer("until", in: 0...99)
+            let note = stay.string("note", bytes: 0...9)
+            stay.check("until", code: "stay.too_short", message: "Must be later.") {
+                try from.value < until.value
+            }
+            _ = try note.value
+            self.from = try from.value
+            self.until = try until.value
+        }
+    }
+
+    @Test func aRuleThatFailsIsReportedAtItsField() {
+        #expect(problems(#"{"from":5,"until":5,"note":""}"#, Stay.init) == ["/until stay.too_short"])
+        #expect(problems(#"{"from":5,"until":6,"note":""}"#, Stay.init) == [])
+    }
+
+    @Test func aRuleRunsAlthoughAnotherFieldIsWrong() {
+        #expect(
+            problems(#"{"from":5,"until":5,"note":5}"#, Stay.init)
+                == ["/until stay.too_short", "/note validation.wrong_type"]
+        )
+    }
+
+    @Test func aRuleDoesNotRunOnAFieldThatIsWrong() {
+        #expect(problems(#"{"from":100,"until":5,"note":""}"#, Stay.init) == ["/from validation.too_large"])
+    }
+
+    @Test func aRuleMayPointToTheWholeOrToWhatIsAbsent() {
+        let found = problems(#"{"a":{}}"#, by: Validator(unknownKeys: .ignore)) { reader in
+            reader.check(code: "x.whole", message: "No.") { false }
+            reader.check("a", "b", "c", code: "x.absent", message: "No.") { false }
+        }
+        #expect(found == [" x.whole", "/a/b/c x.absent"])
+    }
+
+    @Test func aRefinedFieldHasTheNewValueOrIsReported() throws {
+        func even(_ reader: JSONReader) throws -> Int {
+            try reader.integer("n", in: 0...9)
+                .refined(code: "n.odd", message: "Must be even.") { $0.isMultiple(of: 2) ? $0 / 2 : nil }
+                .value
+        }
+        #expect(try Validator().parse(#"{"n":8}"#.utf8, as: even) == 4)
+        #expect(problems(#"{"n":7}"#, even) == ["/n n.odd"])
+        #expect(problems(#"{"n":"7"}"#, even) == ["/n validation.wrong_type"])
+    }
+
+    private enum Method: String, CaseIterable { case card, transfer }
+
+    private func method(_ payment: JSONReader) throws -> String {
+        try payment.choice("method", of: Method.self).then { method in
+            switch method {
+            case .card: "card " + (try payment.string("token", bytes: 1...9).value)
+            case .transfer: "transfer " + (try payment.string("iban", bytes: 1...9).value)
+            }
+        }.value
+    }
+
+    @Test func aFieldMayDecideWhichOthersAreRead() throws {
+        #expect(try Validator().parse(#"{"method":"card","token":"x"}"#.utf8, as: method) == "card x")
+        #expect(
+            problems(#"{"method":"transfer","token":"x"}"#, method) == [
+                "/iban validation.required", "/token validation.unknown_field",
+            ]
+        )
+    }
+
+    @Test func aWrongDecisionIsOneProblem() {
+        let error = refusal(of: #"{"method":"cash","token":"x","iban":"y"}"#.utf8, method)
+        #expect(error?.details.map(\.pointer) == ["/method"])
+        #expect(error?.details.map(\.message) == ["Must be one of: card, transfer."])
+        #expect(problems(#"{"token":"x"}"#, method) == ["/method validation.required"])
+    }
+
+    @Test func whatTheClosureThrowsIsThrownWhenTheInputIsRight() {
+        struct Refused: Error, Equatable { let place: Int }
+        #expect(throws: Refused(place: 1)) {
+            try Validator().parse("[1]".utf8) { reader in
+                _ = try reader.array(count: 1...1) { _ in throw Refused(place: 1) }.value
+                throw Refused(place: 2)
+            }
+        }
+        #expect(throws: Refused(place: 3)) { try Validator().parse("{}".utf8) { _ in throw Refused(place: 3) } }
+        #expect(throws: ValidationError.self) {
+            try Validator().parse("{}".utf8) { reader in
+                _ = reader.bool("a")
+                throw Refused(place: 4)
+            }
+        }
+        #expect(throws: Refused(place: 5)) {
+            try Validator().parse("{}".utf8) { $0.check(code: "a", message: "b") { throw Refused(place: 5) } }
+        }
+    }
+
+    @Test func noValueIsReturnedAfterAnIssueThatNobodyAskedAbout() {
+        #expect(
+            problems("{}") { reader in
+                _ = reader.bool("a")
+                return 5
+            } == ["/a validation.required"]
+        )
+    }
+}
+
+@Suite struct TruncationTests {
+    @Test func onlyTheFirstHundredProblemsAreListed() {
+        let body = "[" + Array(repeating: "0", count: 1000).joined(separator: ",") + "]"
+        var readings = 0
+        let error = refusal(of: body.utf8) { reader in
+            try reader.array(count: 0...1000) { item in
+                readings += 1
+                return try item.bool().value
+            }.value
+        }
+        #expect(error?.details.count == 100)
+        #expect(error?.details.last?.pointer == "/99")
+        #expect(error?.isTruncated == true)
+        #expect(error?.message == "The request is invalid; the first problems are listed.")
+        // The hundred and first proves that there are more; nobody looks at the rest.
+        #expect(readings == 101)
+    }
+
+    @Test func aFullListIsNotTruncated() {
+        let body = "[" + Array(repeating: "0", count: 100).joined(separator: ",") + "]"
+        let error = refusal(of: body.utf8) { try $0.array(count: 0...1000) { try $0.bool().value }.value }
+        #expect(error?.details.count == 100)
+        #expect(error?.isTruncated == false)
+    }
+
+    @Test func unknownKeysAreTruncatedToo() {
+        let body = "{" + (0..<500).map { "\"k\($0)\":0" }.joined(separator: ",") + "}"
+        let error = refusal(of: body.utf8, by: Validator(limits: .init(issues: 3))) { try $0.object { _ in }.value }
+        #expect(error?.details.map(\.pointer) == ["/k0", "/k1", "/k2"])
+        #expect(error?.isTruncated == true)
+    }
+}

@@ -1,0 +1,187 @@
+import ReliabilityCore
+import Testing
+import Validation
+
+/// The ways in which inputs are known to slip through validators.
+@Suite struct TrapTests {
+    // Bytes.
+
+    @Test(arguments: [
+        (#"{"a":1,"a":2}"#, "/a"), (#"{"a":1,"\u0061":2}"#, "/a"), (#"{"\u0061":1,"b":0,"a":2}"#, "/a"),
+        (#"{"x":[{},{"é":1,"\u00e9":1}]}"#, "/x/1/é"), (#"{"":1,"":2}"#, "/"),
+        (#"{"a":{"b":1},"c":{"b":1,"d":1,"b":1}}"#, "/c/b"), (#"{"b":1,"a":1,"c":1,"a":1,"b":1}"#, "/a"),
+        (#"{"/":1,"\/":2}"#, "/~1"),
+    ])
+    func aDuplicateKeyIsRefusedAfterUnescaping(_ body: String, _ pointer: String) {
+        let error = refusal(of: body.utf8, by: Validator(unknownKeys: .ignore)) { _ in () }
+        #expect(error?.details.map(\.code) == ["validation.duplicate_key"])
+        #expect(error?.details.map(\.pointer) == [pointer])
+    }
+
+    @Test func keysAreNotComparedByUnicodeEquivalence() {
+        let body = "{\"\u{E9}\":1,\"e\u{301}\":2}"
+        let found = problems(body) { try $0.integer("\u{E9}", in: 0...9).value }
+        #expect(found == ["/e\u{301} validation.unknown_field"])
+        // The two pointers would be equal as strings.
+        let pointer = refusal(of: body.utf8) { try $0.integer("\u{E9}", in: 0...9).value }?.details.first?.pointer
+        #expect(pointer.map { Array($0.utf8) } == Array("/e\u{301}".utf8))
+        #expect(
+            problems("{\"e\u{301}\":1}", by: Validator(unknownKeys: .ignore)) {
+                try $0.integer("\u{E9}", in: 0...9).value
+            } == ["/\u{E9} validation.required"]
+        )
+    }
+
+    @Test func aChoiceIsComparedByBytes() {
+        enum Place: String, CaseIterable { case cafe = "caf\u{E9}", bar }
+        #expect(problems("\"caf\u{E9}\"") { try $0.choice(of: Place.self).value } == [])
+        #expect(problems("\"cafe\u{301}\"") { try $0.choice(of: Place.self).value } == [" validation.unknown_choice"])
+        #expect(problems("\"Bar\"") { try $0.choice(of: Place.self).value } == [" validation.unknown_choice"])
+    }
+
+    @Test func aLengthIsCountedInBytes() {
+        let zalgo = "\"a" + String(repeating: "\u{301}", count: 1000) + "\""
+        #expect(problems(zalgo) { try $0.string(bytes: 1...100).value } == [" validation.too_long"])
+    }
+
+    // Numbers.
+
+    @Test(arguments: ["1.0", "1e2", "1E2", "1e0", "10e-1", "0.0", "-0.0", "1.5", "100000000000000000000.0"])
+    func anIntegerHasNoFractionOrExponent(_ number: String) {
+        let codes = problems(number) { try $0.integer(in: Int64.min...Int64.max).value }
+        #expect(
+            codes == [" validation.not_an_integer"] || number.hasPrefix("100000") && codes == [" validation.too_large"]
+        )
+    }
+
+    @Test(arguments: [Int64.max, Int64.min, 9_007_199_254_740_993, -9_007_199_254_740_993, 0])
+    func anIntegerIsExact(_ number: Int64) throws {
+        let parsed = try Validator().parse("\(number)".utf8) { try $0.integer(in: Int64.min...Int64.max).value }
+        #expect(parsed == number)
+    }
+
+    @Test(arguments: [
+        ("9223372036854775808", "validation.too_large"), ("-9223372036854775809", "validation.too_small"),
+        ("10000000000000000999", "validation.too_large"), ("-99999999999999999999999999", "validation.too_small"),
+    ])
+    func anIntegerBeyond64BitsIsRefused(_ number: String, _ code: ErrorCode) {
+        let error = refusal(of: number.utf8) { try $0.integer(in: Int64.min...Int64.max).value }
+        #expect(error?.details.map(\.code) == [code])
+    }
+
+    @Test(arguments: [("256", "validation.too_large"), ("-1", "validation.too_small"), ("300", "validation.too_large")])
+    func aSmallIntegerDoesNotOverflow(_ number: String, _ code: ErrorCode) {
+        let error = refusal(of: number.utf8) { try $0.integer(in: UInt8.min...UInt8.max).value }
+        #expect(error?.details.map(\.code) == [code])
+    }
+
+    @Test(arguments: ["1e400", "1e999999999", "123456789e999"])
+    func aNumberBeyondDoubleIsRefused(_ number: String) {
+        #expect(problems(number) { try $0.number(in: -.infinity ... .infinity).value } == [" validation.too_large"])
+        #expect(
+            problems("-" + number) { try $0.number(in: -.infinity ... .infinity).value } == [" validation.too_small"]
+        )
+    }
+
+    @Test(arguments: ["\"5\"", "\"nan\"", "\"0x10\"", "true", "null", "[1]"])
+    func nothingIsConvertedToANumber(_ value: String) {
+        #expect(problems(value) { try $0.integer(in: 0...9).value }.first == " validation.wrong_type")
+        #expect(problems(value) { try $0.number(in: 0...9).value }.first == " validation.wrong_type")
+    }
+
+    // Text.
+
+    static let formats: [(name: String, valid: String, read: @Sendable (JSONReader) throws -> String)] = [
+        ("email", "ada@example.org", { try $0.email().value }),
+        ("uuid", "9b2f6a3e-0c1d-4e5f-8a9b-0c1d2e3f4a5b", { try $0.uuid().value }),
+        ("phone", "+4930123456", { try $0.phone().value }),
+        ("currency", "EUR", { try $0.currency().value }),
+        ("reference", "PO-2024/117", { try $0.reference().value }),
+        ("string", "one line", { try $0.string(bytes: 1...100, normalized: .trimmed).value }),
+    ]
+
+    @Test(arguments: formats.indices)
+    func everyFormatRefusesWhatMayNotBeInALine(_ index: Int) throws {
+        let format = Self.formats[index]
+        #expect(try Validator().parse("\"\(format.valid)\"".utf8, as: format.read) == format.valid)
+        // NUL never gets past the parser.
+        #expect(problems("\"\(format.valid)\\u0000\"", format.read) == [" validation.null_character"])
+        let evil = ["\n", "\r", "\r\n", "\t", "\u{B}", "\u{1B}", "\u{7F}", "\u{85}", "\u{9F}", "\u{2028}", "\u{2029}"]
+        for character in evil {
+            var escaped = ""
+            for unit in character.utf16 {
+                let digits = String(unit, radix: 16)
+                escaped += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+            for value in [format.valid + escaped, escaped + format.valid, "\(format.valid)\(escaped)Set-Cookie: a=b"] {
+                #expect(problems("\"\(value)\"", format.read).count == 1, "\(format.name): \(value)")
+            }
+        }
+    }
+
+    @Test(arguments: formats.indices.dropLast())
+    func everyFormatRefusesLookalikes(_ index: Int) {
+        let format = Self.formats[index]
+        let evil = [
+            "\u{FEFF}", "\u{200B}", "\u{202E}", "\u{301}", "\u{212A}", "\u{FF11}", "\u{661}", "\u{A0}", "ß", "ſ", "é",
+        ]
+        for character in evil {
+            for value in [
+                format.valid + character, character + format.valid, String(format.valid.dropLast()) + character,
+            ] {
+                #expect(problems("\"\(value)\"", format.read).count == 1, "\(format.name): \(value)")
+            }
+        }
+    }
+
+    @Test func theKelvinSignDoesNotBecomeAnAddress() {
+        #expect(problems("\"\u{212A}@example.org\"") { try $0.email().value } == [" validation.invalid_email"])
+    }
+
+    @Test func aControlCharacterIsFoundWhateverScalarFollowsIt() {
+        // Swift's "\r\n" and "\n" + combining mark are single characters that `contains("\n")` does not find.
+        for follower in ["", "a", "\\n", "\u{301}", "\u{200D}", "😀"] {
+            #expect(
+                problems("\"a\\r\(follower)b\"") { try $0.string(bytes: 1...99).value }
+                    == [" validation.control_character"]
+            )
+        }
+    }
+
+    @Test func normalizationTouchesOnlyASCII() throws {
+        let text = "\"\u{212A}ſßÉ aZ\""
+        let lower = try Validator().parse(text.utf8) { try $0.string(bytes: 1...99, normalized: .lowercased).value }
+        #expect(Array(lower.utf8) == Array("\u{212A}ſßÉ az".utf8))
+        let upper = try Validator().parse(text.utf8) { try $0.string(bytes: 1...99, normalized: .uppercased).value }
+        #expect(Array(upper.utf8) == Array("\u{212A}ſßÉ AZ".utf8))
+    }
+
+    // What the client gets told.
+
+    @Test func noRejectedValueIsEchoed() {
+        let secret = "s3cret-hunter2"
+        let bodies = [
+            #"{"email":"\#(secret)","n":"\#(secret)","c":"\#(secret)","u":"\#(secret)","x":{"y":"\#(secret)"}}"#,
+            #"{"email":"\#(secret)"#, #"{"email":"\#(secret)" "\#(secret)"}"#, "\(secret)",
+        ]
+        for body in bodies {
+            let error = refusal(of: body.utf8) { reader in
+                _ = reader.email("email")
+                _ = reader.integer("n", in: 0...9)
+                _ = reader.currency("c")
+                _ = reader.uuid("u")
+            }
+            let told = [error?.description ?? secret, error?.message ?? secret] + (error?.details.map(\.message) ?? [])
+            #expect(!told.contains { $0.contains(secret) }, "\(told)")
+        }
+    }
+
+    @Test func aDescriptionIsOneLineWhateverTheKeys() {
+        let error = refusal(of: #"{"a\r\nb\u202e":1}"#.utf8) { try $0.object { $0.isNull }.value }
+        #expect(
+            error?.description
+                == #"validation.failed: "/a\r\nb\u202e" validation.unknown_field"#
+                .replacing("\\r", with: "\\u000d").replacing("\\n", with: "\\u000a")
+        )
+    }
+}
