@@ -1,0 +1,83 @@
+// Numbers are little-endian. A count of bytes is a LEB128 number of at most ten bytes.
+
+extension [UInt8] {
+    mutating func append(number: UInt64) {
+        for shift in stride(from: UInt64(0), to: 64, by: 8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
+    }
+
+    mutating func append(number: Int64) { append(number: UInt64(bitPattern: number)) }
+
+    mutating func append(counted bytes: some Collection<UInt8>) {
+        var rest = UInt64(bytes.count)
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+        append(contentsOf: bytes)
+    }
+
+    mutating func set<Number: FixedWidthInteger>(_ number: Number, at position: Int) {
+        for byte in 0..<Number.bitWidth / 8 {
+            self[position + byte] = UInt8(truncatingIfNeeded: number >> (8 * byte))
+        }
+    }
+
+    func number<Number: FixedWidthInteger>(at position: Int, as type: Number.Type = Number.self) -> Number {
+        (0..<Number.bitWidth / 8).reduce(0) { $0 | Number(truncatingIfNeeded: self[position + $1]) << (8 * $1) }
+    }
+
+    func isZero(_ range: Range<Int>) -> Bool { self[range].allSatisfy { $0 == 0 } }
+}
+
+/// Bytes that do not mean anything.
+struct MalformedBytes: Error {}
+
+/// Reads what the extension above appends, and never past the end.
+struct ByteReader {
+    private let bytes: [UInt8]
+    private var position: Int
+    private let end: Int
+
+    init(_ bytes: [UInt8], _ range: Range<Int>) {
+        self.bytes = bytes
+        position = range.lowerBound
+        end = range.upperBound
+    }
+
+    var isAtEnd: Bool { position == end }
+
+    mutating func byte() throws(MalformedBytes) -> UInt8 {
+        guard position < end else { throw MalformedBytes() }
+        defer { position += 1 }
+        return bytes[position]
+    }
+
+    mutating func number<Number: FixedWidthInteger>(
+        as type: Number.Type = Number.self
+    ) throws(MalformedBytes) -> Number {
+        guard end - position >= Number.bitWidth / 8 else { throw MalformedBytes() }
+        defer { position += Number.bitWidth / 8 }
+        return bytes.number(at: position)
+    }
+
+    mutating func counted() throws(MalformedBytes) -> [UInt8] {
+        var count: UInt64 = 0
+        var shift: UInt64 = 0
+        while true {
+            let byte = try byte()
+            guard shift < 63 else { throw MalformedBytes() }
+            count |= UInt64(byte & 0x7F) << shift
+            if byte & 0x80 == 0 { break }
+            shift += 7
+        }
+        guard count <= UInt64(end - position) else { throw MalformedBytes() }
+        defer { position += Int(count) }
+        return Array(bytes[position..<position + Int(count)])
+    }
+
+    mutating func text() throws(MalformedBytes) -> String {
+        guard let text = String(validating: try counted(), as: UTF8.self) else { throw MalformedBytes() }
+        return text
+    }
+}

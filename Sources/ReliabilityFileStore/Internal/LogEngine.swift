@@ -1,0 +1,296 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+/// The core behind a lock, the thread that does what it wants done, and the tasks that wait for it.
+final class LogEngine: @unchecked Sendable {
+    // @unchecked Sendable: `core`, `waiting`, `nextTicket`, `watchers`, `closeWatchers` and `isReleased` are read and
+    // written with `monitor` locked only; `file` by the writer thread only.
+
+    /// Told when a batch is durable, or why it never will be known to be.
+    private typealias Watcher = @Sendable (StoreError?) -> Void
+
+    /// A write that waits for its turn, first come, first served.
+    private struct Waiting {
+        let ticket: UInt64
+        /// Tries it again; false when it has to wait on.
+        let attempt: (_ now: Int64, _ later: inout [@Sendable () -> Void], _ noRoom: StoreError?) -> Bool
+        let refuse: @Sendable (StoreError) -> Void
+    }
+
+    private let monitor = ThreadMonitor()
+    private var core: LogCore
+    private var waiting: [Waiting] = []
+    private var nextTicket: UInt64 = 0
+    private var watchers: [UInt64: [Watcher]] = [:]
+    private var closeWatchers: [@Sendable () -> Void] = []
+    private var isReleased = false
+
+    private var file: LogFile
+    private let home: StoreHome
+    private let clock: StoreClock
+    private let tuning: LogTuning
+
+    init(_ core: LogCore, file: LogFile, home: StoreHome, clock: StoreClock, tuning: LogTuning) {
+        self.core = core
+        self.file = file
+        self.home = home
+        self.clock = clock
+        self.tuning = tuning
+    }
+
+    // MARK: Calls
+
+    func read<Result: Sendable>(
+        _ revealed: Revealed,
+        _ body: @Sendable (inout StoreState) throws(StoreError) -> Result
+    ) async throws(StoreError) -> Result {
+        try home.checkProcess()
+        let now = clock.now
+        let (result, batch) = try locked { () throws(StoreError) in try core.read(now: now, revealed, body) }
+        if let failure = await failure(of: batch) { throw failure }
+        return result
+    }
+
+    func write<Result: Sendable>(
+        _ revealed: Revealed,
+        _ plan: @escaping @Sendable (inout StoreState) throws(StoreError) -> StorePlan<Result>
+    ) async throws(StoreError) -> Result {
+        try home.checkProcess()
+        if Task.isCancelled { throw .cancelled }
+        let now = clock.now
+        let submission = try locked { () throws(StoreError) -> Submission<Result> in
+            try core.checkOpen()
+            // Whoever waits comes first.
+            guard waiting.isEmpty else { return .batchIsFull }
+            let submission = try core.write(now: now, revealed, plan)
+            if case .answer(_, _, true) = submission { monitor.signal() }
+            return submission
+        }
+        guard case .answer(let result, let batch, let isChange) = submission else {
+            return try await writeInTurn(revealed, plan).get()
+        }
+        if let failure = await failure(of: batch) { throw isChange ? .unknownOutcome(failure) : failure }
+        return result
+    }
+
+    /// Waits until the batch is durable; returns why it is not known to be.
+    private func failure(of batch: UInt64) async -> StoreError? {
+        if batch == 0 { return nil }
+        return await withCheckedContinuation { continuation in
+            let answer: StoreError?? = locked {
+                if core.durable >= batch { return .some(nil) }
+                if let end = core.end { return end }
+                watchers[batch, default: []].append { continuation.resume(returning: $0) }
+                return nil
+            }
+            if let answer { continuation.resume(returning: answer) }
+        }
+    }
+
+    private func writeInTurn<Result: Sendable>(
+        _ revealed: Revealed,
+        _ plan: @escaping @Sendable (inout StoreState) throws(StoreError) -> StorePlan<Result>
+    ) async -> Swift.Result<Result, StoreError> {
+        let ticket = locked {
+            nextTicket += 1
+            return nextTicket
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let refusal: StoreError? = locked {
+                    if let end = core.end { return end }
+                    if Task.isCancelled { return .cancelled }
+                    waiting.append(
+                        Waiting(
+                            ticket: ticket,
+                            attempt: { [self] now, later, noRoom in
+                                attempt(revealed, plan, now, &later, noRoom) { continuation.resume(returning: $0) }
+                            },
+                            refuse: { continuation.resume(returning: .failure($0)) }
+                        )
+                    )
+                    monitor.signal()
+                    return nil
+                }
+                if let refusal { continuation.resume(returning: .failure(refusal)) }
+            }
+        } onCancel: {
+            let cancelled: Waiting? = locked {
+                waiting.firstIndex { $0.ticket == ticket }.map { waiting.remove(at: $0) }
+            }
+            cancelled?.refuse(.cancelled)
+        }
+    }
+
+    /// Tries a write that waits; with the monitor locked.
+    private func attempt<Result: Sendable>(
+        _ revealed: Revealed,
+        _ plan: (inout StoreState) throws(StoreError) -> StorePlan<Result>,
+        _ now: Int64,
+        _ later: inout [@Sendable () -> Void],
+        _ noRoom: StoreError?,
+        _ answer: @escaping @Sendable (Swift.Result<Result, StoreError>) -> Void
+    ) -> Bool {
+        do throws(StoreError) {
+            switch try core.write(now: now, revealed, plan) {
+            case .answer(let result, let batch, let isChange):
+                if core.durable >= batch {
+                    later.append { answer(.success(result)) }
+                } else {
+                    watchers[batch, default: []].append { failure in
+                        answer(failure.map { .failure(isChange ? .unknownOutcome($0) : $0) } ?? .success(result))
+                    }
+                }
+            case .batchIsFull:
+                return false
+            case .logIsFull:
+                guard let noRoom else { return false }
+                later.append { answer(.failure(noRoom)) }
+            }
+        } catch {
+            later.append { answer(.failure(error)) }
+        }
+        return true
+    }
+
+    /// Waits until everything is written and the files are closed.
+    func close() async {
+        if !home.isOwnProcess { return }
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isReleased = locked {
+                if self.isReleased { return true }
+                closeWatchers.append { continuation.resume() }
+                core.close()
+                monitor.signal()
+                return false
+            }
+            if isReleased { continuation.resume() }
+        }
+    }
+
+    /// Closes without waiting for it.
+    func abandon() {
+        if !home.isOwnProcess { return }
+        locked {
+            core.close()
+            monitor.signal()
+        }
+    }
+
+    // MARK: The writer thread
+
+    /// Does what the core wants done, until the store is closed or has failed.
+    func run() {
+        var noRoom: StoreError?
+        while true {
+            var later: [@Sendable () -> Void] = []
+            let now = clock.now
+            monitor.lock()
+            serveWaiting(now, &later, noRoom)
+            noRoom = nil
+            let step = core.nextStep(hasWaiting: !waiting.isEmpty)
+            // The next batch fills while this one is written.
+            if case .flush = step { serveWaiting(now, &later, nil) }
+            if case .wait = step, later.isEmpty { monitor.wait(nanoseconds: nil) }
+            monitor.unlock()
+            for action in later { action() }
+            if case .wait = step { continue }
+            if case .stop = step { return release() }
+            let result = perform(step)
+            if case .extend = step, case .failed(let error) = result { noRoom = StoreError(error) }
+            for action in complete(step, result) { action() }
+        }
+    }
+
+    /// Lets the writes that wait have their turn; with the monitor locked.
+    private func serveWaiting(_ now: Int64, _ later: inout [@Sendable () -> Void], _ noRoom: StoreError?) {
+        if core.end != nil { return }
+        core.forgetRoom()
+        var served = 0
+        while served < waiting.count, waiting[served].attempt(now, &later, noRoom) { served += 1 }
+        waiting.removeFirst(served)
+    }
+
+    private func complete(_ step: LogStep, _ result: LogStepResult) -> [@Sendable () -> Void] {
+        locked {
+            core.completed(step, result)
+            let durable = core.durable
+            var actions: [@Sendable () -> Void] = []
+            for (batch, told) in watchers where batch <= durable || core.end != nil {
+                let failure = batch <= durable ? nil : core.end
+                actions += told.map { watcher in { watcher(failure) } }
+                watchers[batch] = nil
+            }
+            return actions
+        }
+    }
+
+    private func perform(_ step: LogStep) -> LogStepResult {
+        do throws(FileSystemError) {
+            switch step {
+            case .flush(let frame, let moment): try file.append(frame, .mutations, moment)
+            case .seal(let moment): try file.append(FrameBuilder(), .seal, moment)
+            case .extend(let target, let needed): try file.extend(to: target, needed: needed)
+            case .compact(let snapshot, let moment):
+                let new = try home.newLog(snapshot, moment, growth: tuning.growth)
+                do throws(FileSystemError) {
+                    try new.install()
+                } catch {
+                    new.close()
+                    throw error
+                }
+                file.close()
+                file = new
+            case .wait, .stop: break
+            }
+            return .done(file.layout)
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    /// Gives everything back: nobody will write any more.
+    private func release() {
+        file.close()
+        home.close()
+        let (refused, end, closed) = locked {
+            isReleased = true
+            defer {
+                waiting = []
+                closeWatchers = []
+            }
+            return (waiting, core.end ?? .closed, closeWatchers)
+        }
+        for write in refused { write.refuse(end) }
+        for watcher in closed { watcher() }
+    }
+
+    private func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        monitor.lock()
+        defer { monitor.unlock() }
+        return try body()
+    }
+}
+
+extension StoreError {
+    static var cancelled: StoreError { StoreError(.cancelled, "the task was cancelled before the write") }
+
+    static func unknownOutcome(_ failure: StoreError) -> StoreError {
+        StoreError(
+            .unknownOutcome,
+            "the store failed before the write was known to be durable",
+            underlyingError: failure
+        )
+    }
+
+    init(_ error: FileSystemError) {
+        let reason: Reason =
+            switch error.kind {
+            case .noSpace: .diskFull
+            case .locked: .locked
+            case .refused: .invalid
+            case .notFound, .other: .unavailable
+            }
+        self.init(reason, error.explanation, underlyingError: error)
+    }
+}

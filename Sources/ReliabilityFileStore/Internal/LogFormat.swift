@@ -1,0 +1,203 @@
+internal import ReliabilityStore
+
+/// The layout of the log file, format 1.
+///
+/// A file header of one sector is followed by frames, each padded to whole sectors, and by zeros up to the file's end.
+/// Zeros are written and synced before a frame takes their place, so a frame never changes the file's size, and a
+/// sector of a frame that did not reach the disk reads as zeros. Numbers are little-endian.
+///
+/// File header:
+///
+///     0   8  "RELIALOG"
+///     8   4  CRC-32C of bytes 12 to 511
+///     12  4  format
+///     16  8  salt: a random number that the checksums of this file's frames begin with
+///     24  8  floor: everything before this offset was durable before the file got its name
+///     32  8  reserved end: the file is at least this long
+///     40     zeros
+///
+/// Frame:
+///
+///     0   4  "RSF1"
+///     4   4  CRC-32C of salt, offset of the frame, and bytes 8 to 63
+///     8   8  length of the payload
+///     16  4  CRC-32C of salt, offset of the frame, and bytes 64 to the frame's end
+///     20  4  how many of the frame's sectors hold nothing but zeros
+///     24  8  number of the frame in this file, from 0
+///     32  8  the store's clock, in nanoseconds since 1970
+///     40  8  the version that the next change gets
+///     48  8  reserved end: the file is at least this long
+///     56  4  kind: 1 mutations, 2 seal (the store was closed, nothing follows)
+///     60  4  end mark
+///     64     payload, zeros, and in the last 8 bytes the trailer
+enum LogFormat {
+    static let fileName = "log"
+    static let temporaryName = "log.tmp"
+    static let lockName = "LOCK"
+
+    static let version: UInt32 = 1
+    /// What a disk writes whole or not at all.
+    static let sectorSize = 512
+    static let frameHeaderSize = 64
+
+    static let fileMagic = Array("RELIALOG".utf8)
+    static let frameMagic = Array("RSF1".utf8)
+    // No byte of the two marks is zero, or one bit away from it: a mark that is only there in part was cut off.
+    static let endMark: [UInt8] = [0xE5, 0x5A, 0xA7, 0x3C]
+    static let trailer: [UInt8] = [0x5E, 0xA1, 0xED, 0x77, 0xD6, 0x3B, 0x9C, 0xE7]
+
+    /// The size of a frame with a payload of `count` bytes.
+    static func frameSize(payload count: Int) -> Int {
+        let size = frameHeaderSize + count + trailer.count
+        return (size + sectorSize - 1) / sectorSize * sectorSize
+    }
+
+    static let sealSize = frameSize(payload: 0)
+}
+
+/// The first sector of a log.
+struct FileHeader {
+    var salt: UInt64
+    var floor: Int64
+    var reservedEnd: Int64
+
+    var encoded: [UInt8] {
+        var bytes = LogFormat.fileMagic + [UInt8](repeating: 0, count: LogFormat.sectorSize - 8)
+        bytes.set(LogFormat.version, at: 12)
+        bytes.set(salt, at: 16)
+        bytes.set(floor, at: 24)
+        bytes.set(reservedEnd, at: 32)
+        bytes.set(Self.checksum(bytes), at: 8)
+        return bytes
+    }
+
+    enum Failure: Error {
+        case damaged
+        case unknownFormat(UInt32)
+    }
+
+    init(salt: UInt64, floor: Int64, reservedEnd: Int64) {
+        self.salt = salt
+        self.floor = floor
+        self.reservedEnd = reservedEnd
+    }
+
+    init(decoding bytes: [UInt8]) throws(Failure) {
+        guard bytes.count == LogFormat.sectorSize, bytes.starts(with: LogFormat.fileMagic),
+            bytes.number(at: 8) == Self.checksum(bytes)
+        else { throw .damaged }
+        let version: UInt32 = bytes.number(at: 12)
+        guard version == LogFormat.version else { throw .unknownFormat(version) }
+        salt = bytes.number(at: 16)
+        floor = bytes.number(at: 24)
+        reservedEnd = bytes.number(at: 32)
+    }
+
+    private static func checksum(_ bytes: [UInt8]) -> UInt32 {
+        var checksum = CRC32C()
+        checksum.add(bytes, 12..<bytes.count)
+        return checksum.value
+    }
+}
+
+/// The first 64 bytes of a frame.
+struct FrameHeader {
+    enum Kind: UInt32 {
+        case mutations = 1
+        case seal = 2
+    }
+
+    var payloadLength: UInt64
+    var bodyChecksum: UInt32
+    var zeroSectors: UInt32
+    var number: UInt64
+    var moment: LogMoment
+    var reservedEnd: Int64
+    var kind: Kind
+
+    /// Reads a header; nil when these bytes are none, or one from another place.
+    init?(_ bytes: [UInt8], salt: UInt64, offset: Int64) {
+        guard bytes.count >= LogFormat.frameHeaderSize, bytes.starts(with: LogFormat.frameMagic),
+            bytes.number(at: 4) == Self.checksum(bytes, salt, offset),
+            bytes[60..<64].elementsEqual(LogFormat.endMark),
+            let kind = Kind(rawValue: bytes.number(at: 56))
+        else { return nil }
+        payloadLength = bytes.number(at: 8)
+        bodyChecksum = bytes.number(at: 16)
+        zeroSectors = bytes.number(at: 20)
+        number = bytes.number(at: 24)
+        moment = LogMoment(clock: bytes.number(at: 32), nextVersion: bytes.number(at: 40))
+        reservedEnd = bytes.number(at: 48)
+        self.kind = kind
+    }
+
+    static func checksum(_ bytes: [UInt8], _ salt: UInt64, _ offset: Int64) -> UInt32 {
+        var checksum = CRC32C()
+        checksum.add(salt)
+        checksum.add(UInt64(bitPattern: offset))
+        checksum.add(bytes, 8..<LogFormat.frameHeaderSize)
+        return checksum.value
+    }
+
+    static func bodyChecksum(_ frame: [UInt8], _ salt: UInt64, _ offset: Int64) -> UInt32 {
+        var checksum = CRC32C()
+        checksum.add(salt)
+        checksum.add(UInt64(bitPattern: offset))
+        checksum.add(frame, LogFormat.frameHeaderSize..<frame.count)
+        return checksum.value
+    }
+
+    static func zeroSectors(in bytes: [UInt8]) -> Int {
+        stride(from: 0, to: bytes.count, by: LogFormat.sectorSize)
+            .count { bytes.isZero($0..<min($0 + LogFormat.sectorSize, bytes.count)) }
+    }
+}
+
+/// What a store has to remember besides its content.
+struct LogMoment: Hashable, Sendable {
+    /// The store's clock, in nanoseconds since 1970.
+    var clock: Int64
+    /// The version that the next change gets.
+    var nextVersion: UInt64
+}
+
+/// Builds a frame in place: the payload grows behind room for the header.
+struct FrameBuilder: Sendable {
+    private var bytes = [UInt8](repeating: 0, count: LogFormat.frameHeaderSize)
+
+    var payloadCount: Int { bytes.count - LogFormat.frameHeaderSize }
+
+    /// The size that the finished frame has.
+    var frameSize: Int { LogFormat.frameSize(payload: payloadCount) }
+
+    mutating func append(_ mutation: StoreMutation) { bytes.append(mutation: mutation) }
+
+    /// Takes back what was appended since the payload had `count` bytes.
+    mutating func truncate(toPayload count: Int) { bytes.removeLast(payloadCount - count) }
+
+    /// The whole frame.
+    consuming func finish(
+        _ kind: FrameHeader.Kind,
+        salt: UInt64,
+        offset: Int64,
+        number: UInt64,
+        moment: LogMoment,
+        reservedEnd: Int64
+    ) -> [UInt8] {
+        let payloadLength = UInt64(payloadCount)
+        bytes.append(contentsOf: repeatElement(0, count: frameSize - bytes.count - LogFormat.trailer.count))
+        bytes.append(contentsOf: LogFormat.trailer)
+        for (index, byte) in LogFormat.frameMagic.enumerated() { bytes[index] = byte }
+        bytes.set(payloadLength, at: 8)
+        bytes.set(FrameHeader.bodyChecksum(bytes, salt, offset), at: 16)
+        bytes.set(number, at: 24)
+        bytes.set(moment.clock, at: 32)
+        bytes.set(moment.nextVersion, at: 40)
+        bytes.set(reservedEnd, at: 48)
+        bytes.set(kind.rawValue, at: 56)
+        for (index, byte) in LogFormat.endMark.enumerated() { bytes[60 + index] = byte }
+        bytes.set(UInt32(truncatingIfNeeded: FrameHeader.zeroSectors(in: bytes)), at: 20)
+        bytes.set(FrameHeader.checksum(bytes, salt, offset), at: 4)
+        return bytes
+    }
+}

@@ -1,0 +1,123 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+/// A store's directory, open and locked.
+struct StoreHome: Sendable {
+    private let fileSystem: any FileSystem
+    private let directory: OpenFile
+    private let lock: OpenFile
+    private let process: Int32
+
+    // The lock file: the owner's process in the first line, then a line that says that there is a log.
+    private static let ownerLength = 16
+    private static let mark = Array("has a log\n".utf8)
+
+    /// Opens and locks a directory, which is created when it is missing.
+    init(_ path: String, _ fileSystem: any FileSystem) throws(StoreError) {
+        let process = fileSystem.processIdentifier
+        let directory = try storing { () throws(FileSystemError) in try fileSystem.openDirectory(path) }
+        do throws(FileSystemError) {
+            lock = try fileSystem.lockFile(LogFormat.lockName, in: directory)
+        } catch {
+            defer { fileSystem.close(directory) }
+            guard error.kind == .locked else { throw StoreError(error) }
+            let owner = Self.owner(in: directory, fileSystem).map { " (process \($0))" } ?? ""
+            throw StoreError(.locked, "another owner has the store open\(owner)", underlyingError: error)
+        }
+        self.fileSystem = fileSystem
+        self.directory = directory
+        self.process = process
+        do throws(FileSystemError) {
+            // For people who look; nobody relies on it, so it is not synced.
+            var owner = Array("\(process)".utf8.prefix(Self.ownerLength - 1))
+            owner += repeatElement(UInt8(ascii: " "), count: Self.ownerLength - 1 - owner.count)
+            owner.append(UInt8(ascii: "\n"))
+            try fileSystem.writeAll(owner, to: lock, at: 0)
+        } catch {
+            close()
+            throw StoreError(error)
+        }
+    }
+
+    private static func owner(in directory: OpenFile, _ fileSystem: any FileSystem) -> Int32? {
+        guard let file = try? fileSystem.openFile(LogFormat.lockName, in: directory) else { return nil }
+        defer { fileSystem.close(file) }
+        let bytes = (try? fileSystem.readAll(file, at: 0, count: ownerLength)) ?? []
+        return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self))
+    }
+
+    /// Reads the log into a state.
+    ///
+    /// - Returns: What it said; nil when the store is new.
+    func replay(into state: inout StoreState) throws(StoreError) -> LogContents? {
+        let file: OpenFile
+        do throws(FileSystemError) {
+            file = try fileSystem.openFile(LogFormat.fileName, in: directory)
+        } catch {
+            guard error.kind == .notFound else { throw StoreError(error) }
+            if try storing({ () throws(FileSystemError) in try hasMark() }) {
+                throw StoreError(.corruption(file: LogFormat.fileName, offset: 0), "the log is missing")
+            }
+            return nil
+        }
+        defer { fileSystem.close(file) }
+        let size = try storing { () throws(FileSystemError) in try fileSystem.size(of: file) }
+        let reader = LogReader(size: size) { [fileSystem] offset, count throws(FileSystemError) in
+            try fileSystem.readAll(file, at: offset, count: count)
+        }
+        do throws(LogReader.Failure) {
+            return try reader.replay { state.apply($0) }
+        } catch {
+            switch error {
+            case .damaged(let offset):
+                let reason = StoreError.Reason.corruption(file: LogFormat.fileName, offset: offset)
+                throw StoreError(reason, "the log is damaged at offset \(offset)")
+            case .unknownFormat(let version):
+                throw StoreError(.unsupportedFormat(Int(version)), "the log has format \(version)")
+            case .fileSystem(let error):
+                throw StoreError(error)
+            }
+        }
+    }
+
+    /// Writes a new log beside the one that is in use.
+    func newLog(
+        _ snapshot: [StoreMutation],
+        _ moment: LogMoment,
+        growth: Int64
+    ) throws(FileSystemError) -> LogFile {
+        try LogFile(snapshot: snapshot, moment: moment, growth: growth, in: directory, of: fileSystem)
+    }
+
+    /// Notes that there is a log: from now on it is an error when it is missing.
+    func markReady() throws(FileSystemError) {
+        if try hasMark() { return }
+        try fileSystem.writeAll(Self.mark, to: lock, at: Int64(Self.ownerLength))
+        try fileSystem.sync(lock)
+    }
+
+    private func hasMark() throws(FileSystemError) -> Bool {
+        try fileSystem.readAll(lock, at: Int64(Self.ownerLength), count: Self.mark.count) == Self.mark
+    }
+
+    /// Whether this is the process that opened the store, and not a fork of it.
+    var isOwnProcess: Bool { fileSystem.processIdentifier == process }
+
+    func checkProcess() throws(StoreError) {
+        if isOwnProcess { return }
+        throw StoreError(.failed, "the store was opened by another process, of which this one is a fork")
+    }
+
+    /// Closes the directory and gives up the lock.
+    func close() {
+        fileSystem.close(lock)
+        fileSystem.close(directory)
+    }
+}
+
+/// Runs `body`, and says in a store's words what went wrong in it.
+func storing<Result>(
+    _ body: () throws(FileSystemError) -> Result
+) throws(StoreError) -> Result {
+    do throws(FileSystemError) { return try body() } catch { throw StoreError(error) }
+}

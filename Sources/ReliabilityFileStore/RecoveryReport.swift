@@ -1,0 +1,32 @@
+/// What opening a store found.
+public struct RecoveryReport: Hashable, Sendable {
+    /// Whether there was no store yet.
+    public let isNew: Bool
+    /// Whether the owner before closed the store.
+    ///
+    /// Where not, its process ended first; nothing that it acknowledged is missing.
+    public let wasClosed: Bool
+    /// How many frames of the log were replayed; a frame is what was made durable at once.
+    public let replayedFrames: Int
+    /// How many bytes of the log were replayed.
+    public let replayedBytes: Int64
+    /// How many bytes at the log's end a crash had cut off.
+    ///
+    /// They belonged to writes that were never acknowledged. Zero where nothing was being written.
+    public let droppedTailBytes: Int64
+
+    /// Creates a report.
+    package init(
+        isNew: Bool,
+        wasClosed: Bool,
+        replayedFrames: Int,
+        replayedBytes: Int64,
+        droppedTailBytes: Int64
+    ) {
+        self.isNew = isNew
+        self.wasClosed = wasClosed
+        self.replayedFrames = replayedFrames
+        self.replayedBytes = replayedBytes
+        self.droppedTailBytes = droppedTailBytes
+    }
+}

@@ -1,0 +1,276 @@
+import ReliabilityCore
+import ReliabilityFileStore
+
+/// A directory in memory that remembers what was synced, can fail on demand, and can lose its power.
+final class MemoryFileSystem: FileSystem {
+    final class Node: @unchecked Sendable {
+        // @unchecked Sendable: protected by the lock of the file system that it belongs to.
+        var bytes: [UInt8] = []
+        var synced: [UInt8] = []
+        init(_ bytes: [UInt8] = []) {
+            self.bytes = bytes
+            synced = bytes
+        }
+    }
+
+    enum NameChange {
+        case create(String, Node)
+        case rename(String, String)
+        case unlink(String)
+
+        func apply(to names: inout [String: Node]) {
+            switch self {
+            case .create(let name, let node): names[name] = node
+            case .rename(let old, let new):
+                guard let node = names[old] else { return }
+                names[old] = nil
+                names[new] = node
+            case .unlink(let name): names[name] = nil
+            }
+        }
+    }
+
+    struct State {
+        var names: [String: Node] = [:]
+        var syncedNames: [String: Node] = [:]
+        var unsyncedNames: [NameChange] = []
+        var open: [Int32: Node] = [:]
+        var locked: Set<ObjectIdentifier> = []
+        var nextDescriptor: Int32 = 10
+        var process: Int32 = 1
+
+        // What was called.
+        var calls = 0
+        var fileSyncs = 0
+
+        // What goes wrong.
+        var failFromCall: Int?
+        var syncFailure: FileSystemError?
+        var freeBytes: Int?
+        var longestWrite = Int.max
+        var longestRead = Int.max
+        var holdsSyncs = false
+        var heldSyncs = 0
+        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state: Lock<State>
+    private let monitor = ThreadMonitor()
+
+    init(_ files: [String: [UInt8]] = [:]) {
+        let names = files.mapValues { Node($0) }
+        state = Lock(State(names: names, syncedNames: names))
+    }
+
+    func set(_ change: @Sendable (inout State) -> Void) { state.withLock { change(&$0) } }
+
+    var calls: Int { state.withLock { $0.calls } }
+    var fileSyncs: Int { state.withLock { $0.fileSyncs } }
+    var openCount: Int { state.withLock { $0.open.count } }
+
+    /// The files as a reader in another process would see them.
+    var files: [String: [UInt8]] { state.withLock { $0.names.mapValues(\.bytes) } }
+
+    // MARK: Losing power
+
+    /// What is there after a loss of power, when nothing survived but what was synced.
+    var syncedFiles: [String: [UInt8]] { state.withLock { $0.syncedNames.mapValues(\.synced) } }
+
+    /// What is there after a loss of power, when of what was not synced each sector and each name survived, or not, by
+    /// the toss of a coin.
+    func tornFiles(using generator: inout some RandomNumberGenerator) -> [String: [UInt8]] {
+        var random = generator
+        defer { generator = random }
+        let (names, changes, contents) = state.withLock { state in
+            let nodes = Array(state.names.values) + Array(state.syncedNames.values)
+            return (
+                state.syncedNames, state.unsyncedNames,
+                Dictionary(nodes.map { (ObjectIdentifier($0), ($0.bytes, $0.synced)) }) { first, _ in first }
+            )
+        }
+        var result = names
+        for change in changes where Bool.random(using: &random) { change.apply(to: &result) }
+        return result.mapValues { node in
+            guard let (bytes, synced) = contents[ObjectIdentifier(node)] else { return node.synced }
+            var torn = synced
+            if bytes.count > torn.count, Bool.random(using: &random) {
+                torn += [UInt8](repeating: 0, count: bytes.count - torn.count)
+            }
+            for start in stride(from: 0, to: min(bytes.count, torn.count), by: 512) where Bool.random(using: &random) {
+                let end = min(start + 512, bytes.count, torn.count)
+                torn.replaceSubrange(start..<end, with: bytes[start..<end])
+            }
+            return torn
+        }
+    }
+
+    // MARK: Holding syncs
+
+    /// Makes every file sync wait from now on.
+    func holdSyncs() { set { $0.holdsSyncs = true } }
+
+    /// Lets the syncs that wait, and all later ones, go on.
+    func releaseSyncs() {
+        monitor.lock()
+        state.withLock { $0.holdsSyncs = false }
+        monitor.signal()
+        monitor.unlock()
+    }
+
+    /// Suspends until `count` syncs were held.
+    func untilHeldSyncs(_ count: Int) async {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            let isThere = state.withLock { state in
+                if state.heldSyncs >= count { return true }
+                state.watchers.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    private func holdSync() {
+        let (isHeld, woken) = state.withLock { state -> (Bool, [CheckedContinuation<Void, Never>]) in
+            guard state.holdsSyncs else { return (false, []) }
+            state.heldSyncs += 1
+            let held = state.heldSyncs
+            let woken = state.watchers.filter { $0.count <= held }.map(\.continuation)
+            state.watchers.removeAll { $0.count <= held }
+            return (true, woken)
+        }
+        for continuation in woken { continuation.resume() }
+        guard isHeld else { return }
+        monitor.lock()
+        while state.withLock({ $0.holdsSyncs }) { monitor.wait(nanoseconds: nil) }
+        monitor.unlock()
+    }
+
+    // MARK: FileSystem
+
+    private static let directory = OpenFile(rawValue: 1)
+
+    /// Counts a call that changes something, and fails it when its time has come.
+    private static func call(_ state: inout State) throws(FileSystemError) {
+        state.calls += 1
+        if let from = state.failFromCall, state.calls >= from { throw FileSystemError(.other, "no power") }
+    }
+
+    private static func open(_ node: Node, _ state: inout State) -> OpenFile {
+        state.nextDescriptor += 1
+        state.open[state.nextDescriptor] = node
+        return OpenFile(rawValue: state.nextDescriptor)
+    }
+
+    private static func node(_ file: OpenFile, _ state: State) throws(FileSystemError) -> Node {
+        guard let node = state.open[file.rawValue] else { throw FileSystemError(.other, "not open") }
+        return node
+    }
+
+    var processIdentifier: Int32 { state.withLock { $0.process } }
+
+    func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile { Self.directory }
+
+    func lockFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        try state.withLock { state throws(FileSystemError) in
+            let node = state.names[name] ?? Node()
+            guard state.locked.insert(ObjectIdentifier(node)).inserted else { throw FileSystemError(.locked, "locked") }
+            if state.names[name] == nil {
+                try Self.call(&state)
+                state.names[name] = node
+                state.unsyncedNames.append(.create(name, node))
+            }
+            return Self.open(node, &state)
+        }
+    }
+
+    func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        try state.withLock { state throws(FileSystemError) in
+            try Self.call(&state)
+            if state.names[name] != nil { throw FileSystemError(.other, "exists") }
+            let node = Node()
+            state.names[name] = node
+            state.unsyncedNames.append(.create(name, node))
+            return Self.open(node, &state)
+        }
+    }
+
+    func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        try state.withLock { state throws(FileSystemError) in
+            guard let node = state.names[name] else { throw FileSystemError(.notFound, "not found") }
+            return Self.open(node, &state)
+        }
+    }
+
+    func close(_ file: OpenFile) {
+        state.withLock { state in
+            guard let node = state.open.removeValue(forKey: file.rawValue) else { return }
+            if !state.open.values.contains(where: { $0 === node }) { state.locked.remove(ObjectIdentifier(node)) }
+        }
+    }
+
+    func size(of file: OpenFile) throws(FileSystemError) -> Int64 {
+        try state.withLock { state throws(FileSystemError) in Int64(try Self.node(file, state).bytes.count) }
+    }
+
+    func read(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8] {
+        try state.withLock { state throws(FileSystemError) in
+            let bytes = try Self.node(file, state).bytes
+            return Array(bytes.dropFirst(Int(offset)).prefix(min(count, state.longestRead)))
+        }
+    }
+
+    func write(_ bytes: ArraySlice<UInt8>, to file: OpenFile, at offset: Int64) throws(FileSystemError) -> Int {
+        try state.withLock { state throws(FileSystemError) in
+            try Self.call(&state)
+            let node = try Self.node(file, state)
+            var bytes = bytes.prefix(state.longestWrite)
+            if let free = state.freeBytes {
+                let room = max(0, node.bytes.count + free - Int(offset))
+                if room == 0 { throw FileSystemError(.noSpace, "no space") }
+                bytes = bytes.prefix(room)
+            }
+            let end = Int(offset) + bytes.count
+            let growth = max(0, end - node.bytes.count)
+            state.freeBytes? -= growth
+            node.bytes += [UInt8](repeating: 0, count: growth)
+            node.bytes.replaceSubrange(Int(offset)..<end, with: bytes)
+            return bytes.count
+        }
+    }
+
+    func sync(_ file: OpenFile) throws(FileSystemError) {
+        holdSync()
+        try state.withLock { state throws(FileSystemError) in
+            try Self.call(&state)
+            state.fileSyncs += 1
+            if let failure = state.syncFailure { throw failure }
+            let node = try Self.node(file, state)
+            node.synced = node.bytes
+        }
+    }
+
+    func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError) {
+        try change(.rename(name, newName), needing: name)
+    }
+
+    func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
+        try change(.unlink(name), needing: name)
+    }
+
+    private func change(_ change: NameChange, needing name: String) throws(FileSystemError) {
+        try state.withLock { state throws(FileSystemError) in
+            guard state.names[name] != nil else { throw FileSystemError(.notFound, "not found") }
+            try Self.call(&state)
+            change.apply(to: &state.names)
+            state.unsyncedNames.append(change)
+        }
+    }
+
+    func syncDirectory(_ directory: OpenFile) throws(FileSystemError) {
+        try state.withLock { state throws(FileSystemError) in
+            try Self.call(&state)
+            state.syncedNames = state.names
+            state.unsyncedNames = []
+        }
+    }
+}
