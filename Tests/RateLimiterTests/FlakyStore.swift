@@ -1,6 +1,6 @@
+import ReliabilityCore
 import ReliabilityStore
 import ReliabilityTesting
-import Synchronization
 
 /// A store across a network that does as the test says.
 final class FlakyStore: KeyValueStore {
@@ -13,7 +13,7 @@ final class FlakyStore: KeyValueStore {
         case hangs
     }
 
-    let mode = Mutex(Mode.works)
+    private let mode = Lock(Mode.works)
     let calls = Counter()
     private let store: InMemoryStore
     private let clock: ManualClock
