@@ -41,7 +41,8 @@ extension JSONReader {
 
     /// Reads a whole number, exactly.
     ///
-    /// It must be written without fraction and exponent: `1.0` and `1e2` are refused.
+    /// It must be written without fraction and exponent: `1.0` and `1e2` are refused. Nothing is rounded, up to the
+    /// widest integer type.
     ///
     /// - Parameters:
     ///   - keys: The keys that lead to the field.
@@ -51,15 +52,10 @@ extension JSONReader {
         field(keys) { node throws(Problem) in
             let text = try token(node, .number, "a number")
             let isNegative = text.first == UInt8(ascii: "-")
-            var value: Value = 0
-            for byte in isNegative ? text.dropFirst() : text {
-                guard Format.isDigit(byte) else { throw .notAnInteger }
-                let digit = Value(byte - UInt8(ascii: "0"))
-                let (scaled, isScaledTooFar) = value.multipliedReportingOverflow(by: 10)
-                let (next, isTooFar) =
-                    isNegative ? scaled.subtractingReportingOverflow(digit) : scaled.addingReportingOverflow(digit)
-                if isScaledTooFar || isTooFar { throw isNegative ? .tooSmall(range) : .tooLarge(range) }
-                value = next
+            guard (isNegative ? text.dropFirst() : text).allSatisfy(Format.isDigit) else { throw .notAnInteger }
+            // What 128 bits cannot hold is beyond every range, as is what the caller's type cannot hold.
+            guard let exact = Format.integer(text), let value = Value(exactly: exact) else {
+                throw isNegative ? .tooSmall(range) : .tooLarge(range)
             }
             if value < range.lowerBound { throw .tooSmall(range) }
             if value > range.upperBound { throw .tooLarge(range) }

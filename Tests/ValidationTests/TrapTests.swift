@@ -11,6 +11,7 @@ import Validation
         (#"{"x":[{},{"é":1,"\u00e9":1}]}"#, "/x/1/é"), (#"{"":1,"":2}"#, "/"),
         (#"{"a":{"b":1},"c":{"b":1,"d":1,"b":1}}"#, "/c/b"), (#"{"b":1,"a":1,"c":1,"a":1,"b":1}"#, "/a"),
         (#"{"/":1,"\/":2}"#, "/~1"),
+        (#"{"z":1,"y":1,"x":1,"b":1,"a":1,"c":1,"w":1,"v":1,"u":1,"a":1,"b":1}"#, "/a"),
     ])
     func aDuplicateKeyIsRefusedAfterUnescaping(_ body: String, _ pointer: String) {
         let error = refusal(of: body.utf8, by: Validator(unknownKeys: .ignore)) { _ in () }
@@ -48,10 +49,8 @@ import Validation
 
     @Test(arguments: ["1.0", "1e2", "1E2", "1e0", "10e-1", "0.0", "-0.0", "1.5", "100000000000000000000.0"])
     func anIntegerHasNoFractionOrExponent(_ number: String) {
-        let codes = problems(number) { try $0.integer(in: Int64.min...Int64.max).value }
-        #expect(
-            codes == [" validation.not_an_integer"] || number.hasPrefix("100000") && codes == [" validation.too_large"]
-        )
+        let found = problems(number) { try $0.integer(in: Int64.min...Int64.max).value }
+        #expect(found == [" validation.not_an_integer"])
     }
 
     @Test(arguments: [Int64.max, Int64.min, 9_007_199_254_740_993, -9_007_199_254_740_993, 0])
@@ -67,6 +66,17 @@ import Validation
     func anIntegerBeyond64BitsIsRefused(_ number: String, _ code: ErrorCode) {
         let error = refusal(of: number.utf8) { try $0.integer(in: Int64.min...Int64.max).value }
         #expect(error?.details.map(\.code) == [code])
+    }
+
+    @Test func everyIntegerTypeIsReadExactly() throws {
+        func read<Value: FixedWidthInteger>(_ value: Value) throws -> Value {
+            try Validator().parse("\(value)".utf8) { try $0.integer(in: Value.min...Value.max).value }
+        }
+        #expect(try read(UInt64.max) == .max)
+        #expect(try read(Int8.min) == .min)
+        #expect(try read(Int128.min) == .min)
+        #expect(try read(Int128.max) == .max)
+        #expect(problems("\(UInt128.max)") { try $0.integer(in: Int128.min...Int128.max).value } != [])
     }
 
     @Test(arguments: [("256", "validation.too_large"), ("-1", "validation.too_small"), ("300", "validation.too_large")])

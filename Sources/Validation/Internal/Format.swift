@@ -15,6 +15,20 @@ enum Format {
         }
     }
 
+    /// The value of an optional minus and digits, unless it needs more than 128 bits.
+    static func integer(_ text: ArraySlice<UInt8>) -> Int128? {
+        var value: Int128 = 0
+        let isNegative = text.first == UInt8(ascii: "-")
+        for byte in isNegative ? text.dropFirst() : text {
+            let digit = Int128(byte - UInt8(ascii: "0"))
+            let (scaled, isScaledTooFar) = value.multipliedReportingOverflow(by: 10)
+            let (next, isTooFar) = scaled.addingReportingOverflow(isNegative ? -digit : digit)
+            if isScaledTooFar || isTooFar { return nil }
+            value = next
+        }
+        return value
+    }
+
     /// Eight, four, four, four and twelve hexadecimal digits, of any version.
     static func isUUID(_ text: some Collection<UInt8>) -> Bool {
         guard text.count == 36 else { return false }

@@ -165,7 +165,12 @@ extension JSONParser {
 
     /// The first key whose bytes an earlier one has too.
     private func firstDuplicate(in keys: ArraySlice<Int>) -> Int? {
-        if keys.count < 2 { return nil }
+        if keys.count <= 8 {
+            for (position, key) in keys.enumerated() {
+                for earlier in keys.prefix(position) where tape.text(earlier) == tape.text(key) { return key }
+            }
+            return nil
+        }
         // Sorted rather than hashed: no input makes it slow.
         let sorted = keys.sorted { first, second in
             let (a, b) = (tape.text(first), tape.text(second))
