@@ -167,8 +167,7 @@ extension String {
     /// As many whole scalars from the beginning as fit into so many bytes.
     fileprivate func prefix(bytes limit: Int) -> String {
         guard utf8.count > limit else { return self }
-        var end = utf8.index(startIndex, offsetBy: limit)
-        while end > startIndex, UTF8.isContinuation(utf8[end]) { end = utf8.index(before: end) }
-        return String(self[..<end])
+        // A string rounds an index within a scalar down to the scalar's beginning (SE-0180).
+        return String(self[..<utf8.index(startIndex, offsetBy: limit)])
     }
 }

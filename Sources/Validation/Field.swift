@@ -14,7 +14,8 @@ public struct Field<Value> {
 
     /// The value.
     ///
-    /// Take it once all fields are read: what follows a value that throws is not read, and so not checked.
+    /// Take it once all fields are read. What comes after a value that throws is not read, so it is not checked, and
+    /// its keys are taken for unknown ones. Where a field decides which others there are, use ``then(_:)``.
     ///
     /// - Throws: What `parse` will throw, when the field is missing or wrong. Let it pass.
     public var value: Value {

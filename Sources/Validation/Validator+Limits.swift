@@ -31,7 +31,7 @@ extension Validator {
         ///   - arrayItems: The most items of one array.
         ///   - objectMembers: The most members of one object.
         ///   - values: The most values in the whole body.
-        ///   - issues: The most problems one error lists, at most 10,000.
+        ///   - issues: The most problems one error lists, at most 1,000.
         /// - Precondition: Every limit is at least 1 and at most what is said above.
         public init(
             bodyBytes: Int = 1 << 20,
@@ -50,7 +50,7 @@ extension Validator {
             precondition(arrayItems >= 1, "arrayItems is at least 1 (is \(arrayItems))")
             precondition(objectMembers >= 1, "objectMembers is at least 1 (is \(objectMembers))")
             precondition(values >= 1, "values is at least 1 (is \(values))")
-            precondition((1...10_000).contains(issues), "issues is 1 to 10,000 (is \(issues))")
+            precondition((1...1000).contains(issues), "issues is 1 to 1,000 (is \(issues))")
             self.bodyBytes = bodyBytes
             self.depth = depth
             self.stringBytes = stringBytes

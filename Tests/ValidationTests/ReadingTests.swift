@@ -45,14 +45,15 @@ extension Order {
     }
 }
 
+private let rightBody = """
+    {"order_id":"9B2F6A3E-0C1D-4E5F-8A9B-0C1D2E3F4A5B","customer":{"email":"  Ada@Example.ORG ",\
+    "phone":"+4930123456"},"reference":" po-17 ","currency":"EUR",\
+    "items":[{"sku":"A","quantity":1},{"sku":"B","quantity":1000}]}
+    """
+
 @Suite struct ReadingTests {
     @Test func aRightBodyBecomesAValueInNormalForm() throws {
-        let body = """
-            {"order_id":"9B2F6A3E-0C1D-4E5F-8A9B-0C1D2E3F4A5B","customer":{"email":"  Ada@Example.ORG ",\
-            "phone":"+4930123456"},"reference":" po-17 ","currency":"EUR",\
-            "items":[{"sku":"A","quantity":1},{"sku":"B","quantity":1000}]}
-            """
-        let order = try Validator().parse(body.utf8, as: Order.init)
+        let order = try Validator().parse(rightBody.utf8, as: Order.init)
         #expect(
             order
                 == Order(
@@ -64,6 +65,30 @@ extension Order {
                     items: [Order.Item(sku: "A", quantity: 1), Order.Item(sku: "B", quantity: 1000)]
                 )
         )
+    }
+
+    @Test(arguments: 0..<20)
+    func aMutatedBodyIsAnOrderOrRefused(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let pieces = [
+            "null", "true", "-1", "1e9", "\"\"", "[]", "{}", ",", "\"sku\":", "\"x\":1,", "é", "\\u0000", "0",
+        ]
+        for _ in 0..<200 {
+            var body = Array(rightBody.utf8)
+            for _ in 0..<Int.random(in: 1...3, using: &generator) {
+                let place = Int.random(in: 0...body.count, using: &generator)
+                let end = min(body.count, place + Int.random(in: 0...8, using: &generator))
+                body.replaceSubrange(place..<end, with: generator.pick(pieces).utf8)
+            }
+            do {
+                let order = try Validator().parse(body, as: Order.init)
+                #expect((1...100).contains(order.items.count), "seed \(seed)")
+                #expect(order.items.allSatisfy { (1...1000).contains($0.quantity) }, "seed \(seed)")
+                #expect(order.id.utf8.count == 36 && order.email.contains("@"), "seed \(seed)")
+            } catch let error as ValidationError {
+                #expect((1...100).contains(error.details.count), "seed \(seed)")
+            }
+        }
     }
 
     @Test func everyErrorIsReportedInDocumentOrder() {
