@@ -11,12 +11,6 @@ public struct DedupResult<Value> {
     /// False when the result is not final, when the store was down, or when the claim was lost to another caller.
     /// The operation ran all the same: this is no failure of it.
     public let isStored: Bool
-
-    init(value: Value, isReplay: Bool, isStored: Bool) {
-        self.value = value
-        self.isReplay = isReplay
-        self.isStored = isStored
-    }
 }
 
 extension DedupResult: Sendable where Value: Sendable {}
