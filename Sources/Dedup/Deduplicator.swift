@@ -190,7 +190,7 @@ public struct Deduplicator: Sendable {
         startTask {
             let write = StoreWrite.touch(held.key, .after(configuration.lease), if: .version(held.token))
             while true {
-                do { try await timeSource.sleep(for: configuration.lease / 3) } catch { return }
+                do { try await timeSource.sleep(for: max(configuration.lease / 3, .milliseconds(1))) } catch { return }
                 // A store that is down now may be back at the next turn, and the lease not over yet.
                 guard let result = try? await commit(write) else { continue }
                 if case .conflict = result { return }
