@@ -24,10 +24,18 @@ extension [UInt8] {
     }
 
     func number<Number: FixedWidthInteger>(at position: Int, as type: Number.Type = Number.self) -> Number {
-        (0..<Number.bitWidth / 8).reduce(0) { $0 | Number(truncatingIfNeeded: self[position + $1]) << (8 * $1) }
+        var number: Number = 0
+        for byte in 0..<Number.bitWidth / 8 {
+            number |= Number(truncatingIfNeeded: self[position + byte]) << (8 * byte)
+        }
+        return number
     }
 
-    func isZero(_ range: Range<Int>) -> Bool { self[range].allSatisfy { $0 == 0 } }
+    func isZero(_ range: Range<Int>) -> Bool {
+        // A loop, for a build without optimisation reads every sector with it too.
+        for position in range where self[position] != 0 { return false }
+        return true
+    }
 }
 
 /// Bytes that do not mean anything.

@@ -1,0 +1,256 @@
+import ReliabilityCore
+import ReliabilityFileStore
+import ReliabilityStore
+import Testing
+
+/// What answers may say, and when, while the disk is busy.
+@Suite(.timeLimit(.minutes(1))) struct DurabilityTests {
+    let files = MemoryFileSystem()
+
+    /// Runs `operation` and checks that it does not end before the sync that is held does.
+    private func expectWaits<Success: Sendable>(
+        _ operation: @escaping @Sendable () async throws -> Success
+    ) async throws -> Success {
+        let isDone = Lock(false)
+        let task = startTask { () -> Result<Success, any Error> in
+            do {
+                let success = try await operation()
+                isDone.withLock { $0 = true }
+                return .success(success)
+            } catch { return .failure(error) }
+        }
+        for _ in 0..<200 { await Task.yield() }
+        #expect(!isDone.withLock { $0 })
+        files.releaseSyncs()
+        return try await task.value.get()
+    }
+
+    /// A store with a write under way whose sync does not end.
+    private func withPendingWrite(
+        _ write: @escaping @Sendable (FileStore) async throws -> Void,
+        _ body: (FileStore) async throws -> Void
+    ) async throws {
+        let store = try openStore(files)
+        try await store.put("old", [1])
+        _ = try await store.enqueue([NewRecord(queue: "old", id: "1", payload: [])])
+        files.holdSyncs()
+        let task = startTask { () -> (any Error)? in
+            do { try await write(store) } catch { return error }
+            return nil
+        }
+        await files.untilHeldSyncs(1)
+        try await body(store)
+        files.releaseSyncs()
+        #expect(await task.value == nil)
+        await store.close()
+    }
+
+    @Test func `a write waits for its sync`() async throws {
+        let store = try openStore(files)
+        files.holdSyncs()
+        _ = try await expectWaits { try await store.put("a", [1]) }
+        #expect(files.syncedFiles == files.files)
+        await store.close()
+    }
+
+    @Test func `a read waits until what it shows is durable`() async throws {
+        try await withPendingWrite {
+            try await $0.put("a", [1])
+        } _: { store async throws in
+            #expect(try await expectWaits { try await store.get(key("a")) }?.value == [1])
+        }
+    }
+
+    @Test func `a read of a deletion waits until it is durable`() async throws {
+        try await withPendingWrite {
+            _ = try await $0.commit([.delete(key("old"), if: .any)])
+        } _: { store async throws in
+            #expect(try await expectWaits { try await store.get(key("old")) } == nil)
+        }
+    }
+
+    @Test func `a read of something else does not wait`() async throws {
+        try await withPendingWrite {
+            try await $0.put("a", [1])
+        } _: { store async throws in
+            #expect(try await store.get(key("old"))?.value == [1])
+            #expect(try await store.counts("old").pending == 1)
+            #expect(try await store.commit([.check(key("old"), .present)]) != .committed([]))
+        }
+    }
+
+    @Test func `a conflict waits until what it shows is durable`() async throws {
+        try await withPendingWrite {
+            try await $0.put("a", [1])
+        } _: { store async throws in
+            let result = try await expectWaits { try await store.commit([.put(key("a"), [2], .never, if: .absent)]) }
+            guard case .conflict(0, let current) = result else { return #expect(Bool(false)) }
+            #expect(current?.value == [1])
+        }
+    }
+
+    @Test func `a denied update waits until what it shows is durable`() async throws {
+        let add = AtomicUpdate.add(1, within: 0...1, expiry: .seconds(60))
+        try await withPendingWrite {
+            _ = try await $0.update([(key("n"), add)])
+        } _: { store async throws in
+            #expect(try await expectWaits { try await store.update([(key("n"), add)]) }.isApplied == false)
+        }
+    }
+
+    @Test func `a scan waits for everything`() async throws {
+        try await withPendingWrite {
+            try await $0.put("a", [1])
+        } _: { store async throws in
+            #expect(try await expectWaits { try await store.entries() }.count == 2)
+        }
+    }
+
+    @Test func `a duplicate waits until the first is durable`() async throws {
+        let record = NewRecord(queue: "q", id: "1", payload: [])
+        try await withPendingWrite {
+            _ = try await $0.enqueue([record])
+        } _: { store async throws in
+            #expect(try await expectWaits { try await store.enqueue([record]) } == [.duplicate])
+        }
+    }
+
+    @Test func `an empty claim waits until the claim before is durable`() async throws {
+        try await withPendingWrite {
+            _ = try await $0.claim("old", limit: 1, lease: .seconds(1))
+        } _: { store async throws in
+            #expect(try await expectWaits { try await store.claim("old", limit: 1, lease: .seconds(1)) }.isEmpty)
+        }
+    }
+
+    @Test(arguments: [0, 1, 2, 3])
+    func `whatever is read of a queue waits until it is durable`(_ read: Int) async throws {
+        let record = NewRecord(queue: "q", id: "1", payload: [])
+        try await withPendingWrite {
+            _ = try await $0.enqueue([record])
+        } _: { store async throws in
+            switch read {
+            case 0: #expect(try await expectWaits { try await store.counts("q") }.pending == 1)
+            case 1: #expect(try await expectWaits { try await store.nextDue("q") } == .zero)
+            case 2:
+                let page = try await expectWaits { try await store.page("q", .pending, after: nil, limit: 1) }
+                #expect(page.records.count == 1)
+            default:
+                let stale = Settlement(queue: "q", id: "1", token: StoreVersion(rawValue: 1), .done)
+                #expect(try await expectWaits { try await store.settle([stale]) } == [.stale])
+            }
+        }
+    }
+
+    @Test func `writes that arrive during a sync share the next`() async throws {
+        let store = try openStore(files)
+        let before = files.fileSyncs
+        files.holdSyncs()
+        try await withThrowingTaskGroup { group in
+            group.addTask { _ = try await store.put("first", []) }
+            await files.untilHeldSyncs(1)
+            for number in 0..<64 { group.addTask { _ = try await store.put("\(number)", [1]) } }
+            for _ in 0..<500 { await Task.yield() }
+            files.releaseSyncs()
+            try await group.waitForAll()
+        }
+        // One for the first, one or two for the others; a late task may have missed the second.
+        #expect(files.fileSyncs - before < 20)
+        #expect(try await store.entries().count == 65)
+        await store.close()
+    }
+
+    @Test func `a write whose task is cancelled before it changes nothing`() async throws {
+        let store = try openStore(files)
+        let result = await startTask { () -> StoreError.Reason? in
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            return await reason { try await store.put("a", []) }
+        }.value
+        #expect(result == .cancelled)
+        #expect(try await store.entries().isEmpty)
+        await store.close()
+    }
+
+    @Test func `a write whose task is cancelled under way tells the truth`() async throws {
+        let store = try openStore(files)
+        files.holdSyncs()
+        let task = startTask { await reason { try await store.put("a", [1]) } }
+        await files.untilHeldSyncs(1)
+        task.cancel()
+        files.releaseSyncs()
+        #expect(await task.value == nil)
+        #expect(try await store.get(key("a"))?.value == [1])
+        await store.close()
+    }
+
+    @Test func `a full batch makes writes wait in order, and a cancelled one leaves`() async throws {
+        let store = try openStore(files, tuning: LogTuning(growth: 1 << 20, batchLimit: 1))
+        files.holdSyncs()
+        let first = startTask { await reason { try await store.put("first", []) } }
+        await files.untilHeldSyncs(1)
+        // The second fills the batch; the others wait for their turn.
+        let second = startTask { await reason { try await store.put("n", [0]) } }
+        var others: [Task<StoreError.Reason?, Never>] = []
+        for number in 1...20 {
+            others.append(startTask { await reason { try await store.put("n", [UInt8(number)]) } })
+            for _ in 0..<50 { await Task.yield() }
+        }
+        others[19].cancel()
+        #expect(await others[19].value == .cancelled)
+        files.releaseSyncs()
+        #expect(await first.value == nil)
+        #expect(await second.value == nil)
+        for task in others.prefix(19) { #expect(await task.value == nil) }
+        #expect(try await store.get(key("n"))?.value == [19])
+        await store.close()
+    }
+
+    @Test func `closing waits for what is under way`() async throws {
+        let store = try openStore(files, tuning: LogTuning(growth: 4096, batchLimit: 1))
+        files.holdSyncs()
+        let writes = (0..<10).map { number in
+            startTask { await reason { try await store.put("\(number)", []) } }
+        }
+        await files.untilHeldSyncs(1)
+        for _ in 0..<100 { await Task.yield() }
+        let close = startTask { await store.close() }
+        for _ in 0..<100 { await Task.yield() }
+        #expect(await reason { try await store.put("late", []) } == .closed)
+        files.releaseSyncs()
+        await close.value
+        for write in writes { #expect(await write.value == nil) }
+        let second = try openStore(files)
+        #expect(second.recovery.wasClosed)
+        #expect(try await second.entries().count == 10)
+        await second.close()
+    }
+
+    @Test func `many tasks on one counter lose nothing`() async throws {
+        let store = try openStore(files)
+        let add = AtomicUpdate.add(1, within: 0 ... .max, expiry: .seconds(3600))
+        try await withThrowingTaskGroup { group in
+            for _ in 0..<50 {
+                group.addTask { for _ in 0..<20 { _ = try await store.update([(key("n"), add)]) } }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await store.update([(key("n"), add)]).decisions.first?.remaining == 1001)
+        await store.close()
+    }
+
+    @Test func `of many claims of one key exactly one succeeds`() async throws {
+        let store = try openStore(files)
+        let winners = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for number in 0..<100 {
+                group.addTask {
+                    let write = StoreWrite.put(key("claim"), [UInt8(number)], .after(.seconds(1)), if: .absent)
+                    if case .committed = try await store.commit([write]) { return true }
+                    return false
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(winners == 1)
+        await store.close()
+    }
+}

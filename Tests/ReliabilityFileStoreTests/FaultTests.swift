@@ -1,0 +1,227 @@
+import ReliabilityCore
+import ReliabilityFileStore
+import ReliabilityStore
+import Testing
+
+/// A disk that fails, fills up, or loses its power.
+@Suite(.timeLimit(.minutes(1))) struct FaultTests {
+    let files = MemoryFileSystem()
+
+    @Test func `a sync that failed is final`() async throws {
+        let store = try openStore(files)
+        try await store.put("a", [1])
+        files.set { $0.syncFailure = FileSystemError(.other, "bad sector") }
+        #expect(await reason { try await store.put("b", [2]) } == .unknownOutcome)
+        // Even if the disk would take it now.
+        files.set { $0.syncFailure = nil }
+        #expect(await reason { try await store.put("c", [3]) } == .failed)
+        #expect(await reason { _ = try await store.get(key("a")) } == .failed)
+        await store.close()
+        #expect(files.openCount == 0)
+
+        let second = try openStore(files)
+        #expect(try await second.get(key("a"))?.value == [1])
+        #expect(!second.recovery.wasClosed)
+        await second.close()
+    }
+
+    @Test func `a sync that failed for lack of space is final too`() async throws {
+        let store = try openStore(files)
+        files.set { $0.syncFailure = FileSystemError(.noSpace, "no space") }
+        #expect(await reason { try await store.put("b", [2]) } == .unknownOutcome)
+        #expect(await reason { try await store.put("c", [3]) } == .failed)
+        await store.close()
+    }
+
+    @Test func `everyone who waits is told that a sync failed`() async throws {
+        let store = try openStore(files, tuning: LogTuning(growth: 4096, batchLimit: 64))
+        files.holdSyncs()
+        let first = startTask { await reason { try await store.put("a", [1]) } }
+        await files.untilHeldSyncs(1)
+        let reader = startTask { await reason { _ = try await store.get(key("a")) } }
+        let next = startTask { await reason { try await store.put("b", [UInt8](repeating: 1, count: 100)) } }
+        for _ in 0..<100 { await Task.yield() }
+        let waiting = startTask { await reason { try await store.put("c", [1]) } }
+        for _ in 0..<100 { await Task.yield() }
+        files.set { $0.syncFailure = FileSystemError(.other, "bad sector") }
+        files.releaseSyncs()
+        #expect(await first.value == .unknownOutcome)
+        #expect(await next.value == .unknownOutcome)
+        // These two changed nothing.
+        #expect(await reader.value == .failed)
+        #expect(await waiting.value == .failed)
+        await store.close()
+    }
+
+    @Test func `short reads and writes are carried on`() async throws {
+        files.set {
+            $0.longestWrite = 100
+            $0.longestRead = 7
+        }
+        let store = try openStore(files)
+        try await store.put("a", [UInt8](repeating: 3, count: 5000))
+        await store.close()
+        let second = try openStore(files)
+        #expect(try await second.get(key("a"))?.value == [UInt8](repeating: 3, count: 5000))
+        await second.close()
+    }
+
+    @Test func `a full disk refuses writes, changes nothing, and heals`() async throws {
+        let store = try openStore(files)
+        try await store.put("a", [1])
+        files.set { $0.freeBytes = 0 }
+        var accepted = 0
+        while await reason({ try await store.put("fill \(accepted)", [2]) }) == nil { accepted += 1 }
+        #expect(accepted < 10)
+        #expect(await reason { try await store.put("b", [2]) } == .diskFull)
+        #expect(await reason { try await store.put("c", [UInt8](repeating: 1, count: 9000)) } == .diskFull)
+        #expect(try await store.entries().count == 1 + accepted)
+        #expect(try await store.get(key("b")) == nil)
+
+        files.set { $0.freeBytes = nil }
+        try await store.put("b", [2])
+        #expect(try await store.get(key("b"))?.value == [2])
+        await store.close()
+        let second = try openStore(files)
+        #expect(try await second.entries().count == 2 + accepted)
+        await second.close()
+    }
+
+    @Test func `a store on a full disk can be closed`() async throws {
+        let store = try openStore(files)
+        files.set { $0.freeBytes = 0 }
+        while await reason({ try await store.put("a", [2]) }) == nil {}
+        await store.close()
+        files.set { $0.freeBytes = nil }
+        let second = try openStore(files)
+        #expect(second.recovery.wasClosed)
+        await second.close()
+    }
+
+    @Test func `what little space there is is used`() async throws {
+        let store = try openStore(files, tuning: LogTuning(growth: 64 << 10))
+        files.set { $0.freeBytes = 3000 }
+        var accepted = 0
+        while await reason({ try await store.put("n", [UInt8](repeating: 1, count: 400)) }) == nil { accepted += 1 }
+        // All of the first reserve, and five sectors, one of them kept for the seal.
+        #expect(accepted == 128 + 5 - 1)
+        await store.close()
+    }
+
+    @Test func `many writes on a full disk are all refused`() async throws {
+        let store = try openStore(files)
+        files.set { $0.freeBytes = 0 }
+        let reasons = await withTaskGroup(of: StoreError.Reason?.self) { group in
+            for number in 0..<100 {
+                group.addTask {
+                    await reason { try await store.put("\(number)", [UInt8](repeating: 1, count: 8000)) }
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(reasons.allSatisfy { $0 == .diskFull })
+        #expect(try await store.entries().isEmpty)
+        await store.close()
+    }
+
+    @Test func `a compaction that finds no space leaves the log in use`() async throws {
+        let store = try openStore(files, tuning: LogTuning(growth: 64 << 10, compactionMinimum: 8 << 10))
+        files.set { $0.freeBytes = 100 }
+        for round in 0..<60 { try await store.put("n", [UInt8(round)]) }
+        #expect(files.files["log.tmp"] == nil)
+        await store.close()
+        files.set { $0.freeBytes = nil }
+        let second = try openStore(files)
+        #expect(try await second.get(key("n"))?.value == [59])
+        await second.close()
+    }
+
+    @Test func `opening on a full disk fails and loses nothing`() async throws {
+        let store = try openStore(files)
+        try await store.put("a", [1])
+        await store.close()
+        let before = files.files["log"]
+        files.set { $0.freeBytes = 0 }
+        #expect(await reason { _ = try openStore(files) } == .diskFull)
+        #expect(files.files["log"] == before)
+        #expect(files.openCount == 0)
+        files.set { $0.freeBytes = nil }
+        let second = try openStore(files)
+        #expect(try await second.get(key("a"))?.value == [1])
+        await second.close()
+    }
+
+    // MARK: Loss of power
+
+    /// Writes until the disk fails; returns what was acknowledged, and what was under way.
+    private func work(on files: MemoryFileSystem) async -> (acknowledged: Int, attempted: Int)? {
+        guard let store = try? openStore(files, tuning: LogTuning(growth: 1024, compactionMinimum: 3000)) else {
+            return nil
+        }
+        var acknowledged = 0
+        var attempted = 0
+        for step in 1...14 {
+            attempted = step
+            // Two keys in one commit, of one to four sectors, and a record for every third.
+            let value = [UInt8(step)] + [UInt8](repeating: UInt8(step), count: step % 4 * 400)
+            let writes = [StoreWrite.put(key("a"), value, .never, if: .any), .put(key("b"), value, .never, if: .any)]
+            let records = step % 3 == 0 ? [NewRecord(queue: "q", id: "\(step)", payload: [UInt8(step)])] : []
+            if await reason({ _ = try await store.commit(writes, enqueueing: records) }) != nil { break }
+            acknowledged = step
+        }
+        await store.close()
+        return (acknowledged, attempted)
+    }
+
+    private func check(
+        _ image: [String: [UInt8]],
+        _ done: (acknowledged: Int, attempted: Int),
+        _ label: String
+    ) async throws {
+        let store = try openStore(MemoryFileSystem(image))
+        let entries = try await store.entries()
+        let step = Int(entries[key("a")]?.first ?? 0)
+        #expect(entries[key("a")] == entries[key("b")], "\(label): a torn commit")
+        #expect(step >= done.acknowledged && step <= done.attempted, "\(label): \(step) of \(done)")
+        #expect(entries[key("a")]?.count ?? 1 == 1 + step % 4 * 400, "\(label)")
+        #expect(try await store.counts("q").pending == step / 3, "\(label): records")
+        await store.close()
+    }
+
+    @Test func `power lost at any call loses nothing that was acknowledged`() async throws {
+        let whole = MemoryFileSystem()
+        _ = await work(on: whole)
+        let calls = whole.calls
+        #expect(calls > 60)
+        var generator = SeededGenerator(11)
+        for call in 1...calls {
+            let files = MemoryFileSystem()
+            files.set { $0.failFromCall = call }
+            let done = await work(on: files) ?? (0, 0)
+            try await check(files.syncedFiles, done, "all lost, call \(call)")
+            try await check(files.files, done, "all kept, call \(call)")
+            for round in 0..<4 {
+                try await check(files.tornFiles(using: &generator), done, "torn \(round), call \(call)")
+            }
+        }
+    }
+
+    @Test func `power lost at any call of a reopening loses nothing`() async throws {
+        let files = MemoryFileSystem()
+        files.set { $0.failFromCall = 45 }
+        let done = try #require(await work(on: files))
+        var generator = SeededGenerator(12)
+        for image in [files.syncedFiles, files.files] {
+            let whole = MemoryFileSystem(image)
+            await (try openStore(whole)).close()
+            for call in 1...whole.calls {
+                let again = MemoryFileSystem(image)
+                again.set { $0.failFromCall = call }
+                if let store = try? openStore(again) { await store.close() }
+                try await check(again.syncedFiles, done, "all lost, call \(call)")
+                try await check(again.files, done, "all kept, call \(call)")
+                try await check(again.tornFiles(using: &generator), done, "torn, call \(call)")
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import ReliabilityCore
+import ReliabilityFileStore
+import ReliabilityStore
+import Testing
+
+/// The store in a real directory.
+@Suite struct PosixFileSystemTests {
+    private func withDirectory(_ body: (String) async throws -> Void) async throws {
+        let path = FileManager.default.temporaryDirectory
+            .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try await body(path)
+    }
+
+    private func permissions(_ path: String) throws -> Int? {
+        try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+    }
+
+    @Test func `a store comes back from a real disk`() async throws {
+        try await withDirectory { path in
+            let first = try await FileStore.open(at: path)
+            #expect(first.recovery.isNew)
+            let value = (0..<100_000).map { UInt8(truncatingIfNeeded: $0) }
+            try await first.put("a", value)
+            await first.close()
+            let second = try await FileStore.open(at: path + "/")
+            #expect(second.recovery.wasClosed && !second.recovery.isNew)
+            #expect(try await second.get(key("a"))?.value == value)
+            await second.close()
+        }
+    }
+
+    @Test func `directory and files are for the owner only`() async throws {
+        try await withDirectory { path in
+            let store = try await FileStore.open(at: path)
+            try await store.put("a", [1])
+            #expect(try permissions(path) == 0o700)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: path).sorted() == ["LOCK", "log"])
+            for name in ["LOCK", "log"] { #expect(try permissions("\(path)/\(name)") == 0o600) }
+            await store.close()
+        }
+    }
+
+    @Test func `a directory that others may write to is refused`() async throws {
+        try await withDirectory { path in
+            for mode in [0o770, 0o702, 0o777] {
+                try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+                try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+                #expect(await reason { _ = try await FileStore.open(at: path) } == .invalid)
+            }
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+            await (try FileStore.open(at: path)).close()
+        }
+    }
+
+    @Test func `a missing parent, a file for a directory and a link for a log are refused`() async throws {
+        try await withDirectory { path in
+            #expect(await reason { _ = try await FileStore.open(at: path + "/a/b") } == .unavailable)
+            #expect(await reason { _ = try await FileStore.open(at: "") } == .unavailable)
+            #expect(FileManager.default.createFile(atPath: path, contents: nil))
+            #expect(await reason { _ = try await FileStore.open(at: path) } == .unavailable)
+            try FileManager.default.removeItem(atPath: path)
+
+            await (try FileStore.open(at: path)).close()
+            try FileManager.default.moveItem(atPath: path + "/log", toPath: path + "/elsewhere")
+            try FileManager.default.createSymbolicLink(atPath: path + "/log", withDestinationPath: "elsewhere")
+            #expect(await reason { _ = try await FileStore.open(at: path) } == .unavailable)
+        }
+    }
+
+    @Test func `a second owner in the same process is refused and told who has it`() async throws {
+        try await withDirectory { path in
+            let store = try await FileStore.open(at: path)
+            let error = await #expect(throws: StoreError.self) { _ = try await FileStore.open(at: path) }
+            #expect(error?.reason == .locked)
+            #expect(error?.explanation.contains("\(ProcessInfo.processInfo.processIdentifier)") == true)
+            try await store.put("a", [1])
+            await store.close()
+            await (try FileStore.open(at: path)).close()
+        }
+    }
+
+    @Test func `a temporary file of a killed process is removed`() async throws {
+        try await withDirectory { path in
+            await (try FileStore.open(at: path)).close()
+            #expect(FileManager.default.createFile(atPath: path + "/log.tmp", contents: Data([1, 2, 3])))
+            await (try FileStore.open(at: path)).close()
+            #expect(!FileManager.default.fileExists(atPath: path + "/log.tmp"))
+        }
+    }
+
+    @Test func `many tasks commit to a real disk`() async throws {
+        try await withDirectory { path in
+            let store = try await FileStore.open(at: path)
+            try await withThrowingTaskGroup { group in
+                for task in 0..<64 {
+                    group.addTask {
+                        for round in 0..<20 { try await store.put("\(task)", [UInt8(task), UInt8(round)]) }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            await store.close()
+            let second = try await FileStore.open(at: path)
+            for task in 0..<64 { #expect(try await second.get(key("\(task)"))?.value == [UInt8(task), 19]) }
+            await second.close()
+        }
+    }
+}
