@@ -32,8 +32,10 @@ package final class DeadlineScheduler: @unchecked Sendable {
     private var heap: [Entry] = []
     private var sequence: UInt64 = 0
     private var isStarted = false
-    /// When the thread wakes next. It may wake for an entry that was cancelled meanwhile, so that arming and cancelling
-    /// timers of one length wakes it once in that length, not once each.
+    /// When the thread wakes next.
+    ///
+    /// It may wake for an entry that was cancelled meanwhile, so that arming and cancelling timers of one length wakes
+    /// it once in that length, not once each.
     private var wakeAt = Int64.max
 
     /// The number of pending actions.

@@ -2,7 +2,9 @@ import Benchmark
 import Retry
 import Timeout
 
-/// The textbook timeout: the operation and a sleep in a task group, whoever ends first. The baseline.
+/// The textbook timeout: the operation and a sleep in a task group, whoever ends first.
+///
+/// The baseline.
 func withTaskGroupTimeout<Success: Sendable>(
     _ limit: Duration,
     operation: @escaping @Sendable () async throws -> Success

@@ -1,0 +1,149 @@
+import Dispatch
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// What the operating system said about a file.
+struct FileError: Error, CustomStringConvertible {
+    let description: String
+    init(_ what: String, _ path: String) {
+        description = "cannot \(what) \(path): \(unsafe String(cString: strerror(errno)))"
+    }
+}
+
+/// Writes whole lines to a descriptor, one after the other, on a queue of its own.
+final class LineWriter: Sendable {
+    private let descriptor: Int32
+    private let queue = DispatchQueue(label: "line writer")
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    /// Opens a file to append to.
+    convenience init(appendingTo path: String) throws {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw FileError("open", path) }
+        self.init(descriptor: descriptor)
+    }
+
+    /// Writes a line and returns when the operating system has it.
+    func write(_ line: String, terminator: String = "\n") async {
+        let bytes = Array((line + terminator).utf8)
+        await withCheckedContinuation { continuation in
+            queue.async { [descriptor] in
+                var rest = bytes[...]
+                while !rest.isEmpty {
+                    let count = unsafe rest.withUnsafeBytes { buffer in
+                        #if canImport(Darwin)
+                        unsafe Darwin.write(descriptor, buffer.baseAddress, buffer.count)
+                        #elseif canImport(Glibc)
+                        unsafe Glibc.write(descriptor, buffer.baseAddress, buffer.count)
+                        #else
+                        unsafe Musl.write(descriptor, buffer.baseAddress, buffer.count)
+                        #endif
+                    }
+                    if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { break }
+                }
+                continuation.resume()
+            }
+        }
+    }
+}
+
+/// Reads lines from a file or standard input on a thread of its own, few at a time, and never keeps more of a line
+/// than `limit` + 1 bytes.
+final class LineReader: Sendable {
+    let lines: AsyncStream<[UInt8]>
+    private let continuation: AsyncStream<[UInt8]>.Continuation
+    private let room = DispatchSemaphore(value: 64)
+
+    init(path: String, limit: Int) throws {
+        let descriptor = path == "-" ? dup(STDIN_FILENO) : unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError("read", path) }
+        (lines, continuation) = AsyncStream.makeStream()
+        DispatchQueue(label: "line reader").async { [self] in
+            var line: [UInt8] = []
+            var chunk = [UInt8](repeating: 0, count: 64 << 10)
+            var isInLine = false
+            reading: while true {
+                let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { break }
+                for part in chunk[..<count].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+                    .enumerated()
+                {
+                    // Every part but the first begins after a line's end.
+                    if part.offset > 0 {
+                        guard deliver(&line) else { break reading }
+                        isInLine = false
+                    }
+                    if !part.element.isEmpty { isInLine = true }
+                    line += part.element.prefix(limit + 1 - line.count)
+                }
+            }
+            if isInLine { _ = deliver(&line) }
+            close(descriptor)
+            continuation.finish()
+        }
+    }
+
+    private func deliver(_ line: inout [UInt8]) -> Bool {
+        room.wait()
+        let result = continuation.yield(line)
+        line.removeAll(keepingCapacity: true)
+        if case .terminated = result { return false }
+        return true
+    }
+
+    /// Makes room for another line.
+    func taken() { room.signal() }
+
+    /// Ends the lines, although there may be more.
+    func stop() { continuation.finish() }
+}
+
+/// Reads a small file, without a last line that was cut off, which is also removed from it.
+func readLines(of path: String) throws -> [[UInt8]] {
+    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+        let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+        guard count > 0 else { break }
+        bytes += chunk[..<count]
+    }
+    let end = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    if end < bytes.count { guard ftruncate(descriptor, off_t(end)) == 0 else { throw FileError("mend", path) } }
+    return bytes[..<end].split(separator: UInt8(ascii: "\n")).map(Array.init)
+}
+
+/// Makes a directory, or a fresh one with a name of its own.
+func makeDirectory(_ path: String?) throws -> String {
+    if let path {
+        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileError("make", path) }
+        return path
+    }
+    var template = Array("/tmp/orders.XXXXXX".utf8CString)
+    guard unsafe mkdtemp(&template) != nil else { throw FileError("make", "a temporary directory") }
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+/// Text as a JSON string.
+func json(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case ..<" ": result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+        default: result.unicodeScalars.append(scalar)
+        }
+    }
+    return result + "\""
+}

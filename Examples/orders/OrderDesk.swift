@@ -1,0 +1,286 @@
+import Reliability
+import Synchronization
+
+/// Why the desk refuses an order, where no part of the library already says so.
+enum DeskError: String, ReliabilityError {
+    case inProgress = "in_progress"
+    case orderIDTaken = "order_id_taken"
+    case keyReused = "idempotency_key_reused"
+
+    var code: ErrorCode { ErrorCode(rawValue: rawValue) }
+    var category: ErrorCategory { self == .keyReused ? .unprocessable : .conflict }
+    var message: String {
+        switch self {
+        case .inProgress: "This order is being processed."
+        case .orderIDTaken: "Another order has this order_id."
+        case .keyReused: "The idempotency_key was used for another order."
+        }
+    }
+}
+
+/// Takes orders: each is charged once, and shipped once, whatever breaks in between.
+///
+/// validation → dedup → rate limit → order stored as pending → charge → order accepted and message sent, in one commit.
+final class OrderDesk: Sendable {
+    /// What became of an order that was not refused.
+    enum Outcome: String {
+        case executed, replayed, pending
+    }
+
+    struct Answer {
+        var status: Int
+        var outcome: String
+        var orderID: String?
+        var error: ErrorResponse?
+    }
+
+    let statistics = Statistics()
+    private let store: any RecordStore
+    private let shipping: OutboxQueue
+    private let relay: OutboxRelay
+    private let gateway: Service
+    private let dedup: Deduplicator
+    private let limiter: Limiter
+    /// For a charge, with its attempts; and for a question to the gateway.
+    private let charging: any CallPolicy
+    private let asking: any CallPolicy
+    private let unsettled = Mutex<[String: Unsettled]>([:])
+
+    /// An order that may have been charged.
+    private struct Unsettled {
+        let order: Order
+        let version: StoreVersion
+        var lastAttempt: ContinuousClock.Instant
+    }
+
+    /// Opens a desk that stores orders beside their messages, and wakes the relay that sends these.
+    init(shipping: OutboxQueue, relay: OutboxRelay, gateway: Service, ordersPerMinute: Int) {
+        let store = shipping.store
+        self.store = store
+        self.shipping = shipping
+        self.relay = relay
+        self.gateway = gateway
+        dedup = Deduplicator(.replay(retention: nil), keyspace: "dedup", store: store)
+        limiter = Limiter(
+            .fixedWindow(ordersPerMinute, per: .seconds(60)),
+            keyspace: "rate",
+            store: store,
+            whenStoreIsDown: .closed()
+        )
+        let statistics = statistics
+        let breaker = Breaker(
+            BreakerConfiguration(
+                trip: .failureRate(0.5, minimumCalls: 20, within: .seconds(10)),
+                openFor: .seconds(1),
+                probes: 3
+            ),
+            observer: { if case .opened = $0 { statistics.count(.breakerTrips) } }
+        )
+        let attemptLimit = TimeoutPolicy(.milliseconds(400), observer: { _ in statistics.count(.timeouts) })
+        charging = Pipeline {
+            TimeoutPolicy(.seconds(4))
+            RetryPolicy(
+                RetryConfiguration(
+                    maxAttempts: 4,
+                    backoff: .exponential(initial: .milliseconds(20), cap: .milliseconds(200))
+                ),
+                observer: { if case .retrying = $0 { statistics.count(.retries) } }
+            )
+            breaker
+            attemptLimit
+        }
+        asking = Pipeline {
+            breaker
+            attemptLimit
+        }
+    }
+
+    // MARK: Taking orders
+
+    /// Answers one line of input.
+    func answer(_ line: [UInt8]) async -> Answer {
+        let started = ContinuousClock.now
+        let answer = await withCorrelationID(.random()) {
+            do {
+                let order = try Order.parser.parse(line, as: Order.init)
+                do { return try await take(order) } catch { return refusal(error, orderID: order.id) }
+            } catch { return refusal(error, orderID: Order.id(of: line)) }
+        }
+        statistics.record(answer, after: ContinuousClock.now - started)
+        return answer
+    }
+
+    private func refusal(_ error: any Error, orderID: String?) -> Answer {
+        let response = ErrorResponse(error)
+        return Answer(status: response.status, outcome: "rejected", orderID: orderID, error: response)
+    }
+
+    private func take(_ order: Order) async throws -> Answer {
+        let outcome: Outcome
+        do {
+            let result = try await dedup.run(
+                [order.email, order.idempotencyKey],
+                fingerprint: order.canonical,
+                isFinal: { $0 != Outcome.pending.rawValue },
+                operation: { _ in try await place(order).rawValue }
+            )
+            outcome = result.isReplay ? .replayed : Outcome(rawValue: result.value) ?? .executed
+        } catch let error as DedupError {
+            switch error.reason {
+            case .inProgress: throw DeskError.inProgress
+            case .mismatch: throw DeskError.keyReused
+            default: throw error
+            }
+        }
+        return Answer(status: outcome == .pending ? 202 : 201, outcome: outcome.rawValue, orderID: order.id)
+    }
+
+    /// Places an order whose key nobody else works on.
+    private func place(_ order: Order) async throws -> Outcome {
+        if let outcome = try await stored(order) { return outcome }
+        try await limiter.require(order.email)
+        guard let version = try await storePending(order) else {
+            // Another order with this order_id came in between.
+            return try await stored(order) ?? .pending
+        }
+        var attempts = 0
+        do {
+            let amount = try await charging.run {
+                attempts += 1
+                return try await charge(order)
+            }
+            precondition(amount == order.amountCents, "the gateway charged another amount")
+            try await accept(order, version)
+            return .executed
+        } catch {
+            // Without an attempt there was no charge, and the order is turned away as if it had never come. After one,
+            // the record of it decides: the order stays pending, whatever the last error says.
+            if attempts == 0, (try? await removePending(order, version)) == true { throw error }
+            unsettled.withLock {
+                $0[order.id] = Unsettled(order: order, version: version, lastAttempt: .now)
+            }
+            return .pending
+        }
+    }
+
+    /// What the store says about an order that came before; nil when it is new.
+    private func stored(_ order: Order) async throws -> Outcome? {
+        let sameKey = try await store.get(Self.key(of: order))
+        let id = sameKey.map { String(decoding: $0.value, as: UTF8.self) } ?? order.id
+        guard let record = try await store.get(Self.record(of: id)) else { return nil }
+        guard record.value.dropFirst().elementsEqual(order.canonical) else {
+            throw sameKey == nil ? DeskError.orderIDTaken : DeskError.keyReused
+        }
+        return record.value.first == Self.accepted ? .replayed : .pending
+    }
+
+    private func charge(_ order: Order) async throws -> Int64 {
+        let amount = order.amountCents
+        let fields = #""order_id":"\#(order.id)","key":\#(json(order.gatewayKey)),"amount_cents":\#(amount)"#
+        return try await gateway.act(key: order.gatewayKey, amount: amount, fields: fields)
+    }
+
+    // MARK: The store
+
+    private static let pending = UInt8(ascii: "P")
+    private static let accepted = UInt8(ascii: "A")
+    private static let pendingIndex: Keyspace = "pending"
+
+    private static func record(of id: String) -> StoreKey { StoreKey("order", id) }
+    private static func key(of order: Order) -> StoreKey { StoreKey("key", order.email, order.idempotencyKey) }
+
+    /// Stores an order before its first charge; nil when there is one with its id or key.
+    private func storePending(_ order: Order) async throws -> StoreVersion? {
+        let result = try await store.commit([
+            .put(Self.record(of: order.id), [Self.pending] + order.canonical, .never, if: .absent),
+            .put(Self.key(of: order), Array(order.id.utf8), .never, if: .absent),
+            .put(StoreKey(Self.pendingIndex, order.id), Array(order.id.utf8), .never, if: .any),
+        ])
+        guard case .committed(let versions) = result, let version = versions.first else { return nil }
+        return version
+    }
+
+    private func removePending(_ order: Order, _ version: StoreVersion) async throws -> Bool {
+        let result = try await store.commit([
+            .delete(Self.record(of: order.id), if: .version(version)),
+            .delete(Self.key(of: order), if: .any),
+            .delete(StoreKey(Self.pendingIndex, order.id), if: .any),
+        ])
+        if case .committed = result { return true }
+        return false
+    }
+
+    /// Accepts an order and sends its message, in one step.
+    private func accept(_ order: Order, _ version: StoreVersion) async throws {
+        let message = OutboxMessage(
+            id: "order.placed:\(order.id)",
+            topic: "order.placed",
+            payload: Array(order.id.utf8)
+        )
+        // A conflict means that it was accepted before.
+        _ = try await shipping.commit(
+            [
+                .put(Self.record(of: order.id), [Self.accepted] + order.canonical, .never, if: .version(version)),
+                .delete(StoreKey(Self.pendingIndex, order.id), if: .any),
+            ],
+            sending: [message]
+        )
+        relay.wake()
+    }
+
+    // MARK: Settling what is open
+
+    /// How many orders may have been charged and are not settled.
+    var unsettledCount: Int { unsettled.withLock { $0.count } }
+
+    /// Finds the orders that an earlier run left pending.
+    func loadPending() async throws {
+        var after: StoreKey?
+        repeat {
+            let page = try await store.scan(StoreKey(Self.pendingIndex), after: after, limit: 500)
+            for (_, entry) in page.entries {
+                let id = String(decoding: entry.value, as: UTF8.self)
+                guard let record = try await store.get(Self.record(of: id)) else { continue }
+                let order = try Order.parser.parse(record.value.dropFirst(), as: Order.init)
+                unsettled.withLock {
+                    $0[id] = Unsettled(order: order, version: record.version, lastAttempt: .now)
+                }
+            }
+            after = page.next
+        } while after != nil
+    }
+
+    /// Asks the gateway about every open order until the task is cancelled.
+    func settle() async {
+        var wait = Duration.milliseconds(100)
+        while !Task.isCancelled {
+            let open = unsettled.withLock { Array($0.values) }
+            await withTaskGroup(of: Void.self) { group in
+                for (index, entry) in open.enumerated() {
+                    if index >= 8 { await group.next() }
+                    group.addTask { await self.settle(entry) }
+                }
+            }
+            // While nothing can be settled, the gateway is asked less and less often.
+            wait = unsettledCount < open.count || open.isEmpty ? .milliseconds(100) : min(wait * 2, .seconds(2))
+            try? await Task.sleep(for: wait)
+        }
+    }
+
+    private func settle(_ entry: Unsettled) async {
+        let order = entry.order
+        do {
+            if try await asking.run({ try await gateway.find(key: order.gatewayKey) }) == nil {
+                // A call that is still on its way proves nothing by not being there yet.
+                guard entry.lastAttempt.duration(to: .now) > Service.slowest else { return }
+                // It did not happen: charge again, with the same key.
+                defer { unsettled.withLock { $0[order.id]?.lastAttempt = .now } }
+                _ = try await charging.run { try await charge(order) }
+            }
+            try await accept(order, entry.version)
+            unsettled.withLock { $0[order.id] = nil }
+        } catch {
+            // It stays open and is asked about again.
+        }
+    }
+}

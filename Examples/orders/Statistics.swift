@@ -1,0 +1,57 @@
+import Reliability
+import Synchronization
+
+/// Counts what happened, for the table at the end.
+final class Statistics: Sendable {
+    enum Counter: String, CaseIterable {
+        case retries, timeouts, breakerTrips = "breaker trips", duplicates = "duplicates stopped"
+    }
+
+    private struct State {
+        var outcomes: [String: Int] = [:]
+        var codes: [String: Int] = [:]
+        var counters: [Counter: Int] = [:]
+        var latencies: [Duration] = []
+    }
+    private let state = Mutex(State())
+
+    func count(_ counter: Counter) {
+        state.withLock { $0.counters[counter, default: 0] += 1 }
+    }
+
+    func record(_ answer: OrderDesk.Answer, after latency: Duration) {
+        state.withLock { state in
+            state.outcomes[answer.outcome, default: 0] += 1
+            if let error = answer.error { state.codes[error.code.rawValue, default: 0] += 1 }
+            let isDuplicate = answer.outcome == "replayed" || answer.status == 409
+            if isDuplicate { state.counters[.duplicates, default: 0] += 1 }
+            state.latencies.append(latency)
+        }
+    }
+
+    var answered: Int { state.withLock { $0.latencies.count } }
+
+    /// The table.
+    func table(delivered: Int, pending: Int, dead: Int) -> String {
+        let state = state.withLock { $0 }
+        var rows: [(String, String)] = []
+        for outcome in ["executed", "replayed", "pending", "rejected"] {
+            rows.append(("orders \(outcome)", "\(state.outcomes[outcome] ?? 0)"))
+        }
+        for (code, count) in state.codes.sorted(by: { $0.key < $1.key }) { rows.append(("  \(code)", "\(count)")) }
+        for counter in Counter.allCases { rows.append((counter.rawValue, "\(state.counters[counter] ?? 0)")) }
+        rows.append(("messages delivered / pending / dead", "\(delivered) / \(pending) / \(dead)"))
+        let sorted = state.latencies.sorted()
+        let percentiles = [50, 95, 99].map { percent in
+            sorted.isEmpty ? "–" : milliseconds(sorted[min(sorted.count - 1, sorted.count * percent / 100)])
+        }
+        rows.append(("latency p50 / p95 / p99", percentiles.joined(separator: " / ")))
+        let width = rows.map(\.0.count).max() ?? 0
+        return rows.map { $0.0 + String(repeating: " ", count: width + 2 - $0.0.count) + $0.1 }.joined(separator: "\n")
+    }
+
+    private func milliseconds(_ duration: Duration) -> String {
+        let tenths = duration.components.seconds * 10_000 + duration.components.attoseconds / 100_000_000_000_000
+        return "\(tenths / 10).\(tenths % 10) ms"
+    }
+}

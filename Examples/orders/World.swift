@@ -1,0 +1,95 @@
+import Reliability
+
+/// What can go wrong with a call to somebody else's service.
+enum Fault: String, CaseIterable {
+    /// The call is refused and nothing happens.
+    case failsBefore = "fails_before"
+    /// It happens, and the answer is lost.
+    case failsAfter = "fails_after"
+    /// It happens later, whether or not the caller still waits, and is answered then.
+    case slow
+    /// Nothing happens and nothing is answered, until the caller gives up.
+    case hangs
+}
+
+/// A service failed, as services do.
+struct ServiceFailure: Error {}
+
+/// Somebody else's service: it remembers what it did in a ledger, and does nothing twice for one key.
+///
+/// The order desk and the service share a process here, but nothing else: the desk sees what its calls return.
+actor Service {
+    /// The longest time after which a slow call still acts.
+    static let slowest = Duration.seconds(3)
+
+    private let name: String
+    private let ledger: LineWriter
+    private let calls: LineWriter
+    private let faults: Double
+    private var randomness: Randomness
+    private var done: [String: Int64] = [:]
+
+    /// Opens a service with its ledger.
+    init(name: String, ledger path: String, calls: LineWriter, faults: Double, seed: UInt64) throws {
+        self.name = name
+        self.calls = calls
+        self.faults = faults
+        randomness = Randomness(seed: seed)
+        for line in try readLines(of: path) {
+            if let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) { done[entry.key] = entry.amount }
+        }
+        ledger = try LineWriter(appendingTo: path)
+    }
+
+    /// Does what is asked, once for each key; a key seen before is answered from memory.
+    ///
+    /// - Returns: The amount that was booked for the key.
+    func act(key: String, amount: Int64 = 0, fields: String) async throws -> Int64 {
+        switch await arrival("act") {
+        case nil: return await book(key, amount, fields)
+        case .failsBefore: throw ServiceFailure()
+        case .failsAfter:
+            _ = await book(key, amount, fields)
+            throw ServiceFailure()
+        case .slow:
+            let delay = Duration.milliseconds(Int64.random(in: 200...3000, using: &randomness))
+            // Not a child of the caller's task: it goes on when the caller has left.
+            let booking = Task.detached {
+                try? await Task.sleep(for: delay)
+                return await self.book(key, amount, fields)
+            }
+            try await Task.sleep(for: delay)
+            return await booking.value
+        case .hangs:
+            try await Task.sleep(for: .seconds(86_400))
+            throw ServiceFailure()
+        }
+    }
+
+    /// What was booked for a key; nil when nothing has been, so far.
+    func find(key: String) async throws -> Int64? {
+        switch await arrival("find") {
+        case nil: break
+        case .failsBefore, .failsAfter: throw ServiceFailure()
+        case .slow: try await Task.sleep(for: .milliseconds(Int64.random(in: 200...3000, using: &randomness)))
+        case .hangs: try await Task.sleep(for: .seconds(86_400))
+        }
+        return done[key]
+    }
+
+    private func arrival(_ call: String) async -> Fault? {
+        let fault = randomness.chance(faults) ? Fault.allCases.randomElement(using: &randomness) : nil
+        await calls.write(
+            #"{"service":"\#(name)","call":"\#(call)","fault":\#(fault.map { json($0.rawValue) } ?? "null")}"#
+        )
+        return fault
+    }
+
+    private func book(_ key: String, _ amount: Int64, _ fields: String) async -> Int64 {
+        // Judged and remembered before the first suspension: two calls with one key cannot both be the first.
+        let before = done[key]
+        done[key] = before ?? amount
+        await ledger.write(#"{\#(fields),"repeat":\#(before != nil)}"#)
+        return before ?? amount
+    }
+}
