@@ -178,11 +178,11 @@ public final class FaultInjectingStore: RecordStore {
             }
             return try await body()
         case .hang:
-            await suspendUntilCancelled()
+            await untilCancelled()
             throw StoreError(.cancelled, "the task was cancelled while a call hung that had done nothing")
         case .hangAfterApply:
             _ = try await body()
-            await suspendUntilCancelled()
+            await untilCancelled()
             throw unknownOutcome(of: operation)
         }
     }
@@ -208,11 +208,4 @@ public final class FaultInjectingStore: RecordStore {
     private func unknownOutcome(of operation: StoreOperation) -> StoreError {
         StoreError(operation.isWrite ? .unknownOutcome : .unavailable, "a fault was injected into the call")
     }
-}
-
-/// Suspends until the current task is cancelled.
-private func suspendUntilCancelled() async {
-    let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
-    for await _ in stream {}
-    withExtendedLifetime(continuation) {}
 }

@@ -1,0 +1,145 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let claimChecks = [
+        Check(
+            "claim.order",
+            "records are handed out when they are due, those due first before others",
+            needsRecords: true,
+            claimOrder
+        ),
+        Check(
+            "claim.exclusive",
+            "a record is handed to one caller until its lease ends",
+            needsRecords: true,
+            claimIsExclusive
+        ),
+        Check(
+            "claim.boundary",
+            "a lease holds at least its time, and its record is due from the instant it ends",
+            needsRecords: true,
+            leaseBoundary
+        ),
+        Check(
+            "claim.attempts",
+            "each claim counts as an attempt and has a later token",
+            needsRecords: true,
+            attemptsCount
+        ),
+        Check(
+            "claim.manyClaimers",
+            "many claimers at once get disjoint sets that together are everything",
+            needsRecords: true,
+            manyClaimers
+        ),
+    ]
+
+    private static func claimOrder(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let delays = [5, 0, 3, 9, 1, 7]
+        for delay in delays { _ = try await store.enqueue([record("\(delay)", delay: .seconds(delay))]) }
+        var claims = try await store.claim(queue, limit: 9, lease: .seconds(3600))
+        try run.expect(claims.map(\.id), is: ["0"], "what is due at once")
+        try await run.advance(.milliseconds(7001))
+        claims = try await store.claim(queue, limit: 2, lease: .seconds(3600))
+        try run.expect(claims.map(\.id), is: ["1", "3"], "the first two of what is due after 7 s")
+        claims = try await store.claim(queue, limit: 9, lease: .seconds(3600))
+        try run.expect(claims.map(\.id), is: ["5", "7"], "the rest of what is due after 7 s")
+        for claim in claims { try run.expect(claim.payload, is: record(claim.id).payload, "a payload") }
+        try run.expect(
+            try await store.claim("nobody", limit: 9, lease: .seconds(1)).count,
+            is: 0,
+            "claims of an empty queue"
+        )
+    }
+
+    private static func claimIsExclusive(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        _ = try await store.enqueue((0..<10).map { record("\($0)") } + [record("0", in: "other")])
+        var seen: [String] = []
+        for limit in [3, 4, 9, 9] {
+            let claims = try await store.claim(queue, limit: limit, lease: .seconds(3600))
+            try run.expect(claims.count, is: min(limit, 10 - seen.count), "the number of claims")
+            seen += claims.map(\.id)
+        }
+        try run.expect(seen.sorted(), is: (0..<10).map { "\($0)" }, "what four claimers got together")
+        let elsewhere = try await store.claim("other", limit: 9, lease: .seconds(3600))
+        try run.expect(elsewhere.count, is: 1, "the claims in another queue")
+    }
+
+    private static func leaseBoundary(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        for lease in [Duration.nanoseconds(1), .microseconds(1500), .milliseconds(10), .seconds(2)] {
+            let id = "held for \(lease)"
+            _ = try await store.enqueue([record(id)])
+            guard let first = try await store.claim(queue, limit: 1, lease: lease).first else {
+                throw run.violation("a record that is due was not claimed")
+            }
+            if run.isExact {
+                let due = try await store.nextDue(queue) ?? .zero
+                try run.expect(due >= lease && due < lease + .milliseconds(1), "a lease of \(lease) ends in \(due)")
+                try await run.advance(due - .nanoseconds(1))
+                let early = try await store.claim(queue, limit: 1, lease: .seconds(60))
+                try run.expect(early.count, is: 0, "claims one nanosecond before a lease of \(lease) ends")
+                try await run.advance(.nanoseconds(1))
+            } else {
+                try await run.advance(lease + .milliseconds(2))
+            }
+            guard let second = try await store.claim(queue, limit: 1, lease: .seconds(60)).first else {
+                throw run.violation("a record was not claimed at the end of a lease of \(lease)")
+            }
+            try run.expect(second.id, is: id, "the record whose lease has ended")
+            try run.expect(second.token > first.token, "a second claim has no later token")
+            try run.expect(second.attempt, is: 2, "the attempt after a lease has ended")
+            try run.expect(
+                try await store.settle([Settlement(second, .done)]),
+                is: [.settled],
+                "the second claim's end"
+            )
+        }
+    }
+
+    private static func attemptsCount(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        _ = try await store.enqueue([record("a")])
+        var token = StoreVersion(rawValue: 0)
+        for attempt in 1...5 {
+            guard let claim = try await store.claim(queue, limit: 1, lease: .milliseconds(10)).first else {
+                throw run.violation("a record was not claimed for attempt \(attempt)")
+            }
+            try run.expect(claim.attempt, is: attempt, "the attempt")
+            try run.expect(claim.token > token, "a token is no later than the one before")
+            let info = try await all(run).first
+            try run.expect(info?.version, is: claim.token, "the version of a record that was claimed")
+            try run.expect(info?.attempts, is: attempt, "the attempts on a page")
+            token = claim.token
+            try await run.advance(.milliseconds(11))
+        }
+    }
+
+    private static func manyClaimers(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let ids = (0..<300).map { "\($0)" }
+        let most = min(100, store.capabilities.maximumWrites)
+        for start in stride(from: 0, to: ids.count, by: most) {
+            _ = try await store.enqueue(ids[start..<min(start + most, ids.count)].map { record($0) })
+        }
+        let claims = try await withThrowingTaskGroup { group in
+            for _ in 0..<32 {
+                group.addTask {
+                    var claims: [RecordClaim] = []
+                    while claims.count <= ids.count {
+                        let more = try await store.claim(queue, limit: 7, lease: .seconds(3600))
+                        if more.isEmpty { break }
+                        claims += more
+                    }
+                    return claims
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        try run.expect(claims.map(\.id).sorted(), is: ids.sorted(), "what 32 claimers got together")
+        try run.expect(Set(claims.map(\.token)).count, is: ids.count, "the different tokens")
+    }
+}

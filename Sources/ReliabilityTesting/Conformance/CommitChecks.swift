@@ -1,0 +1,159 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let commitChecks = [
+        Check(
+            "commit.preconditions",
+            "every precondition holds or not by what is there, and a conflict returns that",
+            preconditions
+        ),
+        Check(
+            "commit.atomic",
+            "one false precondition anywhere in a commit leaves everything as it was",
+            commitIsAtomic
+        ),
+        Check("commit.versions", "a commit returns the version of each of its entries after it", commitVersions),
+        Check("commit.duplicateKey", "a key that appears twice is refused", duplicateKey),
+        Check("commit.cancelled", "a cancelled task writes nothing", cancelledCommit),
+    ]
+
+    private enum Before: CaseIterable { case absent, deleted, expired, present }
+    private enum Kind: CaseIterable { case put, delete, touch, check }
+    private enum Condition: CaseIterable { case any, absent, present, itsVersion, anotherVersion }
+
+    private static func preconditions(_ run: ConformanceRun) async throws {
+        var cases: [(before: Before, kind: Kind, condition: Condition, key: StoreKey, version: StoreVersion)] = []
+        for before in Before.allCases {
+            for kind in Kind.allCases {
+                for condition in Condition.allCases {
+                    let key = run.key("\(before)", "\(kind)", "\(condition)")
+                    var version = StoreVersion(rawValue: 1)
+                    switch before {
+                    case .absent: break
+                    case .deleted:
+                        version = try await run.put(key, [1])
+                        try await run.committed([.delete(key, if: .version(version))])
+                    case .expired: version = try await run.put(key, [1], .after(.milliseconds(10)))
+                    case .present: version = try await run.put(key, [1])
+                    }
+                    cases.append((before, kind, condition, key, version))
+                }
+            }
+        }
+        try await run.advance(.milliseconds(20))
+        for (before, kind, condition, key, version) in cases {
+            let isThere = before == .present
+            let (precondition, holds): (Precondition, Bool) =
+                switch condition {
+                case .any: (.any, true)
+                case .absent: (.absent, !isThere)
+                case .present: (.present, isThere)
+                case .itsVersion: (.version(version), isThere)
+                case .anotherVersion: (.version(StoreVersion(rawValue: version.rawValue + 1)), false)
+                }
+            let write: StoreWrite =
+                switch kind {
+                case .put: .put(key, [2], .never, if: precondition)
+                case .delete: .delete(key, if: precondition)
+                case .touch: .touch(key, .never, if: precondition)
+                case .check: .check(key, precondition)
+                }
+            let what = "\(kind) if \(condition) where the entry is \(before)"
+            switch try await run.store.commit([write]) {
+            case .conflict(let index, let current):
+                try run.expect(!holds, "\(what) found a conflict")
+                try run.expect(index, is: 0, "the index of the conflict of \(what)")
+                try run.expect(current?.value, is: isThere ? [1] : nil, "what \(what) finds in its way")
+                try run.expect(current?.version, is: isThere ? version : nil, "the version that \(what) finds")
+                try await run.expect(key, holds: isThere ? [1] : nil, "after the conflict of \(what)")
+            case .committed(let versions):
+                try run.expect(holds, "\(what) was made")
+                let entry = try await run.store.get(key)
+                try run.expect(versions, is: [entry?.version], "the versions of \(what), against what is read")
+                let expected: [UInt8]? = kind == .put ? [2] : kind == .delete ? nil : isThere ? [1] : nil
+                try run.expect(entry?.value, is: expected, "what is there after \(what)")
+            }
+        }
+    }
+
+    private static func commitIsAtomic(_ run: ConformanceRun) async throws {
+        for position in 0..<4 {
+            let keys = (0..<4).map { run.key("atomic", "\(position)", "\($0)") }
+            try await run.put(keys[1], [1], .after(.seconds(60)))
+            try await run.put(keys[2], [2], .after(.seconds(60)))
+            try await run.put(keys[3], [3])
+            let before = try await run.store.get(keys)
+            var writes: [StoreWrite] = [
+                .put(keys[0], [10], .never, if: .absent),
+                .delete(keys[1], if: .present),
+                .touch(keys[2], .never, if: .present),
+                .put(keys[3], [13], .after(.seconds(1)), if: .present),
+            ]
+            writes[position] = .put(keys[position], [99], .never, if: position == 0 ? .present : .absent)
+            let current = try await run.conflicting(writes, at: position)
+            try run.expectSame(current, before[position], "what a conflict at \(position) returns")
+            for (index, entry) in try await run.store.get(keys).enumerated() {
+                try run.expectSame(entry, before[index], "entry \(index) after a conflict at \(position)")
+            }
+        }
+        // The first of several conflicts is the one that is named.
+        let key = run.key("none")
+        let writes: [StoreWrite] = [
+            .check(run.key("nothing"), .absent), .check(key, .present), .check(run.key("nor this"), .present),
+        ]
+        _ = try await run.conflicting(writes, at: 1)
+    }
+
+    private static func commitVersions(_ run: ConformanceRun) async throws {
+        let (first, second) = (run.key("first"), run.key("second"))
+        let version = try await run.put(first, [1])
+        let versions = try await run.committed([
+            .put(second, [2], .never, if: .absent), .delete(first, if: .version(version)),
+            .check(run.key("third"), .absent),
+        ])
+        try run.expect(versions.map { $0 != nil }, is: [true, false, false], "which writes have versions")
+        try await run.expect(first, holds: nil, "after an entry was moved")
+        try await run.expect(second, holds: [2], "after an entry was moved")
+        // A check reports the version that it saw.
+        let checked = try await run.committed([.check(second, .present), .check(first, .absent)])
+        try run.expect(checked, is: [versions[0], nil], "the versions of two checks")
+    }
+
+    private static func duplicateKey(_ run: ConformanceRun) async throws {
+        let (key, other) = (run.key("twice"), run.key("other"))
+        let second: [StoreWrite] = [
+            .put(key, [2], .never, if: .any), .delete(key, if: .any), .touch(key, .never, if: .any), .check(key, .any),
+        ]
+        for write in second {
+            try await run.refused("a key twice in a commit") {
+                try await run.store.commit([
+                    .put(other, [3], .never, if: .any), .put(key, [1], .never, if: .any), write,
+                ])
+            }
+        }
+        let add = AtomicUpdate.add(1, within: 0...10, expiry: .seconds(60))
+        try await run.refused("a key twice among updates") {
+            try await run.store.update([(other, add), (key, add), (key, add)])
+        }
+        try await run.expect(key, holds: nil, "after a commit was refused")
+        try await run.expect(other, holds: nil, "after a commit was refused")
+    }
+
+    private static func cancelledCommit(_ run: ConformanceRun) async throws {
+        let key = run.key("cancelled")
+        let task = Task {
+            await untilCancelled()
+            return try await run.store.commit([.put(key, [1], .never, if: .any)])
+        }
+        task.cancel()
+        try await run.refused("the commit of a cancelled task", as: .cancelled) { try await task.value }
+        let update = Task {
+            await untilCancelled()
+            return try await run.store.update([(key, .add(1, within: 0...10, expiry: .seconds(60)))])
+        }
+        update.cancel()
+        try await run.refused("the update of a cancelled task", as: .cancelled) { try await update.value }
+        try await run.expect(key, holds: nil, "after a cancelled task wrote")
+    }
+}

@@ -1,0 +1,148 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let concurrencyChecks = [
+        Check(
+            "concurrency.createOnce",
+            "of many that create one key, exactly one does, and the others see its entry",
+            createOnce
+        ),
+        Check("concurrency.compareAndSet", "of many compare-and-set increments, none is lost", compareAndSet),
+        Check(
+            "concurrency.updates",
+            "of many updates, exactly as many are made as the limit allows",
+            concurrentUpdates
+        ),
+        Check("concurrency.snapshot", "a reading of several keys sees every commit whole or not at all", snapshot),
+        Check(
+            "concurrency.linearizable",
+            "reads and updates of a counter are in an order that agrees with real time",
+            linearizable
+        ),
+    ]
+
+    private static let taskCount = 64
+
+    private static func createOnce(_ run: ConformanceRun) async throws {
+        for round in 0..<10 {
+            let key = run.key("claim", "\(round)")
+            let results = try await withThrowingTaskGroup { group in
+                for number in 0..<taskCount {
+                    group.addTask {
+                        try await run.store.commit([.put(key, [UInt8(number)], .after(.seconds(3600)), if: .absent)])
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            let entry = try await run.store.get(key)
+            var winners = 0
+            for result in results {
+                switch result {
+                case .committed(let versions):
+                    winners += 1
+                    try run.expect(versions, is: [entry?.version], "the winner's version")
+                case .conflict(_, let current):
+                    try run.expect(current?.version, is: entry?.version, "the version in a loser's way")
+                    try run.expect(current?.value, is: entry?.value, "the value in a loser's way")
+                }
+            }
+            try run.expect(winners, is: 1, "how many of \(taskCount) created the key")
+        }
+    }
+
+    private static func compareAndSet(_ run: ConformanceRun) async throws {
+        let key = run.key("count")
+        let versions = try await withThrowingTaskGroup { group in
+            for _ in 0..<taskCount {
+                group.addTask {
+                    try await run.store.modify(key, expiry: .never, attempts: 10_000) { value in
+                        number((value.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0) + 1)
+                    }
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        try await run.expect(key, holds: number(taskCount), "after \(taskCount) increments")
+        try run.expect(Set(versions).count, is: taskCount, "the different versions of \(taskCount) increments")
+    }
+
+    private static func concurrentUpdates(_ run: ConformanceRun) async throws {
+        let hour = Duration.seconds(3600)
+        let updates: [AtomicUpdate] = [
+            .fixedWindow(length: hour, limit: 20, cost: 1), .gcra(interval: hour, burst: 20, cost: 1),
+            .add(1, within: 0...20, expiry: hour),
+        ]
+        for (index, update) in updates.enumerated() {
+            let allowed = try await withThrowingTaskGroup { group in
+                for _ in 0..<taskCount {
+                    group.addTask { try await run.store.update([(run.key("limit", "\(index)"), update)]).isApplied }
+                }
+                return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            try run.expect(allowed, is: 20, "how many of \(taskCount) were allowed by \(update)")
+        }
+    }
+
+    private static func snapshot(_ run: ConformanceRun) async throws {
+        let keys = (0..<3).map { run.key("together", "\($0)") }
+        func writes(_ value: [UInt8]) -> [StoreWrite] { keys.map { .put($0, value, .never, if: .any) } }
+        try await run.committed(writes([0]))
+        try await withThrowingTaskGroup { group in
+            for number in 0..<taskCount / 2 {
+                group.addTask { _ = try await run.store.commit(writes([UInt8(number)])) }
+                group.addTask {
+                    for _ in 0..<8 {
+                        let entries = try await run.store.get(keys)
+                        let values = Set(entries.map { $0?.value })
+                        try run.expect(values.count, is: 1, "the different values of keys that are written together")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private struct Observation {
+        let begin: Int
+        let end: Int
+        let count: Int64
+        let isIncrement: Bool
+    }
+
+    private static func linearizable(_ run: ConformanceRun) async throws {
+        let key = run.key("counter")
+        let ticks = Counter()
+        func observe(_ amount: Int64) async throws -> Observation {
+            let begin = ticks.increment()
+            let result = try await run.store.update([
+                (key, .add(amount, within: 0...(.max), expiry: .seconds(3600)))
+            ])
+            let count = result.decisions.first?.remaining ?? -1
+            return Observation(begin: begin, end: ticks.increment(), count: count, isIncrement: amount == 1)
+        }
+        let history = try await withThrowingTaskGroup { group in
+            for task in 0..<16 {
+                group.addTask {
+                    var history: [Observation] = []
+                    for step in 0..<16 { history.append(try await observe((task + step) % 3 == 0 ? 0 : 1)) }
+                    return history
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        let increments = history.filter(\.isIncrement).map(\.count).sorted()
+        try run.expect(increments, is: increments.indices.map { Int64($0 + 1) }, "what the increments returned")
+        // The only order that explains the numbers: by number, each increment before the readings of its sum. It must
+        // not contradict the order in which the operations were seen to begin and end.
+        for first in history {
+            for second in history where first.end < second.begin {
+                let isOrdered = second.isIncrement ? first.count < second.count : first.count <= second.count
+                try run.expect(
+                    isOrdered,
+                    "\(second.count) was returned by an operation that began after \(first.count) was"
+                )
+            }
+        }
+    }
+}

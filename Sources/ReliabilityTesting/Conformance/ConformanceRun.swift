@@ -1,0 +1,130 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+/// What a check works with: a new store, its time, and the words for what it should do.
+struct ConformanceRun: Sendable {
+    let check: StoreConformance.Check
+    let store: any KeyValueStore
+    let seeds: UInt64
+    /// Whether time stands still between two calls to `advance`.
+    let isExact: Bool
+    let advance: @Sendable (Duration) async throws -> Void
+
+    static let keyspace: Keyspace = "conformance"
+
+    func key(_ components: String...) -> StoreKey {
+        StoreKey(Self.keyspace, bytes: components.map { Array($0.utf8) })
+    }
+
+    /// The store as one that keeps records.
+    func recordStore() throws -> any RecordStore {
+        guard let records = store as? any RecordStore else { throw violation("the store keeps no records") }
+        return records
+    }
+
+    func violation(_ explanation: String) -> ConformanceViolation {
+        ConformanceViolation(check: check, explanation: explanation)
+    }
+
+    func expect(_ condition: Bool, _ explanation: @autoclosure () -> String) throws {
+        if !condition { throw violation(explanation()) }
+    }
+
+    func expect<Value: Equatable>(_ actual: Value, is expected: Value, _ what: @autoclosure () -> String) throws {
+        if actual != expected { throw violation("\(what()): \(actual) instead of \(expected)") }
+    }
+
+    // MARK: Entries
+
+    /// Writes a value, which must succeed.
+    @discardableResult
+    func put(
+        _ key: StoreKey,
+        _ value: [UInt8],
+        _ expiry: Expiry = .never,
+        if condition: Precondition = .any
+    ) async throws -> StoreVersion {
+        let versions = try await committed([.put(key, value, expiry, if: condition)])
+        guard let version = versions.first.flatMap({ $0 }) else { throw violation("a put returned no version") }
+        return version
+    }
+
+    /// Makes a commit that must succeed.
+    @discardableResult
+    func committed(_ writes: [StoreWrite], enqueueing records: [NewRecord] = []) async throws -> [StoreVersion?] {
+        let result =
+            if records.isEmpty {
+                try await store.commit(writes)
+            } else {
+                try await recordStore().commit(writes, enqueueing: records)
+            }
+        switch result {
+        case .committed(let versions):
+            try expect(versions.count, is: writes.count, "the number of versions for a commit")
+            return versions
+        case .conflict(let index, let current):
+            throw violation("a commit found a conflict at \(index) with \(show(current)): \(writes)")
+        }
+    }
+
+    /// Makes a commit that must find a conflict, and returns the entry in its way.
+    func conflicting(_ writes: [StoreWrite], at expected: Int = 0) async throws -> StoreEntry? {
+        switch try await store.commit(writes) {
+        case .committed: throw violation("a commit succeeded in spite of a false precondition: \(writes)")
+        case .conflict(let index, let current):
+            try expect(index, is: expected, "the index of a conflict")
+            return current
+        }
+    }
+
+    /// Expects an entry of this value, or none.
+    @discardableResult
+    func expect(_ key: StoreKey, holds value: [UInt8]?, _ when: @autoclosure () -> String) async throws -> StoreEntry? {
+        let entry = try await store.get(key)
+        try expect(entry?.value == value, "\(when()): \(show(entry)) instead of \(value.map { "\($0)" } ?? "nothing")")
+        return entry
+    }
+
+    /// Expects two readings of an entry to be the same; what remains of its life only if time stands still.
+    func expectSame(_ first: StoreEntry?, _ second: StoreEntry?, _ what: @autoclosure () -> String) throws {
+        let isSame =
+            first?.value == second?.value && first?.version == second?.version
+            && (!isExact || first?.remaining == second?.remaining)
+        try expect(isSame, "\(what()): \(show(first)) instead of \(show(second))")
+    }
+
+    /// Expects a call to be refused.
+    func refused<Success>(
+        _ what: @autoclosure () -> String,
+        as reason: StoreError.Reason = .invalid,
+        _ operation: () async throws -> Success
+    ) async throws {
+        do {
+            _ = try await operation()
+        } catch let error as StoreError {
+            return try expect(error.reason, is: reason, "the reason for refusing \(what())")
+        }
+        throw violation("\(what()) was not refused")
+    }
+
+    func show(_ entry: StoreEntry?) -> String {
+        guard let entry else { return "nothing" }
+        return "\(entry.value.prefix(32)) version \(entry.version) remaining \(entry.remaining.map { "\($0)" } ?? "∞")"
+    }
+
+    // MARK: Randomness
+
+    /// Plays a random history once for each seed; a violation names its seed.
+    func withSeeds(_ body: (_ seed: UInt64, _ random: inout SeededGenerator) async throws -> Void) async throws {
+        for seed in 0..<seeds {
+            var random = SeededGenerator(seed: seed)
+            do {
+                try await body(seed, &random)
+            } catch let violation as ConformanceViolation {
+                throw self.violation("seed \(seed): \(violation.explanation)")
+            } catch let error as StoreError {
+                throw violation("seed \(seed): an operation failed that should not have: \(error)")
+            }
+        }
+    }
+}

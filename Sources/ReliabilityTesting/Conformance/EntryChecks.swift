@@ -1,0 +1,129 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let entryChecks = [
+        Check(
+            "entries.roundTrip",
+            "what is put is read, an empty value is no missing one, and a delete removes",
+            roundTrip
+        ),
+        Check("entries.keysByBytes", "keys are told apart by their bytes and by nothing else", keysByBytes),
+        Check("entries.history", "a random history of reads and commits goes as in a simple model", entryHistory),
+        Check(
+            "versions.increase",
+            "versions increase for the store's whole life, and none is used again",
+            versionsIncrease
+        ),
+        Check("versions.touch", "a touch keeps the version and the value", touchKeepsVersion),
+    ]
+
+    private static func roundTrip(_ run: ConformanceRun) async throws {
+        let (first, second, third) = (run.key("first"), run.key("second"), run.key("third"))
+        try await run.expect(first, holds: nil, "before the first put")
+        let values: [[UInt8]] = [[], [0], [0, 0], Array(0...255), [UInt8](repeating: 7, count: 4096)]
+        for value in values {
+            let version = try await run.put(first, value)
+            let entry = try await run.expect(first, holds: value, "after a put")
+            try run.expect(entry?.version, is: version, "the version that is read after a put")
+            try run.expect(entry?.remaining, is: nil, "the remaining life of an entry that never ends")
+        }
+        try await run.put(third, [3])
+        let entries = try await run.store.get([third, second, first, third])
+        let last = values.last
+        try run.expect(
+            entries.map { $0?.value },
+            is: [[3], nil, last, [3]],
+            "the entries for four keys, in their order"
+        )
+        try run.expect(try await run.store.get([]).count, is: 0, "the entries for no keys")
+        let deleted = try await run.committed([.delete(first, if: .any), .delete(second, if: .any)])
+        try run.expect(deleted, is: [nil, nil], "the versions of deleted entries")
+        try await run.expect(first, holds: nil, "after a delete")
+        try await run.expect(third, holds: [3], "an entry beside a deleted one")
+        try run.expect(try await run.committed([]), is: [], "the versions of an empty commit")
+    }
+
+    private static func keysByBytes(_ run: ConformanceRun) async throws {
+        let space = ConformanceRun.keyspace
+        var keys: [StoreKey] = [
+            StoreKey(space), StoreKey("conformanc", "e"), StoreKey("Conformance"),
+            // Components carry their lengths.
+            run.key("a", "bc"), run.key("ab", "c"), run.key("abc"), run.key("a", "b", "c"), run.key("a", "bc", ""),
+            StoreKey(space, bytes: [[1, 0x61, 1, 0x62]]), StoreKey(space, bytes: [[0x61], [0x62]]),
+            // Equal to Unicode, and different bytes.
+            run.key("\u{C5}"), run.key("A\u{30A}"), run.key("\u{212B}"),
+            run.key("e\u{301}"), run.key("\u{E9}"), run.key("ß"), run.key("SS"), run.key("ss"),
+        ]
+        for byte in UInt8.min ... .max where byte != 0x61 { keys.append(StoreKey(space, bytes: [[byte]])) }
+        // Around the lengths at which a key or a store may change how it keeps it.
+        for count in Array(0...40) + [127, 128, 129, 255, 256, 257] {
+            keys.append(StoreKey(space, bytes: [[9], [UInt8](repeating: 0, count: count)]))
+            keys.append(StoreKey(space, bytes: [[9, 9], [UInt8](repeating: 0xFF, count: count)]))
+        }
+        keys.append(run.key("a"))
+        try run.expect(Set(keys).count, is: keys.count, "the keys of this check")
+        for (index, key) in keys.enumerated() { try await run.put(key, number(index), if: .absent) }
+        for (index, key) in keys.enumerated() { try await run.expect(key, holds: number(index), "key \(index)") }
+        try await run.committed([.delete(keys[0], if: .present)])
+        for (index, key) in keys.enumerated().dropFirst() {
+            try await run.expect(key, holds: number(index), "key \(index) after another was deleted")
+        }
+    }
+
+    private static func versionsIncrease(_ run: ConformanceRun) async throws {
+        var last = StoreVersion(rawValue: 0)
+        func expectLater(_ version: StoreVersion?, _ what: String) throws {
+            guard let version else { throw run.violation("\(what) has no version") }
+            try run.expect(version > last, "\(what) has version \(version) after \(last)")
+            last = version
+        }
+        let (first, second, third) = (run.key("first"), run.key("second"), run.key("third"))
+        for round in 1...3 {
+            try expectLater(try await run.put(first, [1]), "a put")
+            try expectLater(try await run.put(second, [1]), "a put of another key")
+            try expectLater(try await run.put(first, [1]), "a put of the same value")
+            try await run.committed([.delete(first, if: .any), .delete(second, if: .any)])
+            try expectLater(try await run.put(first, [1]), "a put after a delete")
+            try expectLater(try await run.put(second, [1], .after(.milliseconds(10))), "a put of an entry that ends")
+            try await run.advance(.milliseconds(20))
+            try expectLater(try await run.put(second, [1], if: .absent), "a put after an expiry")
+            let both = try await run.committed([.put(first, [2], .never, if: .any), .put(third, [2], .never, if: .any)])
+            let sorted = both.compactMap { $0 }.sorted()
+            try run.expect(Set(sorted).count, is: 2, "the different versions in a commit of two puts")
+            for version in sorted { try expectLater(version, "a put among others in round \(round)") }
+            _ = try await run.store.update([(third, .add(1, within: 0...100, expiry: .seconds(60)))])
+            try expectLater(try await run.store.get(third)?.version, "an updated entry")
+        }
+    }
+
+    private static func touchKeepsVersion(_ run: ConformanceRun) async throws {
+        let key = run.key("touched")
+        let version = try await run.put(key, [1, 2], .after(.seconds(1)))
+        for expiry in [Expiry.after(.seconds(5)), .never, .after(.seconds(2)), .keep] {
+            let versions = try await run.committed([.touch(key, expiry, if: .version(version))])
+            try run.expect(versions, is: [version], "the version that a touch returns")
+            let entry = try await run.expect(key, holds: [1, 2], "after a touch")
+            try run.expect(entry?.version, is: version, "the version after a touch")
+        }
+        let absent = run.key("absent")
+        try run.expect(try await run.committed([.touch(absent, .never, if: .any)]), is: [nil], "the touch of nothing")
+        try await run.expect(absent, holds: nil, "after a touch of nothing")
+    }
+
+    static func number(_ number: Int) -> [UInt8] { Array("\(number)".utf8) }
+}
+
+extension StoreConformance.Check {
+    init(
+        _ id: String,
+        _ promise: String,
+        needsRecords: Bool = false,
+        _ body: @escaping @Sendable (ConformanceRun) async throws -> Void
+    ) {
+        self.id = id
+        self.promise = promise
+        self.needsRecords = needsRecords
+        self.body = body
+    }
+}

@@ -1,0 +1,220 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let expiryChecks = [
+        Check(
+            "expiry.boundary",
+            "an entry lives at least its time, and is gone from the instant it ends",
+            expiryBoundary
+        ),
+        Check("expiry.subSecond", "times below a second are neither nothing, nor a second, nor for ever", subSecond),
+        Check(
+            "expiry.absent",
+            "an expired entry is absent for every operation, from the first one on",
+            expiredIsAbsent
+        ),
+        Check("expiry.create", "a key whose entry has expired can be created at once", createOnExpired),
+        Check(
+            "expiry.keep",
+            "a write that keeps the expiry keeps it, and one that states another replaces it",
+            keepsExpiry
+        ),
+        Check("expiry.touch", "a touch counts from now, whether it makes a life longer or shorter", touchCountsFromNow),
+        Check("expiry.extremes", "times past all bounds neither trap nor end an entry too soon", extremeExpiries),
+    ]
+
+    private static func expiryBoundary(_ run: ConformanceRun) async throws {
+        let lives: [Duration] = [
+            .milliseconds(1), .milliseconds(2), .microseconds(2500), .milliseconds(50), .seconds(1),
+            .milliseconds(1500),
+        ]
+        for life in lives {
+            let key = run.key("\(life)")
+            try await run.put(key, [1], .after(life))
+            try await expectBoundary(run, key, life)
+            // By a touch as by a put.
+            try await run.put(key, [2])
+            try await run.committed([.touch(key, .after(life), if: .present)])
+            try await expectBoundary(run, key, life)
+        }
+    }
+
+    /// Follows an entry that was just told to live this long to its end.
+    private static func expectBoundary(_ run: ConformanceRun, _ key: StoreKey, _ life: Duration) async throws {
+        guard run.isExact else {
+            try await run.advance(life + .milliseconds(2))
+            try await run.expect(key, holds: nil, "after its life of \(life)")
+            return
+        }
+        guard let remaining = try await run.store.get(key)?.remaining else {
+            throw run.violation("an entry that was to live \(life) is gone at once, or lives for ever")
+        }
+        try run.expect(remaining >= life, "an entry that was to live \(life) has \(remaining) left at once")
+        try run.expect(remaining < life + .milliseconds(1), "a life of \(life) has become \(remaining)")
+        try await run.advance(remaining - .nanoseconds(1))
+        let left = try await run.store.get(key)?.remaining
+        try run.expect(left != nil, "an entry was gone one nanosecond before the end of its \(life)")
+        try run.expect(left ?? .zero > .zero, "an entry that is there has \(left ?? .zero) left")
+        try await run.advance(.nanoseconds(1))
+        try await run.expect(key, holds: nil, "at the end of its life of \(life)")
+    }
+
+    private static func subSecond(_ run: ConformanceRun) async throws {
+        let lives: [Duration] = [
+            .seconds(-5), .zero, .nanoseconds(1), .microseconds(400), .microseconds(999), .milliseconds(500),
+            .milliseconds(999),
+        ]
+        for life in lives { try await run.put(run.key("\(life)"), [1], .after(life)) }
+        for life in lives {
+            let entry = try await run.store.get(run.key("\(life)"))
+            if run.isExact || life > .milliseconds(400) {
+                try run.expect(entry != nil, "an entry that was to live \(life) is gone at once")
+                try run.expect(entry?.remaining != nil, "an entry that was to live \(life) lives for ever")
+            }
+        }
+        try await run.advance(.milliseconds(2))
+        for life in lives where life < .milliseconds(2) {
+            try await run.expect(run.key("\(life)"), holds: nil, "2 ms after a put for \(life)")
+        }
+        try await run.advance(.milliseconds(998))
+        for life in lives { try await run.expect(run.key("\(life)"), holds: nil, "1 s after a put for \(life)") }
+    }
+
+    private static func expiredIsAbsent(_ run: ConformanceRun) async throws {
+        let names = [
+            "get", "several", "check absent", "check present", "put present", "put version", "delete present",
+            "delete version", "touch", "touch any", "keep", "scan", "update",
+        ]
+        var versions: [String: StoreVersion] = [:]
+        for name in names { versions[name] = try await run.put(run.key(name), [1], .after(.milliseconds(20))) }
+        // Counted up to its limit, so that an update sees whether the entry is still there.
+        let update = AtomicUpdate.fixedWindow(length: .milliseconds(20), limit: 1, cost: 1)
+        let hit = try await run.store.update([(run.key("update"), update)])
+        try run.expect(hit.isApplied, "an update over a foreign value was denied")
+        try await run.advance(.milliseconds(22))
+        func version(_ name: String) -> Precondition { .version(versions[name] ?? StoreVersion(rawValue: 0)) }
+
+        // One operation for each key: none of them has been looked at since it expired.
+        try run.expect(try await run.store.get(run.key("get")) == nil, "get returned an expired entry")
+        let several = try await run.store.get([run.key("several"), run.key("none")])
+        try run.expect(several.allSatisfy { $0 == nil }, "get of several keys returned an expired entry")
+        try await run.committed([.check(run.key("check absent"), .absent)])
+        let refused: [StoreWrite] = [
+            .check(run.key("check present"), .present),
+            .put(run.key("put present"), [2], .never, if: .present),
+            .put(run.key("put version"), [2], .never, if: version("put version")),
+            .delete(run.key("delete present"), if: .present),
+            .delete(run.key("delete version"), if: version("delete version")),
+            .touch(run.key("touch"), .never, if: .present),
+        ]
+        for write in refused {
+            let current = try await run.conflicting([write])
+            try run.expect(current == nil, "an expired entry was in the way of \(write)")
+        }
+        let touched = try await run.committed([.touch(run.key("touch any"), .never, if: .any)])
+        try run.expect(touched, is: [nil], "the touch of an expired entry")
+        try await run.expect(run.key("touch any"), holds: nil, "after the touch of an expired entry")
+        try await run.put(run.key("keep"), [2], .keep)
+        let kept = try await run.expect(
+            run.key("keep"),
+            holds: [2],
+            "after a put that keeps the expiry of an expired entry"
+        )
+        try run.expect(kept?.remaining, is: nil, "the remaining life of an entry that kept the expiry of none")
+        let window = try await run.store.update([(run.key("update"), update)])
+        try run.expect(window.isApplied, "an update counted on from an expired entry")
+        let page = try await run.store.scan(StoreKey(ConformanceRun.keyspace), after: nil, limit: 100)
+        try run.expect(page.entries.map(\.key).sorted(), is: [run.key("keep"), run.key("update")].sorted(), "a scan")
+    }
+
+    private static func createOnExpired(_ run: ConformanceRun) async throws {
+        for round in 1...3 {
+            let key = run.key("claimed")
+            let version = try await run.put(key, [UInt8(round)], .after(.milliseconds(50)), if: .absent)
+            if run.isExact {
+                let current = try await run.conflicting([.put(key, [99], .never, if: .absent)])
+                try run.expect(current?.version, is: version, "the version in the way of a second claim")
+            }
+            try await run.advance(.milliseconds(51))
+        }
+        // And it is created by whoever comes first, once.
+        let key = run.key("claimed")
+        try await run.put(key, [4], .after(.seconds(60)), if: .absent)
+        let current = try await run.conflicting([.put(key, [5], .never, if: .absent)])
+        try run.expect(current?.value, is: [4], "the value in the way of a second claim")
+    }
+
+    private static func keepsExpiry(_ run: ConformanceRun) async throws {
+        let (kept, ended, prolonged, never) = (
+            run.key("kept"), run.key("ended"), run.key("prolonged"), run.key("never")
+        )
+        for key in [kept, prolonged] { try await run.put(key, [1], .after(.seconds(2))) }
+        for key in [ended, never] { try await run.put(key, [1]) }
+        try await run.advance(.seconds(1))
+        try await run.put(kept, [2], .keep)
+        try await run.put(ended, [2], .after(.seconds(1)))
+        try await run.put(prolonged, [2])
+        try await run.put(never, [2], .keep)
+        if run.isExact {
+            let remaining = try await run.expect(kept, holds: [2], "before its end")?.remaining ?? .zero
+            try run.expect(
+                remaining > .zero && remaining <= .milliseconds(1001),
+                "a kept second has become \(remaining)"
+            )
+            try await run.committed([.touch(kept, .keep, if: .present)])
+            try run.expect(
+                try await run.store.get(kept)?.remaining,
+                is: remaining,
+                "what remains after a touch that keeps"
+            )
+        }
+        try await run.advance(.milliseconds(1002))
+        try await run.expect(kept, holds: nil, "after the end that a put has kept")
+        try await run.expect(ended, holds: nil, "after the end that a put has set")
+        try await run.expect(prolonged, holds: [2], "after the end that a put has removed")
+        try await run.expect(never, holds: [2], "after a put that has kept no end")
+    }
+
+    private static func touchCountsFromNow(_ run: ConformanceRun) async throws {
+        let (longer, shorter, endless, removed) = (
+            run.key("longer"), run.key("shorter"), run.key("endless"), run.key("removed")
+        )
+        try await run.put(longer, [1], .after(.seconds(2)))
+        try await run.put(shorter, [1], .after(.seconds(3600)))
+        try await run.put(endless, [1])
+        try await run.put(removed, [1], .after(.seconds(2)))
+        try await run.advance(.seconds(1))
+        for key in [longer, endless] { try await run.committed([.touch(key, .after(.seconds(3)), if: .present)]) }
+        try await run.committed([
+            .touch(shorter, .after(.seconds(1)), if: .present), .touch(removed, .never, if: .present),
+        ])
+        try await run.advance(.milliseconds(1002))
+        try await run.expect(shorter, holds: nil, "after a touch has shortened its life")
+        try await run.expect(longer, holds: [1], "after a touch has prolonged its life")
+        try await run.expect(removed, holds: [1], "after a touch has removed its end")
+        try await run.advance(.milliseconds(2000))
+        // Three seconds from the touch; from the old end it would be four.
+        try await run.expect(longer, holds: nil, "three seconds after a touch for as long")
+        try await run.expect(endless, holds: nil, "three seconds after a touch for as long")
+    }
+
+    private static func extremeExpiries(_ run: ConformanceRun) async throws {
+        let far: [Duration] = [
+            .seconds(Int64.max), .nanoseconds(Int64.max), .milliseconds(Int64.max), .seconds(1e19),
+            Duration(attoseconds: .max), .seconds(100 * 365 * 86_400),
+        ]
+        for (index, life) in far.enumerated() {
+            let key = run.key("far", "\(index)")
+            try await run.put(key, [1], .after(life))
+            try await run.committed([.touch(key, .after(life), if: .present)])
+        }
+        let gone = run.key("gone")
+        try await run.put(gone, [1], .after(Duration(attoseconds: .min)))
+        try await run.advance(.seconds(10))
+        for (index, life) in far.enumerated() {
+            try await run.expect(run.key("far", "\(index)"), holds: [1], "10 s into a life of \(life)")
+        }
+        try await run.expect(gone, holds: nil, "10 s into a life of no length")
+    }
+}

@@ -1,0 +1,351 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let recordChecks = [
+        Check(
+            "records.idempotent",
+            "enqueueing what is there changes nothing, whatever its state",
+            needsRecords: true,
+            enqueueIsIdempotent
+        ),
+        Check(
+            "records.commit",
+            "a commit makes its writes and adds its records, or does neither",
+            needsRecords: true,
+            commitWithRecords
+        ),
+        Check("records.nextDue", "the time until a record is due is told to the boundary", needsRecords: true, nextDue),
+        Check(
+            "records.counts",
+            "records are counted by their state; one that waits for a retry is pending",
+            needsRecords: true,
+            counts
+        ),
+        Check(
+            "records.page",
+            "pages hold each record of a state once, in the order of the ids' bytes",
+            needsRecords: true,
+            pages
+        ),
+        Check(
+            "records.limits",
+            "a call that exceeds a limit is refused as invalid, and nothing changes",
+            needsRecords: true,
+            recordLimits
+        ),
+        Check(
+            "records.cancelled",
+            "a cancelled task enqueues, claims and settles nothing",
+            needsRecords: true,
+            cancelledRecords
+        ),
+        Check(
+            "records.history",
+            "a random history of records goes as in a simple model",
+            needsRecords: true,
+            recordHistory
+        ),
+    ]
+
+    static let queue: RecordQueue = "conformance"
+
+    static func record(_ id: String, delay: Duration = .zero, in queue: RecordQueue = queue) -> NewRecord {
+        NewRecord(queue: queue, id: id, payload: Array("payload of \(id)".utf8), delay: delay)
+    }
+
+    /// All records of a queue, by their state.
+    static func all(_ run: ConformanceRun, in queue: RecordQueue = queue) async throws -> [RecordInfo] {
+        let store = try run.recordStore()
+        let pending = try await store.page(queue, .pending, after: nil, limit: 10_000).records
+        return pending + (try await store.page(queue, .dead, after: nil, limit: 10_000).records)
+    }
+
+    private static func enqueueIsIdempotent(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let ids = ["a", "b", "\u{E9}", "e\u{301}", "A", " a"]
+        let added = try await store.enqueue(ids.map { record($0) } + [record("a"), record("c")])
+        try run.expect(
+            added,
+            is: ids.map { _ in .enqueued } + [.duplicate, .enqueued],
+            "what became of records that differ in bytes, a repeated one, and another"
+        )
+        let elsewhere = try await store.enqueue([record("a", in: "other")])
+        try run.expect(elsewhere, is: [.enqueued], "the same id in another queue")
+        func expectDuplicate(_ id: String, _ state: String) async throws {
+            let before = try await all(run)
+            var again = record(id)
+            again.payload = [0]
+            again.delay = .seconds(3600)
+            try run.expect(try await store.enqueue([again]), is: [.duplicate], "enqueueing a record that is \(state)")
+            try run.expect(try await all(run), is: before, "the records after enqueueing one that is \(state)")
+        }
+        try await expectDuplicate("a", "pending")
+        let claims = try await store.claim(queue, limit: 100, lease: .seconds(3600))
+        try await expectDuplicate("a", "leased")
+        for claim in claims {
+            let action: Settlement.Action =
+                switch claim.id {
+                case "a": .dead(reason: "broken")
+                case "b": .retry(after: .seconds(3600), countsAttempt: true)
+                default: .done
+                }
+            try run.expect(try await store.settle([Settlement(claim, action)]), is: [.settled], "a settlement")
+        }
+        try await expectDuplicate("a", "dead")
+        try await expectDuplicate("b", "waiting for a retry")
+        try run.expect(try await store.enqueue([record("c")]), is: [.enqueued], "enqueueing a record that is done")
+        let again = try await store.claim(queue, limit: 100, lease: .seconds(60))
+        try run.expect(again.map(\.id), is: ["c"], "the claim of a record enqueued again")
+        try run.expect(again.map(\.attempt), is: [1], "the attempt of a record enqueued again")
+    }
+
+    private static func commitWithRecords(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let key = run.key("data")
+        let result = try await store.commit([.put(key, [1], .never, if: .present)], enqueueing: [record("a")])
+        try run.expect(result, is: .conflict(index: 0, current: nil), "a commit with a false precondition")
+        try run.expect(try await all(run).count, is: 0, "the records after a conflict")
+
+        try await run.committed([.put(key, [1], .never, if: .absent)], enqueueing: [record("a"), record("b")])
+        try await run.expect(key, holds: [1], "after a commit with records")
+        try run.expect(try await all(run).map(\.id), is: ["a", "b"], "the records after a commit")
+        // A record that is there already is no conflict.
+        try await run.committed([.put(key, [2], .never, if: .present)], enqueueing: [record("b"), record("c")])
+        try await run.expect(key, holds: [2], "after a commit with a record that was there")
+        try run.expect(try await all(run).map(\.id), is: ["a", "b", "c"], "the records after another commit")
+        try await run.committed([], enqueueing: [record("d")])
+        let claims = try await store.claim(queue, limit: 10, lease: .seconds(60))
+        try run.expect(claims.map(\.id).sorted(), is: ["a", "b", "c", "d"], "the claims of records from commits")
+        for claim in claims { try run.expect(claim.payload, is: record(claim.id).payload, "a payload") }
+
+        // What the store refuses, it refuses whole.
+        try await run.refused("a commit with a record that has no id") {
+            try await store.commit([.put(key, [3], .never, if: .any)], enqueueing: [record("e"), record("")])
+        }
+        let many = store.capabilities.maximumWrites
+        try await run.refused("a commit of too many writes and records together") {
+            try await store.commit([.put(key, [3], .never, if: .any)], enqueueing: (0..<many).map { record("\($0)") })
+        }
+        try await run.expect(key, holds: [2], "after a commit was refused")
+        try run.expect(try await all(run).count, is: 4, "the number of records after a commit was refused")
+    }
+
+    private static func nextDue(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        func expectDue(in expected: Duration?, _ when: String) async throws {
+            let due = try await store.nextDue(queue)
+            guard run.isExact, let expected, expected > .zero else {
+                return try run.expect(
+                    due.map { $0 > .zero },
+                    is: expected.map { $0 > .zero },
+                    "whether one is to wait \(when)"
+                )
+            }
+            let isRight = due.map { $0 >= expected && $0 < expected + .milliseconds(1) } ?? false
+            try run.expect(isRight, "\(when) the next is due in \(due.map { "\($0)" } ?? "no time"), not \(expected)")
+        }
+        try await expectDue(in: nil, "in an empty queue")
+        _ = try await store.enqueue([record("later", delay: .seconds(8)), record("sooner", delay: .seconds(3))])
+        _ = try await store.enqueue([record("elsewhere", in: "other")])
+        try await expectDue(in: .seconds(3), "with two records that wait")
+        if run.isExact, let due = try await store.nextDue(queue) {
+            try await run.advance(due - .nanoseconds(1))
+            try run.expect(
+                try await store.claim(queue, limit: 9, lease: .seconds(2)).count,
+                is: 0,
+                "claims before the time"
+            )
+            try await run.advance(.nanoseconds(1))
+        } else {
+            try await run.advance(.milliseconds(3001))
+        }
+        try await expectDue(in: .zero, "at the time of the first")
+        var claims = try await store.claim(queue, limit: 9, lease: .seconds(2))
+        try run.expect(claims.map(\.id), is: ["sooner"], "claims at the time of the first")
+        try await expectDue(in: .seconds(2), "with a lease that ends before another record is due")
+        try await run.advance(.milliseconds(2001))
+        try await expectDue(in: .zero, "after the lease")
+        claims = try await store.claim(queue, limit: 9, lease: .seconds(60))
+        _ = try await store.settle(claims.map { Settlement($0, .dead(reason: "broken")) })
+        try run.expect(try await store.nextDue(queue) != nil, "a record that waits is not counted on")
+        try await run.advance(.seconds(3))
+        claims = try await store.claim(queue, limit: 9, lease: .seconds(60))
+        try run.expect(claims.map(\.id), is: ["later"], "claims at the time of the second")
+        _ = try await store.settle(claims.map { Settlement($0, .done) })
+        try await expectDue(in: nil, "in a queue of dead records")
+    }
+
+    private static func counts(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        func expect(_ pending: Int, _ dead: Int, _ when: String) async throws {
+            let counts = try await store.counts(queue)
+            try run.expect(counts, is: RecordCounts(pending: pending, dead: dead), "the counts \(when)")
+        }
+        try await expect(0, 0, "of an empty queue")
+        _ = try await store.enqueue([
+            record("a"), record("b"), record("c", delay: .seconds(60)), record("a", in: "other"),
+        ])
+        try await expect(3, 0, "after three records")
+        let claims = try await store.claim(queue, limit: 9, lease: .seconds(60))
+        try await expect(3, 0, "with two leases")
+        guard let first = claims.first, let second = claims.last else { throw run.violation("nothing was claimed") }
+        _ = try await store.settle([Settlement(first, .retry(after: .seconds(60), countsAttempt: true))])
+        try await expect(3, 0, "with a record that waits for a retry")
+        _ = try await store.settle([Settlement(second, .dead(reason: "broken"))])
+        try await expect(2, 1, "with a dead record")
+        guard let dead = try await store.page(queue, .dead, after: nil, limit: 9).records.first else {
+            throw run.violation("a dead record is on no page")
+        }
+        let redrive = Settlement(queue: queue, id: dead.id, token: dead.version, .redrive)
+        try run.expect(try await store.settle([redrive]), is: [.settled], "a redrive")
+        try await expect(3, 0, "after a redrive")
+        for claim in try await store.claim(queue, limit: 9, lease: .seconds(60)) {
+            _ = try await store.settle([Settlement(claim, .done)])
+        }
+        try await expect(2, 0, "after a record is done")
+    }
+
+    private static func pages(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let ids = (0..<12).map { "id \($0)" } + ["\u{FB33}", "\u{1F602}", "z", "A", "a", "e\u{301}", "\u{E9}", "e"]
+        for chunk in stride(from: 0, to: ids.count, by: 10) {
+            _ = try await store.enqueue(ids[chunk..<min(chunk + 10, ids.count)].map { record($0) })
+        }
+        _ = try await store.enqueue([record("elsewhere", in: "other")])
+        let claims = try await store.claim(queue, limit: 6, lease: .seconds(5))
+        _ = try await store.settle(claims.prefix(3).map { Settlement($0, .dead(reason: "reason of \($0.id)")) })
+        let dead = Set(claims.prefix(3).map { Array($0.id.utf8) })
+        let leased = Set(claims.dropFirst(3).map { Array($0.id.utf8) })
+        for limit in [1, 3, 17, 18, 1000] {
+            for state in [RecordState.pending, .dead] {
+                var found: [RecordInfo] = []
+                var after: String?
+                for _ in 0...ids.count {
+                    let page = try await store.page(queue, state, after: after, limit: limit)
+                    try run.expect(page.records.count <= limit, "a page of at most \(limit) has \(page.records.count)")
+                    found += page.records
+                    after = page.next
+                    if after == nil { break }
+                }
+                let expected = ids.map { Array($0.utf8) }.filter { dead.contains($0) == (state == .dead) }
+                try run.expect(
+                    found.map { Array($0.id.utf8) },
+                    is: expected.sorted { $0.lexicographicallyPrecedes($1) },
+                    "the ids on pages of \(limit) in the state \(state)"
+                )
+                for record in found {
+                    try run.expect(record.payload, is: self.record(record.id).payload, "a payload on a page")
+                    try run.expect(record.isLeased, is: leased.contains(Array(record.id.utf8)), "whether it is leased")
+                    let reason = state == .dead ? "reason of \(record.id)" : nil
+                    try run.expect(record.deadReason, is: reason, "why a record is dead")
+                    let attempts = claims.contains { $0.id.utf8.elementsEqual(record.id.utf8) } ? 1 : 0
+                    try run.expect(record.attempts, is: attempts, "the attempts on a page")
+                }
+            }
+        }
+        try await run.advance(.milliseconds(5001))
+        try run.expect(
+            try await all(run).contains(where: \.isLeased),
+            is: false,
+            "whether one is leased after its lease"
+        )
+    }
+
+    private static func recordLimits(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let longName = RecordQueue(String(repeating: "q", count: 65))
+        for bad in ["", longName.description] {
+            let bad = RecordQueue(bad)
+            try await run.refused("a queue with a bad name") {
+                try await store.enqueue([record("a"), record("a", in: bad)])
+            }
+            try await run.refused("a queue with a bad name") {
+                try await store.claim(bad, limit: 1, lease: .seconds(1))
+            }
+            try await run.refused("a queue with a bad name") { try await store.nextDue(bad) }
+            try await run.refused("a queue with a bad name") { try await store.counts(bad) }
+            try await run.refused("a queue with a bad name") {
+                try await store.page(bad, .pending, after: nil, limit: 1)
+            }
+        }
+        for id in ["", String(repeating: "i", count: 257)] {
+            try await run.refused("a bad id") { try await store.enqueue([record("a"), record(id)]) }
+        }
+        var large = record("large")
+        large.payload = [UInt8](repeating: 1, count: store.capabilities.maximumValueBytes + 1)
+        try await run.refused("a payload that is too large") { [large] in try await store.enqueue([record("a"), large])
+        }
+        let most = store.capabilities.maximumWrites
+        try await run.refused("too many records") { try await store.enqueue((0...most).map { record("\($0)") }) }
+        try run.expect(try await all(run).count, is: 0, "the records after all were refused")
+
+        large.payload.removeLast()
+        let longest = record(String(repeating: "i", count: 256), in: RecordQueue(String(repeating: "q", count: 64)))
+        let added = try await store.enqueue([large, longest])
+        try run.expect(added, is: [.enqueued, .enqueued], "records as large as the limits")
+        for limit in [0, -1, Int.min] {
+            try await run.refused("a claim of \(limit)") {
+                try await store.claim(queue, limit: limit, lease: .seconds(1))
+            }
+            try await run.refused("a page of \(limit)") {
+                try await store.page(queue, .pending, after: nil, limit: limit)
+            }
+        }
+        for lease in [Duration.zero, .seconds(-1), Duration(attoseconds: .min)] {
+            try await run.refused("a lease of \(lease)") { try await store.claim(queue, limit: 1, lease: lease) }
+        }
+        let claims = try await store.claim(queue, limit: .max, lease: Duration(attoseconds: .max))
+        try run.expect(claims.map(\.attempt), is: [1], "the attempt of a record whose claims were refused before")
+        for claim in claims {
+            try await run.refused("an extension by nothing") {
+                try await store.settle([Settlement(claim, .extend(.zero))])
+            }
+            let unknown = Settlement(queue: queue, id: "nobody", token: claim.token, .done)
+            try await run.refused("too many settlements") {
+                try await store.settle(
+                    (0...most).map { Settlement(queue: queue, id: "\($0)", token: claim.token, .done) }
+                )
+            }
+            let results = try await store.settle([
+                unknown, Settlement(claim, .retry(after: Duration(attoseconds: .max), countsAttempt: true)),
+            ])
+            try run.expect(
+                results,
+                is: [.stale, .settled],
+                "a settlement of nobody, and one with a wait past all bounds"
+            )
+        }
+        try run.expect(
+            try await store.claim(queue, limit: 1, lease: .seconds(1)).count,
+            is: 0,
+            "claims of what waits for ever"
+        )
+    }
+
+    private static func cancelledRecords(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        _ = try await store.enqueue([record("held"), record("free", delay: .seconds(1))])
+        guard let claim = try await store.claim(queue, limit: 1, lease: .seconds(3600)).first else {
+            throw run.violation("a record that is due was not claimed")
+        }
+        try await run.advance(.milliseconds(1001))
+        let before = try await all(run)
+        func refused<Success: Sendable>(
+            _ what: String,
+            _ operation: @escaping @Sendable () async throws -> Success
+        ) async throws {
+            let task = Task {
+                await untilCancelled()
+                return try await operation()
+            }
+            task.cancel()
+            try await run.refused("\(what) of a cancelled task", as: .cancelled) { try await task.value }
+            try run.expect(try await all(run), is: before, "the records after \(what) of a cancelled task")
+        }
+        try await refused("an enqueue") { try await store.enqueue([record("new")]) }
+        try await refused("a commit") { try await store.commit([], enqueueing: [record("new")]) }
+        try await refused("a claim") { try await store.claim(queue, limit: 1, lease: .seconds(60)) }
+        try await refused("a settlement") { try await store.settle([Settlement(claim, .done)]) }
+    }
+}

@@ -1,0 +1,98 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let scanChecks = [
+        Check("scan.prefix", "a scan returns what begins with all of the prefix's components, in order", scanPrefix),
+        Check("scan.pages", "pages of any size together hold every entry once", scanPages),
+        Check(
+            "scan.whileWriting",
+            "an entry that stays as it is appears exactly once while others come and go",
+            scanWhileWriting
+        ),
+    ]
+
+    /// All pages of a scan.
+    private static func scan(
+        _ run: ConformanceRun,
+        _ prefix: StoreKey,
+        pagesOf limit: Int,
+        between: () async throws -> Void = {}
+    ) async throws -> [StoreKey] {
+        var keys: [StoreKey] = []
+        var after: StoreKey?
+        for _ in 0..<1000 {
+            let page = try await run.store.scan(prefix, after: after, limit: limit)
+            try run.expect(page.entries.count <= limit, "a page of at most \(limit) has \(page.entries.count) entries")
+            for (key, entry) in page.entries {
+                try run.expect(keys.last.map { $0 < key } ?? true, "a scan is not in the order of its keys")
+                try run.expect(key.hasPrefix(prefix), "a scan left its prefix")
+                try run.expect(entry.value, is: [UInt8(truncatingIfNeeded: key.byteCount)], "a value in a scan")
+                keys.append(key)
+            }
+            guard let next = page.next else { return keys }
+            after = next
+            try await between()
+        }
+        throw run.violation("a scan did not end in 1,000 pages")
+    }
+
+    private static func write(_ run: ConformanceRun, _ keys: [StoreKey]) async throws {
+        for key in keys { try await run.put(key, [UInt8(truncatingIfNeeded: key.byteCount)]) }
+    }
+
+    private static func scanPrefix(_ run: ConformanceRun) async throws {
+        let space = ConformanceRun.keyspace
+        let keys: [StoreKey] = [
+            run.key("a"), run.key("a", "1"), run.key("a", "1", "x"), run.key("a", "2"), run.key("a", ""), run.key("ab"),
+            run.key("ab", "1"), run.key("b", "a"), run.key(""), run.key("", "a"), StoreKey("other", "a", "1"),
+            StoreKey("conformance2", "a"), StoreKey(space, bytes: [[0x61], [0xFF, 0xFF]]),
+            StoreKey(space, bytes: [[0x61], [0]]), StoreKey(space, bytes: [[0x61], [UInt8](repeating: 1, count: 200)]),
+        ]
+        try await write(run, keys)
+        let prefixes = [
+            StoreKey(space), run.key("a"), run.key("a", "1"), run.key("ab"), run.key(""), run.key("c"),
+            StoreKey("other"), StoreKey("nobody"),
+        ]
+        for prefix in prefixes {
+            let expected = keys.filter { $0.hasPrefix(prefix) }.sorted()
+            try run.expect(try await scan(run, prefix, pagesOf: 100), is: expected, "a scan")
+        }
+        try run.expect(keys.filter { $0.hasPrefix(run.key("a")) }.count, is: 8, "the keys that begin with a")
+        // A scan can begin after a key that is not there.
+        let page = try await run.store.scan(run.key("a"), after: run.key("a", "11"), limit: 100)
+        let after = keys.filter { $0.hasPrefix(run.key("a")) && run.key("a", "11") < $0 }.sorted()
+        try run.expect(page.entries.map(\.key), is: after, "a scan after a key that is not there")
+    }
+
+    private static func scanPages(_ run: ConformanceRun) async throws {
+        let keys = (0..<23).map { run.key("page", "\($0)") }
+        try await write(run, keys)
+        for limit in [1, 2, 7, 22, 23, 24, 1000] {
+            try run.expect(try await scan(run, run.key("page"), pagesOf: limit), is: keys.sorted(), "pages of \(limit)")
+        }
+        for limit in [0, -1, Int.min] {
+            try await run.refused("a page of \(limit)") {
+                try await run.store.scan(run.key("page"), after: nil, limit: limit)
+            }
+        }
+    }
+
+    private static func scanWhileWriting(_ run: ConformanceRun) async throws {
+        try await run.withSeeds { seed, random in
+            let stable = (0..<20).map { run.key("while", "\(seed)", "stable \($0)") }
+            let changing = (0..<20).map { run.key("while", "\(seed)", "other \($0)") }
+            try await write(run, stable + changing)
+            let seen = try await scan(run, run.key("while", "\(seed)"), pagesOf: 3) {
+                for key in changing.shuffled(using: &random).prefix(5) {
+                    if Bool.random(using: &random) {
+                        try await write(run, [key])
+                    } else {
+                        try await run.committed([.delete(key, if: .any)])
+                    }
+                }
+            }
+            try run.expect(seen.filter(stable.contains), is: stable.sorted(), "the entries that stayed")
+        }
+    }
+}

@@ -1,0 +1,96 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let updateChecks = [
+        Check(
+            "updates.parity",
+            "random updates are decided as AtomicUpdate.apply decides them",
+            updatesMatchDefinition
+        ),
+        Check("updates.allOrNothing", "if one of several updates is denied, none is made", updatesAreAllOrNothing),
+        Check("updates.entries", "an update writes an entry with a new version and an end", updatesAreEntries),
+    ]
+
+    private static func updatesMatchDefinition(_ run: ConformanceRun) async throws {
+        guard run.isExact else { return }
+        try await run.withSeeds { seed, random in
+            // What matters is the time between updates, not the store's date.
+            var now: Int64 = 1_000_000_000_000_000_000
+            var states: [StoreKey: [UInt8]] = [:]
+            let keys = (0..<4).map { run.key("parity", "\(seed)", "\($0)") }
+            for step in 0..<200 {
+                let count = Int.random(in: 1...3, using: &random)
+                let updates = keys.shuffled(using: &random).prefix(count).map { key in
+                    (key: key, update: randomUpdate(&random))
+                }
+                let expected = updates.map { $0.update.apply(to: states[$0.key], now: now) }
+                let isApplied = expected.allSatisfy(\.decision.isAllowed)
+                if isApplied {
+                    for (update, application) in zip(updates, expected) { states[update.key] = application.value }
+                }
+                let result = try await run.store.update(updates)
+                try run.expect(result.decisions, is: expected.map(\.decision), "step \(step), \(updates.map(\.update))")
+                try run.expect(result.isApplied, is: isApplied, "step \(step), whether the updates were made")
+                let pause = Int64.random(in: 0...1, using: &random) * Int64.random(in: 0...400_000_000, using: &random)
+                now += pause
+                try await run.advance(.nanoseconds(pause))
+            }
+        }
+    }
+
+    private static func randomUpdate(_ random: inout SeededGenerator) -> AtomicUpdate {
+        let cost = Int.random(in: 0...3, using: &random)
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: return .add(Int64.random(in: -5...5, using: &random), within: -7...7, expiry: .milliseconds(300))
+        case 1: return .add(.max, within: 0...(.max), expiry: .milliseconds(150))
+        case 2, 3: return .gcra(interval: .milliseconds(100), burst: 3, cost: cost)
+        case 4: return .gcra(interval: .microseconds(33_333), burst: 1, cost: cost)
+        case 5: return .gcra(interval: .seconds(Int64.max), burst: .max, cost: .max)
+        default: return .fixedWindow(length: .milliseconds(250), limit: 4, cost: cost)
+        }
+    }
+
+    private static func updatesAreAllOrNothing(_ run: ConformanceRun) async throws {
+        let (first, second, third) = (run.key("first"), run.key("second"), run.key("third"))
+        func add(_ amount: Int64) -> AtomicUpdate { .add(amount, within: 0...10, expiry: .seconds(3600)) }
+        let made = try await run.store.update([(first, add(10)), (second, add(3))])
+        try run.expect(made.isApplied, "two updates within their limits were denied")
+        let before = try await run.store.get([first, second, third])
+        for updates in [[(second, add(1)), (first, add(1)), (third, add(1))], [(first, add(1)), (third, add(2))]] {
+            let denied = try await run.store.update(updates.map { (key: $0.0, update: $0.1) })
+            try run.expect(!denied.isApplied, "updates of which one is denied were made")
+            let allowed = updates.map { $0.0 != first }
+            try run.expect(denied.decisions.map(\.isAllowed), is: allowed, "what each update decided for itself")
+        }
+        for (old, new) in zip(before, try await run.store.get([first, second, third])) {
+            try run.expectSame(new, old, "an entry after updates were denied")
+        }
+        let counts = try await run.store.update([(first, add(0)), (second, add(0)), (third, add(0))])
+        try run.expect(counts.decisions.map(\.remaining), is: [10, 3, 0], "the counters")
+        try run.expect(try await run.store.update([]).isApplied, "no updates at all were denied")
+    }
+
+    private static func updatesAreEntries(_ run: ConformanceRun) async throws {
+        let key = run.key("counter")
+        let version = try await run.put(key, Array("not a counter".utf8))
+        let add = AtomicUpdate.add(2, within: 0...10, expiry: .milliseconds(500))
+        let result = try await run.store.update([(key, add)])
+        try run.expect(result.decisions.map(\.remaining), is: [2], "a counter over a value that no update has written")
+        let entry = try await run.store.get(key)
+        try run.expect(entry?.version ?? version > version, "an update gave its entry no later version")
+        if run.isExact {
+            try run.expect(entry?.remaining != nil, "an update wrote an entry without an end")
+            // The counter ends with the update that created it.
+            try await run.advance(.milliseconds(250))
+            _ = try await run.store.update([(key, add)])
+            try await run.advance(.milliseconds(250))
+        } else {
+            try await run.advance(.milliseconds(510))
+        }
+        let again = try await run.store.update([(key, add)])
+        try run.expect(again.decisions.map(\.remaining), is: [2], "a counter after its end")
+        try await run.advance(.milliseconds(510))
+        try await run.expect(key, holds: nil, "a counter after its end")
+    }
+}
