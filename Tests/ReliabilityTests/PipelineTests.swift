@@ -138,10 +138,10 @@ struct PipelineTests {
     @Test("an actor's state is changed in place")
     func isolation() async throws {
         let pipeline = Pipeline {
-            TimeoutPolicy(.externalAPI)
+            TimeoutPolicy(.seconds(3600))
             RetryPolicy(maxAttempts: 5, backoff: .none)
             Breaker(.consecutiveFailures(10))
-            TimeoutPolicy(.cache)
+            TimeoutPolicy(.seconds(3600))
         }
         #expect(try await Account().deposit(pipeline) == 3)
     }
