@@ -47,27 +47,3 @@ public enum StoreFault: Hashable, Sendable {
         }
     }
 }
-
-/// What a call asks of a store.
-@nonexhaustive
-public enum StoreOperation: Hashable, Sendable, CaseIterable {
-    case get, commit, update, scan, enqueue, claim, settle, nextDue, counts, page
-
-    /// Whether the operation changes the store.
-    public var isWrite: Bool {
-        switch self {
-        case .commit, .update, .enqueue, .claim, .settle: true
-        case .get, .scan, .nextDue, .counts, .page: false
-        }
-    }
-}
-
-/// One call to a ``FaultInjectingStore``.
-public struct StoreCall: Hashable, Sendable {
-    /// What was asked.
-    public let operation: StoreOperation
-    /// Which call of this operation it is, from 1.
-    public let ordinal: Int
-    /// Which call of all it is, from 1.
-    public let index: Int
-}

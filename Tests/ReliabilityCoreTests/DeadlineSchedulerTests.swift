@@ -1,0 +1,188 @@
+import ReliabilityTesting
+import Testing
+
+@testable import ReliabilityCore
+
+/// An instant that no test reaches.
+private let never = Int64.max
+
+private final class Token: Sendable {
+    private let onDeinit: @Sendable () -> Void
+    init(onDeinit: @escaping @Sendable () -> Void = {}) { self.onDeinit = onDeinit }
+    func touch() {}
+    deinit { onDeinit() }
+}
+
+@Suite("DeadlineScheduler")
+struct DeadlineSchedulerTests {
+    let scheduler = DeadlineScheduler()
+
+    @Test("actions run in the order of their instants, and of two at one instant the one armed first")
+    func order() async {
+        let events = EventRecorder<Int>()
+        // The gate keeps the thread busy until all are armed.
+        let gate = Gate()
+        let now = TimeSource.continuous.now
+        _ = scheduler.schedule(at: now - 1000) { gate.pass() }
+        for (offset, number) in [(-10, 4), (-30, 1), (-20, 2), (-10, 5), (-20, 3), (0, 6)] {
+            _ = scheduler.schedule(at: now + Int64(offset)) { events.record(number) }
+        }
+        gate.open()
+        #expect(await events.wait(for: 6) == [1, 2, 3, 4, 5, 6])
+    }
+
+    @Test("an action armed for an earlier instant than all others wakes the thread")
+    func earlier() async {
+        let events = EventRecorder<String>()
+        let far = scheduler.schedule(at: never) { events.record("far") }
+        _ = scheduler.schedule(at: TimeSource.continuous.instant(after: .milliseconds(1))) { events.record("soon") }
+        #expect(await events.wait(for: 1) == ["soon"])
+        #expect(scheduler.pendingCount == 1)
+        scheduler.cancel(far)
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("an action does not run before its instant")
+    func notEarly() async {
+        let events = EventRecorder<Bool>()
+        for milliseconds in [3, 1, 2] {
+            let instant = TimeSource.continuous.instant(after: .milliseconds(milliseconds))
+            _ = scheduler.schedule(at: instant) { events.record(TimeSource.continuous.now >= instant) }
+        }
+        #expect(await events.wait(for: 3) == [true, true, true])
+    }
+
+    @Test("a cancelled action is removed and what it captured is freed at once")
+    func cancelFrees() {
+        weak var freed: Token?
+        let entry: DeadlineScheduler.Entry
+        do {
+            let token = Token()
+            freed = token
+            entry = scheduler.schedule(at: never) { token.touch() }
+        }
+        #expect(freed != nil)
+        #expect(scheduler.pendingCount == 1)
+        scheduler.cancel(entry)
+        #expect(freed == nil)
+        #expect(scheduler.pendingCount == 0)
+        scheduler.cancel(entry)
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("freeing what an action captured may use the scheduler, after a cancel and after a run")
+    func freesOutsideTheLock() async {
+        let events = EventRecorder<Int>()
+        func schedule(at instant: Int64) -> DeadlineScheduler.Entry {
+            let token = Token { [scheduler] in events.record(scheduler.pendingCount) }
+            return scheduler.schedule(at: instant) { token.touch() }
+        }
+        scheduler.cancel(schedule(at: never))
+        _ = schedule(at: 0)
+        #expect(await events.wait(for: 2) == [0, 0])
+    }
+
+    @Test("an action may arm and cancel others")
+    func reentrant() async {
+        let events = EventRecorder<String>()
+        let other = scheduler.schedule(at: never) { events.record("cancelled") }
+        _ = scheduler.schedule(at: 0) { [scheduler] in
+            scheduler.cancel(other)
+            _ = scheduler.schedule(at: 0) { events.record("armed by an action") }
+        }
+        #expect(await events.wait(for: 1) == ["armed by an action"])
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("of 100,000 random entries, armed and cancelled, exactly those left run, in order", arguments: [1, 2])
+    func randomAgainstModel(seed: UInt64) async {
+        var random = SeededGenerator(seed: seed)
+        let events = EventRecorder<Int>()
+        let gate = Gate()
+        _ = scheduler.schedule(at: .min) { gate.pass() }
+        // Until the gate's action is being run, nothing else may be armed before it.
+        while scheduler.pendingCount > 0 { await Task.yield() }
+        var model: [(instant: Int64, number: Int, entry: DeadlineScheduler.Entry)] = []
+        let now = TimeSource.continuous.now
+        for number in 0..<100_000 {
+            if model.isEmpty || Int.random(in: 0..<5, using: &random) < 3 {
+                let instant = now - Int64.random(in: 0...1000, using: &random)
+                model.append((instant, number, scheduler.schedule(at: instant) { events.record(number) }))
+            } else {
+                let victim = Int.random(in: 0..<model.count, using: &random)
+                model.swapAt(victim, model.count - 1)
+                scheduler.cancel(model.removeLast().entry)
+            }
+        }
+        #expect(scheduler.pendingCount == model.count, "seed \(seed)")
+        gate.open()
+        let expected = model.sorted { ($0.instant, $0.number) < ($1.instant, $1.number) }.map(\.number)
+        #expect(await events.wait(for: expected.count) == expected, "seed \(seed)")
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("many threads that arm and cancel lose no action and run none twice")
+    func concurrent() async {
+        let ran = Counter()
+        let events = EventRecorder<Int>()
+        await withTaskGroup { group in
+            for _ in 0..<16 {
+                group.addTask {
+                    for number in 0..<500 {
+                        if number.isMultiple(of: 2) {
+                            _ = scheduler.schedule(at: 0) { events.record(ran.increment()) }
+                        } else {
+                            scheduler.cancel(scheduler.schedule(at: never) { ran.increment() })
+                        }
+                    }
+                }
+            }
+        }
+        #expect(await events.wait(for: 4000).count == 4000)
+        #expect(ran.value == 4000)
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("a sleep ends at its instant")
+    func sleeps() async throws {
+        let instant = TimeSource.continuous.instant(after: .milliseconds(1))
+        try await scheduler.sleep(until: instant)
+        #expect(TimeSource.continuous.now >= instant)
+        try await scheduler.sleep(until: .min)
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("a sleep that is cancelled ends at once and leaves nothing behind")
+    func sleepCancelled() async {
+        let task = Task { try await scheduler.sleep(until: never) }
+        while scheduler.pendingCount == 0 { await Task.yield() }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("a task that was cancelled before does not sleep")
+    func sleepCancelledBefore() async {
+        let task = Task {
+            unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+            try await scheduler.sleep(until: never)
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("sleeps that race with their cancellation all end, and leave nothing behind")
+    func sleepRaces() async {
+        await withTaskGroup { group in
+            for number in 0..<2000 {
+                group.addTask {
+                    let instant = number.isMultiple(of: 2) ? TimeSource.continuous.now + 50_000 : never
+                    let task = Task { try? await scheduler.sleep(until: instant) }
+                    if number.isMultiple(of: 3) || instant == never { task.cancel() }
+                    await task.value
+                }
+            }
+        }
+        #expect(scheduler.pendingCount == 0)
+    }
+}

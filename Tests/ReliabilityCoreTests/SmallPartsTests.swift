@@ -1,0 +1,283 @@
+import ReliabilityTesting
+import Testing
+
+@testable import ReliabilityCore
+
+@Suite("FailureGate")
+struct FailureGateTests {
+    /// The same, said differently: what happened, in order.
+    private struct Model {
+        var failuresInARow = 0
+        var lastFailureOrProbe = Int64.min / 2
+
+        mutating func admit(_ now: Int64) -> Bool {
+            if failuresInARow < 2 { return true }
+            // Also after the clock went back: nobody waits longer than the interval.
+            let since = now - lastFailureOrProbe
+            guard since >= 10 || since < 0 else { return false }
+            lastFailureOrProbe = now
+            return true
+        }
+    }
+
+    @Test("every sequence of six events is judged as by a simple model")
+    func exhaustive() {
+        enum Event: CaseIterable { case success, failure, ignored, wait, longWait, back, ask }
+        func explore(_ gate: FailureGate, _ model: Model, _ now: Int64, _ depth: Int) {
+            for event in Event.allCases {
+                var (gate, model, now) = (gate, model, now)
+                switch event {
+                case .success:
+                    gate.record(.success, now: now)
+                    model.failuresInARow = 0
+                case .failure:
+                    gate.record(.failure, now: now)
+                    model.failuresInARow += 1
+                    if model.failuresInARow >= 2 { model.lastFailureOrProbe = now }
+                case .ignored: gate.record(.ignored, now: now)
+                case .wait: now += 6
+                case .longWait: now += 10
+                case .back: now -= 7
+                case .ask:
+                    let wait = gate.admit(now: now)
+                    #expect((wait == nil) == model.admit(now))
+                    if let wait { #expect((1...10).contains(wait)) }
+                }
+                if depth < 6 { explore(gate, model, now, depth + 1) }
+            }
+        }
+        explore(FailureGate(threshold: 2, interval: .nanoseconds(10)), Model(), 1000, 1)
+    }
+
+    @Test("at the edges of time it neither traps nor stays shut")
+    func extremes() {
+        var gate = FailureGate(threshold: 1, interval: .seconds(1))
+        for now in [Int64.max, .min, 0, .max] {
+            gate.record(.failure, now: now)
+            _ = gate.admit(now: now)
+            #expect(gate.admit(now: now.saturatingAdd(1_000_000_000)) == nil)
+        }
+    }
+}
+
+@Suite("EventSink")
+struct EventSinkTests {
+    @Test("events arrive in order, each once")
+    func order() async {
+        let recorder = EventRecorder<Int>()
+        let sink = EventSink(recorder.record)
+        for number in 0..<3000 { sink.emit(number) }
+        #expect(await recorder.wait(for: 3000) == Array(0..<3000))
+    }
+
+    @Test("events of many tasks all arrive, each task's in its order")
+    func concurrent() async {
+        let recorder = EventRecorder<(task: Int, number: Int)>()
+        let sink = EventSink(recorder.record)
+        await withTaskGroup { group in
+            for task in 0..<16 {
+                group.addTask { for number in 0..<100 { sink.emit((task, number)) } }
+            }
+        }
+        let events = await recorder.wait(for: 1600)
+        for task in 0..<16 { #expect(events.filter { $0.task == task }.map(\.number) == Array(0..<100)) }
+    }
+
+    @Test("an observer may emit")
+    func reentrant() async {
+        final class Echo: Sendable {
+            let sink = Lock<EventSink<Int>?>(nil)
+            let recorder = EventRecorder<Int>()
+            @Sendable func observe(_ number: Int) {
+                recorder.record(number)
+                let sink = sink.withLock { $0 }
+                if number < 5 { sink?.emit(number + 1) }
+            }
+        }
+        let echo = Echo()
+        let sink = EventSink(echo.observe)
+        echo.sink.withLock { $0 = sink }
+        sink.emit(0)
+        #expect(await echo.recorder.wait(for: 6) == [0, 1, 2, 3, 4, 5])
+    }
+
+    @Test("an observer that blocks holds up no call; what waits is bounded, and later events arrive again")
+    func slowObserver() async {
+        let gate = Gate()
+        let recorder = EventRecorder<Int>()
+        let entered = EventRecorder<Int>()
+        let sink = EventSink<Int> { number in
+            entered.record(number)
+            gate.pass()
+            recorder.record(number)
+        }
+        sink.emit(-1)
+        _ = await entered.wait(for: 1)
+        // The observer is blocked with one event; 4,096 more wait, and the rest are dropped.
+        for number in 0..<5000 { sink.emit(number) }
+        gate.open()
+        #expect(await recorder.wait(for: 4097) == Array(-1..<4096))
+        sink.emit(7)
+        #expect(await recorder.wait(for: 4098).last == 7)
+    }
+
+    @Test("without an observer an event is not even made")
+    func noObserver() {
+        let sink = EventSink<Int>(nil)
+        let made = Counter()
+        sink.emit(made.increment())
+        #expect(made.value == 0)
+        #expect(!sink.isActive)
+        #expect(EventSink<Int> { _ in }.isActive)
+    }
+
+    @Test("the observer does not run in the task that emits, nor see its task-local values")
+    func detached() async throws {
+        let recorder = EventRecorder<CorrelationID?>()
+        let sink = EventSink<Int> { _ in recorder.record(CorrelationID.current) }
+        let id = try #require(CorrelationID("request-1"))
+        await withCorrelationID(id) { sink.emit(1) }
+        #expect(await recorder.wait(for: 1) == [nil])
+    }
+}
+
+@Suite("CorrelationID")
+struct CorrelationIDTests {
+    @Test("exactly letters, digits, point, underscore and hyphen are accepted, byte by byte")
+    func bytes() {
+        let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-".utf8)
+        for byte in UInt8.min..<0x80 {
+            let text = "a" + String(decoding: [byte], as: UTF8.self)
+            #expect((CorrelationID(text) != nil) == allowed.contains(byte), "byte \(byte)")
+        }
+        for text in ["\u{E9}", "a\u{301}", "\u{FF21}", "\u{212A}", "\u{1F602}"] { #expect(CorrelationID(text) == nil) }
+    }
+
+    @Test("1 to 128 bytes are accepted")
+    func length() {
+        #expect(CorrelationID("") == nil)
+        #expect(CorrelationID("a")?.description == "a")
+        #expect(CorrelationID(String(repeating: "a", count: 128)) != nil)
+        #expect(CorrelationID(String(repeating: "a", count: 129)) == nil)
+    }
+
+    @Test("a random one has 32 hexadecimal digits and is accepted")
+    func random() {
+        let ids = (0..<1000).map { _ in CorrelationID.random() }
+        #expect(Set(ids).count == 1000)
+        for id in ids {
+            #expect(id.description.utf8.count == 32)
+            #expect(id.description.utf8.allSatisfy("0123456789abcdef".utf8.contains))
+            #expect(CorrelationID(id.description) == id)
+        }
+    }
+
+    @Test("it holds in the operation and its child tasks, and not outside; the innermost one counts")
+    func scope() async throws {
+        let outer = try #require(CorrelationID("outer"))
+        let inner = try #require(CorrelationID("inner"))
+        #expect(CorrelationID.current == nil)
+        await withCorrelationID(outer) {
+            #expect(CorrelationID.current == outer)
+            await withCorrelationID(inner) {
+                #expect(await Task { CorrelationID.current }.value == inner)
+            }
+            #expect(CorrelationID.current == outer)
+        }
+        #expect(CorrelationID.current == nil)
+    }
+}
+
+@Suite("RandomSource")
+struct RandomSourceTests {
+    /// A generator that always says the same.
+    private struct Constant: RandomNumberGenerator {
+        let bits: UInt64
+        func next() -> UInt64 { bits }
+    }
+
+    @Test("a number is from zero to the bound, which it reaches")
+    func bounds() {
+        for upper in [Int64.max, .max - 1, 1 << 62, 1000, 2, 1, 0, -1, .min] {
+            let least = RandomSource(Constant(bits: 0)).next(upTo: upper)
+            let most = RandomSource(Constant(bits: .max)).next(upTo: upper)
+            #expect(least == 0)
+            #expect(most == max(0, upper))
+            let random = RandomSource(SeededGenerator(seed: 3))
+            for _ in 0..<100 { #expect((0...max(0, upper)).contains(random.next(upTo: upper))) }
+        }
+    }
+
+    @Test("every number comes about equally often")
+    func uniform() {
+        let random = RandomSource(SeededGenerator(seed: 5))
+        var counts = [Int](repeating: 0, count: 7)
+        for _ in 0..<70_000 { counts[Int(random.next(upTo: 6))] += 1 }
+        #expect(counts.allSatisfy { (9_500...10_500).contains($0) })
+    }
+
+    @Test("a seed decides the numbers, also of many tasks together")
+    func seeded() async {
+        func draw() async -> [Int64] {
+            let random = RandomSource(SeededGenerator(seed: 7))
+            return await withTaskGroup { group in
+                for _ in 0..<100 { group.addTask { random.next(upTo: .max) } }
+                return await group.reduce(into: []) { $0.append($1) }.sorted()
+            }
+        }
+        #expect(await draw() == draw())
+    }
+
+    @Test("the system's generator is not constant")
+    func system() {
+        let random = RandomSource(SystemRandomNumberGenerator())
+        #expect(Set((0..<100).map { _ in random.next(upTo: .max) }).count > 90)
+    }
+}
+
+@Suite("Outcome")
+struct OutcomeTests {
+    private struct Refusal: ReliabilityError {
+        var code: ErrorCode { "test.refusal" }
+        var category: ErrorCategory { .unavailable }
+        var message: String { "Refused." }
+        var isRejection: Bool
+    }
+
+    @Test("what is thrown says nothing about a dependency when the caller was cancelled or a policy refused")
+    func ofThrown() async {
+        #expect(Outcome.ofThrown(Refusal(isRejection: false)) == .failure)
+        #expect(Outcome.ofThrown(Refusal(isRejection: true)) == .ignored)
+        // Not by the error's type: this caller was not cancelled.
+        #expect(Outcome.ofThrown(CancellationError()) == .failure)
+        let cancelled = Task {
+            unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+            return Outcome.ofThrown(Refusal(isRejection: false))
+        }
+        #expect(await cancelled.value == .ignored)
+    }
+}
+
+@Suite("Lock")
+struct LockTests {
+    @Test("a thousand tasks that change a value under a lock lose nothing")
+    func exclusive() async {
+        let lock = CountUnderLock()
+        await withTaskGroup { group in
+            for _ in 0..<1000 { group.addTask { lock.add() } }
+        }
+        #expect(lock.count.withLock { $0 } == 1000)
+    }
+
+    private final class CountUnderLock: Sendable {
+        let count = Lock(0)
+        func add() { count.withLock { $0 += 1 } }
+    }
+
+    @Test("what is thrown under a lock releases it")
+    func throwing() {
+        let lock = Lock(1)
+        #expect(throws: CancellationError.self) { try lock.withLock { _ in throw CancellationError() } }
+        #expect(lock.withLock { $0 } == 1)
+    }
+}

@@ -1,0 +1,232 @@
+import ReliabilityTesting
+import Testing
+
+@testable import ReliabilityCore
+
+@Suite("Saturating arithmetic")
+struct SaturatingTests {
+    static let edges: [Int64] = [
+        .min, .min + 1, -(1 << 62), -9_223_372_037, -1_000_000_001, -1_000_000_000, -999_999_999, -2, -1, 0, 1, 2,
+        999_999_999, 1_000_000_000, 1_000_000_001, 9_223_372_036, 1 << 62, .max - 1, .max,
+    ]
+
+    private static func numbers(_ count: Int, seed: UInt64) -> [Int64] {
+        var random = SeededGenerator(seed: seed)
+        return edges
+            + (0..<count).map { _ in
+                // Of every magnitude, not only of the largest.
+                Int64(bitPattern: random.next()) >> Int64.random(in: 0..<64, using: &random)
+            }
+    }
+
+    @Test("sums, differences and products are those of wide integers, clamped")
+    func operations() {
+        let numbers = Self.numbers(200, seed: 1)
+        for left in numbers {
+            for right in numbers {
+                let (wideLeft, wideRight) = (Int128(left), Int128(right))
+                #expect(left.saturatingAdd(right) == Int64(clamping: wideLeft + wideRight), "\(left) + \(right)")
+                #expect(left.saturatingSubtract(right) == Int64(clamping: wideLeft - wideRight), "\(left) - \(right)")
+                #expect(left.saturatingMultiply(right) == Int64(clamping: wideLeft * wideRight), "\(left) * \(right)")
+            }
+        }
+    }
+
+    @Test("a duration is rounded up to whole units, and clamped")
+    func conversion() {
+        func roundedUp(_ attoseconds: Int128, _ unit: Int128) -> Int64 {
+            // Division rounds towards zero, which is up for what is negative.
+            Int64(clamping: attoseconds > 0 ? (attoseconds - 1) / unit + 1 : attoseconds / unit)
+        }
+        var random = SeededGenerator(seed: 2)
+        var durations = Self.numbers(500, seed: 3).flatMap { number -> [Duration] in
+            [.nanoseconds(number), .seconds(number), Duration(attoseconds: Int128(number))]
+        }
+        durations += (0..<500).map { _ in
+            let bits = Int128(Int64(bitPattern: random.next())) << 60
+            return Duration(attoseconds: bits >> Int128.random(in: 0..<120, using: &random))
+        }
+        for duration in durations {
+            let attoseconds = duration.attoseconds
+            #expect(duration.saturatingNanoseconds == roundedUp(attoseconds, 1_000_000_000), "\(attoseconds)")
+            #expect(duration.saturatingMilliseconds == roundedUp(attoseconds, 1_000_000_000_000_000), "\(attoseconds)")
+        }
+    }
+
+    @Test("a duration past all bounds is clamped and does not trap")
+    func extremes() {
+        #expect(Duration(attoseconds: .max).saturatingNanoseconds == .max)
+        #expect(Duration(attoseconds: .min).saturatingNanoseconds == .min)
+        #expect(Duration.seconds(1e19).saturatingNanoseconds == .max)
+        #expect(Duration(attoseconds: .max).saturatingMilliseconds == .max)
+        #expect(Duration(attoseconds: .min).saturatingMilliseconds == .min)
+    }
+}
+
+@Suite("TimeSource")
+struct TimeSourceTests {
+    let clock = ManualClock()
+
+    @Test("a reading is the time since the source was made")
+    func readings() {
+        clock.advance(by: .seconds(5))
+        let source = TimeSource(clock)
+        #expect(source.now == 0)
+        clock.advance(by: .nanoseconds(7))
+        #expect(source.now == 7)
+        #expect(source.instant(after: .microseconds(2)) == 2007)
+        clock.advance(by: .seconds(Int64.max))
+        #expect(source.instant(after: .seconds(Int64.max)) == .max)
+    }
+
+    @Test("sources of different clocks are told apart, and copies of one are not")
+    func identity() {
+        let source = TimeSource(clock)
+        let copy = source
+        #expect(source.identity == copy.identity)
+        #expect(source.identity != TimeSource(ManualClock()).identity)
+        #expect(TimeSource.continuous.identity == TimeSource(ContinuousClock()).identity)
+        #expect(source.identity != TimeSource.continuous.identity)
+    }
+
+    @Test("a sleep ends at its instant")
+    func sleeps() async throws {
+        let source = TimeSource(clock)
+        let sleeper = Task { try await source.sleep(for: .seconds(3)) }
+        await clock.waitForSleepers(1)
+        #expect(clock.timeToNextSleeper == .seconds(3))
+        clock.advance(by: .seconds(3))
+        try await sleeper.value
+        try await source.sleep(until: 0)
+        try await source.sleep(for: .seconds(-1))
+    }
+
+    @Test(
+        "a sleep or a wait of nothing still notices that its task was cancelled",
+        arguments: [Duration.zero, .seconds(1)]
+    )
+    func cancelled(duration: Duration) async {
+        for source in [TimeSource(clock), .continuous] {
+            let task = Task {
+                unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+                try await source.sleep(for: duration)
+            }
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+    }
+
+    /// A clock that moves whenever it is read.
+    private struct RestlessClock: Clock {
+        let inner: ManualClock
+        var now: ManualClock.Instant {
+            inner.advance(by: .seconds(1))
+            return inner.now
+        }
+        var minimumResolution: Duration { inner.minimumResolution }
+        func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
+            try await inner.sleep(until: deadline, tolerance: tolerance)
+        }
+    }
+
+    @Test("a sleep ends at its instant even if the clock moves while the sleep is set up")
+    func movingClock() async throws {
+        let start = clock.now
+        let source = TimeSource(RestlessClock(inner: clock))
+        let sleeper = Task { try await source.sleep(until: Duration.seconds(100).saturatingNanoseconds) }
+        await clock.waitForSleepers(1)
+        let left = try #require(clock.timeToNextSleeper)
+        // The source's origin is the clock's first reading, one second after the start.
+        #expect(start.duration(to: clock.now) + left == .seconds(101))
+        clock.advance(by: left)
+        try await sleeper.value
+    }
+
+    @Test("a timer runs its action at its instant, on a manual clock and on the real one")
+    func timers() async {
+        let events = EventRecorder<String>()
+        let source = TimeSource(clock)
+        _ = source.timer(at: source.instant(after: .seconds(2))) { events.record("manual") }
+        await clock.waitForSleepers(1)
+        #expect(events.events == [])
+        clock.advance(by: .seconds(2))
+        #expect(await events.wait(for: 1) == ["manual"])
+        _ = TimeSource.continuous.timer(at: TimeSource.continuous.now) { events.record("real") }
+        #expect(await events.wait(for: 2) == ["manual", "real"])
+    }
+
+    @Test("a timer that is cancelled does not run")
+    func timerCancelled() async {
+        let events = EventRecorder<String>()
+        let source = TimeSource(clock)
+        let timer = source.timer(at: source.instant(after: .seconds(2))) { events.record("cancelled") }
+        await clock.waitForSleepers(1)
+        timer.cancel()
+        if case .task(let task) = timer { await task.value }
+        #expect(clock.sleeperCount == 0)
+        clock.advance(by: .seconds(2))
+        #expect(events.events == [])
+        TimeSource.continuous.timer(at: .max) { events.record("cancelled") }.cancel()
+        #expect(events.events == [])
+    }
+}
+
+@Suite("Deadline")
+struct DeadlineTests {
+    let clock = ManualClock()
+
+    func deadline(_ source: TimeSource, in duration: Duration) -> Deadline {
+        Deadline(instant: source.instant(after: duration), timeSource: source)
+    }
+
+    @Test("what remains falls to zero and stays there")
+    func remaining() {
+        let deadline = deadline(TimeSource(clock), in: .seconds(2))
+        #expect(deadline.remaining == .seconds(2))
+        clock.advance(by: .seconds(2) - .nanoseconds(1))
+        #expect(deadline.remaining == .nanoseconds(1))
+        #expect(!deadline.isExpired)
+        clock.advance(by: .nanoseconds(1))
+        #expect(deadline.remaining == .zero)
+        #expect(deadline.isExpired)
+        clock.advance(by: .seconds(9))
+        #expect(deadline.remaining == .zero)
+    }
+
+    @Test("a wait that ends at the deadline does not fit")
+    func fits() {
+        let deadline = deadline(TimeSource(clock), in: .seconds(2))
+        #expect(!deadline.cannotFit(.seconds(2) - .nanoseconds(1)))
+        #expect(deadline.cannotFit(.seconds(2)))
+        clock.advance(by: .seconds(2))
+        #expect(deadline.cannotFit(.zero))
+    }
+
+    @Test("where deadlines nest, the earlier one holds, on one clock or on two")
+    func nesting() async {
+        let source = TimeSource(clock)
+        let other = TimeSource(ManualClock())
+        #expect(deadline(source, in: .seconds(5)).clampedToAmbient().remaining == .seconds(5))
+        await Deadline.$ambient.withValue(deadline(source, in: .seconds(3))) {
+            #expect(Deadline.current?.remaining == .seconds(3))
+            #expect(deadline(source, in: .seconds(5)).clampedToAmbient().remaining == .seconds(3))
+            #expect(deadline(source, in: .seconds(2)).clampedToAmbient().remaining == .seconds(2))
+            #expect(deadline(other, in: .seconds(5)).clampedToAmbient().remaining == .seconds(3))
+            #expect(deadline(other, in: .seconds(2)).clampedToAmbient().remaining == .seconds(2))
+            await Deadline.$ambient.withValue(deadline(source, in: .seconds(1))) {
+                #expect(Deadline.current?.remaining == .seconds(1))
+                #expect(await Task { Deadline.current?.remaining }.value == .seconds(1))
+            }
+            #expect(Deadline.current?.remaining == .seconds(3))
+        }
+        #expect(Deadline.current == nil)
+    }
+
+    @Test("a deadline past all bounds saturates")
+    func saturates() {
+        let deadline = deadline(TimeSource(clock), in: .seconds(Int64.max))
+        #expect(deadline.remaining == .nanoseconds(Int64.max))
+        #expect(!deadline.isExpired)
+        let past = Deadline(instant: .min, timeSource: TimeSource(clock))
+        #expect(past.remaining == .zero)
+    }
+}

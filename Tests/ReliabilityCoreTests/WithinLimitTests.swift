@@ -1,0 +1,148 @@
+import ReliabilityTesting
+import Testing
+
+@testable import ReliabilityCore
+
+@Suite("withinLimit")
+struct WithinLimitTests {
+    let clock = ManualClock()
+    var source: TimeSource { TimeSource(clock) }
+
+    /// Suspends until the task is cancelled, and says so.
+    private static func hang() async -> String {
+        let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
+        for await _ in stream {}
+        withExtendedLifetime(continuation) {}
+        return "cancelled"
+    }
+
+    @Test("an operation that is in time returns its result and leaves no timer")
+    func inTime() async {
+        let result = await withinLimit(.seconds(1), timeSource: source) { 7 }
+        #expect(result == 7)
+        let slow = Task { [source] in
+            await withinLimit(.seconds(10), timeSource: source) {
+                try? await source.sleep(for: .seconds(1))
+                return 8
+            }
+        }
+        await clock.waitForSleepers(2)
+        clock.advance(by: .seconds(1))
+        #expect(await slow.value == 8)
+        while clock.sleeperCount > 0 { await Task.yield() }
+    }
+
+    @Test("a result that is nil is not taken for being late")
+    func optional() async {
+        let result: Int?? = await withinLimit(.seconds(1), timeSource: source) { () -> Int? in nil }
+        #expect(result == .some(nil))
+    }
+
+    @Test("an operation that is late is cancelled, and the answer is nil")
+    func late() async {
+        let events = EventRecorder<String>()
+        let call = Task { [source] in
+            await withinLimit(.seconds(1), timeSource: source) { events.record(await Self.hang()) }
+        }
+        await clock.waitForSleepers(1)
+        clock.advance(by: .seconds(1))
+        #expect(await call.value == nil)
+        #expect(await events.wait(for: 1) == ["cancelled"])
+    }
+
+    @Test("an operation that ignores its cancellation does not hold its caller")
+    func ignoresCancellation() async {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        let events = EventRecorder<String>()
+        let call = Task { [source] in
+            await withinLimit(.seconds(1), timeSource: source) {
+                // A task of its own does not see the cancellation.
+                await Task { for await _ in stream {} }.value
+                events.record("late")
+            }
+        }
+        await clock.waitForSleepers(1)
+        clock.advance(by: .seconds(1))
+        #expect(await call.value == nil)
+        #expect(events.events == [])
+        continuation.finish()
+        #expect(await events.wait(for: 1) == ["late"])
+    }
+
+    @Test("a caller that is cancelled still gets the operation's own answer")
+    func callerCancelled() async {
+        let started = EventRecorder<Void>()
+        let call = Task { [source] in
+            await withinLimit(.seconds(1), timeSource: source) {
+                started.record(())
+                return await Self.hang()
+            }
+        }
+        _ = await started.wait(for: 1)
+        call.cancel()
+        #expect(await call.value == "cancelled")
+    }
+
+    @Test("for a caller that was cancelled before, the operation is cancelled from its first line on")
+    func callerCancelledBefore() async {
+        let call = Task { [source] in
+            unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+            return await withinLimit(.seconds(1), timeSource: source) { Task.isCancelled }
+        }
+        #expect(await call.value == true)
+    }
+
+    @Test("a limit of nothing is late for all but what is done at once", arguments: [Duration.zero, .seconds(-1)])
+    func noTime(limit: Duration) async {
+        #expect(await withinLimit(limit, timeSource: source) { 1 } == 1)
+        let call = Task { [source] in await withinLimit(limit, timeSource: source) { await Self.hang() } }
+        #expect(await call.value == nil)
+    }
+
+    @Test("on the real clock")
+    func realClock() async {
+        #expect(await withinLimit(.seconds(3600), timeSource: .continuous) { 1 } == 1)
+        #expect(await withinLimit(.milliseconds(1), timeSource: .continuous) { await Self.hang() } == nil)
+    }
+
+    @Test("results and limits that come at the same time give one answer each, and none hangs")
+    func races() async {
+        let answers = await withTaskGroup(of: Bool.self) { group in
+            for number in 0..<1000 {
+                group.addTask { [source] in
+                    let limit = Duration.milliseconds(5)
+                    let answer = await withinLimit(limit, timeSource: source) {
+                        try? await source.sleep(for: .milliseconds(number % 3 + 4))
+                        return number
+                    }
+                    return answer == nil || answer == number
+                }
+            }
+            group.addTask {
+                await clock.waitForSleepers(500)
+                return true
+            }
+            var isRight = true
+            _ = await group.next()
+            let mover = Task {
+                while !Task.isCancelled {
+                    clock.advance(by: .milliseconds(1))
+                    await Task.yield()
+                }
+            }
+            for await answer in group { isRight = isRight && answer }
+            mover.cancel()
+            return isRight
+        }
+        #expect(answers)
+    }
+
+    @Test("the operation sees the caller's task-local values")
+    func taskLocals() async throws {
+        let id = try #require(CorrelationID("request-1"))
+        let seen = await withCorrelationID(id) {
+            await withinLimit(.seconds(1), timeSource: source) { CorrelationID.current }
+        }
+        #expect(seen == .some(id))
+    }
+}

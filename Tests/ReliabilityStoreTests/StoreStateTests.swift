@@ -1,0 +1,323 @@
+import ReliabilityCore
+import ReliabilityTesting
+import Testing
+
+@testable import ReliabilityStore
+
+@Suite("StoreState")
+struct StoreStateTests {
+    static func state(maximumEntries: Int = 1000, maximumBytes: Int = 1 << 20) -> StoreState {
+        StoreState(
+            capabilities: StoreCapabilities(durability: .none, openedAt: nil, canStall: false),
+            limits: StoreLimits(maximumEntries: maximumEntries, maximumBytes: maximumBytes)
+        )
+    }
+
+    /// Everything that can be read of a state.
+    struct Reading: Equatable {
+        var entries: [StoreKey]
+        var values: [StoreEntry?]
+        var records: [[RecordInfo]]
+        var counts: [RecordCounts]
+        var nextDue: [Duration?]
+    }
+
+    static let keys = (0..<6).map { StoreKey("test", "\($0)") }
+    static let queues: [RecordQueue] = ["first", "second"]
+
+    static func read(_ state: StoreState) throws -> Reading {
+        var state = state
+        return Reading(
+            entries: try state.scan(StoreKey("test"), after: nil, limit: 100).entries.map(\.key),
+            values: try state.get(keys),
+            records: try queues.flatMap {
+                [
+                    try state.page($0, .pending, after: nil, limit: 100).records,
+                    try state.page($0, .dead, after: nil, limit: 100).records,
+                ]
+            },
+            counts: try queues.map { try state.counts($0) },
+            nextDue: try queues.map { try state.nextDue($0) }
+        )
+    }
+
+    /// Plans a random operation and returns its mutations.
+    static func planRandomOperation(
+        _ state: inout StoreState,
+        _ tokens: inout [(queue: RecordQueue, id: String, token: StoreVersion)],
+        _ random: inout SeededGenerator
+    ) throws(StoreError) -> [StoreMutation] {
+        let expiries: [Expiry] = [.never, .after(.milliseconds(20)), .after(.milliseconds(7)), .keep]
+        let expiry = expiries.randomElement(using: &random) ?? .never
+        let queue = queues.randomElement(using: &random) ?? "first"
+        let record = NewRecord(
+            queue: queue,
+            id: "\(Int.random(in: 0..<6, using: &random))",
+            payload: [UInt8](repeating: 1, count: Int.random(in: 0...9, using: &random)),
+            delay: .milliseconds(Int.random(in: 0...10, using: &random))
+        )
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0, 1, 2:
+            let chosen = keys.shuffled(using: &random).prefix(Int.random(in: 1...3, using: &random))
+            var writes: [StoreWrite] = []
+            for key in chosen {
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: writes.append(.delete(key, if: .any))
+                case 1: writes.append(.touch(key, expiry, if: .any))
+                default:
+                    let value = [UInt8](repeating: 2, count: Int.random(in: 0...9, using: &random))
+                    writes.append(.put(key, value, expiry, if: .any))
+                }
+            }
+            let isWithRecord = Bool.random(using: &random)
+            return try state.planCommit(writes, enqueueing: isWithRecord ? [record] : []).mutations
+        case 3:
+            let update = AtomicUpdate.fixedWindow(length: .milliseconds(15), limit: 3, cost: 1)
+            return try state.planUpdate([(key: keys.randomElement(using: &random) ?? keys[0], update: update)])
+                .mutations
+        case 4: return try state.planEnqueue([record]).mutations
+        case 5, 6:
+            let lease = Duration.milliseconds(Int.random(in: 1...9, using: &random))
+            let plan = try state.planClaim(queue, limit: Int.random(in: 1...3, using: &random), lease: lease)
+            for claim in plan.result { tokens.append((queue, claim.id, claim.token)) }
+            return plan.mutations
+        default:
+            guard let (queue, id, token) = tokens.suffix(6).randomElement(using: &random) else { return [] }
+            let actions: [Settlement.Action] = [
+                .done, .dead(reason: "broken"), .redrive, .extend(.milliseconds(5)),
+                .retry(after: .milliseconds(3), countsAttempt: false),
+            ]
+            let action = actions.randomElement(using: &random) ?? .done
+            return try state.planSettle([Settlement(queue: queue, id: id, token: token, action)]).mutations
+        }
+    }
+
+    @Test(
+        "a plan changes nothing, applying it twice is applying it once, and a snapshot rebuilds everything",
+        arguments: 0..<30 as Range<UInt64>
+    )
+    func plansAndSnapshots(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var state = Self.state()
+        var tokens: [(queue: RecordQueue, id: String, token: StoreVersion)] = []
+        var now: Int64 = 1_700_000_000_000_000_000
+        for step in 0..<300 {
+            now += Int64.random(in: 0...4_000_000, using: &random)
+            state.advance(to: now)
+            let before = try Self.read(state)
+            let mutations = try Self.planRandomOperation(&state, &tokens, &random)
+            #expect(try Self.read(state) == before, "seed \(seed), step \(step): a plan was seen")
+            // A durable store that refuses here leaves the state as it was. Else:
+            let lastVersion = state.nextVersion
+            state.apply(mutations)
+            let once = try Self.read(state)
+            #expect(state.nextVersion >= lastVersion)
+            state.apply(mutations)
+            #expect(try Self.read(state) == once, "seed \(seed), step \(step): applied twice")
+
+            var rebuilt = Self.state()
+            rebuilt.advance(to: now)
+            rebuilt.apply(state.snapshot())
+            #expect(try Self.read(rebuilt) == once, "seed \(seed), step \(step): rebuilt from a snapshot")
+        }
+    }
+
+    @Test("a write is refused exactly when what lives leaves no room for it", arguments: 0..<30 as Range<UInt64>)
+    func capacity(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var state = Self.state(maximumEntries: 40)
+        let keys = (0..<80).map { StoreKey("test", "\($0)") }
+        // A list of what lives: the key and its end.
+        var model: [(key: StoreKey, end: Int64)] = []
+        var now: Int64 = 1_700_000_000_000_000_000
+        var refusals = 0
+        for step in 0..<1000 {
+            now += Int64.random(in: 0...9, using: &random) * 1_000_000
+            state.advance(to: now)
+            model.removeAll { $0.end <= now }
+            let chosen = keys.shuffled(using: &random).prefix(Int.random(in: 1...3, using: &random))
+            var writes: [StoreWrite] = []
+            var after = model
+            for key in chosen {
+                after.removeAll { $0.key == key }
+                if Int.random(in: 0..<6, using: &random) == 0 {
+                    writes.append(.delete(key, if: .any))
+                } else {
+                    let life = Int64.random(in: 1...300, using: &random)
+                    writes.append(.put(key, [1], .after(.milliseconds(life)), if: .any))
+                    after.append((key, now + life * 1_000_000))
+                }
+            }
+            let hasRoom = after.count <= 40
+            do {
+                let plan = try state.planCommit(writes)
+                #expect(hasRoom, "seed \(seed), step \(step): \(after.count) entries were accepted")
+                state.apply(plan.mutations)
+                model = after
+            } catch {
+                refusals += 1
+                #expect(error.reason == .capacityExceeded)
+                #expect(!hasRoom, "seed \(seed), step \(step): \(after.count) entries were refused")
+            }
+            let live = Set(try state.scan(StoreKey("test"), after: nil, limit: 1000).entries.map(\.key))
+            #expect(live == Set(model.map(\.key)), "seed \(seed), step \(step)")
+        }
+        #expect(refusals > 10)
+    }
+
+    @Test("bytes are counted for keys, values, payloads and each entry, and given back")
+    func bytes() throws {
+        var state = Self.state(maximumBytes: 1000)
+        let key = StoreKey("test", "1")
+        let room = 1000 - key.byteCount - 64
+        func put(_ count: Int) throws(StoreError) {
+            let value = [UInt8](repeating: 0, count: count)
+            state.apply(try state.planCommit([.put(key, value, .never, if: .any)]).mutations)
+        }
+        for _ in 0..<3 {
+            try put(room)
+            #expect(throws: StoreError.self) { try put(room + 1) }
+            try put(10)
+            let record = NewRecord(queue: "q", id: "1", payload: [UInt8](repeating: 0, count: room - 10 - 66))
+            state.apply(try state.planEnqueue([record]).mutations)
+            #expect(throws: StoreError.self) { try put(11) }
+            // What takes no more room than before is never refused.
+            try put(10)
+            try put(3)
+            let claims = try state.planClaim("q", limit: 1, lease: .seconds(1))
+            state.apply(claims.mutations)
+            state.apply(try state.planSettle(claims.result.map { Settlement($0, .done) }).mutations)
+        }
+    }
+
+    @Test("an expired entry that a commit replaces is not counted twice, nor not at all")
+    func replacedWhileReclaiming() throws {
+        var state = Self.state(maximumEntries: 20)
+        for number in 0..<20 {
+            let write = StoreWrite.put(StoreKey("test", "\(number)"), [], .after(.milliseconds(1)), if: .any)
+            state.apply(try state.planCommit([write]).mutations)
+        }
+        // More have expired than one step frees by itself.
+        state.advance(to: 1_000_000_000)
+        for number in 0..<20 {
+            state.advance(to: 1_000_000_000)
+            let writes = [
+                StoreWrite.put(StoreKey("test", "\(number)"), [], .never, if: .absent),
+                .put(StoreKey("new", "\(number)"), [], .never, if: .absent),
+            ]
+            guard let plan = try? state.planCommit(writes) else { continue }
+            state.apply(plan.mutations)
+        }
+        let count = try state.scan(StoreKey("test"), after: nil, limit: 100).entries.count
+        #expect(count == 10)
+        #expect(state.snapshot().count == 20)
+    }
+
+    @Test("time does not go back")
+    func clock() throws {
+        var state = Self.state()
+        #expect(state.advance(to: 500) == 500)
+        #expect(state.advance(to: 400) == 500)
+        #expect(state.advance(to: .min) == 500)
+        #expect(state.now == 500)
+    }
+
+    @Test("ended leases make their records due at once, under the same version")
+    func endLeases() throws {
+        var state = Self.state()
+        state.advance(to: 1_700_000_000_000_000_000)
+        let records = ["a", "b", "c"].map { NewRecord(queue: "q", id: $0, payload: []) }
+        state.apply(try state.planEnqueue(records).mutations)
+        let claims = try state.planClaim("q", limit: 2, lease: .seconds(60))
+        state.apply(claims.mutations)
+        state.endLeases()
+        #expect(try state.page("q", .pending, after: nil, limit: 9).records.allSatisfy { !$0.isLeased })
+        #expect(try state.nextDue("q") == .zero)
+        let again = try state.planClaim("q", limit: 9, lease: .seconds(60))
+        #expect(again.result.map(\.id).sorted() == ["a", "b", "c"])
+        #expect(again.result.map(\.attempt).sorted() == [1, 2, 2])
+    }
+
+    @Test("the index of due records stays proportional to the records, however often they are extended and claimed")
+    func indexIsBounded() throws {
+        var state = Self.state()
+        state.advance(to: 1_700_000_000_000_000_000)
+        state.apply(try state.planEnqueue([NewRecord(queue: "q", id: "a", payload: [])]).mutations)
+        let plan = try state.planClaim("q", limit: 1, lease: .seconds(1))
+        state.apply(plan.mutations)
+        let claim = try #require(plan.result.first)
+        for number in 2..<5000 {
+            let settlement = Settlement(claim, .extend(.seconds(number)))
+            state.apply(try state.planSettle([settlement]).mutations)
+        }
+        #expect(state.queues.values.allSatisfy { $0.due.count <= 100 })
+    }
+
+    @Test("of a reason for a dead record, the first 1,024 bytes are kept")
+    func longReason() throws {
+        var state = Self.state()
+        state.apply(try state.planEnqueue([NewRecord(queue: "q", id: "a", payload: [])]).mutations)
+        let claims = try state.planClaim("q", limit: 1, lease: .seconds(1))
+        state.apply(claims.mutations)
+        let reason = String(repeating: "r", count: 1 << 20)
+        state.apply(try state.planSettle(claims.result.map { Settlement($0, .dead(reason: reason)) }).mutations)
+        let stored = try state.page("q", .dead, after: nil, limit: 1).records.first?.deadReason
+        #expect(stored == String(repeating: "r", count: 1024))
+    }
+}
+
+@Suite("MinHeap, StoreClock, StoreError")
+struct StorePartsTests {
+    @Test("a heap gives its elements in order, also after some were dropped", arguments: 0..<10 as Range<UInt64>)
+    func heap(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var heap = MinHeap<Int>()
+        var model: [Int] = []
+        for _ in 0..<2000 {
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0..<6:
+                let number = Int.random(in: 0..<500, using: &random)
+                heap.insert(number)
+                model.append(number)
+            case 6..<9:
+                #expect(heap.first == model.min())
+                #expect(heap.removeFirst() == model.min())
+                if let least = model.min().flatMap(model.firstIndex) { model.remove(at: least) }
+            default:
+                let divisor = Int.random(in: 20..<60, using: &random)
+                heap.compact { $0.isMultiple(of: divisor) }
+                model.removeAll { $0.isMultiple(of: divisor) }
+            }
+            #expect(heap.count == model.count)
+        }
+        var rest: [Int] = []
+        while let least = heap.removeFirst() { rest.append(least) }
+        #expect(rest == model.sorted())
+    }
+
+    @Test("a store's clock moves on from its start with its source, and saturates")
+    func clock() {
+        let manual = ManualClock()
+        let clock = StoreClock(startingAt: 1_000, TimeSource(manual))
+        let late = StoreClock(startingAt: .max - 5, TimeSource(manual))
+        #expect(clock.now == 1_000)
+        manual.advance(by: .nanoseconds(7))
+        #expect(clock.now == 1_007)
+        #expect(late.now == .max)
+    }
+
+    @Test("an error shows a client nothing of what happened, and a log all of it")
+    func errors() {
+        let reasons: [StoreError.Reason] = [
+            .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .invalid, .corruption(file: "f", offset: 3),
+            .locked, .unsupportedFormat(9), .failed, .closed, .cancelled,
+        ]
+        let errors = reasons.map { StoreError($0, "secret path") }
+        #expect(errors.allSatisfy { !$0.message.contains("secret") && $0.description.contains("secret path") })
+        #expect(Set(errors.map(\.code)).count == reasons.count)
+        #expect(errors.allSatisfy { $0.code.rawValue.hasPrefix("store.") && !$0.isRejection })
+        #expect(StoreError(.cancelled, "").category == .cancelled)
+        #expect(StoreError(.unavailable, "").category == .unavailable)
+        #expect(StoreError(.corruption(file: "", offset: 0), "").category == .internal)
+    }
+}
