@@ -189,16 +189,21 @@ actor NaiveStore: RecordStore {
         if mistake == .coarseClock { instant = instant / 100_000_000 * 100_000_000 }
         var decisions: [AtomicUpdate.Decision] = []
         var changes: [(StoreKey, [UInt8], Duration)] = []
+        var mendings: [(StoreKey, [UInt8], Duration)] = []
         for (key, update) in updates {
             var state = live(key)?.value
             if mistake == .staleReplica, case .add(0, _, _) = update { state = stale[key] }
             let application = update.apply(to: state, now: instant)
             decisions.append(application.decision)
-            if let value = application.value { changes.append((key, value, application.expiresAfter)) }
+            if let value = application.value {
+                changes.append((key, value, application.expiresAfter))
+                if !application.decision.isAllowed { mendings.append((key, value, application.expiresAfter)) }
+            }
             if mistake == .updatesThenWaits { await Task.yield() }
         }
         let isApplied = decisions.allSatisfy(\.isAllowed)
-        if isApplied || mistake == .partlyUpdated {
+        if !isApplied, mistake != .partlyUpdated { changes = mendings }
+        if !changes.isEmpty {
             try checkCapacity(changes.count { change in !entries.contains { same($0.key, change.0) && isLive($0) } })
             for (key, value, life) in changes {
                 stale[key] = live(key)?.value
