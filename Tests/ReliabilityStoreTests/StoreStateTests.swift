@@ -143,7 +143,7 @@ struct StoreStateTests {
                 if Int.random(in: 0..<6, using: &random) == 0 {
                     writes.append(.delete(key, if: .any))
                 } else {
-                    let life = Int64.random(in: 1...300, using: &random)
+                    let life = Int64.random(in: 1...500, using: &random)
                     writes.append(.put(key, [1], .after(.milliseconds(life)), if: .any))
                     after.append((key, now + life * 1_000_000))
                 }
