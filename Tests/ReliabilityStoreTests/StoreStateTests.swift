@@ -94,7 +94,7 @@ struct StoreStateTests {
 
     @Test(
         "a plan changes nothing, applying it twice is applying it once, and a snapshot rebuilds everything",
-        arguments: 0..<30 as Range<UInt64>
+        arguments: 0..<10 as Range<UInt64>
     )
     func plansAndSnapshots(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
@@ -122,7 +122,7 @@ struct StoreStateTests {
         }
     }
 
-    @Test("a write is refused exactly when what lives leaves no room for it", arguments: 0..<30 as Range<UInt64>)
+    @Test("a write is refused exactly when what lives leaves no room for it", arguments: 0..<10 as Range<UInt64>)
     func capacity(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var state = Self.state(maximumEntries: 40)
@@ -131,7 +131,7 @@ struct StoreStateTests {
         var model: [(key: StoreKey, end: Int64)] = []
         var now: Int64 = 1_700_000_000_000_000_000
         var refusals = 0
-        for step in 0..<1000 {
+        for step in 0..<400 {
             now += Int64.random(in: 0...9, using: &random) * 1_000_000
             state.advance(to: now)
             model.removeAll { $0.end <= now }
@@ -143,7 +143,7 @@ struct StoreStateTests {
                 if Int.random(in: 0..<6, using: &random) == 0 {
                     writes.append(.delete(key, if: .any))
                 } else {
-                    let life = Int64.random(in: 1...300, using: &random)
+                    let life = Int64.random(in: 1...500, using: &random)
                     writes.append(.put(key, [1], .after(.milliseconds(life)), if: .any))
                     after.append((key, now + life * 1_000_000))
                 }

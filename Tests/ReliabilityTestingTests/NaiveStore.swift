@@ -436,7 +436,7 @@ actor NaiveStore: RecordStore {
     }
 
     private func checkCapacity(_ new: Int) throws(StoreError) {
-        let most = 600
+        let most = 450
         if entries.count + new <= most || new == 0 { return }
         if mistake != .expiredTakesRoom { entries.removeAll { !isLive($0) } }
         if entries.count + new <= most { return }

@@ -113,8 +113,9 @@ struct StoreConformanceTests {
     func closes() async {
         let closed = Counter()
         let conformance = StoreConformance(close: { _ in closed.increment() }) { NaiveStore(.doneTwice, clock: $0) }
-        let violations = await conformance.run(StoreConformance.checks)
-        #expect(closed.value == StoreConformance.checks.count)
+        let checks = StoreConformance.checks.filter { $0.id.hasPrefix("settle.") }
+        let violations = await conformance.run(checks)
+        #expect(closed.value == checks.count)
         #expect(!violations.isEmpty)
     }
 

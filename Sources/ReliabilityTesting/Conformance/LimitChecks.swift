@@ -70,7 +70,7 @@ extension StoreConformance {
     }
 
     /// Says nothing about a store that holds more than this.
-    private static let mostEntries = 2_000
+    private static let mostEntries = 1_000
 
     private static func capacity(_ run: ConformanceRun) async throws {
         let (renewed, update) = (run.key("renewed"), AtomicUpdate.add(1, within: 0...9, expiry: .seconds(3600)))
