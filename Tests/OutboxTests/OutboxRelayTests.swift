@@ -68,9 +68,9 @@ struct OutboxRelayTests {
         let relay = bench.relay(concurrency: 1, pollInterval: .seconds(3600)) { _ in }
         let run = Task { await relay.run() }
         for count in 1...3 {
-            await bench.clock.waitForSleepers(1)
+            await bench.untilIdle(for: .seconds(9) ... .seconds(10) + resolution)
             #expect(bench.deliveries.events.count == count - 1)
-            await bench.clock.advanceToNextSleeper()
+            bench.clock.advance(by: .seconds(10) + resolution)
             _ = await bench.events.wait(for: count)
         }
         relay.drain()
@@ -87,12 +87,9 @@ struct OutboxRelayTests {
         let run = Task { await relay.run() }
         for attempt in 1...2 {
             _ = await bench.events.wait(for: attempt)
-            await bench.clock.waitForSleepers(1)
-            let wait = try #require(bench.clock.timeToNextSleeper)
-            #expect(wait > .seconds(2) - resolution && wait <= .seconds(2) + resolution)
-            bench.clock.advance(by: wait)
-            // The relay's reckoning may be before the store's by less than a millisecond.
-            while bench.deliveries.events.count == attempt { await bench.clock.advanceToNextSleeperOrYield() }
+            await bench.untilIdle(for: .seconds(2) - resolution ... .seconds(2) + resolution)
+            #expect(bench.deliveries.events.count == attempt)
+            bench.clock.advance(by: .seconds(2) + resolution)
         }
         #expect(
             await bench.names(3) == [
@@ -128,14 +125,13 @@ struct OutboxRelayTests {
         try await bench.send("m1")
         let relay = bench.relay(maxAttempts: 3, backoff: .none) { _ in throw Busy() }
         let run = Task { await relay.run() }
-        await bench.untilEvents(3)
         #expect(await bench.names(3).last == "dead m1 3")
         #expect(try await bench.queue.counts() == RecordCounts(pending: 0, dead: 1))
         let dead = try await bench.memory.page("test", .dead, after: nil, limit: 10).records
         #expect(dead.map(\.deadReason) == ["test.busy"])
         #expect(try await bench.queue.redriveDead() == 1)
         relay.wake()
-        await bench.untilEvents(6)
+        _ = await bench.events.wait(for: 6)
         #expect(bench.deliveries.events.map(\.attempt) == [1, 2, 3, 1, 2, 3])
         #expect(Set(bench.deliveries.events.map(\.message.id)) == ["m1"])
         relay.drain()
@@ -213,12 +209,11 @@ struct OutboxRelayTests {
     func wakes() async throws {
         let relay = bench.relay(pollInterval: .seconds(5)) { _ in }
         let run = Task { await relay.run() }
-        await bench.clock.waitForSleepers(1)
-        #expect(bench.clock.timeToNextSleeper == .seconds(5))
+        await bench.untilIdle(for: .seconds(5) ... .seconds(5))
         try await bench.send("woken")
         relay.wake()
         _ = await bench.events.wait(for: 1)
-        await bench.clock.waitForSleepers(1)
+        await bench.untilIdle(for: .seconds(5) ... .seconds(5))
         try await bench.send("polled")
         bench.clock.advance(by: .seconds(5))
         #expect(await bench.names(2) == ["delivered woken 1", "delivered polled 1"])
@@ -346,8 +341,11 @@ struct OutboxRelayStoreFailureTests {
         bench.store.breakDown([.settle, .extend])
         let dying = bench.relay { _ in }
         let run = Task { await dying.run() }
-        _ = await bench.deliveries.wait(for: 1)
-        await bench.untilEvents(1)
+        for wait in 1...3 {
+            // The relay's loop, the keeper of the lease, and the note that is to be made again.
+            await bench.clock.waitForSleepers(3)
+            bench.clock.advance(by: .milliseconds(100 * wait))
+        }
         #expect(await bench.names(1) == ["notSettled m1"])
         dying.drain()
         await run.value
@@ -431,7 +429,8 @@ struct OutboxRelayStoreFailureTests {
         bench.store.fail(.settle, applied ? .after(.unknownOutcome) : .before(.unknownOutcome))
         let relay = bench.relay { _ in }
         let run = Task { await relay.run() }
-        await bench.untilEvents(1)
+        await bench.clock.waitForSleepers(3)
+        bench.clock.advance(by: .milliseconds(100))
         #expect(await bench.names(1) == ["delivered m1 1"])
         relay.drain()
         await run.value
@@ -456,31 +455,22 @@ struct OutboxRelayStoreFailureTests {
             #expect(error.reason == .unavailable)
             #expect(wait <= .seconds(5))
             if call == .claim { #expect(wait >= min(.seconds(5), .milliseconds(100) * (1 << (count - 1))) / 2) }
-            await bench.clock.waitForSleepers(1)
-            // Not even a hint makes it ask before its time.
-            relay.wake()
-            #expect(bench.events.events.count == count)
-            await bench.clock.advanceToNextSleeper()
+            await bench.untilIdle(for: wait...wait)
+            if count < 12 { bench.clock.advance(by: wait) }
         }
         bench.store.breakDown([])
         try await bench.send("m1")
-        while bench.deliveries.events.isEmpty { await bench.clock.advanceToNextSleeperOrYield() }
+        await bench.clock.advanceToNextSleeper()
+        _ = await bench.deliveries.wait(for: 1)
         relay.drain()
         await run.value
         #expect(bench.deliveries.events.map(\.message.id) == ["m1"])
     }
 }
 
-extension ManualClock {
-    /// Moves the clock to the next sleeper if there is one, else lets others run.
-    func advanceToNextSleeperOrYield() async {
-        if let wait = timeToNextSleeper, wait > .zero { advance(by: wait) } else { await Task.yield() }
-    }
-}
-
 extension Bench {
-    /// Moves the clock until there are as many events.
-    func untilEvents(_ count: Int) async {
-        while events.events.count < count { await clock.advanceToNextSleeperOrYield() }
+    /// Waits until nothing sleeps but the relay's loop, for as long as that.
+    func untilIdle(for range: ClosedRange<Duration>) async {
+        while clock.sleeperCount != 1 || clock.timeToNextSleeper.map(range.contains) != true { await Task.yield() }
     }
 }
