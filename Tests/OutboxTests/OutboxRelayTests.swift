@@ -26,6 +26,23 @@ struct OutboxRelayTests {
         #expect(bench.clock.sleeperCount == 0)
     }
 
+    @Test("the simple form, on the real clock")
+    func simple() async throws {
+        let outbox = OutboxQueue("orders", store: InMemoryStore())
+        let delivered = EventRecorder<OutboxMessage>()
+        let relay = OutboxRelay(outbox) { delivery in
+            delivered.record(delivery.message)
+        }
+        let run = Task { await relay.run() }
+        let messages = (0..<100).map { OutboxMessage(topic: "order.placed", payload: [$0]) }
+        _ = try await outbox.commit([], sending: messages)
+        relay.wake()
+        #expect(Set(await delivered.wait(for: 100)) == Set(messages))
+        relay.drain()
+        await run.value
+        #expect(try await outbox.counts() == RecordCounts(pending: 0, dead: 0))
+    }
+
     @Test("20 relays on one queue deliver each of 1,000 messages exactly once")
     func manyRelays() async throws {
         try await bench.send((0..<1000).map { "m\($0)" })
@@ -313,6 +330,18 @@ struct OutboxRelayStopTests {
         await run.value
         #expect(await bench.names(1) == ["delivered m1 1"])
         #expect(try await bench.queue.counts() == RecordCounts(pending: 0, dead: 0))
+    }
+
+    @Test("messages that arrive at a relay when it is cancelled are given back without having been tried")
+    func cancelledAtTheClaim() async throws {
+        try await bench.send("m1", "m2")
+        bench.store.fail(.claim, .cancelAfter)
+        let relay = bench.relay { _ in }
+        await Task { await relay.run() }.value
+        #expect(bench.deliveries.events.isEmpty)
+        let records = try await bench.memory.page("test", .pending, after: nil, limit: 10).records
+        #expect(records.count == 2)
+        #expect(records.allSatisfy { $0.attempts == 0 && !$0.isLeased })
     }
 
     @Test("a relay that is cancelled before it runs takes nothing", arguments: 0..<20)
