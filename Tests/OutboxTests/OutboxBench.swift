@@ -16,7 +16,7 @@ struct Busy: ReliabilityError {
 /// A record store over one in memory whose calls fail as a test tells them to.
 final class RecordStoreDouble: RecordStore {
     enum Call: Hashable { case claim, nextDue, settle, extend }
-    enum Fault { case before(StoreError.Reason), after(StoreError.Reason) }
+    enum Fault { case before(StoreError.Reason), after(StoreError.Reason), cancelAfter }
 
     let memory: InMemoryStore
     private let faults = Lock<[Call: [Fault]]>([:])
@@ -47,6 +47,10 @@ final class RecordStoreDouble: RecordStore {
         case .after(let reason):
             _ = try await operation()
             throw StoreError(reason, "told to fail after")
+        case .cancelAfter:
+            let success = try await operation()
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            return success
         }
     }
 
