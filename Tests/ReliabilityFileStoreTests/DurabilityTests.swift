@@ -123,6 +123,18 @@ import Testing
         }
     }
 
+    @Test func `a count waits until a settlement is durable`() async throws {
+        let store = try openStore(files)
+        _ = try await store.enqueue([NewRecord(queue: "q", id: "1", payload: [])])
+        let claim = try #require(try await store.claim("q", limit: 1, lease: .seconds(1)).first)
+        files.holdSyncs()
+        let settlement = startTask { await reason { _ = try await store.settle([Settlement(claim, .done)]) } }
+        await files.untilHeldSyncs(1)
+        #expect(try await expectWaits { try await store.counts("q") }.pending == 0)
+        #expect(await settlement.value == nil)
+        await store.close()
+    }
+
     @Test(arguments: [0, 1, 2, 3])
     func `whatever is read of a queue waits until it is durable`(_ read: Int) async throws {
         let record = NewRecord(queue: "q", id: "1", payload: [])
@@ -202,6 +214,18 @@ import Testing
         #expect(await second.value == nil)
         for task in others.prefix(19) { #expect(await task.value == nil) }
         #expect(try await store.get(key("n"))?.value == [19])
+        await store.close()
+    }
+
+    @Test func `a write that waits for room comes before a later one that would fit`() async throws {
+        let store = try openStore(files)
+        files.holdSyncs()
+        let large = startTask { try? await store.put("large", [UInt8](repeating: 1, count: 9000)) }
+        await files.untilHeldSyncs(1)
+        let small = startTask { try? await store.put("small", [1]) }
+        for _ in 0..<100 { await Task.yield() }
+        files.releaseSyncs()
+        #expect(try #require(await large.value) < #require(await small.value))
         await store.close()
     }
 

@@ -10,10 +10,12 @@ import Testing
     @Test func `a sync that failed is final`() async throws {
         let store = try openStore(files)
         try await store.put("a", [1])
-        files.set { $0.syncFailure = FileSystemError(.other, "bad sector") }
+        // Only once: the disk would take it now.
+        files.set {
+            $0.syncFailure = FileSystemError(.other, "bad sector")
+            $0.syncFailures = 1
+        }
         #expect(await reason { try await store.put("b", [2]) } == .unknownOutcome)
-        // Even if the disk would take it now.
-        files.set { $0.syncFailure = nil }
         #expect(await reason { try await store.put("c", [3]) } == .failed)
         #expect(await reason { _ = try await store.get(key("a")) } == .failed)
         await store.close()
@@ -29,6 +31,15 @@ import Testing
         let store = try openStore(files)
         files.set { $0.syncFailure = FileSystemError(.noSpace, "no space") }
         #expect(await reason { try await store.put("b", [2]) } == .unknownOutcome)
+        #expect(await reason { try await store.put("c", [3]) } == .failed)
+        await store.close()
+    }
+
+    @Test func `a sync of more room that failed for lack of space is final too`() async throws {
+        let store = try openStore(files)
+        files.set { $0.syncFailure = FileSystemError(.noSpace, "no space") }
+        // This one was never planned: it changed nothing.
+        #expect(await reason { try await store.put("b", [UInt8](repeating: 1, count: 9000)) } == .failed)
         #expect(await reason { try await store.put("c", [3]) } == .failed)
         await store.close()
     }

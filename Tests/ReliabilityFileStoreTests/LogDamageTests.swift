@@ -15,7 +15,7 @@ private struct History {
 
     static func record() async throws -> History {
         let files = MemoryFileSystem()
-        let store = try openStore(files, tuning: LogTuning(growth: 6144))
+        let store = try openStore(files, tuning: LogTuning(growth: 6656))
         var ends: [Int] = []
         var states: [[StoreKey: [UInt8]]] = []
         func note() async throws {

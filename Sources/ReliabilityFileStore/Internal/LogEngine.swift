@@ -77,13 +77,13 @@ final class LogEngine: @unchecked Sendable {
     private func failure(of batch: UInt64) async -> StoreError? {
         if batch == 0 { return nil }
         return await withCheckedContinuation { continuation in
-            let answer: StoreError?? = locked {
-                if core.durable >= batch { return .some(nil) }
-                if let end = core.end { return end }
+            let (isKnown, failure): (Bool, StoreError?) = locked {
+                if core.durable >= batch { return (true, nil) }
+                if let end = core.end { return (true, end) }
                 watchers[batch, default: []].append { continuation.resume(returning: $0) }
-                return nil
+                return (false, nil)
             }
-            if let answer { continuation.resume(returning: answer) }
+            if isKnown { continuation.resume(returning: failure) }
         }
     }
 

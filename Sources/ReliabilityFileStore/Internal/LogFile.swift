@@ -87,6 +87,10 @@ struct LogFile {
         _ kind: FrameHeader.Kind,
         _ moment: LogMoment
     ) throws(FileSystemError) {
+        // The core has seen to this. If it had not, a frame cut off by a crash could not be told from damage.
+        if layout.end + Int64(frame.frameSize) > layout.reservedEnd {
+            throw FileSystemError(.other, "a frame does not fit in the log")
+        }
         try write(frame, kind, moment)
         try sync()
     }

@@ -15,15 +15,15 @@ final class MemoryFileSystem: FileSystem {
 
     enum NameChange {
         case create(String, Node)
-        case rename(String, String)
+        /// The file itself gets the name, whatever else became of the old one.
+        case rename(String, String, Node)
         case unlink(String)
 
         func apply(to names: inout [String: Node]) {
             switch self {
             case .create(let name, let node): names[name] = node
-            case .rename(let old, let new):
-                guard let node = names[old] else { return }
-                names[old] = nil
+            case .rename(let old, let new, let node):
+                if names[old] === node { names[old] = nil }
                 names[new] = node
             case .unlink(let name): names[name] = nil
             }
@@ -46,6 +46,8 @@ final class MemoryFileSystem: FileSystem {
         // What goes wrong.
         var failFromCall: Int?
         var syncFailure: FileSystemError?
+        /// How often; for ever when this is nil.
+        var syncFailures: Int?
         var freeBytes: Int?
         var longestWrite = Int.max
         var longestRead = Int.max
@@ -90,8 +92,9 @@ final class MemoryFileSystem: FileSystem {
         }
         var result = names
         for change in changes where Bool.random(using: &random) { change.apply(to: &result) }
-        return result.mapValues { node in
-            guard let (bytes, synced) = contents[ObjectIdentifier(node)] else { return node.synced }
+        var files: [String: [UInt8]] = [:]
+        for (name, node) in result.sorted(by: { $0.key < $1.key }) {
+            let (bytes, synced) = contents[ObjectIdentifier(node)] ?? (node.synced, node.synced)
             var torn = synced
             if bytes.count > torn.count, Bool.random(using: &random) {
                 torn += [UInt8](repeating: 0, count: bytes.count - torn.count)
@@ -100,8 +103,9 @@ final class MemoryFileSystem: FileSystem {
                 let end = min(start + 512, bytes.count, torn.count)
                 torn.replaceSubrange(start..<end, with: bytes[start..<end])
             }
-            return torn
+            files[name] = torn
         }
+        return files
     }
 
     // MARK: Holding syncs
@@ -243,24 +247,29 @@ final class MemoryFileSystem: FileSystem {
         try state.withLock { state throws(FileSystemError) in
             try Self.call(&state)
             state.fileSyncs += 1
-            if let failure = state.syncFailure { throw failure }
+            if let failure = state.syncFailure {
+                state.syncFailures? -= 1
+                if state.syncFailures == 0 { state.syncFailure = nil }
+                throw failure
+            }
             let node = try Self.node(file, state)
             node.synced = node.bytes
         }
     }
 
     func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError) {
-        try change(.rename(name, newName), needing: name)
+        try change(name) { .rename(name, newName, $0) }
     }
 
     func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
-        try change(.unlink(name), needing: name)
+        try change(name) { _ in .unlink(name) }
     }
 
-    private func change(_ change: NameChange, needing name: String) throws(FileSystemError) {
+    private func change(_ name: String, _ change: @Sendable (Node) -> NameChange) throws(FileSystemError) {
         try state.withLock { state throws(FileSystemError) in
-            guard state.names[name] != nil else { throw FileSystemError(.notFound, "not found") }
+            guard let node = state.names[name] else { throw FileSystemError(.notFound, "not found") }
             try Self.call(&state)
+            let change = change(node)
             change.apply(to: &state.names)
             state.unsyncedNames.append(change)
         }
