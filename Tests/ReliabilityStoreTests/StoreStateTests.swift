@@ -295,14 +295,14 @@ struct StorePartsTests {
         #expect(rest == model.sorted())
     }
 
-    @Test("a store's clock moves on from its start with its source, and saturates")
+    @Test("a store's clock moves on from the millisecond after its start with its source, and saturates")
     func clock() {
         let manual = ManualClock()
         let clock = StoreClock(startingAt: 1_000, TimeSource(manual))
         let late = StoreClock(startingAt: .max - 5, TimeSource(manual))
-        #expect(clock.now == 1_000)
+        #expect(clock.now == 1_000_000)
         manual.advance(by: .nanoseconds(7))
-        #expect(clock.now == 1_007)
+        #expect(clock.now == 1_000_007)
         #expect(late.now == .max)
     }
 
