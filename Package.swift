@@ -62,7 +62,7 @@ let package = Package(
         tests("ReliabilityStore"),
         .executableTarget(
             name: "ReliabilityCrashChild",
-            dependencies: ["ReliabilityFileStore", "ReliabilityStore"],
+            dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
             path: "Tests/ReliabilityCrashChild"
         ),
         tests("ReliabilityFileStore", ["ReliabilityStore", "ReliabilityCrashChild"]),
