@@ -158,7 +158,7 @@ package final class DeadlineScheduler: @unchecked Sendable {
 }
 
 /// The meeting point of a sleeping task, its timer and its cancellation: whoever comes first resumes it.
-private final class Sleeper: Sendable {
+final class Sleeper: Sendable {
     private struct State {
         var continuation: CheckedContinuation<Void, any Error>?
         var entry: DeadlineScheduler.Entry?

@@ -171,6 +171,29 @@ struct DeadlineSchedulerTests {
         #expect(scheduler.pendingCount == 0)
     }
 
+    @Test("a sleep that is cancelled while it is set up cancels its entry, whichever comes first")
+    func sleepCancelledInBetween() async {
+        let before = Sleeper()
+        #expect(before.finish(cancelled: true) == nil)
+        let sleeper = Sleeper()
+        let entry = scheduler.schedule(at: never) {}
+        await #expect(throws: CancellationError.self) {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                #expect(sleeper.start(continuation))
+                // Cancelled before it knows its entry: then it says that the entry is to be cancelled.
+                #expect(sleeper.finish(cancelled: true) == nil)
+                #expect(sleeper.setEntry(entry))
+            }
+        }
+        await #expect(throws: CancellationError.self) {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                #expect(!before.start(continuation))
+                continuation.resume(throwing: CancellationError())
+            }
+        }
+        scheduler.cancel(entry)
+    }
+
     @Test("sleeps that race with their cancellation all end, and leave nothing behind")
     func sleepRaces() async {
         await withTaskGroup { group in

@@ -20,10 +20,17 @@ struct InMemoryStoreTests {
     func expiredEntriesMakeRoom() async throws {
         let store = InMemoryStore(maximumEntries: 500, clock: clock)
         for round in 0..<3 {
-            for number in 0..<500 {
-                let key = StoreKey("test", "\(round)", "\(number)")
-                let result = try await store.commit([.put(key, [1], .after(.seconds(1)), if: .absent)])
-                guard case .committed = result else { throw StoreError(.failed, "\(result)") }
+            // In one commit more than the store frees by itself with each call.
+            for commit in 0..<5 {
+                let writes = (0..<100).map { number in
+                    StoreWrite.put(
+                        StoreKey("test", "\(round)", "\(commit)", "\(number)"),
+                        [1],
+                        .after(.seconds(1)),
+                        if: .absent
+                    )
+                }
+                guard case .committed = try await store.commit(writes) else { throw StoreError(.failed, "a conflict") }
             }
             await #expect(throws: StoreError.self) {
                 try await store.commit([.put(StoreKey("test", "one more"), [1], .never, if: .any)])

@@ -38,6 +38,13 @@ extension StoreConformance {
             try await run.committed([.touch(key, .after(life), if: .present)])
             try await expectBoundary(run, key, life)
         }
+        // Many that end together: more than a store may clear away with each call.
+        let keys = (0..<100).map { run.key("together", "\($0)") }
+        for key in keys { try await run.put(key, [1], .after(.milliseconds(50))) }
+        let remaining = try await run.store.get(keys[99])?.remaining
+        try await run.advance(run.isExact ? remaining ?? .zero : .milliseconds(52))
+        let count = try await run.store.get(keys).count { $0 != nil }
+        try run.expect(count, is: 0, "how many of 100 entries are there at the end of their life")
     }
 
     /// Follows an entry that was just told to live this long to its end.
