@@ -1,8 +1,8 @@
 /// Hands events to an optional observer, in order, outside every lock, without making the call wait.
 ///
 /// Without an observer, ``emit(_:)`` is one nil check. With one, it appends to a queue that a task of its own empties,
-/// so an observer may be slow, block, or call back into the policy. At most 4,096 events wait; past that, new ones are
-/// dropped until there is room.
+/// so an observer may be slow, block, or call back into the policy. At most 4,096 events wait behind those that are being
+/// handed over; past that, new ones are dropped until there is room.
 package struct EventSink<Event: Sendable>: Sendable {
     private let queue: EventQueue<Event>?
 
