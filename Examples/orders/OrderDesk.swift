@@ -149,8 +149,7 @@ final class OrderDesk: Sendable {
                 attempts += 1
                 return try await charge(order)
             }
-            precondition(amount == order.amountCents, "the gateway charged another amount")
-            try await accept(order, version)
+            try await accept(order, version, charged: amount)
             return .executed
         } catch {
             // Without an attempt there was no charge, and the order is turned away as if it had never come. After one,
@@ -210,8 +209,10 @@ final class OrderDesk: Sendable {
         return false
     }
 
-    /// Accepts an order and sends its message, in one step.
-    private func accept(_ order: Order, _ version: StoreVersion) async throws {
+    /// Accepts an order that was charged, and sends its message, in one step.
+    private func accept(_ order: Order, _ version: StoreVersion, charged amount: Int64?) async throws {
+        // Not ours to repair: the order stays pending, and the run ends saying so.
+        guard amount == order.amountCents else { throw ServiceFailure() }
         let message = OutboxMessage(
             id: "order.placed:\(order.id)",
             topic: "order.placed",
@@ -270,14 +271,15 @@ final class OrderDesk: Sendable {
     private func settle(_ entry: Unsettled) async {
         let order = entry.order
         do {
-            if try await asking.run({ try await gateway.find(key: order.gatewayKey) }) == nil {
+            var amount = try await asking.run { try await gateway.find(key: order.gatewayKey) }
+            if amount == nil {
                 // A call that is still on its way proves nothing by not being there yet.
                 guard entry.lastAttempt.duration(to: .now) > Service.slowest else { return }
                 // It did not happen: charge again, with the same key.
                 defer { unsettled.withLock { $0[order.id]?.lastAttempt = .now } }
-                _ = try await charging.run { try await charge(order) }
+                amount = try await charging.run { try await charge(order) }
             }
-            try await accept(order, entry.version)
+            try await accept(order, entry.version, charged: amount)
             unsettled.withLock { $0[order.id] = nil }
         } catch {
             // It stays open and is asked about again.

@@ -122,6 +122,28 @@ struct OrdersTests {
         #expect(try desk.charges().count == 1)
     }
 
+    @Test("keys of other bytes are other keys, although Unicode holds the strings to be equal")
+    func equivalentKeys() throws {
+        let input = lines([
+            order(id: id(1), key: "caf\u{E9}"), order(id: id(2), key: "cafe\u{301}", quantity: "3"),
+        ])
+        let run = try desk.run(["--faults", "0", "--concurrency", "1"], input: input)
+        #expect(run.exitCode == 0, "\(run.errors)")
+        #expect(run.lines.map(\.status) == [201, 201])
+        #expect(try desk.charges().map(\.amountCents) == [3998, 5997])
+        #expect(try desk.charges().allSatisfy { !$0.repeat })
+    }
+
+    @Test("a gateway that booked another amount is no crash: the order stays pending")
+    func otherAmount() throws {
+        let ledger = #"{"order_id":"\#(id(1))","key":"15:ada@example.comkey-1","amount_cents":1,"repeat":false}"# + "\n"
+        try Data(ledger.utf8).write(to: URL(fileURLWithPath: desk.data + "/charges.ndjson"))
+        let run = try desk.run(["--faults", "0"], input: lines([order()]), signal: (SIGTERM, 1))
+        #expect(run.exitCode == 0, "\(run.errors)")
+        #expect(run.lines.map(\.status) == [202])
+        #expect(try desk.shipments().isEmpty)
+    }
+
     @Test("equal orders at the same time: one is executed, the others are in progress or replayed")
     func simultaneous() throws {
         let run = try desk.run(["--faults", "0"], input: lines(Array(repeating: order(), count: 20)))
