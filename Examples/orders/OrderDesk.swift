@@ -126,10 +126,17 @@ final class OrderDesk: Sendable {
             )
             outcome = result.isReplay ? .replayed : Outcome(rawValue: result.value) ?? .executed
         } catch let error as DedupError {
+            let refusal: DeskError
             switch error.reason {
-            case .inProgress: throw DeskError.inProgress
-            case .mismatch: throw DeskError.keyReused
+            case .inProgress: refusal = .inProgress
+            case .mismatch: refusal = .keyReused
             default: throw error
+            }
+            // Another line has claimed the key. If only to ask, like this one, the record says whose it is.
+            switch try await stored(order) {
+            case .replayed?: outcome = .replayed
+            case .pending? where refusal == .keyReused || isUnsettled(order): outcome = .pending
+            default: throw refusal
             }
         }
         return Answer(status: outcome == .pending ? 202 : 201, outcome: outcome.rawValue, orderID: order.id)
@@ -140,8 +147,9 @@ final class OrderDesk: Sendable {
         if let outcome = try await stored(order) { return outcome }
         try await limiter.require(order.email)
         guard let version = try await storePending(order) else {
-            // Another order with this order_id came in between.
-            return try await stored(order) ?? .pending
+            // Another order with this order_id came in between, and may be gone again.
+            guard let outcome = try await stored(order) else { throw DeskError.inProgress }
+            return outcome
         }
         var attempts = 0
         do {
@@ -164,13 +172,16 @@ final class OrderDesk: Sendable {
 
     /// What the store says about an order that came before; nil when it is new.
     private func stored(_ order: Order) async throws -> Outcome? {
-        let sameKey = try await store.get(Self.key(of: order))
-        let id = sameKey.map { String(decoding: $0.value, as: UTF8.self) } ?? order.id
-        guard let record = try await store.get(Self.record(of: id)) else { return nil }
-        guard record.value.dropFirst().elementsEqual(order.canonical) else {
-            throw sameKey == nil ? DeskError.orderIDTaken : DeskError.keyReused
+        let found = try await store.get([Self.key(of: order), Self.record(of: order.id)])
+        guard found[0] != nil else {
+            if found[1] != nil { throw DeskError.orderIDTaken }
+            return nil
         }
-        return record.value.first == Self.accepted ? .replayed : .pending
+        // The key may have been used with another order_id, too.
+        guard let record = found[1]?.value, record.dropFirst().elementsEqual(order.canonical) else {
+            throw DeskError.keyReused
+        }
+        return record.first == Self.accepted ? .replayed : .pending
     }
 
     private func charge(_ order: Order) async throws -> Int64 {
@@ -233,6 +244,8 @@ final class OrderDesk: Sendable {
 
     /// How many orders may have been charged and are not settled.
     var unsettledCount: Int { unsettled.withLock { $0.count } }
+
+    private func isUnsettled(_ order: Order) -> Bool { unsettled.withLock { $0[order.id] != nil } }
 
     /// Finds the orders that an earlier run left pending.
     func loadPending() async throws {

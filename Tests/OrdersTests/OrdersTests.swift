@@ -111,6 +111,17 @@ struct OrdersTests {
         #expect(try desk.charges().map(\.amountCents) == [3998])
     }
 
+    @Test("a pending order is 202 to its own body and 422 to another, also when both come at the same time and often")
+    func pendingDuplicates() throws {
+        let first = try desk.run(["--faults", "1"], input: lines([order()]), signal: (SIGTERM, 1))
+        #expect(first.lines.map(\.status) == [202])
+        let bodies = (1...200).map { $0.isMultiple(of: 2) ? order() : order(quantity: "3") }
+        let run = try desk.run(["--faults", "1"], input: lines(bodies), signal: (SIGTERM, 200))
+        #expect(run.exitCode == 0, "\(run.errors)")
+        #expect(run.lines.count == 200)
+        #expect(run.lines.allSatisfy { $0.status == ($0.line.isMultiple(of: 2) ? 202 : 422) })
+    }
+
     @Test("an order_id that another customer or key has taken is 409, and is not charged")
     func takenIDs() throws {
         let run = try desk.run(
