@@ -126,10 +126,17 @@ final class OrderDesk: Sendable {
             )
             outcome = result.isReplay ? .replayed : Outcome(rawValue: result.value) ?? .executed
         } catch let error as DedupError {
+            let refusal: DeskError
             switch error.reason {
-            case .inProgress: throw DeskError.inProgress
-            case .mismatch: throw DeskError.keyReused
+            case .inProgress: refusal = .inProgress
+            case .mismatch: refusal = .keyReused
             default: throw error
+            }
+            // Another line has claimed the key. If only to ask, like this one, the record says whose it is.
+            switch try await stored(order) {
+            case .replayed?: outcome = .replayed
+            case .pending? where refusal == .keyReused || isUnsettled(order): outcome = .pending
+            default: throw refusal
             }
         }
         return Answer(status: outcome == .pending ? 202 : 201, outcome: outcome.rawValue, orderID: order.id)
@@ -140,8 +147,9 @@ final class OrderDesk: Sendable {
         if let outcome = try await stored(order) { return outcome }
         try await limiter.require(order.email)
         guard let version = try await storePending(order) else {
-            // Another order with this order_id came in between.
-            return try await stored(order) ?? .pending
+            // Another order with this order_id came in between, and may be gone again.
+            guard let outcome = try await stored(order) else { throw DeskError.inProgress }
+            return outcome
         }
         var attempts = 0
         do {
@@ -149,8 +157,7 @@ final class OrderDesk: Sendable {
                 attempts += 1
                 return try await charge(order)
             }
-            precondition(amount == order.amountCents, "the gateway charged another amount")
-            try await accept(order, version)
+            try await accept(order, version, charged: amount)
             return .executed
         } catch {
             // Without an attempt there was no charge, and the order is turned away as if it had never come. After one,
@@ -165,13 +172,16 @@ final class OrderDesk: Sendable {
 
     /// What the store says about an order that came before; nil when it is new.
     private func stored(_ order: Order) async throws -> Outcome? {
-        let sameKey = try await store.get(Self.key(of: order))
-        let id = sameKey.map { String(decoding: $0.value, as: UTF8.self) } ?? order.id
-        guard let record = try await store.get(Self.record(of: id)) else { return nil }
-        guard record.value.dropFirst().elementsEqual(order.canonical) else {
-            throw sameKey == nil ? DeskError.orderIDTaken : DeskError.keyReused
+        let found = try await store.get([Self.key(of: order), Self.record(of: order.id)])
+        guard found[0] != nil else {
+            if found[1] != nil { throw DeskError.orderIDTaken }
+            return nil
         }
-        return record.value.first == Self.accepted ? .replayed : .pending
+        // The key may have been used with another order_id, too.
+        guard let record = found[1]?.value, record.dropFirst().elementsEqual(order.canonical) else {
+            throw DeskError.keyReused
+        }
+        return record.first == Self.accepted ? .replayed : .pending
     }
 
     private func charge(_ order: Order) async throws -> Int64 {
@@ -210,8 +220,10 @@ final class OrderDesk: Sendable {
         return false
     }
 
-    /// Accepts an order and sends its message, in one step.
-    private func accept(_ order: Order, _ version: StoreVersion) async throws {
+    /// Accepts an order that was charged, and sends its message, in one step.
+    private func accept(_ order: Order, _ version: StoreVersion, charged amount: Int64?) async throws {
+        // Not ours to repair: the order stays pending, and the run ends saying so.
+        guard amount == order.amountCents else { throw ServiceFailure() }
         let message = OutboxMessage(
             id: "order.placed:\(order.id)",
             topic: "order.placed",
@@ -232,6 +244,8 @@ final class OrderDesk: Sendable {
 
     /// How many orders may have been charged and are not settled.
     var unsettledCount: Int { unsettled.withLock { $0.count } }
+
+    private func isUnsettled(_ order: Order) -> Bool { unsettled.withLock { $0[order.id] != nil } }
 
     /// Finds the orders that an earlier run left pending.
     func loadPending() async throws {
@@ -270,14 +284,15 @@ final class OrderDesk: Sendable {
     private func settle(_ entry: Unsettled) async {
         let order = entry.order
         do {
-            if try await asking.run({ try await gateway.find(key: order.gatewayKey) }) == nil {
+            var amount = try await asking.run { try await gateway.find(key: order.gatewayKey) }
+            if amount == nil {
                 // A call that is still on its way proves nothing by not being there yet.
                 guard entry.lastAttempt.duration(to: .now) > Service.slowest else { return }
                 // It did not happen: charge again, with the same key.
                 defer { unsettled.withLock { $0[order.id]?.lastAttempt = .now } }
-                _ = try await charging.run { try await charge(order) }
+                amount = try await charging.run { try await charge(order) }
             }
-            try await accept(order, entry.version)
+            try await accept(order, entry.version, charged: amount)
             unsettled.withLock { $0[order.id] = nil }
         } catch {
             // It stays open and is asked about again.

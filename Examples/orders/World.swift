@@ -27,7 +27,8 @@ actor Service {
     private let calls: LineWriter
     private let faults: Double
     private var randomness: Randomness
-    private var done: [String: Int64] = [:]
+    /// By the bytes of the key: strings of other bytes can be equal.
+    private var done: [[UInt8]: Int64] = [:]
 
     /// Opens a service with its ledger.
     init(name: String, ledger path: String, calls: LineWriter, faults: Double, seed: UInt64) throws {
@@ -36,7 +37,10 @@ actor Service {
         self.faults = faults
         randomness = Randomness(seed: seed)
         for line in try readLines(of: path) {
-            if let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) { done[entry.key] = entry.amount }
+            if let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) {
+                let key = Array(entry.key.utf8)
+                done[key] = done[key] ?? entry.amount
+            }
         }
         ledger = try LineWriter(appendingTo: path)
     }
@@ -74,7 +78,7 @@ actor Service {
         case .slow: try await Task.sleep(for: .milliseconds(Int64.random(in: 200...3000, using: &randomness)))
         case .hangs: try await Task.sleep(for: .seconds(86_400))
         }
-        return done[key]
+        return done[Array(key.utf8)]
     }
 
     private func arrival(_ call: String) async -> Fault? {
@@ -87,8 +91,8 @@ actor Service {
 
     private func book(_ key: String, _ amount: Int64, _ fields: String) async -> Int64 {
         // Judged and remembered before the first suspension: two calls with one key cannot both be the first.
-        let before = done[key]
-        done[key] = before ?? amount
+        let before = done[Array(key.utf8)]
+        done[Array(key.utf8)] = before ?? amount
         await ledger.write(#"{\#(fields),"repeat":\#(before != nil)}"#)
         return before ?? amount
     }

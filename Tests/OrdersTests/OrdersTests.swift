@@ -111,6 +111,17 @@ struct OrdersTests {
         #expect(try desk.charges().map(\.amountCents) == [3998])
     }
 
+    @Test("a pending order is 202 to its own body and 422 to another, also when both come at the same time and often")
+    func pendingDuplicates() throws {
+        let first = try desk.run(["--faults", "1"], input: lines([order()]), signal: (SIGTERM, 1))
+        #expect(first.lines.map(\.status) == [202])
+        let bodies = (1...200).map { $0.isMultiple(of: 2) ? order() : order(quantity: "3") }
+        let run = try desk.run(["--faults", "1"], input: lines(bodies), signal: (SIGTERM, 200))
+        #expect(run.exitCode == 0, "\(run.errors)")
+        #expect(run.lines.count == 200)
+        #expect(run.lines.allSatisfy { $0.status == ($0.line.isMultiple(of: 2) ? 202 : 422) })
+    }
+
     @Test("an order_id that another customer or key has taken is 409, and is not charged")
     func takenIDs() throws {
         let run = try desk.run(
@@ -120,6 +131,28 @@ struct OrdersTests {
         #expect(run.lines.map(\.status) == [201, 409, 409])
         #expect(run.lines.last?.error?.code == "order_id_taken")
         #expect(try desk.charges().count == 1)
+    }
+
+    @Test("keys of other bytes are other keys, although Unicode holds the strings to be equal")
+    func equivalentKeys() throws {
+        let input = lines([
+            order(id: id(1), key: "caf\u{E9}"), order(id: id(2), key: "cafe\u{301}", quantity: "3"),
+        ])
+        let run = try desk.run(["--faults", "0", "--concurrency", "1"], input: input)
+        #expect(run.exitCode == 0, "\(run.errors)")
+        #expect(run.lines.map(\.status) == [201, 201])
+        #expect(try desk.charges().map(\.amountCents) == [3998, 5997])
+        #expect(try desk.charges().allSatisfy { !$0.repeat })
+    }
+
+    @Test("a gateway that booked another amount is no crash: the order stays pending")
+    func otherAmount() throws {
+        let ledger = #"{"order_id":"\#(id(1))","key":"15:ada@example.comkey-1","amount_cents":1,"repeat":false}"# + "\n"
+        try Data(ledger.utf8).write(to: URL(fileURLWithPath: desk.data + "/charges.ndjson"))
+        let run = try desk.run(["--faults", "0"], input: lines([order()]), signal: (SIGTERM, 1))
+        #expect(run.exitCode == 0, "\(run.errors)")
+        #expect(run.lines.map(\.status) == [202])
+        #expect(try desk.shipments().isEmpty)
     }
 
     @Test("equal orders at the same time: one is executed, the others are in progress or replayed")
