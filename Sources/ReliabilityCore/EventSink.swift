@@ -11,9 +11,6 @@ package struct EventSink<Event: Sendable>: Sendable {
         queue = observer.map(EventQueue.init)
     }
 
-    /// Whether anyone listens.
-    package var isActive: Bool { queue != nil }
-
     /// Queues an event.
     ///
     /// It is safe to call with a lock of ours held: the observer never runs in it.
