@@ -186,8 +186,10 @@ public final class OutboxRelay: Sendable {
     }
 
     /// Runs the handler in a task of its own, so that it can be cancelled alone.
+    ///
+    /// Not in place: a handler that never suspends would be over before its lease is renewed or its time limited.
     private func start(_ delivery: OutboxDelivery, _ deadline: Deadline) -> Task<Result<Void, any Error>, Never> {
-        startTask { [handler] in
+        Task { @concurrent [handler] in
             await Deadline.$ambient.withValue(deadline.clampedToAmbient()) {
                 do { return .success(try await handler(delivery)) } catch { return .failure(error) }
             }

@@ -23,9 +23,6 @@ public struct Deadline: Sendable {
     /// Whether the deadline has passed.
     public var isExpired: Bool { instant <= timeSource.now }
 
-    /// Whether waiting this long would leave no time for work afterwards.
-    package func cannotFit(_ wait: Duration) -> Bool { remaining <= wait }
-
     /// The earlier of this deadline and the ambient one.
     package func clampedToAmbient() -> Deadline {
         guard let ambient = Deadline.ambient else { return self }

@@ -1,16 +1,9 @@
 extension Duration {
     /// The whole nanoseconds of this duration, rounded up and clamped to what an `Int64` holds (±292 years).
     @inlinable
-    package var saturatingNanoseconds: Int64 { roundedUp(attosecondsPerUnit: 1_000_000_000) }
-
-    /// The whole milliseconds of this duration, rounded up and clamped to what an `Int64` holds.
-    @inlinable
-    package var saturatingMilliseconds: Int64 { roundedUp(attosecondsPerUnit: 1_000_000_000_000_000) }
-
-    @inlinable
-    func roundedUp(attosecondsPerUnit unit: Int128) -> Int64 {
+    package var saturatingNanoseconds: Int64 {
         // Not `components`, which traps from 2^63 seconds on.
-        let (quotient, remainder) = attoseconds.quotientAndRemainder(dividingBy: unit)
+        let (quotient, remainder) = attoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         return Int64(clamping: remainder > 0 ? quotient + 1 : quotient)
     }
 }

@@ -1,8 +1,8 @@
 /// Hands events to an optional observer, in order, outside every lock, without making the call wait.
 ///
-/// Without an observer, ``emit(_:)`` is one nil check. With one, it appends to a queue that a task of its own empties,
-/// so an observer may be slow, block, or call back into the policy. At most 4,096 events wait behind those that are being
-/// handed over; past that, new ones are dropped until there is room.
+/// Without an observer, ``emit(_:)`` is one nil check. With one, it appends to a queue that a thread of the library's
+/// empties, so an observer may be slow, block, or call back into the policy. Behind those that it is being told, at most
+/// 4,096 events wait; past that, new ones are dropped until there is room.
 package struct EventSink<Event: Sendable>: Sendable {
     private let queue: EventQueue<Event>?
 
@@ -10,9 +10,6 @@ package struct EventSink<Event: Sendable>: Sendable {
     package init(_ observer: (@Sendable (Event) -> Void)?) {
         queue = observer.map(EventQueue.init)
     }
-
-    /// Whether anyone listens.
-    package var isActive: Bool { queue != nil }
 
     /// Queues an event.
     ///
@@ -40,19 +37,19 @@ private final class EventQueue<Event: Sendable>: Sendable {
             state.isDraining = true
             return true
         }
-        if mustStart { Task.detached { [self] in drain() } }
+        if mustStart { ObserverThread.shared.run { [self] in drain() } }
     }
 
+    /// Tells the observer what waits, and comes again after the other queues' turns.
     private func drain() {
-        while true {
-            let batch = state.withLock { state in
-                let batch = state.pending
-                state.pending = []
-                if batch.isEmpty { state.isDraining = false }
-                return batch
-            }
-            if batch.isEmpty { return }
-            for event in batch { observer(event) }
+        let batch = state.withLock { state in
+            let batch = state.pending
+            state.pending = []
+            if batch.isEmpty { state.isDraining = false }
+            return batch
         }
+        if batch.isEmpty { return }
+        for event in batch { observer(event) }
+        ObserverThread.shared.run { [self] in drain() }
     }
 }

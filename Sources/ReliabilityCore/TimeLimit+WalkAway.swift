@@ -12,7 +12,8 @@ package func startTask<Success: Sendable>(
 /// Waits for `operation` until the limit and then walks away from it: it is cancelled, and its result is discarded.
 ///
 /// For calls to a store, whose arguments are all values: a dead server must not hold its caller, even where the driver
-/// ignores cancellation. When the caller is cancelled, the operation is, and its answer is still awaited.
+/// ignores cancellation. When the caller is cancelled, the operation is, and its answer is still awaited. It starts in
+/// place: one that blocks its thread before it first suspends holds its caller, as any call that blocks does.
 ///
 /// - Returns: The operation's result, or nil when the limit came first.
 nonisolated(nonsending) package func withinLimit<Success: Sendable>(

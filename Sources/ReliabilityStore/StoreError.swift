@@ -7,6 +7,7 @@ public struct StoreError: ReliabilityError, CustomStringConvertible {
     /// Why.
     ///
     /// The set may grow.
+    @nonexhaustive
     public enum Reason: Hashable, Sendable {
         /// The store cannot be reached, or did not answer in time.
         case unavailable

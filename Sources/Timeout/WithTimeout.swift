@@ -59,8 +59,10 @@ nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
     clock: C = ContinuousClock(),
     operation: nonisolated(nonsending) () async throws -> Success
 ) async throws -> Success {
-    let deadline = Deadline(clock.now.duration(to: instant), TimeSource(clock))
-    return try await run(until: deadline, operation).get()
+    let now = clock.now
+    // Only a distance into the future is measured: an instant may lie further back than a duration reaches.
+    let limit = instant > now ? now.duration(to: instant) : .zero
+    return try await run(until: Deadline(limit, TimeSource(clock)), operation).get()
 }
 
 /// Runs `operation`, and returns a default when it does not succeed within the limit.

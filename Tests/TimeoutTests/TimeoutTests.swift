@@ -85,6 +85,39 @@ struct WithTimeoutTests {
         #expect(clock.sleeperCount == 0)
     }
 
+    /// Works without a single suspension until it is cancelled; false when that takes for ever.
+    private func compute() -> Bool {
+        for _ in 0..<1_000_000_000 where Task.isCancelled { return true }
+        return false
+    }
+
+    @Test("work that never suspends is cancelled at the limit too")
+    func computes() async throws {
+        #expect(try await withTimeout(.milliseconds(1)) { compute() })
+    }
+
+    @Test("on an actor, work that never suspends is cancelled at the limit too")
+    @MainActor
+    func computesOnActor() async throws {
+        #expect(try await withTimeout(.milliseconds(1)) { compute() })
+    }
+
+    @Test("work that never suspends is cancelled with its caller")
+    func computesForCancelledCaller() async throws {
+        let started = Counter()
+        let task = Task {
+            try await withTimeout(.seconds(300)) {
+                started.increment()
+                return compute()
+            }
+        }
+        startThread {
+            while started.value == 0 {}
+            task.cancel()
+        }
+        #expect(try await task.value)
+    }
+
     @Test("a caller that is cancelled before the call still is seen by the call from its first line")
     func cancelledBefore() async throws {
         let task = Task {
@@ -123,6 +156,14 @@ struct WithTimeoutTests {
             #expect(Deadline.current?.remaining == .seconds(5))
         }
         #expect(Deadline.current == nil)
+    }
+
+    @Test("an instant that is absurdly long ago is in the past, and no trap")
+    func absurdInstant() async {
+        let now = ContinuousClock.now
+        await #expect(throws: TimeoutError.self) {
+            try await withTimeout(until: now.advanced(by: Duration(attoseconds: .min))) {}
+        }
     }
 
     @Test("an instant in the past ends the call before it begins, one in the future limits it")

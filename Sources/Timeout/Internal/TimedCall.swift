@@ -36,16 +36,18 @@ func run<Success>(
 /// One call under a deadline: the meeting point of the operation, the timer and the caller's cancellation.
 private final class TimedCall<Success>: @unchecked Sendable {
     // @unchecked Sendable: `state` has its lock. `operation` and `outcome` are used by the operation's task alone until
-    // it has finished, which it says under the lock, and by the caller alone after.
+    // its end, and by the caller alone after.
     private enum Phase {
         case running
+        case ended
         case expired
         case callerCancelled
+
+        var isCancelled: Bool { self == .expired || self == .callerCancelled }
     }
 
     private struct State {
         var phase = Phase.running
-        var isFinished = false
         var task: Task<Void, Never>?
     }
 
@@ -58,17 +60,15 @@ private final class TimedCall<Success>: @unchecked Sendable {
     }
 
     func run(until deadline: Deadline, isolation: isolated (any Actor)?) async {
-        let isCancelledAlready = Task.isCancelled
-        if isCancelledAlready { cancel(.callerCancelled) }
         let timer = deadline.timeSource.timer(at: deadline.instant) { self.cancel(.expired) }
         defer { timer.cancel() }
-        let task = start(isolation) {
-            // A task that starts in place would otherwise see its caller's cancellation only after its first wait.
-            if isCancelledAlready { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
-            await Deadline.$ambient.withValue(deadline) { await self.runOperation() }
-        }
-        if setTask(task) { return }
         await withTaskCancellationHandler {
+            let task = start(isolation) {
+                // What came before `setTask` could not reach the task; its first line is to see it all the same.
+                if self.phase.isCancelled { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
+                await Deadline.$ambient.withValue(deadline) { await self.runOperation() }
+            }
+            setTask(task)
             await task.value
         } onCancel: {
             cancel(.callerCancelled)
@@ -79,62 +79,57 @@ private final class TimedCall<Success>: @unchecked Sendable {
         switch outcome {
         case .success(let success): .success(success)
         case .failure(let error):
-            state.withLock({ $0.phase == .expired })
+            phase == .expired
                 ? .expired(TimeoutError(deadline: deadline, underlyingError: error)) : .failure(error)
         case nil: .failure(CancellationError())
         }
     }
 
+    private var phase: Phase { state.withLock { $0.phase } }
+
     private func runOperation() async {
         outcome = await takeOutcome()
-        state.withLock { $0.isFinished = true }
+        state.withLock { if $0.phase == .running { $0.phase = .ended } }
     }
 
-    /// Runs the operation and lets go of it: when the call is said to be finished, nobody holds the closure any more.
+    /// Runs the operation and lets go of it: when the task has ended, nobody holds the closure any more.
     private func takeOutcome() async -> Result<Success, any Error> {
         guard let operation = operation.take() else { return .failure(CancellationError()) }
         do { return .success(try await operation()) } catch { return .failure(error) }
     }
 
-    /// Starts a task in the given isolation, in place where the system can.
+    /// Starts a task in the given isolation.
+    ///
+    /// Not in place: work that never suspends would run to its end before anybody could name the task to cancel it.
     private func start(
         _ isolation: isolated (any Actor)?,
         _ body: @escaping () async -> Void
     ) -> Task<Void, Never> {
         let body = Transferred(call: body)
-        if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *) {
-            return Task.immediate {
-                _ = isolation
-                await body.call()
-            }
-        } else {
-            return Task {
-                _ = isolation
-                await body.call()
-            }
+        return Task {
+            _ = isolation
+            await body.call()
         }
     }
 
-    /// Cancels the operation, unless it was cancelled before.
+    private func setTask(_ task: Task<Void, Never>) {
+        let phase = state.withLock { state in
+            state.task = task
+            return state.phase
+        }
+        if phase.isCancelled { task.cancel() }
+    }
+
+    /// Cancels the operation, unless it has ended or was cancelled before.
     ///
     /// The first reason stays.
     private func cancel(_ reason: Phase) {
         let task = state.withLock { state -> Task<Void, Never>? in
-            guard state.phase == .running, !state.isFinished else { return nil }
+            guard state.phase == .running else { return nil }
             state.phase = reason
             return state.task
         }
         task?.cancel()
-    }
-
-    /// Returns true when the operation has ended already.
-    private func setTask(_ task: Task<Void, Never>) -> Bool {
-        let (phase, isFinished) = state.withLock { state in
-            state.task = task
-            return (state.phase, state.isFinished)
-        }
-        if phase != .running { task.cancel() }
-        return isFinished
     }
 
     /// A closure that is handed to a task in the same isolation.
