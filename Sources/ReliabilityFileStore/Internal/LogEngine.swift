@@ -290,7 +290,7 @@ extension StoreError {
             case .noSpace: .diskFull
             case .locked: .locked
             case .refused: .invalid
-            case .notFound, .other: .unavailable
+            case .notFound, .unsupported, .other: .unavailable
             }
         self.init(reason, error.explanation, underlyingError: error)
     }
