@@ -52,7 +52,8 @@ public final class FileStore: RecordStore {
     ///   - clock: Measures expiry and leases while the store is open.
     /// - Returns: The store.
     /// - Throws: `StoreError`: `locked` while another owner has it open, `corruption` when its files are damaged,
-    ///   `unsupportedFormat` when a newer version wrote them, `invalid` for a directory that is not safe.
+    ///   `unsupportedFormat` when a newer version wrote them, `invalid` for a directory that is not safe, `diskFull`
+    ///   when there is no space for another copy of the content, which every opening writes.
     public static func open(
         at path: String,
         configuration: Configuration = Configuration(),

@@ -108,6 +108,23 @@ import Testing
         }
     }
 
+    @Test func `an owner whose lock file was removed acknowledges nothing after another opened the store`() async throws
+    {
+        try await withDirectory { path in
+            let first = try await FileStore.open(at: path)
+            try await first.put("a", [1])
+            try FileManager.default.removeItem(atPath: path + "/LOCK")
+            let second = try await FileStore.open(at: path)
+            #expect(await reason { try await first.put("a", [2]) } == .unknownOutcome)
+            try await second.put("b", [3])
+            await first.close()
+            await second.close()
+            let third = try await FileStore.open(at: path)
+            #expect(try await third.entries() == [key("a"): [1], key("b"): [3]])
+            await third.close()
+        }
+    }
+
     @Test func `closing gives up the lock though a child process still has a copy of it`() async throws {
         try await withDirectory { path in
             let files = PosixFileSystem()
