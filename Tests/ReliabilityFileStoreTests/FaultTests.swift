@@ -235,4 +235,53 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: [FileSystemError.Kind.other, .noSpace, .notFound], [false, true])
+    func `one error at any call leaks no file, hangs nobody and loses nothing that was acknowledged`(
+        _ kind: FileSystemError.Kind,
+        _ isLate: Bool
+    ) async throws {
+        let tuning = LogTuning(growth: 1024, batchLimit: 1024, compactionMinimum: 4096)
+        var call = 0
+        while true {
+            call += 1
+            let disk = MemoryFileSystem()
+            let before = try openStore(disk, tuning: tuning)
+            try await before.put("before", [7])
+            await before.close()
+
+            let files = FaultyFileSystem(disk, .init(call: call, kind: kind, isLate: isLate))
+            var acknowledged: [String: UInt8] = ["before": 7]
+            if let store = try? FileStore(
+                at: "store",
+                clock: HandClock(),
+                fileSystem: files,
+                unixTime: someday,
+                tuning: tuning
+            ) {
+                for round in UInt8(0)..<6 {
+                    await withTaskGroup(of: (String, UInt8)?.self) { group in
+                        for task in 0..<4 {
+                            group.addTask {
+                                let value = [round] + [UInt8](repeating: 1, count: 300)
+                                return (try? await store.put("\(task)", value)).map { _ in ("\(task)", round) }
+                            }
+                        }
+                        for await put in group { if let put { acknowledged[put.0] = put.1 } }
+                    }
+                }
+                await store.close()
+            }
+            #expect(files.openCount == 0 && !files.closedTwice, "fault at call \(call)")
+
+            let after = try openStore(disk, tuning: tuning)
+            let entries = try await after.entries()
+            for (name, value) in acknowledged {
+                #expect(entries[key(name)].map { $0[0] >= value } == true, "\(name), fault at call \(call)")
+            }
+            await after.close()
+            if files.calls < call { break }
+        }
+        #expect(call > 60)
+    }
 }

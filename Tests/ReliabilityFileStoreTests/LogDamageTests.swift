@@ -249,6 +249,34 @@ private func read(_ log: [UInt8]) -> Reading {
         }
     }
 
+    @Test(arguments: [UInt64(Int64.max - 512), 1 << 40])
+    func `a length beyond every frame's is refused before anything is allocated`(_ length: UInt64) {
+        let header = FileHeader(salt: 1, floor: 1024, reservedEnd: 1024)
+        var frame = FrameBuilder().finish(
+            .mutations,
+            salt: 1,
+            offset: 512,
+            number: 0,
+            moment: LogMoment(clock: 0, nextVersion: 1),
+            reservedEnd: 1024
+        )
+        frame.set(length, at: 8)
+        frame.set(FrameHeader.checksum(frame, 1, 512), at: 4)
+        let bytes = header.encoded + frame
+        // A sparse file can be as long as its owner likes.
+        let reader = LogReader(size: .max) { offset, count throws(FileSystemError) in
+            if count > 1 << 20 { throw FileSystemError(.other, "asked for \(count) bytes") }
+            return Array(bytes[Int(offset)...].prefix(count))
+        }
+        var isRefused = false
+        do throws(LogReader.Failure) {
+            _ = try reader.replay { _ in }
+        } catch {
+            if case .damaged(512) = error { isRefused = true }
+        }
+        #expect(isRefused)
+    }
+
     @Test func `mutations come back as they were`() throws {
         var generator = SeededGenerator(9)
         for _ in 0..<500 {

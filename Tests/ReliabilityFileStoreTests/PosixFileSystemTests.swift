@@ -90,6 +90,67 @@ import Testing
         }
     }
 
+    @Test func `a path with a NUL is refused, not shortened`() async throws {
+        try await withDirectory { path in
+            #expect(await reason { _ = try await FileStore.open(at: path + "\0/elsewhere") } == .invalid)
+            #expect(!FileManager.default.fileExists(atPath: path))
+        }
+    }
+
+    @Test func `nothing is acknowledged once the log's file was removed or replaced`() async throws {
+        try await withDirectory { path in
+            let store = try await FileStore.open(at: path)
+            try await store.put("a", [1])
+            try FileManager.default.removeItem(atPath: path + "/log")
+            #expect(await reason { try await store.put("b", [2]) } == .unknownOutcome)
+            #expect(await reason { try await store.put("c", [3]) } == .failed)
+            await store.close()
+        }
+    }
+
+    @Test func `an owner whose lock file was removed acknowledges nothing after another opened the store`() async throws
+    {
+        try await withDirectory { path in
+            let first = try await FileStore.open(at: path)
+            try await first.put("a", [1])
+            try FileManager.default.removeItem(atPath: path + "/LOCK")
+            let second = try await FileStore.open(at: path)
+            #expect(await reason { try await first.put("a", [2]) } == .unknownOutcome)
+            try await second.put("b", [3])
+            await first.close()
+            await second.close()
+            let third = try await FileStore.open(at: path)
+            #expect(try await third.entries() == [key("a"): [1], key("b"): [3]])
+            await third.close()
+        }
+    }
+
+    @Test func `closing gives up the lock though a child process still has a copy of it`() async throws {
+        try await withDirectory { path in
+            let files = PosixFileSystem()
+            let directory = try files.openDirectory(path)
+            let lock = try files.lockFile("LOCK", in: directory)
+            // What a process has that was forked, until it runs another program.
+            let copy = OpenFile(rawValue: dup(lock.rawValue))
+            files.close(lock)
+            let again = try files.lockFile("LOCK", in: directory)
+            for file in [again, copy, directory] { files.close(file) }
+        }
+    }
+
+    #if os(Linux)
+    @Test func `a parent that knows no sync is no obstacle to a directory that is there`() async throws {
+        try await withDirectory { path in
+            let files = PosixFileSystem()
+            let directory = try files.openDirectory(path)
+            defer { files.close(directory) }
+            let store = try await FileStore.open(at: "/proc/self/fd/\(directory.rawValue)")
+            try await store.put("a", [1])
+            await store.close()
+        }
+    }
+    #endif
+
     @Test func `many tasks commit to a real disk`() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)

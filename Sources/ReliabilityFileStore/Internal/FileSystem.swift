@@ -20,7 +20,7 @@ package protocol FileSystem: Sendable {
     /// Opens a file to read.
     func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile
 
-    /// Closes a file or a directory.
+    /// Closes a file or a directory, and gives up the lock on it.
     func close(_ file: OpenFile)
 
     /// The file's size.
@@ -33,6 +33,8 @@ package protocol FileSystem: Sendable {
     func write(_ bytes: ArraySlice<UInt8>, to file: OpenFile, at offset: Int64) throws(FileSystemError) -> Int
 
     /// Makes everything that was written to the file survive the loss of power.
+    ///
+    /// It fails when the file has no name any more: then nothing survives.
     func sync(_ file: OpenFile) throws(FileSystemError)
 
     /// Gives a file another name, which it takes from the file that has it.
@@ -59,6 +61,8 @@ package struct FileSystemError: Error, Hashable {
         case locked
         /// The directory is not safe to use.
         case refused
+        /// The file system does not know the call.
+        case unsupported
         case other
     }
     package let kind: Kind

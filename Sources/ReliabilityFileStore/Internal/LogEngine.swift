@@ -3,15 +3,14 @@ internal import ReliabilityStore
 
 /// The core behind a lock, the thread that does what it wants done, and the tasks that wait for it.
 final class LogEngine: @unchecked Sendable {
-    // @unchecked Sendable: `core`, `waiting`, `nextTicket`, `watchers`, `closeWatchers` and `isReleased` are read and
-    // written with `monitor` locked only; `file` by the writer thread only.
+    // @unchecked Sendable: `core`, `waiting`, `line`, `nextTicket`, `watchers`, `closeWatchers` and `isReleased`
+    // are read and written with `monitor` locked only; `file` by the writer thread only.
 
     /// Told when a batch is durable, or why it never will be known to be.
     private typealias Watcher = @Sendable (StoreError?) -> Void
 
     /// A write that waits for its turn, first come, first served.
     private struct Waiting {
-        let ticket: UInt64
         /// Tries it again; false when it has to wait on.
         let attempt: (_ now: Int64, _ later: inout [@Sendable () -> Void], _ noRoom: StoreError?) -> Bool
         let refuse: @Sendable (StoreError) -> Void
@@ -19,7 +18,9 @@ final class LogEngine: @unchecked Sendable {
 
     private let monitor = ThreadMonitor()
     private var core: LogCore
-    private var waiting: [Waiting] = []
+    private var waiting: [UInt64: Waiting] = [:]
+    /// The tickets of those who wait, and of some who left, in the order of their arrival.
+    private var line: [UInt64] = []
     private var nextTicket: UInt64 = 0
     private var watchers: [UInt64: [Watcher]] = [:]
     private var closeWatchers: [@Sendable () -> Void] = []
@@ -100,14 +101,12 @@ final class LogEngine: @unchecked Sendable {
                 let refusal: StoreError? = locked {
                     if let end = core.end { return end }
                     if Task.isCancelled { return .cancelled }
-                    waiting.append(
-                        Waiting(
-                            ticket: ticket,
-                            attempt: { [self] now, later, noRoom in
-                                attempt(revealed, plan, now, &later, noRoom) { continuation.resume(returning: $0) }
-                            },
-                            refuse: { continuation.resume(returning: .failure($0)) }
-                        )
+                    line.append(ticket)
+                    waiting[ticket] = Waiting(
+                        attempt: { [self] now, later, noRoom in
+                            attempt(revealed, plan, now, &later, noRoom) { continuation.resume(returning: $0) }
+                        },
+                        refuse: { continuation.resume(returning: .failure($0)) }
                     )
                     monitor.signal()
                     return nil
@@ -115,9 +114,7 @@ final class LogEngine: @unchecked Sendable {
                 if let refusal { continuation.resume(returning: .failure(refusal)) }
             }
         } onCancel: {
-            let cancelled: Waiting? = locked {
-                waiting.firstIndex { $0.ticket == ticket }.map { waiting.remove(at: $0) }
-            }
+            let cancelled = locked { waiting.removeValue(forKey: ticket) }
             cancelled?.refuse(.cancelled)
         }
     }
@@ -207,8 +204,12 @@ final class LogEngine: @unchecked Sendable {
         if core.end != nil { return }
         core.forgetRoom()
         var served = 0
-        while served < waiting.count, waiting[served].attempt(now, &later, noRoom) { served += 1 }
-        waiting.removeFirst(served)
+        for ticket in line {
+            if let write = waiting[ticket], !write.attempt(now, &later, noRoom) { break }
+            waiting[ticket] = nil
+            served += 1
+        }
+        line.removeFirst(served)
     }
 
     private func complete(_ step: LogStep, _ result: LogStepResult) -> [@Sendable () -> Void] {
@@ -256,10 +257,10 @@ final class LogEngine: @unchecked Sendable {
         let (refused, end, closed) = locked {
             isReleased = true
             defer {
-                waiting = []
+                waiting = [:]
                 closeWatchers = []
             }
-            return (waiting, core.end ?? .closed, closeWatchers)
+            return (line.compactMap { waiting[$0] }, core.end ?? .closed, closeWatchers)
         }
         for write in refused { write.refuse(end) }
         for watcher in closed { watcher() }
@@ -289,7 +290,7 @@ extension StoreError {
             case .noSpace: .diskFull
             case .locked: .locked
             case .refused: .invalid
-            case .notFound, .other: .unavailable
+            case .notFound, .unsupported, .other: .unavailable
             }
         self.init(reason, error.explanation, underlyingError: error)
     }

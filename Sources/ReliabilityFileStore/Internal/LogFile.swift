@@ -88,7 +88,7 @@ struct LogFile {
         _ moment: LogMoment
     ) throws(FileSystemError) {
         // The core has seen to this. If it had not, a frame cut off by a crash could not be told from damage.
-        if layout.end + Int64(frame.frameSize) > layout.reservedEnd {
+        if frame.payloadCount > LogFormat.maximumPayload || layout.end + Int64(frame.frameSize) > layout.reservedEnd {
             throw FileSystemError(.other, "a frame does not fit in the log")
         }
         try write(frame, kind, moment)

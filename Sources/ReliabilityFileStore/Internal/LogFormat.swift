@@ -46,6 +46,9 @@ enum LogFormat {
     static let endMark: [UInt8] = [0xE5, 0x5A, 0xA7, 0x3C]
     static let trailer: [UInt8] = [0x5E, 0xA1, 0xED, 0x77, 0xD6, 0x3B, 0x9C, 0xE7]
 
+    /// More than any frame holds: a full batch and a commit of the most and largest values are an eighth of it.
+    static let maximumPayload = 1 << 30
+
     /// The size of a frame with a payload of `count` bytes.
     static func frameSize(payload count: Int) -> Int {
         let size = frameHeaderSize + count + trailer.count

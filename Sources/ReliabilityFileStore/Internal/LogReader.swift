@@ -100,7 +100,7 @@ struct LogReader {
     private func readFrame(_ header: FrameHeader, _ offset: Int64) throws(Failure) -> [UInt8] {
         // The file was this long when the frame was written: what is missing now was cut off since.
         if size < header.reservedEnd { throw .damaged(offset: size) }
-        guard header.payloadLength <= UInt64(size - offset) else { throw .damaged(offset: offset) }
+        guard header.payloadLength <= LogFormat.maximumPayload else { throw .damaged(offset: offset) }
         let frameSize = LogFormat.frameSize(payload: Int(header.payloadLength))
         guard Int64(frameSize) <= size - offset else { throw .damaged(offset: offset) }
         let frame = try read(offset, frameSize)

@@ -15,6 +15,8 @@ package struct PosixFileSystem: FileSystem {
     package var processIdentifier: Int32 { getpid() }
 
     package func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile {
+        // The system's calls would end the path there, and open another directory.
+        if path.utf8.contains(0) { throw FileSystemError(.refused, "the path has a NUL") }
         let isNew = unsafe mkdir(path, 0o700) == 0
         if !isNew, errno != EEXIST { throw failure("mkdir") }
         let descriptor = try retrying("open") { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
@@ -51,7 +53,11 @@ package struct PosixFileSystem: FileSystem {
             return
         }
         defer { close(OpenFile(rawValue: descriptor)) }
-        try syncDirectory(OpenFile(rawValue: descriptor))
+        do throws(FileSystemError) {
+            try syncDirectory(OpenFile(rawValue: descriptor))
+        } catch  where !isNew && error.kind == .unsupported {
+            // The parent of a mount point, for one: the name was not made durable there, and need not be.
+        }
     }
 
     package func lockFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
@@ -104,6 +110,8 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func close(_ file: OpenFile) {
+        // A child process that was forked has the lock too until it runs another program; this ends it for both.
+        _ = flock(file.rawValue, LOCK_UN)
         // Never again after an interruption: the descriptor may be somebody else's by then.
         #if canImport(Darwin)
         _ = Darwin.close(file.rawValue)
@@ -149,6 +157,10 @@ package struct PosixFileSystem: FileSystem {
         #else
         if fdatasync(file.rawValue) != 0 { throw failure("fdatasync") }
         #endif
+        // Removed or replaced by somebody: what was written would be gone when the file is closed.
+        if try status(of: file.rawValue).st_nlink == 0 {
+            throw FileSystemError(.other, "the file was removed or replaced while it was open")
+        }
     }
 
     package func rename(
@@ -196,6 +208,7 @@ package struct PosixFileSystem: FileSystem {
             switch code {
             case ENOSPC, EDQUOT, EFBIG: .noSpace
             case ENOENT: .notFound
+            case EINVAL, ENOTSUP: .unsupported
             default: .other
             }
         return FileSystemError(kind, "\(call) failed (error \(code))")

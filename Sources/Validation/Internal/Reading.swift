@@ -3,9 +3,15 @@ internal import ReliabilityCore
 /// What one call of `parse` knows: the document, what was asked of it, and what was found wrong.
 final class Reading {
     private(set) var tape: JSONTape
-    private var issues: [Issue] = []
+    private var issues: [Issue] = [] {
+        didSet { listed = nil }
+    }
+    /// The issues as they are thrown, once somebody asked: every field of a long array may.
+    private var listed: ValidationError?
     /// Whether there is more to report than the limit allows; then looking further can add nothing.
-    private(set) var isTruncated = false
+    private(set) var isTruncated = false {
+        didSet { listed = nil }
+    }
     private var thrown: (any Error)?
     private let issueLimit: Int
 
@@ -34,8 +40,11 @@ final class Reading {
     /// What `parse` is to throw.
     var failure: (any Error)? {
         if issues.isEmpty { return thrown }
+        if let listed { return listed }
         let order = issues.indices.sorted { (issues[$0].node, $0) < (issues[$1].node, $1) }
-        return ValidationError(order.map { issues[$0].detail }, isTruncated: isTruncated)
+        let error = ValidationError(order.map { issues[$0].detail }, isTruncated: isTruncated)
+        listed = error
+        return error
     }
 
     /// Records what is wrong with a node, or with a member that it has not.
