@@ -12,6 +12,9 @@ import Musl
 /// What the operating system said about a file.
 struct FileError: Error, CustomStringConvertible {
     let description: String
+
+    init(description: String) { self.description = description }
+
     init(_ what: String, _ path: String) {
         description = "cannot \(what) \(path): \(unsafe String(cString: strerror(errno)))"
     }

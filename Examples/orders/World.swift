@@ -36,11 +36,13 @@ actor Service {
         self.calls = calls
         self.faults = faults
         randomness = Randomness(seed: seed)
-        for line in try readLines(of: path) {
-            if let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) {
-                let key = Array(entry.key.utf8)
-                done[key] = done[key] ?? entry.amount
+        for (number, line) in try readLines(of: path).enumerated() {
+            guard let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) else {
+                // To skip it would be to forget a charge.
+                throw FileError(description: "\(path): line \(number + 1) is no entry of a ledger")
             }
+            let key = Array(entry.key.utf8)
+            done[key] = done[key] ?? entry.amount
         }
         ledger = try LineWriter(appendingTo: path)
     }
