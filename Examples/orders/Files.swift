@@ -51,7 +51,7 @@ final class LineWriter: Sendable {
         try queue.sync { try put(line + "\n") }
     }
 
-    /// On the queue. After a failure nothing more is written: part of a line may have been.
+    /// Writes on the queue; after a failure nothing more, since part of a line may have been.
     private func put(_ text: String) throws {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
