@@ -1,4 +1,5 @@
 import Dispatch
+import Synchronization
 
 #if canImport(Darwin)
 import Darwin
@@ -11,6 +12,9 @@ import Musl
 /// What the operating system said about a file.
 struct FileError: Error, CustomStringConvertible {
     let description: String
+
+    init(description: String) { self.description = description }
+
     init(_ what: String, _ path: String) {
         description = "cannot \(what) \(path): \(unsafe String(cString: strerror(errno)))"
     }
@@ -19,39 +23,63 @@ struct FileError: Error, CustomStringConvertible {
 /// Writes whole lines to a descriptor, one after the other, on a queue of its own.
 final class LineWriter: Sendable {
     private let descriptor: Int32
+    private let name: String
     private let queue = DispatchQueue(label: "line writer")
+    private let failed = Mutex<FileError?>(nil)
 
-    init(descriptor: Int32) { self.descriptor = descriptor }
+    init(descriptor: Int32, name: String) {
+        self.descriptor = descriptor
+        self.name = name
+    }
 
     /// Opens a file to append to.
     convenience init(appendingTo path: String) throws {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw FileError("open", path) }
-        self.init(descriptor: descriptor)
+        self.init(descriptor: descriptor, name: path)
     }
 
     /// Writes a line and returns when the operating system has it.
-    func write(_ line: String, terminator: String = "\n") async {
-        let bytes = Array((line + terminator).utf8)
-        await withCheckedContinuation { continuation in
-            queue.async { [descriptor] in
-                var rest = bytes[...]
-                while !rest.isEmpty {
-                    let count = unsafe rest.withUnsafeBytes { buffer in
-                        #if canImport(Darwin)
-                        unsafe Darwin.write(descriptor, buffer.baseAddress, buffer.count)
-                        #elseif canImport(Glibc)
-                        unsafe Glibc.write(descriptor, buffer.baseAddress, buffer.count)
-                        #else
-                        unsafe Musl.write(descriptor, buffer.baseAddress, buffer.count)
-                        #endif
-                    }
-                    if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { break }
-                }
-                continuation.resume()
+    func write(_ line: String, terminator: String = "\n") async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try self.put(line + terminator) }) }
+        }
+    }
+
+    /// Writes a line to a file, which makes nobody wait.
+    func writeNow(_ line: String) throws {
+        try queue.sync { try put(line + "\n") }
+    }
+
+    /// Writes on the queue; after a failure nothing more, since part of a line may have been.
+    private func put(_ text: String) throws {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            if let failure = failed.withLock({ $0 }) { throw failure }
+            let count = unsafe rest.withUnsafeBytes { buffer in
+                #if canImport(Darwin)
+                unsafe Darwin.write(descriptor, buffer.baseAddress, buffer.count)
+                #elseif canImport(Glibc)
+                unsafe Glibc.write(descriptor, buffer.baseAddress, buffer.count)
+                #else
+                unsafe Musl.write(descriptor, buffer.baseAddress, buffer.count)
+                #endif
+            }
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+            } else if !mayContinue(descriptor, POLLOUT) {
+                failed.withLock { $0 = FileError("write", name) }
             }
         }
     }
+}
+
+/// After a failed call: whether to make it again, at once or when a descriptor that does not wait is ready.
+private func mayContinue(_ descriptor: Int32, _ events: Int32) -> Bool {
+    if errno == EINTR { return true }
+    guard errno == EAGAIN else { return false }
+    var waiting = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+    return unsafe poll(&waiting, 1, -1) >= 0 || errno == EINTR
 }
 
 /// Reads lines from a file or standard input on a thread of its own, few at a time, and never keeps more of a line
@@ -59,19 +87,27 @@ final class LineWriter: Sendable {
 final class LineReader: Sendable {
     let lines: AsyncStream<[UInt8]>
     private let continuation: AsyncStream<[UInt8]>.Continuation
-    private let room = DispatchSemaphore(value: 64)
+    private let room = DispatchSemaphore(value: 0)
+    private let failed = Mutex<FileError?>(nil)
+
+    /// Why the lines ended before the input did.
+    var failure: FileError? { failed.withLock { $0 } }
 
     init(path: String, limit: Int) throws {
         let descriptor = path == "-" ? dup(STDIN_FILENO) : unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FileError("read", path) }
+        // A directory can be opened, but not read.
+        guard descriptor >= 0, read(descriptor, nil, 0) == 0 else { throw FileError("read", path) }
         (lines, continuation) = AsyncStream.makeStream()
+        // Not as the first value: a semaphore must not end with less than that, and lines may be left untaken.
+        for _ in 0..<64 { room.signal() }
         DispatchQueue(label: "line reader").async { [self] in
             var line: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 64 << 10)
             var isInLine = false
             reading: while true {
                 let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-                if count < 0, errno == EINTR { continue }
+                if count < 0, mayContinue(descriptor, POLLIN) { continue }
+                if count < 0 { failed.withLock { $0 = FileError("read", path) } }
                 guard count > 0 else { break }
                 for part in chunk[..<count].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
                     .enumerated()
@@ -99,7 +135,7 @@ final class LineReader: Sendable {
         return true
     }
 
-    /// Makes room for another line.
+    /// Makes room for another line, in place of one that was taken from `lines`.
     func taken() { room.signal() }
 
     /// Ends the lines, although there may be more.
@@ -115,6 +151,7 @@ func readLines(of path: String) throws -> [[UInt8]] {
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     while true {
         let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+        if count < 0 { throw FileError("read", path) }
         guard count > 0 else { break }
         bytes += chunk[..<count]
     }

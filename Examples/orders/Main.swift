@@ -19,18 +19,24 @@ struct Orders {
     static let drainLimit = Duration.seconds(20)
 
     static func main() async {
-        let standardError = LineWriter(descriptor: STDERR_FILENO)
+        // A closed one of the first three would be the next file that is opened, and answers would go there.
+        while true {
+            let descriptor = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
+            if descriptor > STDERR_FILENO { close(descriptor) }
+            if descriptor < 0 || descriptor > STDERR_FILENO { break }
+        }
+        let standardError = LineWriter(descriptor: STDERR_FILENO, name: "standard error")
         let arguments = Array(CommandLine.arguments.dropFirst())
         if arguments.contains("--help") {
-            await LineWriter(descriptor: STDOUT_FILENO).write(Options.usage)
+            try? await LineWriter(descriptor: STDOUT_FILENO, name: "standard output").write(Options.usage)
             exit(0)
         }
         do {
             exit(try await run(Options(arguments), standardError))
         } catch let error as Options.UsageError {
-            await standardError.write(error.line)
+            try? await standardError.write(error.line)
         } catch {
-            await standardError.write("orders: \(error)")
+            try? await standardError.write("orders: \(error)")
         }
         exit(2)
     }
@@ -39,6 +45,8 @@ struct Orders {
         let stop = StopSignal()
         let signals = stop.listen()
         defer { for signal in signals { signal.cancel() } }
+        let input = try Input(options)
+        stop.whenStopped(input.stop)
         let data = try makeDirectory(options.data)
         let store = try await FileStore.open(at: data + "/store")
         let calls = try LineWriter(appendingTo: data + "/calls.ndjson")
@@ -76,8 +84,6 @@ struct Orders {
         try await shipping.redriveDead()
         try await desk.loadPending()
 
-        let input = try Input(options)
-        stop.whenStopped(input.stop)
         let relaying = Task { await relay.run() }
         let settling = Task { await desk.settle() }
         let progress = Task { await showProgress(desk, standardError) }
@@ -101,32 +107,34 @@ struct Orders {
         open = desk.unsettledCount + counts.pending + counts.dead
         await store.close()
 
-        await standardError.write(
+        try? await standardError.write(
             desk.statistics.table(
                 delivered: delivered.withLock { $0 },
                 pending: counts.pending,
                 dead: counts.dead
             )
         )
-        await standardError.write("data: \(data)")
+        try? await standardError.write("data: \(data)")
+        if let failure = input.failure() { throw failure }
         if open == 0 || stop.isStopped { return 0 }
-        await standardError.write("orders: \(open) orders and messages are still open; start again to go on")
+        try? await standardError.write("orders: \(open) orders and messages are still open; start again to go on")
         return 1
     }
 
     /// Answers all lines, some at a time.
     private static func answerLines(of input: Input, _ desk: OrderDesk, _ stop: StopSignal, concurrency: Int) async {
-        let output = LineWriter(descriptor: STDOUT_FILENO)
+        let output = LineWriter(descriptor: STDOUT_FILENO, name: "standard output")
         await withTaskGroup(of: Void.self) { group in
             var number = 0
             for await line in input.lines {
+                input.taken()
                 if stop.isStopped { break }
                 number += 1
                 if number > concurrency { await group.next() }
                 group.addTask { [number] in
                     let answer = await desk.answer(line)
-                    input.finished()
-                    await output.write(answer.line(number))
+                    // Whoever has stopped reading can ask again: the same orders get the same answers.
+                    try? await output.write(answer.line(number))
                 }
             }
         }
@@ -136,13 +144,13 @@ struct Orders {
     private static func showProgress(_ desk: OrderDesk, _ standardError: LineWriter) async {
         guard isatty(STDERR_FILENO) == 1 else { return }
         while !Task.isCancelled {
-            await standardError.write(
+            try? await standardError.write(
                 "\r\u{1B}[2K\(desk.statistics.answered) answered, \(desk.unsettledCount) to settle",
                 terminator: ""
             )
             try? await Task.sleep(for: .milliseconds(200))
         }
-        await standardError.write("")
+        try? await standardError.write("")
     }
 }
 

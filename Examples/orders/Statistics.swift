@@ -11,7 +11,9 @@ final class Statistics: Sendable {
         var outcomes: [String: Int] = [:]
         var codes: [String: Int] = [:]
         var counters: [Counter: Int] = [:]
-        var latencies: [Duration] = []
+        var answered = 0
+        /// How many answers took so many tenths of a millisecond, of which the first three digits are kept.
+        var latencies: [Int64: Int] = [:]
     }
     private let state = Mutex(State())
 
@@ -25,11 +27,12 @@ final class Statistics: Sendable {
             if let error = answer.error { state.codes[error.code.rawValue, default: 0] += 1 }
             let isDuplicate = answer.outcome == "replayed" || answer.status == 409
             if isDuplicate { state.counters[.duplicates, default: 0] += 1 }
-            state.latencies.append(latency)
+            state.answered += 1
+            state.latencies[Self.rounded(latency), default: 0] += 1
         }
     }
 
-    var answered: Int { state.withLock { $0.latencies.count } }
+    var answered: Int { state.withLock { $0.answered } }
 
     /// The table.
     func table(delivered: Int, pending: Int, dead: Int) -> String {
@@ -41,17 +44,24 @@ final class Statistics: Sendable {
         for (code, count) in state.codes.sorted(by: { $0.key < $1.key }) { rows.append(("  \(code)", "\(count)")) }
         for counter in Counter.allCases { rows.append((counter.rawValue, "\(state.counters[counter] ?? 0)")) }
         rows.append(("messages delivered / pending / dead", "\(delivered) / \(pending) / \(dead)"))
-        let sorted = state.latencies.sorted()
+        let sorted = state.latencies.sorted { $0.key < $1.key }
         let percentiles = [50, 95, 99].map { percent in
-            sorted.isEmpty ? "–" : milliseconds(sorted[min(sorted.count - 1, sorted.count * percent / 100)])
+            var slower = state.answered - state.answered * percent / 100
+            let tenths = sorted.reversed().first {
+                slower -= $0.value
+                return slower <= 0
+            }?.key
+            return tenths.map { "\($0 / 10).\($0 % 10) ms" } ?? "–"
         }
         rows.append(("latency p50 / p95 / p99", percentiles.joined(separator: " / ")))
         let width = rows.map(\.0.count).max() ?? 0
         return rows.map { $0.0 + String(repeating: " ", count: width + 2 - $0.0.count) + $0.1 }.joined(separator: "\n")
     }
 
-    private func milliseconds(_ duration: Duration) -> String {
-        let tenths = duration.components.seconds * 10_000 + duration.components.attoseconds / 100_000_000_000_000
-        return "\(tenths / 10).\(tenths % 10) ms"
+    private static func rounded(_ latency: Duration) -> Int64 {
+        let tenths = Int64(latency / .microseconds(100))
+        var unit: Int64 = 1
+        while tenths / unit >= 1000 { unit *= 10 }
+        return tenths / unit * unit
     }
 }

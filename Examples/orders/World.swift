@@ -36,11 +36,13 @@ actor Service {
         self.calls = calls
         self.faults = faults
         randomness = Randomness(seed: seed)
-        for line in try readLines(of: path) {
-            if let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) {
-                let key = Array(entry.key.utf8)
-                done[key] = done[key] ?? entry.amount
+        for (number, line) in try readLines(of: path).enumerated() {
+            guard let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) else {
+                // To skip it would be to forget a charge.
+                throw FileError(description: "\(path): line \(number + 1) is no entry of a ledger")
             }
+            let key = Array(entry.key.utf8)
+            done[key] = done[key] ?? entry.amount
         }
         ledger = try LineWriter(appendingTo: path)
     }
@@ -49,21 +51,21 @@ actor Service {
     ///
     /// - Returns: The amount that was booked for the key.
     func act(key: String, amount: Int64 = 0, fields: String) async throws -> Int64 {
-        switch await arrival("act") {
-        case nil: return await book(key, amount, fields)
+        switch try await arrival("act") {
+        case nil: return try book(key, amount, fields)
         case .failsBefore: throw ServiceFailure()
         case .failsAfter:
-            _ = await book(key, amount, fields)
+            _ = try book(key, amount, fields)
             throw ServiceFailure()
         case .slow:
             let delay = Duration.milliseconds(Int64.random(in: 200...3000, using: &randomness))
             // Not a child of the caller's task: it goes on when the caller has left.
             let booking = Task.detached {
                 try? await Task.sleep(for: delay)
-                return await self.book(key, amount, fields)
+                return try await self.book(key, amount, fields)
             }
             try await Task.sleep(for: delay)
-            return await booking.value
+            return try await booking.value
         case .hangs:
             try await Task.sleep(for: .seconds(86_400))
             throw ServiceFailure()
@@ -72,7 +74,7 @@ actor Service {
 
     /// What was booked for a key; nil when nothing has been, so far.
     func find(key: String) async throws -> Int64? {
-        switch await arrival("find") {
+        switch try await arrival("find") {
         case nil: break
         case .failsBefore, .failsAfter: throw ServiceFailure()
         case .slow: try await Task.sleep(for: .milliseconds(Int64.random(in: 200...3000, using: &randomness)))
@@ -81,19 +83,20 @@ actor Service {
         return done[Array(key.utf8)]
     }
 
-    private func arrival(_ call: String) async -> Fault? {
+    private func arrival(_ call: String) async throws -> Fault? {
         let fault = randomness.chance(faults) ? Fault.allCases.randomElement(using: &randomness) : nil
-        await calls.write(
+        try await calls.write(
             #"{"service":"\#(name)","call":"\#(call)","fault":\#(fault.map { json($0.rawValue) } ?? "null")}"#
         )
         return fault
     }
 
-    private func book(_ key: String, _ amount: Int64, _ fields: String) async -> Int64 {
-        // Judged and remembered before the first suspension: two calls with one key cannot both be the first.
-        let before = done[Array(key.utf8)]
-        done[Array(key.utf8)] = before ?? amount
-        await ledger.write(#"{\#(fields),"repeat":\#(before != nil)}"#)
+    private func book(_ key: String, _ amount: Int64, _ fields: String) throws -> Int64 {
+        // Without a suspension: two calls with one key cannot both be the first, and what is in the ledger happened.
+        let key = Array(key.utf8)
+        let before = done[key]
+        try ledger.writeNow(#"{\#(fields),"repeat":\#(before != nil)}"#)
+        done[key] = before ?? amount
         return before ?? amount
     }
 }

@@ -84,6 +84,47 @@ struct OrdersTests {
         try expectAgreement(run.lines)
     }
 
+    @Test("SIGTERM ends the run with 0 also while lines of a file wait to be taken", arguments: [1, 40, 90, 135])
+    func terminatedWithLinesLeft(afterLines: Int) throws {
+        let input = lines((1...200).map { order(id: id($0), email: "c\($0)@example.com", key: "key") })
+        let run = try desk.run(["--concurrency", "4"], input: input, signal: (SIGTERM, afterLines))
+        #expect(run.exitCode == 0, "\(run.errors)")
+    }
+
+    @Test("a ledger that cannot be read is an error, not a charge forgotten")
+    func damagedLedger() throws {
+        try Data("no entry\n".utf8).write(to: URL(fileURLWithPath: desk.data + "/charges.ndjson"))
+        let run = try desk.run(["--faults", "0"], input: lines([order()]))
+        #expect(run.exitCode == 2)
+        #expect(run.lines.isEmpty)
+    }
+
+    @Test("killed at any moment, every order that is charged is charged its own amount, and an invalid one never")
+    func amounts() throws {
+        // An order's amount follows from its number; every tenth is invalid.
+        let input = lines(
+            (1...120).map {
+                order(
+                    id: id($0),
+                    email: "c\($0)@example.com",
+                    quantity: $0.isMultiple(of: 10) ? "0" : "2",
+                    price: "\($0)"
+                )
+            }
+        )
+        var generator = SeededLines(seed: 3)
+        var answers: [Desk.Answer] = []
+        for _ in 0..<3 {
+            answers += try desk.run([], input: input, signal: (SIGKILL, generator.next(in: 1...110))).lines
+        }
+        answers += try desk.run(["--faults", "0"], input: input).lines
+        try expectAgreement(answers)
+        let charges = try desk.charges().filter { !$0.repeat }
+        let expected = (1...120).filter { !$0.isMultiple(of: 10) }
+        #expect(Set(charges.map(\.orderId)) == Set(expected.map(id)))
+        #expect(charges.allSatisfy { $0.orderId == id(Int($0.amountCents / 2)) })
+    }
+
     @Test("when everything fails, the breaker keeps most calls from the gateway, and the exit code says what is open")
     func allFaults() throws {
         let run = try desk.run(["--faults", "1", "--count", "300", "--concurrency", "64"])
@@ -219,7 +260,10 @@ struct OrdersTests {
 
     @Test(
         "bad usage is one clear line and exit code 2",
-        arguments: [["--count"], ["--count", "many"], ["--faults", "2"], ["--what"], ["--input", "/does/not/exist"]]
+        arguments: [
+            ["--count"], ["--count", "many"], ["--faults", "2"], ["--what"], ["--input", "/does/not/exist"],
+            ["--input", "/"],
+        ]
     )
     func usage(arguments: [String]) throws {
         let run = try desk.run(arguments)
