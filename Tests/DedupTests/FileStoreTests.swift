@@ -40,7 +40,9 @@ struct DedupFileStoreTests {
     func takeover() async throws {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let first = try await FileStore.open(at: directory)
-        let dedup = Deduplicator(.replay(retention: nil), keyspace: "charges", store: first)
+        // A lease that no machine is slow enough to outlive.
+        let configuration = DedupConfiguration(.replay(retention: nil), lease: .seconds(365 * 86_400))
+        let dedup = Deduplicator(configuration, keyspace: "charges", store: first)
         let gate = ManualClock()
         let tokens = EventRecorder<DedupClaim>()
         let stuck = Task {

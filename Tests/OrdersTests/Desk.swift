@@ -67,6 +67,19 @@ final class Desk: Sendable {
         _ arguments: [String],
         input: Data? = nil,
         signal: (number: Int32, afterLines: Int)? = nil
+    ) async throws -> Run {
+        // Not on a thread of the pool that all tests share: it waits for a process.
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(with: Result { try self.runAndWait(arguments, input: input, signal: signal) })
+            }
+        }
+    }
+
+    private func runAndWait(
+        _ arguments: [String],
+        input: Data?,
+        signal: (number: Int32, afterLines: Int)?
     ) throws -> Run {
         var arguments = arguments + ["--data", data]
         if let input {

@@ -22,8 +22,8 @@ struct OrdersTests {
     }
 
     @Test("without faults every order is answered, charged once and shipped once, and nothing is repeated")
-    func calm() throws {
-        let run = try desk.run(["--faults", "0", "--count", "200"])
+    func calm() async throws {
+        let run = try await desk.run(["--faults", "0", "--count", "200"])
         #expect(run.exitCode == 0, "\(run.errors)")
         #expect(run.lines.map(\.line).sorted() == Array(1...200))
         try expectAgreement(run.lines)
@@ -34,8 +34,8 @@ struct OrdersTests {
     }
 
     @Test("with faults at least nine of ten valid orders are executed at once, and all are charged and shipped once")
-    func rough() throws {
-        let run = try desk.run(["--count", "300", "--seed", "3"])
+    func rough() async throws {
+        let run = try await desk.run(["--count", "300", "--seed", "3"])
         #expect(run.exitCode == 0, "\(run.errors)")
         try expectAgreement(run.lines)
         let executed = run.lines.count { $0.outcome == "executed" }
@@ -46,24 +46,24 @@ struct OrdersTests {
     }
 
     @Test("killed at any moment and started again, every accepted order is charged once and shipped once")
-    func killed() throws {
+    func killed() async throws {
         var answers: [Desk.Answer] = []
         var generator = SeededLines(seed: 11)
         for _ in 0..<6 {
-            let run = try desk.run(
+            let run = try await desk.run(
                 ["--count", "250", "--seed", "5"],
                 signal: (SIGKILL, generator.next(in: 1...230))
             )
             answers += run.lines
         }
-        let final = try desk.run(["--input", "/dev/null"])
+        let final = try await desk.run(["--input", "/dev/null"])
         #expect(final.exitCode == 0, "\(final.errors)")
         #expect(final.lines.isEmpty)
         try expectAgreement(answers)
 
         // The same orders again: what was accepted once is accepted for ever, and costs nothing more.
         let before = try desk.charges().count { !$0.repeat }
-        let again = try desk.run(["--count", "250", "--seed", "5", "--faults", "0"])
+        let again = try await desk.run(["--count", "250", "--seed", "5", "--faults", "0"])
         #expect(again.exitCode == 0, "\(again.errors)")
         let accepted = Set(answers.filter(\.isAccepted).compactMap(\.orderId))
         let refused = again.lines.filter { !$0.isAccepted && $0.error?.code != "in_progress" }.compactMap(\.orderId)
@@ -75,32 +75,32 @@ struct OrdersTests {
     }
 
     @Test("SIGTERM ends the run with 0, and nothing that was answered is lost")
-    func terminated() throws {
-        let run = try desk.run(["--count", "2000", "--seed", "9"], signal: (SIGTERM, 100))
+    func terminated() async throws {
+        let run = try await desk.run(["--count", "2000", "--seed", "9"], signal: (SIGTERM, 100))
         #expect(run.exitCode == 0, "\(run.errors)")
         #expect(run.lines.count >= 100 && run.lines.count < 2000)
-        let rest = try desk.run(["--input", "/dev/null", "--faults", "0"])
+        let rest = try await desk.run(["--input", "/dev/null", "--faults", "0"])
         #expect(rest.exitCode == 0, "\(rest.errors)")
         try expectAgreement(run.lines)
     }
 
     @Test("SIGTERM ends the run with 0 also while lines of a file wait to be taken", arguments: [1, 40, 90, 135])
-    func terminatedWithLinesLeft(afterLines: Int) throws {
+    func terminatedWithLinesLeft(afterLines: Int) async throws {
         let input = lines((1...200).map { order(id: id($0), email: "c\($0)@example.com", key: "key") })
-        let run = try desk.run(["--concurrency", "4"], input: input, signal: (SIGTERM, afterLines))
+        let run = try await desk.run(["--concurrency", "4"], input: input, signal: (SIGTERM, afterLines))
         #expect(run.exitCode == 0, "\(run.errors)")
     }
 
     @Test("a ledger that cannot be read is an error, not a charge forgotten")
-    func damagedLedger() throws {
+    func damagedLedger() async throws {
         try Data("no entry\n".utf8).write(to: URL(fileURLWithPath: desk.data + "/charges.ndjson"))
-        let run = try desk.run(["--faults", "0"], input: lines([order()]))
+        let run = try await desk.run(["--faults", "0"], input: lines([order()]))
         #expect(run.exitCode == 2)
         #expect(run.lines.isEmpty)
     }
 
     @Test("killed at any moment, every order that is charged is charged its own amount, and an invalid one never")
-    func amounts() throws {
+    func amounts() async throws {
         // An order's amount follows from its number; every tenth is invalid.
         let input = lines(
             (1...120).map {
@@ -115,9 +115,9 @@ struct OrdersTests {
         var generator = SeededLines(seed: 3)
         var answers: [Desk.Answer] = []
         for _ in 0..<3 {
-            answers += try desk.run([], input: input, signal: (SIGKILL, generator.next(in: 1...110))).lines
+            answers += try await desk.run([], input: input, signal: (SIGKILL, generator.next(in: 1...110))).lines
         }
-        answers += try desk.run(["--faults", "0"], input: input).lines
+        answers += try await desk.run(["--faults", "0"], input: input).lines
         try expectAgreement(answers)
         let charges = try desk.charges().filter { !$0.repeat }
         let expected = (1...120).filter { !$0.isMultiple(of: 10) }
@@ -126,22 +126,22 @@ struct OrdersTests {
     }
 
     @Test("when everything fails, the breaker keeps most calls from the gateway, and the exit code says what is open")
-    func allFaults() throws {
-        let run = try desk.run(["--faults", "1", "--count", "300", "--concurrency", "64"])
+    func allFaults() async throws {
+        let run = try await desk.run(["--faults", "1", "--count", "300", "--concurrency", "64"])
         #expect(run.exitCode == 1)
         #expect(try desk.gatewayCalls < 300)
         #expect(run.lines.count == 300)
         // Nothing is lost by it: once the gateway is back, every order that may have been charged is settled.
-        let rest = try desk.run(["--input", "/dev/null", "--faults", "0"])
+        let rest = try await desk.run(["--input", "/dev/null", "--faults", "0"])
         #expect(rest.exitCode == 0, "\(rest.errors)")
         try expectAgreement(run.lines)
     }
 
     @Test("the same order again is replayed, whatever its layout; another body under its key is 422")
-    func duplicates() throws {
+    func duplicates() async throws {
         let spaced = order().replacingOccurrences(of: ":", with: " : ").replacingOccurrences(of: "ada@", with: "ADA@")
-        let first = try desk.run(["--faults", "0"], input: lines([order()]))
-        let second = try desk.run(
+        let first = try await desk.run(["--faults", "0"], input: lines([order()]))
+        let second = try await desk.run(
             ["--faults", "0", "--concurrency", "1"],
             input: lines([spaced.replacingOccurrences(of: "key-1", with: "key-1"), order(quantity: "3")])
         )
@@ -153,19 +153,19 @@ struct OrdersTests {
     }
 
     @Test("a pending order is 202 to its own body and 422 to another, also when both come at the same time and often")
-    func pendingDuplicates() throws {
-        let first = try desk.run(["--faults", "1"], input: lines([order()]), signal: (SIGTERM, 1))
+    func pendingDuplicates() async throws {
+        let first = try await desk.run(["--faults", "1"], input: lines([order()]), signal: (SIGTERM, 1))
         #expect(first.lines.map(\.status) == [202])
         let bodies = (1...200).map { $0.isMultiple(of: 2) ? order() : order(quantity: "3") }
-        let run = try desk.run(["--faults", "1"], input: lines(bodies), signal: (SIGTERM, 200))
+        let run = try await desk.run(["--faults", "1"], input: lines(bodies), signal: (SIGTERM, 200))
         #expect(run.exitCode == 0, "\(run.errors)")
         #expect(run.lines.count == 200)
         #expect(run.lines.allSatisfy { $0.status == ($0.line.isMultiple(of: 2) ? 202 : 422) })
     }
 
     @Test("an order_id that another customer or key has taken is 409, and is not charged")
-    func takenIDs() throws {
-        let run = try desk.run(
+    func takenIDs() async throws {
+        let run = try await desk.run(
             ["--faults", "0", "--concurrency", "1"],
             input: lines([order(), order(key: "key-2"), order(email: "bob@example.com")])
         )
@@ -175,11 +175,11 @@ struct OrdersTests {
     }
 
     @Test("keys of other bytes are other keys, although Unicode holds the strings to be equal")
-    func equivalentKeys() throws {
+    func equivalentKeys() async throws {
         let input = lines([
             order(id: id(1), key: "caf\u{E9}"), order(id: id(2), key: "cafe\u{301}", quantity: "3"),
         ])
-        let run = try desk.run(["--faults", "0", "--concurrency", "1"], input: input)
+        let run = try await desk.run(["--faults", "0", "--concurrency", "1"], input: input)
         #expect(run.exitCode == 0, "\(run.errors)")
         #expect(run.lines.map(\.status) == [201, 201])
         #expect(try desk.charges().map(\.amountCents) == [3998, 5997])
@@ -187,27 +187,27 @@ struct OrdersTests {
     }
 
     @Test("a gateway that booked another amount is no crash: the order stays pending")
-    func otherAmount() throws {
+    func otherAmount() async throws {
         let ledger = #"{"order_id":"\#(id(1))","key":"15:ada@example.comkey-1","amount_cents":1,"repeat":false}"# + "\n"
         try Data(ledger.utf8).write(to: URL(fileURLWithPath: desk.data + "/charges.ndjson"))
-        let run = try desk.run(["--faults", "0"], input: lines([order()]), signal: (SIGTERM, 1))
+        let run = try await desk.run(["--faults", "0"], input: lines([order()]), signal: (SIGTERM, 1))
         #expect(run.exitCode == 0, "\(run.errors)")
         #expect(run.lines.map(\.status) == [202])
         #expect(try desk.shipments().isEmpty)
     }
 
     @Test("equal orders at the same time: one is executed, the others are in progress or replayed")
-    func simultaneous() throws {
-        let run = try desk.run(["--faults", "0"], input: lines(Array(repeating: order(), count: 20)))
+    func simultaneous() async throws {
+        let run = try await desk.run(["--faults", "0"], input: lines(Array(repeating: order(), count: 20)))
         #expect(run.lines.count { $0.outcome == "executed" } == 1)
         #expect(run.lines.allSatisfy { $0.status == 201 || $0.error?.code == "in_progress" })
         #expect(try desk.charges().count == 1)
     }
 
     @Test("orders over the limit are 429 with the contract's body, and are not charged")
-    func rateLimit() throws {
+    func rateLimit() async throws {
         let orders = (1...6).map { order(id: id($0), key: "key-\($0)") } + [order(id: id(7), email: "bob@example.com")]
-        let run = try desk.run(["--faults", "0", "--rate", "4"], input: lines(orders))
+        let run = try await desk.run(["--faults", "0", "--rate", "4"], input: lines(orders))
         #expect(run.lines.count { $0.status == 201 } == 5)
         #expect(
             run.lines.filter { $0.status == 429 }.compactMap(\.error?.code)
@@ -217,7 +217,7 @@ struct OrdersTests {
     }
 
     @Test("bad input is an answer, and the next order is served")
-    func badInput() throws {
+    func badInput() async throws {
         var input = Data()
         let bad: [(bytes: Data, status: Int)] = [
             (Data("no json".utf8), 400),
@@ -244,7 +244,7 @@ struct OrdersTests {
             input += bytes + Data("\n".utf8)
             input += Data((order(id: id(number), key: "key-\(number)") + "\n").utf8)
         }
-        let run = try desk.run(["--faults", "0", "--rate", "1000"], input: input)
+        let run = try await desk.run(["--faults", "0", "--rate", "1000"], input: input)
         #expect(run.exitCode == 0, "\(run.errors)")
         let answers = run.lines.sorted { $0.line < $1.line }
         #expect(answers.count == 2 * bad.count)
@@ -265,8 +265,8 @@ struct OrdersTests {
             ["--input", "/"],
         ]
     )
-    func usage(arguments: [String]) throws {
-        let run = try desk.run(arguments)
+    func usage(arguments: [String]) async throws {
+        let run = try await desk.run(arguments)
         #expect(run.exitCode == 2)
         #expect(run.lines.isEmpty)
         #expect(run.errors.split(separator: "\n").count == 1, "\(run.errors)")
