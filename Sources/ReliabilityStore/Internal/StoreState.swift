@@ -108,12 +108,12 @@ package struct StoreState: Sendable {
     }
 
     package let capabilities: StoreCapabilities
-    private let limits: StoreLimits
-    private var entries: [StoreKey: StoredEntry] = [:]
+    let limits: StoreLimits
+    private(set) var entries: [StoreKey: StoredEntry] = [:]
     private var endings = MinHeap<Ending>()
     var queues: [RecordQueueName: Queue] = [:]
-    private var recordCount = 0
-    private var byteCount = 0
+    private(set) var recordCount = 0
+    private(set) var byteCount = 0
     private var clock: Int64 = 0
     /// The version that the next change gets.
     package var nextVersion: UInt64
@@ -271,7 +271,7 @@ package struct StoreState: Sendable {
         return entry.version == ending.version && entry.expiresAt == ending.at
     }
 
-    private mutating func reclaim(atMost count: Int) {
+    mutating func reclaim(atMost count: Int) {
         for _ in 0..<count {
             guard let ending = endings.first, ending.at <= clock / 1_000_000 else { return }
             _ = endings.removeFirst()
@@ -340,74 +340,6 @@ package struct StoreState: Sendable {
     }
 
     /// Refuses mutations for which there is no room, after expired entries have made what they can.
-    mutating func checkCapacity(for mutations: [StoreMutation]) throws(StoreError) {
-        if !exceedsLimits(mutations) { return }
-        reclaim(atMost: .max)
-        // Counted anew: an entry that one of the mutations replaces may have been reclaimed.
-        if exceedsLimits(mutations) {
-            throw StoreError(
-                .capacityExceeded,
-                "the store holds \(entries.count + recordCount) entries in \(byteCount) bytes, of at most "
-                    + "\(limits.maximumEntries) in \(limits.maximumBytes)"
-            )
-        }
-    }
-
-    private func exceedsLimits(_ mutations: [StoreMutation]) -> Bool {
-        var newEntries = 0
-        var newBytes = 0
-        for mutation in mutations {
-            switch mutation {
-            case .put(let key, let new):
-                let old = entries[key]
-                newEntries += old == nil ? 1 : 0
-                newBytes += new.value.count - (old?.value.count ?? -(key.byteCount + 64))
-            case .remove(let key):
-                guard let old = entries[key] else { continue }
-                newEntries -= 1
-                newBytes -= key.byteCount + old.value.count + 64
-            case .putRecord(let record):
-                let old = queues[RecordQueueName(record.queue)]?.records[Array(record.id.utf8)]
-                newEntries += old == nil ? 1 : 0
-                newBytes += record.byteCount - (old?.byteCount ?? 0)
-            case .removeRecord: break  // Never part of a commit.
-            }
-        }
-        return (newEntries > 0 && entries.count + recordCount + newEntries > limits.maximumEntries)
-            || (newBytes > 0 && byteCount + newBytes > limits.maximumBytes)
-    }
-
-    private func checkCommit(_ writes: [StoreWrite], _ records: [NewRecord]) throws(StoreError) {
-        try checkKeys(writes.map(\.key))
-        guard writes.count + records.count <= capabilities.maximumWrites else {
-            let count = writes.count + records.count
-            throw invalid("\(count) writes in one commit, of at most \(capabilities.maximumWrites)")
-        }
-        for case .put(_, let value, _, _) in writes where value.count > capabilities.maximumValueBytes {
-            throw invalid("a value of \(value.count) bytes, of at most \(capabilities.maximumValueBytes)")
-        }
-        try checkRecords(records)
-    }
-
-    private func checkKeys(_ keys: [StoreKey]) throws(StoreError) {
-        for key in keys { try check(key) }
-        if keys.count > 1, Set(keys).count != keys.count { throw invalid("a key appears twice in one commit") }
-        guard keys.count <= capabilities.maximumWrites else {
-            throw invalid("\(keys.count) keys in one commit, of at most \(capabilities.maximumWrites)")
-        }
-    }
-
-    private func check(_ key: StoreKey) throws(StoreError) {
-        if key.byteCount > capabilities.maximumKeyBytes {
-            throw invalid("a key of \(key.byteCount) bytes, of at most \(capabilities.maximumKeyBytes)")
-        }
-    }
-
-    func checkPositive(_ number: Int, _ name: String) throws(StoreError) {
-        if number < 1 { throw invalid("\(name) must be at least 1 (is \(number))") }
-    }
-
-    func invalid(_ explanation: String) -> StoreError { StoreError(.invalid, explanation) }
 }
 
 extension StoreWrite {
