@@ -24,7 +24,7 @@ private final class Failure: Error, Sendable {
     init(_ text: String) { self.text = text }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct IncidentTests {
+@Suite(.timeLimit(.minutes(10))) struct IncidentTests {
     private let constant =
         #"{"code":"internal","message":"Something went wrong on our side.","request_id":"request-1","#
 
@@ -125,7 +125,7 @@ private final class Failure: Error, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct MappingTests {
+@Suite(.timeLimit(.minutes(10))) struct MappingTests {
     private struct NoRows: Error {}
 
     private let renderer = ErrorRenderer(map: { error in

@@ -4,7 +4,7 @@ import ReliabilityStore
 import Testing
 
 /// What answers may say, and when, while the disk is busy.
-@Suite(.timeLimit(.minutes(1))) struct DurabilityTests {
+@Suite(.timeLimit(.minutes(10))) struct DurabilityTests {
     let files = MemoryFileSystem()
 
     /// Runs `operation` and checks that it does not end before the sync that is held does.

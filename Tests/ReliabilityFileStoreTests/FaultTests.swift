@@ -4,7 +4,7 @@ import ReliabilityStore
 import Testing
 
 /// A disk that fails, fills up, or loses its power.
-@Suite(.timeLimit(.minutes(1))) struct FaultTests {
+@Suite(.timeLimit(.minutes(10))) struct FaultTests {
     let files = MemoryFileSystem()
 
     @Test func `a sync that failed is final`() async throws {
