@@ -16,6 +16,9 @@ internal import ReliabilityCore
 /// - When the caller is cancelled first, the operation's own error is thrown, never a timeout.
 /// - When no time is left at the start, the operation is not begun.
 ///
+/// The operation runs in a task of its own, which keeps the isolation, the priority and the task-local values, but not a
+/// task executor preference.
+///
 /// - Parameters:
 ///   - limit: How long the operation may take.
 ///   - clock: Measures the time.
