@@ -5,6 +5,9 @@ import PackageDescription
 // `RELIABILITY_SANITIZE=thread swift test --sanitize thread` builds the library's one lock on `pthread_mutex` instead.
 let underThreadSanitizer = Context.environment["RELIABILITY_SANITIZE"] == "thread"
 
+// `RELIABILITY_SEEDED_BUGS=1` compiles mistakes into the file store that its checks have to find.
+let withSeededBugs = Context.environment["RELIABILITY_SEEDED_BUGS"] == "1"
+
 /// A library target with its product; `Tests/<name>Tests` is declared beside it below.
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies)
@@ -65,7 +68,13 @@ let package = Package(
             dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
             path: "Tests/ReliabilityCrashChild"
         ),
-        tests("ReliabilityFileStore", ["ReliabilityStore", "ReliabilityCrashChild"]),
+        .target(
+            name: "StoreSimulation",
+            dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
+            path: "Tests/StoreSimulation"
+        ),
+        .executableTarget(name: "StoreCheck", dependencies: ["StoreSimulation"], path: "Tests/StoreCheck"),
+        tests("ReliabilityFileStore", ["ReliabilityStore", "ReliabilityCrashChild", "StoreSimulation"]),
         tests("Timeout"),
         tests("Retry"),
         tests("CircuitBreaker"),
@@ -102,5 +111,6 @@ for target in package.targets {
         .treatAllWarnings(as: .error),
     ]
     if underThreadSanitizer { settings.append(.define("RELIABILITY_SANITIZE_THREAD")) }
+    if withSeededBugs { settings.append(.define("RELIABILITY_SEEDED_BUGS")) }
     target.swiftSettings = settings
 }

@@ -1,0 +1,48 @@
+package import ReliabilityStore
+
+/// One call to a store, as data: what a simulated workload is made of.
+package enum StoreOperation: Hashable, Sendable {
+    case get([StoreKey])
+    case scan(prefix: StoreKey, after: StoreKey?, limit: Int)
+    case commit([StoreWrite], [NewRecord])
+    case update([KeyedUpdate])
+    case enqueue([NewRecord])
+    case claim(RecordQueue, limit: Int, lease: Duration)
+    case settle([Settlement])
+    case nextDue(RecordQueue)
+    case counts(RecordQueue)
+    case page(RecordQueue, RecordState, after: String?, limit: Int)
+
+    package struct KeyedUpdate: Hashable, Sendable {
+        package var key: StoreKey
+        package var update: AtomicUpdate
+        package init(_ key: StoreKey, _ update: AtomicUpdate) {
+            self.key = key
+            self.update = update
+        }
+    }
+}
+
+/// What a store answered, as data.
+package enum StoreAnswer: Hashable, Sendable {
+    case entries([StoreEntry?])
+    case scanned([ScannedEntry], next: StoreKey?)
+    case commit(CommitResult)
+    case update(UpdateResult)
+    case enqueued([EnqueueResult])
+    case claimed([RecordClaim])
+    case settled([SettleResult])
+    case nextDue(Duration?)
+    case counts(RecordCounts)
+    case page(RecordPage)
+    case refused(StoreError.Reason)
+
+    package struct ScannedEntry: Hashable, Sendable {
+        package var key: StoreKey
+        package var entry: StoreEntry
+        package init(_ key: StoreKey, _ entry: StoreEntry) {
+            self.key = key
+            self.entry = entry
+        }
+    }
+}
