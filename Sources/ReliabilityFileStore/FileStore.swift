@@ -25,8 +25,8 @@ public import ReliabilityStore
 /// - Every change of a single bit in a store that was closed is found. In one whose process was killed, damage to the
 ///   very last frame that was acknowledged is taken for a write that was cut off when whole sectors of the frame were
 ///   replaced with zeros, or everything from some point to its end was.
-/// - When the wall clock was set back between a crash and the next opening, the store's clock goes on from the last
-///   write: an entry that was seen to be expired after it can be there again for as long as that was.
+/// - While the disk is full, the time of an expiry that was seen cannot be written: should the machine crash then, and
+///   its clock be set back before the next opening, the entry is there again for as long as that was.
 /// - A network file system is not supported.
 ///
 /// Close the store when you are done; ``close()`` says why.
@@ -61,7 +61,7 @@ public final class FileStore: RecordStore {
     ) async throws(StoreError) -> FileStore {
         // Not on a thread of the pool that all tasks share: opening reads and writes the whole store.
         let result: Result<FileStore, StoreError> = await withCheckedContinuation { continuation in
-            startThread {
+            let isStarted = tryToStartThread {
                 do throws(StoreError) {
                     let store = try FileStore(at: path, configuration: configuration, clock: clock)
                     continuation.resume(returning: .success(store))
@@ -69,6 +69,7 @@ public final class FileStore: RecordStore {
                     continuation.resume(returning: .failure(error))
                 }
             }
+            if !isStarted { continuation.resume(returning: .failure(.noThread)) }
         }
         return try result.get()
     }
@@ -91,58 +92,22 @@ public final class FileStore: RecordStore {
         unixTime: Int64 = unixNanoseconds(),
         tuning: LogTuning = LogTuning()
     ) throws(StoreError) {
-        let home = try StoreHome(path, fileSystem)
-        do throws(StoreError) {
-            let limits = StoreLimits(
-                maximumEntries: configuration.maximumEntries,
-                maximumBytes: configuration.maximumBytes
-            )
-            var capabilities = StoreCapabilities(durability: .powerLoss, openedAt: nil, canStall: true)
-            var state = StoreState(capabilities: capabilities, limits: limits)
-            let contents = try home.replay(into: &state)
-            let start = max(unixTime, contents?.moment.clock ?? .min)
-            state.nextVersion = max(state.nextVersion, contents?.moment.nextVersion ?? 1)
-            // A tail that was dropped may have held versions. None of them may come to mean something else.
-            if contents != nil { state.nextVersion += 1 << 20 }
-            capabilities.openedAt = StoreVersion(rawValue: state.nextVersion)
-            state.advance(to: start)
-            state.endLeases()
-
-            // The old log is never written to: what it says may be in the system's memory only (after a sync that
-            // failed), and behind its end there may be remains.
-            let moment = LogMoment(clock: state.now, nextVersion: state.nextVersion)
-            let snapshot = state.snapshot()
-            let file = try storing { () throws(FileSystemError) in
-                try home.newLog(snapshot, moment, growth: tuning.growth)
-            }
-            do throws(FileSystemError) {
-                try file.install()
-                try home.markReady()
-            } catch {
-                file.close()
-                throw StoreError(error)
-            }
-            self.capabilities = capabilities
-            recovery = RecoveryReport(
-                isNew: contents == nil,
-                wasClosed: contents?.isSealed ?? true,
-                replayedFrames: contents?.frames ?? 0,
-                replayedBytes: contents?.bytes ?? 0,
-                droppedTailBytes: contents?.droppedTailBytes ?? 0
-            )
-            engine = LogEngine(
-                LogCore(state, layout: file.layout, tuning: tuning),
-                file: file,
-                home: home,
-                clock: StoreClock(startingAt: start, TimeSource(clock)),
-                tuning: tuning
-            )
-        } catch {
-            home.close()
-            throw error
-        }
+        let opening = try LogOpening(
+            at: path,
+            configuration: configuration,
+            fileSystem: fileSystem,
+            unixTime: unixTime,
+            tuning: tuning
+        )
+        let engine = LogEngine(opening, TimeSource(clock))
+        self.engine = engine
+        capabilities = opening.capabilities
+        recovery = opening.recovery
         // The thread holds the engine and not the store, so a store that nobody holds any more ends.
-        startThread { [engine] in engine.run() }
+        if !tryToStartThread({ engine.run() }) {
+            opening.writer.release()
+            throw .noThread
+        }
     }
 
     deinit { engine.abandon() }
@@ -155,7 +120,7 @@ public final class FileStore: RecordStore {
 
     /// Reads entries, all at one moment.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
-        try await engine.read(.entries(keys)) { state throws(StoreError) in try state.get(keys) }
+        try await engine.submit(.get(keys))
     }
 
     /// Makes all writes in one step, or none.
@@ -168,32 +133,24 @@ public final class FileStore: RecordStore {
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
     ) async throws(StoreError) -> CommitResult {
-        try await engine.write(.commit(writes, records)) { state throws(StoreError) in
-            try state.planCommit(writes, enqueueing: records)
-        }
+        try await engine.submit(.commit(writes, records))
     }
 
     /// Makes all updates in one step, or none.
     public func update(
         _ updates: [(key: StoreKey, update: AtomicUpdate)]
     ) async throws(StoreError) -> UpdateResult {
-        try await engine.write(.entries(updates.map(\.key))) { state throws(StoreError) in
-            try state.planUpdate(updates)
-        }
+        try await engine.submit(.update(updates))
     }
 
     /// Reads entries in the order of their keys.
     public func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) async throws(StoreError) -> StorePage {
-        try await engine.read(.everything) { state throws(StoreError) in
-            try state.scan(prefix, after: after, limit: limit)
-        }
+        try await engine.submit(.scan(prefix, after: after, limit: limit))
     }
 
     /// Adds records, all in one step.
     public func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult] {
-        try await engine.write(.queues(records.map(\.queue))) { state throws(StoreError) in
-            try state.planEnqueue(records)
-        }
+        try await engine.submit(.enqueue(records))
     }
 
     /// Hands out due records under a lease.
@@ -202,26 +159,22 @@ public final class FileStore: RecordStore {
         limit: Int,
         lease: Duration
     ) async throws(StoreError) -> [RecordClaim] {
-        try await engine.write(.queues([queue])) { state throws(StoreError) in
-            try state.planClaim(queue, limit: limit, lease: lease)
-        }
+        try await engine.submit(.claim(queue, limit: limit, lease: lease))
     }
 
     /// Settles records, all in one step.
     public func settle(_ settlements: [Settlement]) async throws(StoreError) -> [SettleResult] {
-        try await engine.write(.queues(settlements.map(\.queue))) { state throws(StoreError) in
-            try state.planSettle(settlements)
-        }
+        try await engine.submit(.settle(settlements))
     }
 
     /// How long until a record of the queue is due.
     public func nextDue(_ queue: RecordQueue) async throws(StoreError) -> Duration? {
-        try await engine.read(.queues([queue])) { state throws(StoreError) in try state.nextDue(queue) }
+        try await engine.submit(.nextDue(queue))
     }
 
     /// How many records the queue has.
     public func counts(_ queue: RecordQueue) async throws(StoreError) -> RecordCounts {
-        try await engine.read(.queues([queue])) { state throws(StoreError) in try state.counts(queue) }
+        try await engine.submit(.counts(queue))
     }
 
     /// Reads records of one state.
@@ -231,8 +184,6 @@ public final class FileStore: RecordStore {
         after: String?,
         limit: Int
     ) async throws(StoreError) -> RecordPage {
-        try await engine.read(.queues([queue])) { store throws(StoreError) in
-            try store.page(queue, state, after: after, limit: limit)
-        }
+        try await engine.submit(.page(queue, state, after: after, limit: limit))
     }
 }

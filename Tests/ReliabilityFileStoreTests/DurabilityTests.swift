@@ -195,6 +195,85 @@ import Testing
         await store.close()
     }
 
+    /// A store with an entry that has expired since it was written; the clock of its next opening is behind that.
+    private func withExpired(
+        _ body: (FileStore) async throws -> Void,
+        tuning: LogTuning = small
+    ) async throws {
+        let clock = HandClock()
+        let store = try openStore(files, clock: clock, tuning: tuning)
+        try await store.put("a", [1], .after(.seconds(10)))
+        clock.advance(by: .seconds(10))
+        try await body(store)
+        let disk = MemoryFileSystem(files.syncedFiles)
+        await store.close()
+        let second = try openStore(disk)
+        #expect(try await second.get(key("a")) == nil)
+        await second.close()
+    }
+
+    @Test func `what a read showed to be expired stays so, whatever the wall clock does`() async throws {
+        try await withExpired { store async throws in #expect(try await store.get(key("a")) == nil) }
+        try await withExpired { store async throws in #expect(try await store.entries().isEmpty) }
+        try await withExpired { store async throws in
+            #expect(try await store.commit([.check(key("a"), .present)]) == .conflict(index: 0, current: nil))
+        }
+        try await withExpired { _ = try await $0.commit([.delete(key("a"), if: .any)]) }
+    }
+
+    @Test func `what was expired and freed before the read stays so too`() async throws {
+        try await withExpired { store async throws in
+            #expect(try await store.get(key("other")) == nil)
+            #expect(try await store.get(key("a")) == nil)
+        }
+    }
+
+    @Test func `a read of what has expired waits until that is durable, and a later one does not`() async throws {
+        let clock = HandClock()
+        let store = try openStore(files, clock: clock)
+        try await store.put("a", [1], .after(.seconds(10)))
+        try await store.put("live", [2])
+        clock.advance(by: .seconds(10))
+        files.holdSyncs()
+        // It shows nothing that has expired.
+        #expect(try await store.get(key("live"))?.value == [2])
+        #expect(try await expectWaits { try await store.get(key("a")) } == nil)
+        let syncs = files.fileSyncs
+        #expect(try await store.get(key("a")) == nil)
+        #expect(try await store.get(key("never")) == nil)
+        #expect(files.fileSyncs == syncs)
+        await store.close()
+    }
+
+    @Test func `each expiry that is shown costs one sector, and the log grows for them`() async throws {
+        let clock = HandClock()
+        let store = try openStore(files, clock: clock, tuning: LogTuning(growth: 1024))
+        for number in 0..<50 {
+            try await store.put("\(number)", [1], .after(.seconds(number + 1)))
+        }
+        for number in 0..<50 {
+            clock.advance(by: .seconds(1))
+            #expect(try await store.get(key("\(number)")) == nil)
+        }
+        await store.close()
+        let second = try openStore(files)
+        #expect(try await second.entries().isEmpty)
+        await second.close()
+    }
+
+    @Test func `on a full disk what has expired can be read`() async throws {
+        let clock = HandClock()
+        let store = try openStore(files, clock: clock, tuning: LogTuning(growth: 1024))
+        for number in 0..<20 { try await store.put("\(number)", [1], .after(.seconds(number + 1))) }
+        files.set { $0.freeBytes = 0 }
+        for number in 0..<20 {
+            clock.advance(by: .seconds(1))
+            #expect(try await store.get(key("\(number)")) == nil)
+        }
+        #expect(await reason { try await store.put("b", []) } == .diskFull)
+        await store.close()
+    }
+
     @Test func `a full batch makes writes wait in order, and a cancelled one leaves`() async throws {
         let store = try openStore(files, tuning: LogTuning(growth: 1 << 20, batchLimit: 1))
         files.holdSyncs()

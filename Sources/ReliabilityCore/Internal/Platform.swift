@@ -71,8 +71,13 @@ internal import Musl
     }
 }
 
-/// Starts a detached thread that runs `body` to its end.
+/// Starts a detached thread that runs `body` to its end, or stops the program when the system has none.
 package func startThread(_ body: @escaping @Sendable () -> Void) {
+    precondition(tryToStartThread(body), "the operating system refused a thread")
+}
+
+/// Starts a detached thread that runs `body` to its end; false when the system has none.
+package func tryToStartThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     final class Start: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -103,7 +108,8 @@ package func startThread(_ body: @escaping @Sendable () -> Void) {
     )
     if result == 0 { pthread_detach(thread) }
     #endif
-    precondition(result == 0, "the operating system refused a thread (error \(result))")
+    if result != 0 { unsafe Unmanaged<Start>.fromOpaque(start).release() }
+    return result == 0
 }
 
 /// The wall clock, in nanoseconds since 1970.

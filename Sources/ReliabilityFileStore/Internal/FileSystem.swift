@@ -6,13 +6,19 @@ package protocol FileSystem: Sendable {
     /// The process that calls.
     var processIdentifier: Int32 { get }
 
+    /// A number that nobody can foresee.
+    func randomNumber() -> UInt64
+
     /// Opens a directory, and creates it first, for its owner only, where it is missing.
     ///
     /// It refuses a directory that somebody else owns or may write to.
     func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile
 
-    /// Opens or creates a file that nobody else has locked, and locks it until it is closed.
-    func lockFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile
+    /// Locks a directory until it is closed, unless somebody else has locked it.
+    func lock(_ directory: OpenFile) throws(FileSystemError)
+
+    /// Opens a file to read and write, and creates it first, for its owner only, where it is missing.
+    func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile
 
     /// Creates a file that must not be there yet, for its owner only, to read and write.
     func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile

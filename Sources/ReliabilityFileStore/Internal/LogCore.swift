@@ -1,26 +1,18 @@
 internal import ReliabilityCore
-internal import ReliabilityStore
+package import ReliabilityStore
 
-/// What an answer reveals of the store's content.
-enum Revealed: Sendable {
-    case entries([StoreKey])
-    case queues([RecordQueue])
-    case commit([StoreWrite], [NewRecord])
-    case everything
-}
-
-/// What became of a write that was handed to the core.
-enum Submission<Result: Sendable>: Sendable {
+/// What became of a request that was handed to the core.
+package enum Submission<Result: Sendable>: Sendable {
     /// The answer, which holds once the batch of this number is durable; 0 for at once.
     case answer(Result, durableWith: UInt64, isChange: Bool)
-    /// The batch is full: again after the next.
+    /// Nothing can be written now: again after the next step.
     case batchIsFull
     /// The log has no room: again after it was extended.
     case logIsFull
 }
 
 /// What the core wants done next.
-enum LogStep: Sendable {
+package enum LogStep: Sendable {
     case wait
     case flush(FrameBuilder, LogMoment)
     case extend(to: Int64, needed: Int64)
@@ -30,7 +22,7 @@ enum LogStep: Sendable {
 }
 
 /// What became of a step.
-enum LogStepResult {
+package enum LogStepResult {
     case done(LogLayout)
     case failed(FileSystemError)
 }
@@ -38,10 +30,12 @@ enum LogStepResult {
 /// The store's decisions: what is planned, what is written when, what is durable, what may be answered.
 ///
 /// Events go in, steps come out. It knows no file, no thread and no clock.
-struct LogCore: Sendable {
+package struct LogCore: Sendable {
     private struct Batch {
         /// From 1.
         let number: UInt64
+        /// Whether an answer waits for the time of the frame, whatever else is in it.
+        var isMark = false
         var keys: Set<StoreKey> = []
         var queues: Set<[UInt8]> = []
     }
@@ -68,58 +62,55 @@ struct LogCore: Sendable {
     /// Where the frame of the open batch will be.
     private var openOffset: Int64
     /// The last batch that is durable.
-    private(set) var durable: UInt64 = 0
+    package private(set) var durable: UInt64 = 0
+    /// The store's clock in the last frame that is durable, and in the one that is being written.
+    private var durableClock: Int64
+    private var flyingClock: Int64
 
     init(_ state: StoreState, layout: LogLayout, tuning: LogTuning) {
         self.state = state
         self.tuning = tuning
         self.layout = layout
+        durableClock = state.now
+        flyingClock = state.now
         openOffset = layout.end
         compactAt = 0
         compactAt = nextCompaction
     }
 
     /// Why nothing can be written any more.
-    var end: StoreError? {
+    package var end: StoreError? {
         if case .over(let error) = phase { return error }
         return nil
     }
 
     // MARK: Calls
 
-    /// Answers a question; the answer holds once the batch of the number that comes with it is durable.
-    mutating func read<Result>(
-        now: Int64,
-        _ revealed: Revealed,
-        _ body: (inout StoreState) throws(StoreError) -> Result
-    ) throws(StoreError) -> (result: Result, durableWith: UInt64) {
-        try checkOpen()
-        state.advance(to: now)
-        return (try body(&state), batch(of: revealed))
-    }
-
-    /// Plans a write and puts it in the open batch.
+    /// Answers a request, and puts what it changes in the open batch.
     ///
-    /// A write that waited for its turn is still made while the store closes.
-    mutating func write<Result: Sendable>(
+    /// One that waited for its turn is still answered while the store closes.
+    ///
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - now: The store's clock.
+    ///   - noRoom: Whether the log could not be extended: an answer without a change does not wait for it.
+    /// - Returns: The answer, or why there is none yet.
+    /// - Throws: `StoreError` when the request is refused.
+    package mutating func submit<Result>(
+        _ request: LogRequest<Result>,
         now: Int64,
-        _ revealed: Revealed,
-        _ plan: (inout StoreState) throws(StoreError) -> StorePlan<Result>
+        noRoom: Bool = false
     ) throws(StoreError) -> Submission<Result> {
         if let end { throw end }
-        if isCompactionDue || openFrame.payloadCount >= tuning.batchLimit { return .batchIsFull }
+        if !request.isRead, isFull { return .batchIsFull }
         state.advance(to: now)
-        let plan = try plan(&state)
-        if plan.mutations.isEmpty {
-            return .answer(plan.result, durableWith: batch(of: revealed), isChange: false)
-        }
+        let plan = try request.plan(&state)
+        if plan.mutations.isEmpty { return answer(plan.result, request.revealed, noRoom: noRoom) }
         let before = openFrame.payloadCount
         for mutation in plan.mutations { openFrame.append(mutation) }
         // The file always has room for the seal: a store can be closed when the disk is full.
-        let needed = openOffset + Int64(openFrame.frameSize + LogFormat.sealSize)
-        if needed > layout.reservedEnd {
+        if !hasRoom(forFrameOf: openFrame.frameSize) {
             openFrame.truncate(toPayload: before)
-            roomNeeded = needed
             return .logIsFull
         }
         for mutation in plan.mutations {
@@ -133,8 +124,54 @@ struct LogCore: Sendable {
         return .answer(plan.result, durableWith: open.number, isChange: true)
     }
 
+    /// Answers without a change, once what the answer shows is durable.
+    private mutating func answer<Result>(
+        _ result: Result,
+        _ revealed: Revealed,
+        noRoom: Bool
+    ) -> Submission<Result> {
+        let batch = batch(of: revealed)
+        // What has expired is written nowhere but in the time of a frame. Without that, a clock that was set back
+        // would bring it to life again at the next opening.
+        guard batch < open.number, let expiry = expiryShown(by: revealed), !isDurable(expiry, durableClock) else {
+            return .answer(result, durableWith: batch, isChange: false)
+        }
+        if let flying, isDurable(expiry, flyingClock) {
+            return .answer(result, durableWith: flying.number, isChange: false)
+        }
+        if !hasOpenFrame {
+            if noRoom { return .answer(result, durableWith: batch, isChange: false) }
+            if isFull { return .batchIsFull }
+            if !hasRoom(forFrameOf: openFrame.frameSize) { return .logIsFull }
+            open.isMark = true
+        }
+        return .answer(result, durableWith: open.number, isChange: false)
+    }
+
+    private var hasOpenFrame: Bool { openFrame.payloadCount > 0 || open.isMark }
+
+    private var isFull: Bool { isCompactionDue || openFrame.payloadCount >= tuning.batchLimit }
+
+    private mutating func hasRoom(forFrameOf size: Int) -> Bool {
+        let needed = openOffset + Int64(size + LogFormat.sealSize)
+        if needed <= layout.reservedEnd { return true }
+        roomNeeded = needed
+        return false
+    }
+
+    private func isDurable(_ expiry: Int64, _ clock: Int64) -> Bool { expiry <= clock / 1_000_000 }
+
+    private func expiryShown(by revealed: Revealed) -> Int64? {
+        switch revealed {
+        case .entries(let keys): state.expiryShown(of: keys)
+        case .commit(let writes, _): state.expiryShown(of: writes.map(\.key))
+        case .everything: state.expiryShown(of: nil)
+        case .queues: nil
+        }
+    }
+
     /// Ends the store when everything before is written.
-    mutating func close() {
+    package mutating func close() {
         if case .open = phase { phase = .closing }
     }
 
@@ -152,7 +189,7 @@ struct LogCore: Sendable {
 
     /// The last batch with a change that `revealed` shows; 0 when all of them are durable.
     private func batch(of revealed: Revealed) -> UInt64 {
-        if openFrame.payloadCount > 0, touches(open, revealed) { return open.number }
+        if hasOpenFrame, touches(open, revealed) { return open.number }
         if let flying, touches(flying, revealed) { return flying.number }
         return 0
     }
@@ -182,13 +219,14 @@ struct LogCore: Sendable {
     ///
     /// - Parameter hasWaiting: Whether writes wait for their turn.
     /// - Returns: The step.
-    mutating func nextStep(hasWaiting: Bool) -> LogStep {
+    package mutating func nextStep(hasWaiting: Bool) -> LogStep {
         if end != nil { return .stop }
-        if openFrame.payloadCount > 0 {
+        if hasOpenFrame {
             let frame = openFrame
             openOffset += Int64(frame.frameSize)
             openFrame = FrameBuilder()
             flying = open
+            flyingClock = state.now
             open = Batch(number: open.number + 1)
             return .flush(frame, moment)
         }
@@ -201,18 +239,20 @@ struct LogCore: Sendable {
     }
 
     /// Takes note of what became of a step.
-    mutating func completed(_ step: LogStep, _ result: LogStepResult) {
+    package mutating func completed(_ step: LogStep, _ result: LogStepResult) {
         switch (step, result) {
         case (.flush, .done(let layout)):
             self.layout = layout
             if let flying { durable = flying.number }
             flying = nil
+            durableClock = flyingClock
             if layout.end >= compactAt { isCompactionDue = true }
         case (.extend, .done(let layout)):
             self.layout = layout
             roomNeeded = nil
-        case (.compact, .done(let layout)):
+        case (.compact(_, let moment), .done(let layout)):
             self.layout = layout
+            durableClock = moment.clock
             openOffset = layout.end
             compactAt = nextCompaction
             isCompactionDue = false

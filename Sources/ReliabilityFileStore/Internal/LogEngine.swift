@@ -4,12 +4,12 @@ internal import ReliabilityStore
 /// The core behind a lock, the thread that does what it wants done, and the tasks that wait for it.
 final class LogEngine: @unchecked Sendable {
     // @unchecked Sendable: `core`, `waiting`, `line`, `nextTicket`, `watchers`, `closeWatchers` and `isReleased`
-    // are read and written with `monitor` locked only; `file` by the writer thread only.
+    // are read and written with `monitor` locked only; `writer` by the writer thread only.
 
     /// Told when a batch is durable, or why it never will be known to be.
     private typealias Watcher = @Sendable (StoreError?) -> Void
 
-    /// A write that waits for its turn, first come, first served.
+    /// A request that waits for its turn, first come, first served.
     private struct Waiting {
         /// Tries it again; false when it has to wait on.
         let attempt: (_ now: Int64, _ later: inout [@Sendable () -> Void], _ noRoom: StoreError?) -> Bool
@@ -26,49 +26,34 @@ final class LogEngine: @unchecked Sendable {
     private var closeWatchers: [@Sendable () -> Void] = []
     private var isReleased = false
 
-    private var file: LogFile
+    private var writer: LogWriter
     private let home: StoreHome
     private let clock: StoreClock
-    private let tuning: LogTuning
 
-    init(_ core: LogCore, file: LogFile, home: StoreHome, clock: StoreClock, tuning: LogTuning) {
-        self.core = core
-        self.file = file
-        self.home = home
-        self.clock = clock
-        self.tuning = tuning
+    init(_ opening: LogOpening, _ time: TimeSource) {
+        core = opening.core
+        writer = opening.writer
+        home = opening.home
+        clock = StoreClock(startingAt: opening.start, time)
     }
 
     // MARK: Calls
 
-    func read<Result: Sendable>(
-        _ revealed: Revealed,
-        _ body: @Sendable (inout StoreState) throws(StoreError) -> Result
-    ) async throws(StoreError) -> Result {
+    /// Makes a request, and waits until its answer holds.
+    func submit<Result>(_ request: LogRequest<Result>) async throws(StoreError) -> Result {
         try home.checkProcess()
-        let now = clock.now
-        let (result, batch) = try locked { () throws(StoreError) in try core.read(now: now, revealed, body) }
-        if let failure = await failure(of: batch) { throw failure }
-        return result
-    }
-
-    func write<Result: Sendable>(
-        _ revealed: Revealed,
-        _ plan: @escaping @Sendable (inout StoreState) throws(StoreError) -> StorePlan<Result>
-    ) async throws(StoreError) -> Result {
-        try home.checkProcess()
-        if Task.isCancelled { throw .cancelled }
+        if !request.isRead, Task.isCancelled { throw .cancelled }
         let now = clock.now
         let submission = try locked { () throws(StoreError) -> Submission<Result> in
             try core.checkOpen()
-            // Whoever waits comes first.
-            guard waiting.isEmpty else { return .batchIsFull }
-            let submission = try core.write(now: now, revealed, plan)
-            if case .answer(_, _, true) = submission { monitor.signal() }
+            // Who waits to write comes first.
+            if !request.isRead, !waiting.isEmpty { return .batchIsFull }
+            let submission = try core.submit(request, now: now)
+            if case .answer(_, let batch, _) = submission, batch > core.durable { monitor.signal() }
             return submission
         }
         guard case .answer(let result, let batch, let isChange) = submission else {
-            return try await writeInTurn(revealed, plan).get()
+            return try await submitInTurn(request).get()
         }
         if let failure = await failure(of: batch) { throw isChange ? .unknownOutcome(failure) : failure }
         return result
@@ -88,10 +73,7 @@ final class LogEngine: @unchecked Sendable {
         }
     }
 
-    private func writeInTurn<Result: Sendable>(
-        _ revealed: Revealed,
-        _ plan: @escaping @Sendable (inout StoreState) throws(StoreError) -> StorePlan<Result>
-    ) async -> Swift.Result<Result, StoreError> {
+    private func submitInTurn<Result>(_ request: LogRequest<Result>) async -> Swift.Result<Result, StoreError> {
         let ticket = locked {
             nextTicket += 1
             return nextTicket
@@ -100,11 +82,11 @@ final class LogEngine: @unchecked Sendable {
             await withCheckedContinuation { continuation in
                 let refusal: StoreError? = locked {
                     if let end = core.end { return end }
-                    if Task.isCancelled { return .cancelled }
+                    if !request.isRead, Task.isCancelled { return .cancelled }
                     line.append(ticket)
                     waiting[ticket] = Waiting(
                         attempt: { [self] now, later, noRoom in
-                            attempt(revealed, plan, now, &later, noRoom) { continuation.resume(returning: $0) }
+                            attempt(request, now, &later, noRoom) { continuation.resume(returning: $0) }
                         },
                         refuse: { continuation.resume(returning: .failure($0)) }
                     )
@@ -114,22 +96,22 @@ final class LogEngine: @unchecked Sendable {
                 if let refusal { continuation.resume(returning: .failure(refusal)) }
             }
         } onCancel: {
+            if request.isRead { return }
             let cancelled = locked { waiting.removeValue(forKey: ticket) }
             cancelled?.refuse(.cancelled)
         }
     }
 
-    /// Tries a write that waits; with the monitor locked.
-    private func attempt<Result: Sendable>(
-        _ revealed: Revealed,
-        _ plan: (inout StoreState) throws(StoreError) -> StorePlan<Result>,
+    /// Tries a request that waits; with the monitor locked.
+    private func attempt<Result>(
+        _ request: LogRequest<Result>,
         _ now: Int64,
         _ later: inout [@Sendable () -> Void],
         _ noRoom: StoreError?,
         _ answer: @escaping @Sendable (Swift.Result<Result, StoreError>) -> Void
     ) -> Bool {
         do throws(StoreError) {
-            switch try core.write(now: now, revealed, plan) {
+            switch try core.submit(request, now: now, noRoom: noRoom != nil) {
             case .answer(let result, let batch, let isChange):
                 if core.durable >= batch {
                     later.append { answer(.success(result)) }
@@ -193,7 +175,7 @@ final class LogEngine: @unchecked Sendable {
             for action in later { action() }
             if case .wait = step { continue }
             if case .stop = step { return release() }
-            let result = perform(step)
+            let result = writer.perform(step)
             if case .extend = step, case .failed(let error) = result { noRoom = StoreError(error) }
             for action in complete(step, result) { action() }
         }
@@ -226,34 +208,9 @@ final class LogEngine: @unchecked Sendable {
         }
     }
 
-    private func perform(_ step: LogStep) -> LogStepResult {
-        do throws(FileSystemError) {
-            switch step {
-            case .flush(let frame, let moment): try file.append(frame, .mutations, moment)
-            case .seal(let moment): try file.append(FrameBuilder(), .seal, moment)
-            case .extend(let target, let needed): try file.extend(to: target, needed: needed)
-            case .compact(let snapshot, let moment):
-                let new = try home.newLog(snapshot, moment, growth: tuning.growth)
-                do throws(FileSystemError) {
-                    try new.install()
-                } catch {
-                    new.close()
-                    throw error
-                }
-                file.close()
-                file = new
-            case .wait, .stop: break
-            }
-            return .done(file.layout)
-        } catch {
-            return .failed(error)
-        }
-    }
-
     /// Gives everything back: nobody will write any more.
     private func release() {
-        file.close()
-        home.close()
+        writer.release()
         let (refused, end, closed) = locked {
             isReleased = true
             defer {
@@ -274,6 +231,8 @@ final class LogEngine: @unchecked Sendable {
 }
 
 extension StoreError {
+    static var noThread: StoreError { StoreError(.unavailable, "the operating system refused a thread") }
+
     static var cancelled: StoreError { StoreError(.cancelled, "the task was cancelled before the write") }
 
     static func unknownOutcome(_ failure: StoreError) -> StoreError {

@@ -1,7 +1,7 @@
 internal import ReliabilityStore
 
 /// Where the log's parts end.
-struct LogLayout: Hashable, Sendable {
+package struct LogLayout: Hashable, Sendable {
     /// Everything before this was durable before the file got its name.
     var floor: Int64
     /// Where the next frame goes.
@@ -33,7 +33,7 @@ struct LogFile {
     ) throws(FileSystemError) {
         self.fileSystem = fileSystem
         self.directory = directory
-        salt = .random(in: .min ... .max)
+        salt = fileSystem.randomNumber()
         do throws(FileSystemError) {
             try fileSystem.unlink(LogFormat.temporaryName, in: directory)
         } catch  where error.kind == .notFound {

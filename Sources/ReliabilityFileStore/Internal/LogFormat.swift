@@ -157,7 +157,7 @@ struct FrameHeader {
 }
 
 /// What a store has to remember besides its content.
-struct LogMoment: Hashable, Sendable {
+package struct LogMoment: Hashable, Sendable {
     /// The store's clock, in nanoseconds since 1970.
     var clock: Int64
     /// The version that the next change gets.
@@ -165,7 +165,7 @@ struct LogMoment: Hashable, Sendable {
 }
 
 /// Builds a frame in place: the payload grows behind room for the header.
-struct FrameBuilder: Sendable {
+package struct FrameBuilder: Sendable {
     private var bytes = [UInt8](repeating: 0, count: LogFormat.frameHeaderSize)
 
     var payloadCount: Int { bytes.count - LogFormat.frameHeaderSize }

@@ -14,6 +14,8 @@ package struct PosixFileSystem: FileSystem {
 
     package var processIdentifier: Int32 { getpid() }
 
+    package func randomNumber() -> UInt64 { .random(in: .min ... .max) }
+
     package func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile {
         // The system's calls would end the path there, and open another directory.
         if path.utf8.contains(0) { throw FileSystemError(.refused, "the path has a NUL") }
@@ -60,27 +62,26 @@ package struct PosixFileSystem: FileSystem {
         }
     }
 
-    package func lockFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
-        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW
-        let descriptor = try retrying("openat") { unsafe openat(directory.rawValue, name, flags, 0o600) }
-        do throws(FileSystemError) {
-            // Not `fcntl`: its locks say nothing within one process, and end when any descriptor is closed.
-            if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-                throw errno == EWOULDBLOCK ? FileSystemError(.locked, "another owner has it open") : failure("flock")
-            }
-            if fchmod(descriptor, 0o600) != 0 { throw failure("fchmod") }
-            // Somebody may have removed the file between the two calls, and somebody else locked a new one.
-            let locked = try status(of: descriptor)
-            var named = stat()
-            let isNamed = unsafe fstatat(directory.rawValue, name, &named, AT_SYMLINK_NOFOLLOW) == 0
-            if !isNamed || named.st_ino != locked.st_ino || named.st_dev != locked.st_dev {
-                throw FileSystemError(.locked, "the lock was replaced while it was taken")
-            }
-        } catch {
-            close(OpenFile(rawValue: descriptor))
+    package func lock(_ directory: OpenFile) throws(FileSystemError) {
+        // The directory itself: there is no file for anybody to remove. Not `fcntl`: its locks say nothing within one
+        // process, and end when any descriptor is closed.
+        if flock(directory.rawValue, LOCK_EX | LOCK_NB) != 0 {
+            throw errno == EWOULDBLOCK ? FileSystemError(.locked, "another owner has it open") : failure("flock")
+        }
+    }
+
+    package func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+        let file = try regularFile(
+            name,
+            try retrying("openat") { unsafe openat(directory.rawValue, name, flags, 0o600) }
+        )
+        if fchmod(file.rawValue, 0o600) != 0 {
+            let error = failure("fchmod")
+            close(file)
             throw error
         }
-        return OpenFile(rawValue: descriptor)
+        return file
     }
 
     package func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
@@ -96,7 +97,10 @@ package struct PosixFileSystem: FileSystem {
 
     package func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-        let descriptor = try retrying("openat") { unsafe openat(directory.rawValue, name, flags) }
+        return try regularFile(name, try retrying("openat") { unsafe openat(directory.rawValue, name, flags) })
+    }
+
+    private func regularFile(_ name: String, _ descriptor: Int32) throws(FileSystemError) -> OpenFile {
         let file = OpenFile(rawValue: descriptor)
         do throws(FileSystemError) {
             if try status(of: descriptor).st_mode & S_IFMT != S_IFREG {

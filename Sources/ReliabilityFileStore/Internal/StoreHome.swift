@@ -5,10 +5,11 @@ internal import ReliabilityStore
 struct StoreHome: Sendable {
     private let fileSystem: any FileSystem
     private let directory: OpenFile
-    private let lock: OpenFile
+    private let note: OpenFile
     private let process: Int32
 
-    // The lock file: the owner's process in the first line, then a line that says that there is a log.
+    // The lock itself is on the directory. The file of that name has notes: the owner's process in the first line, for
+    // people who look; then a line that says that there is a log.
     private static let ownerLength = 16
     private static let mark = Array("has a log\n".utf8)
 
@@ -17,22 +18,28 @@ struct StoreHome: Sendable {
         let process = fileSystem.processIdentifier
         let directory = try storing { () throws(FileSystemError) in try fileSystem.openDirectory(path) }
         do throws(FileSystemError) {
-            lock = try fileSystem.lockFile(LogFormat.lockName, in: directory)
+            try fileSystem.lock(directory)
         } catch {
             defer { fileSystem.close(directory) }
             guard error.kind == .locked else { throw StoreError(error) }
             let owner = Self.owner(in: directory, fileSystem).map { " (process \($0))" } ?? ""
             throw StoreError(.locked, "another owner has the store open\(owner)", underlyingError: error)
         }
+        do throws(FileSystemError) {
+            note = try fileSystem.openOrCreateFile(LogFormat.lockName, in: directory)
+        } catch {
+            fileSystem.close(directory)
+            throw StoreError(error)
+        }
         self.fileSystem = fileSystem
         self.directory = directory
         self.process = process
         do throws(FileSystemError) {
-            // For people who look; nobody relies on it, so it is not synced.
+            // Nobody relies on it, so it is not synced.
             var owner = Array("\(process)".utf8.prefix(Self.ownerLength - 1))
             owner += repeatElement(UInt8(ascii: " "), count: Self.ownerLength - 1 - owner.count)
             owner.append(UInt8(ascii: "\n"))
-            try fileSystem.writeAll(owner, to: lock, at: 0)
+            try fileSystem.writeAll(owner, to: note, at: 0)
         } catch {
             close()
             throw StoreError(error)
@@ -92,12 +99,12 @@ struct StoreHome: Sendable {
     /// Notes that there is a log: from now on it is an error when it is missing.
     func markReady() throws(FileSystemError) {
         if try hasMark() { return }
-        try fileSystem.writeAll(Self.mark, to: lock, at: Int64(Self.ownerLength))
-        try fileSystem.sync(lock)
+        try fileSystem.writeAll(Self.mark, to: note, at: Int64(Self.ownerLength))
+        try fileSystem.sync(note)
     }
 
     private func hasMark() throws(FileSystemError) -> Bool {
-        try fileSystem.readAll(lock, at: Int64(Self.ownerLength), count: Self.mark.count) == Self.mark
+        try fileSystem.readAll(note, at: Int64(Self.ownerLength), count: Self.mark.count) == Self.mark
     }
 
     /// Whether this is the process that opened the store, and not a fork of it.
@@ -110,7 +117,7 @@ struct StoreHome: Sendable {
 
     /// Closes the directory and gives up the lock.
     func close() {
-        fileSystem.close(lock)
+        fileSystem.close(note)
         fileSystem.close(directory)
     }
 }

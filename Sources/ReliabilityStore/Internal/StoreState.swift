@@ -63,6 +63,11 @@ package enum StoreMutation: Hashable, Sendable {
 package struct StorePlan<Result: Sendable>: Sendable {
     package var result: Result
     package var mutations: [StoreMutation]
+
+    package init(result: Result, mutations: [StoreMutation]) {
+        self.result = result
+        self.mutations = mutations
+    }
 }
 
 /// How much a store may hold.
@@ -115,6 +120,8 @@ package struct StoreState: Sendable {
     private(set) var recordCount = 0
     private(set) var byteCount = 0
     private var clock: Int64 = 0
+    /// When the last entry ended that was expired and freed, in Unix milliseconds.
+    private var freedUntil: Int64 = .min
     /// The version that the next change gets.
     package var nextVersion: UInt64
 
@@ -134,6 +141,19 @@ package struct StoreState: Sendable {
 
     /// The latest time that was noted, in Unix nanoseconds.
     package var now: Int64 { clock }
+
+    /// When the last entry ended whose absence, because it has expired, an answer about `keys` may show.
+    ///
+    /// - Parameter keys: What the answer is about; nil for everything.
+    /// - Returns: Unix milliseconds; nil when it shows none.
+    package func expiryShown(of keys: [StoreKey]?) -> Int64? {
+        func ended(_ entry: StoredEntry?) -> Int64? {
+            guard let entry else { return freedUntil == .min ? nil : freedUntil }
+            return entry.isExpired(at: clock) ? entry.expiresAt : nil
+        }
+        guard let keys else { return (entries.values.compactMap(ended) + [freedUntil]).max() }
+        return keys.compactMap { ended(entries[$0]) }.max()
+    }
 
     // MARK: Entries
 
@@ -275,7 +295,10 @@ package struct StoreState: Sendable {
         for _ in 0..<count {
             guard let ending = endings.first, ending.at <= clock / 1_000_000 else { return }
             _ = endings.removeFirst()
-            if Self.isCurrent(ending, entries) { set(ending.key, to: nil) }
+            if Self.isCurrent(ending, entries) {
+                set(ending.key, to: nil)
+                freedUntil = max(freedUntil, ending.at)
+            }
         }
     }
 

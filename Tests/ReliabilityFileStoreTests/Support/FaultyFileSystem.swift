@@ -51,12 +51,18 @@ struct FaultyFileSystem: FileSystem {
 
     var processIdentifier: Int32 { base.processIdentifier }
 
+    func randomNumber() -> UInt64 { base.randomNumber() }
+
     func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile {
         try opening { () throws(FileSystemError) in try base.openDirectory(path) }
     }
 
-    func lockFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
-        try opening { () throws(FileSystemError) in try base.lockFile(name, in: directory) }
+    func lock(_ directory: OpenFile) throws(FileSystemError) {
+        try run { () throws(FileSystemError) in try base.lock(directory) }
+    }
+
+    func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        try opening { () throws(FileSystemError) in try base.openOrCreateFile(name, in: directory) }
     }
 
     func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {

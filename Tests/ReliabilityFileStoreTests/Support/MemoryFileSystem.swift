@@ -35,7 +35,7 @@ final class MemoryFileSystem: FileSystem {
         var syncedNames: [String: Node] = [:]
         var unsyncedNames: [NameChange] = []
         var open: [Int32: Node] = [:]
-        var locked: Set<ObjectIdentifier> = []
+        var lockedBy: OpenFile?
         var nextDescriptor: Int32 = 10
         var process: Int32 = 1
 
@@ -151,8 +151,6 @@ final class MemoryFileSystem: FileSystem {
 
     // MARK: FileSystem
 
-    private static let directory = OpenFile(rawValue: 1)
-
     /// Counts a call that changes something, and fails it when its time has come.
     private static func call(_ state: inout State) throws(FileSystemError) {
         state.calls += 1
@@ -172,12 +170,25 @@ final class MemoryFileSystem: FileSystem {
 
     var processIdentifier: Int32 { state.withLock { $0.process } }
 
-    func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile { Self.directory }
+    func randomNumber() -> UInt64 { .random(in: .min ... .max) }
 
-    func lockFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+    func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile {
+        state.withLock { state in
+            state.nextDescriptor += 1
+            return OpenFile(rawValue: state.nextDescriptor)
+        }
+    }
+
+    func lock(_ directory: OpenFile) throws(FileSystemError) {
+        try state.withLock { state throws(FileSystemError) in
+            if state.lockedBy != nil { throw FileSystemError(.locked, "locked") }
+            state.lockedBy = directory
+        }
+    }
+
+    func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         try state.withLock { state throws(FileSystemError) in
             let node = state.names[name] ?? Node()
-            guard state.locked.insert(ObjectIdentifier(node)).inserted else { throw FileSystemError(.locked, "locked") }
             if state.names[name] == nil {
                 try Self.call(&state)
                 state.names[name] = node
@@ -207,8 +218,8 @@ final class MemoryFileSystem: FileSystem {
 
     func close(_ file: OpenFile) {
         state.withLock { state in
-            guard let node = state.open.removeValue(forKey: file.rawValue) else { return }
-            if !state.open.values.contains(where: { $0 === node }) { state.locked.remove(ObjectIdentifier(node)) }
+            state.open[file.rawValue] = nil
+            if state.lockedBy == file { state.lockedBy = nil }
         }
     }
 
