@@ -1,1 +1,18 @@
-import StoreSimulation
+import Foundation
+
+let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
+    ("crashes", crashesSuite)
+]
+
+let arguments = CommandLine.arguments.dropFirst()
+guard let suite = suites.first(where: { $0.name == arguments.first }), let options = Options(arguments.dropFirst())
+else {
+    print("usage: StoreCheck <\(suites.map(\.name).joined(separator: "|"))> [--option number]...")
+    exit(2)
+}
+let start = ContinuousClock.now
+let result = suite.run(options)
+for failure in result.failures { print("VIOLATION: \(failure)") }
+let seconds = Double((ContinuousClock.now - start) / .milliseconds(1)) / 1000
+print("\(suite.name): \(result.summary); \(result.failures.count) violations; \(seconds) s")
+exit(result.failures.isEmpty ? 0 : 1)
