@@ -1,7 +1,8 @@
 import Foundation
 
 let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
-    ("crashes", crashesSuite)
+    ("crashes", crashesSuite),
+    ("seeds", seedsSuite),
 ]
 
 let arguments = CommandLine.arguments.dropFirst()
