@@ -123,11 +123,15 @@ package struct CrashWitness: Sendable {
             clockFloor = max(clockFloor, expected.time)
             return
         }
+        // That a store is full shows what others wrote; nobody acts on it.
+        if case .refused = expected.ticket.answer { return }
         if let expiry = expected.shownExpiry { clockFloor = max(clockFloor, expiry.multipliedSaturating(1_000_000)) }
         // Nothing that it shows may get lost: with fewer operations the answer would have been the same.
         for count in sure..<max(sure, expected.index - 1) where !impossible.contains(count) {
             var state = states[count]
-            if state.apply(expected.operation, now: expected.time) != expected.ticket.answer { impossible.insert(count) }
+            if state.apply(expected.operation, now: expected.time) != expected.ticket.answer {
+                impossible.insert(count)
+            }
         }
     }
 }
