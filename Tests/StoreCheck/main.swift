@@ -1,7 +1,8 @@
 import Foundation
 
 let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
-    ("crashes", crashesSuite)
+    ("crashes", crashesSuite),
+    ("histories", historiesSuite),
 ]
 
 let arguments = CommandLine.arguments.dropFirst()

@@ -140,7 +140,8 @@ extension SimulatedDisk {
                 if let torn, torn.index == index {
                     let cut = min(torn.cut, bytes.count)
                     let old = contents[file][start..<start + bytes.count]
-                    bytes = torn.newFirst ? bytes.prefix(cut) + old.dropFirst(cut) : old.prefix(cut) + bytes.dropFirst(cut)
+                    bytes =
+                        torn.newFirst ? bytes.prefix(cut) + old.dropFirst(cut) : old.prefix(cut) + bytes.dropFirst(cut)
                 }
                 contents[file].replaceSubrange(start..<start + bytes.count, with: bytes)
                 if garbage != nil { written.insert([file, sector]) }

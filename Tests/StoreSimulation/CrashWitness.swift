@@ -119,7 +119,9 @@ package struct CrashWitness: Sendable {
         // Nothing that it shows may get lost: with fewer operations the answer would have been the same.
         for count in sure..<max(sure, expected.index - 1) where !impossible.contains(count) {
             var state = states[count]
-            if state.apply(expected.operation, now: expected.time) != expected.ticket.answer { impossible.insert(count) }
+            if state.apply(expected.operation, now: expected.time) != expected.ticket.answer {
+                impossible.insert(count)
+            }
         }
     }
 }
