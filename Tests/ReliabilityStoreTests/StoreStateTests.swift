@@ -238,6 +238,21 @@ struct StoreStateTests {
         #expect(again.result.map(\.attempt).sorted() == [1, 2, 2])
     }
 
+    @Test("a record whose lease was extended and set back to where it ended is handed out once")
+    func claimedOnce() throws {
+        var state = Self.state()
+        state.advance(to: 1_700_000_000_000_000_000)
+        state.apply(try state.planEnqueue([NewRecord(queue: "q", id: "a", payload: [])]).mutations)
+        let plan = try state.planClaim("q", limit: 1, lease: .seconds(1))
+        state.apply(plan.mutations)
+        let claim = try #require(plan.result.first)
+        for seconds in [2, 1] {
+            state.apply(try state.planSettle([Settlement(claim, .extend(.seconds(seconds)))]).mutations)
+        }
+        state.advance(to: 1_700_000_003_000_000_000)
+        #expect(try state.planClaim("q", limit: 9, lease: .seconds(1)).result.count == 1)
+    }
+
     @Test("the index of due records stays proportional to the records, however often they are extended and claimed")
     func indexIsBounded() throws {
         var state = Self.state()

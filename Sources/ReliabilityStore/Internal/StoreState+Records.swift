@@ -90,6 +90,8 @@ extension StoreState {
             state.settleIndex()
             guard let first = state.due.first, first.at <= now / 1_000_000 else { break }
             _ = state.due.removeFirst()
+            // A record whose due time was moved away and back is in the index twice.
+            if taken.last == first { continue }
             taken.append(first)
             guard var record = state.records[Array(first.id.utf8)] else { continue }
             record.version = version
