@@ -2,6 +2,7 @@ import Foundation
 
 let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
     ("crashes", crashesSuite),
+    ("errors", errorsSuite),
     ("histories", historiesSuite),
     ("seeds", seedsSuite),
 ]
