@@ -5,6 +5,8 @@ let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
     ("errors", errorsSuite),
     ("histories", historiesSuite),
     ("seeds", seedsSuite),
+    ("seeds", seedsSuite),
+    ("histories", historiesSuite),
 ]
 
 let arguments = CommandLine.arguments.dropFirst()
