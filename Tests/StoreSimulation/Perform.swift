@@ -1,0 +1,38 @@
+package import ReliabilityStore
+
+/// Makes the call that an operation describes.
+///
+/// - Parameters:
+///   - operation: The operation.
+///   - store: The store that is called.
+/// - Returns: What the store answered, or why it refused.
+package func perform(_ operation: StoreOperation, on store: some RecordStore) async -> StoreAnswer {
+    do throws(StoreError) {
+        switch operation {
+        case .get(let keys):
+            return .entries(try await store.get(keys))
+        case .scan(let prefix, let after, let limit):
+            let page = try await store.scan(prefix, after: after, limit: limit)
+            return .scanned(page.entries.map { .init($0.key, $0.entry) }, next: page.next)
+        case .commit(let writes, let records):
+            if records.isEmpty { return .commit(try await store.commit(writes)) }
+            return .commit(try await store.commit(writes, enqueueing: records))
+        case .update(let updates):
+            return .update(try await store.update(updates.map { ($0.key, $0.update) }))
+        case .enqueue(let records):
+            return .enqueued(try await store.enqueue(records))
+        case .claim(let queue, let limit, let lease):
+            return .claimed(try await store.claim(queue, limit: limit, lease: lease))
+        case .settle(let settlements):
+            return .settled(try await store.settle(settlements))
+        case .nextDue(let queue):
+            return .nextDue(try await store.nextDue(queue))
+        case .counts(let queue):
+            return .counts(try await store.counts(queue))
+        case .page(let queue, let state, let after, let limit):
+            return .page(try await store.page(queue, state, after: after, limit: limit))
+        }
+    } catch {
+        return .refused(error.reason)
+    }
+}

@@ -1,0 +1,316 @@
+package import ReliabilityFileStore
+
+/// A directory in memory that a test looks into, whose calls fail when it says so, and whose power it cuts.
+///
+/// A copy is cheap, so every state that a crash can leave starts from one.
+package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
+    // @unchecked Sendable: only one thread at a time uses it and what it simulates; there is no lock, for speed.
+
+    /// A call, as a trace of system calls shows it.
+    package struct Call: Hashable, Sendable {
+        package enum Kind: Hashable, Sendable {
+            case openDirectory, lock, openOrCreate, create, open, close, size, read, write, sync, rename, unlink
+            case syncDirectory
+        }
+        package var kind: Kind
+        /// The name under which the file was opened; empty for the directory.
+        package var name: String
+        /// The new name of a file that is renamed.
+        package var newName = ""
+        package var offset: Int64 = 0
+        package var count = 0
+    }
+
+    /// What goes wrong.
+    package struct Fault: Hashable, Sendable {
+        package enum Kind: Hashable, Sendable {
+            /// The call fails and does nothing.
+            case error
+            /// The disk is full: what needs space fails, a write after the first half of its bytes where
+            /// `writesHalf` says so.
+            case noSpace(writesHalf: Bool)
+            /// The call does what it was asked, and reports an error.
+            case lateError
+        }
+        package var kind: Kind
+        /// The call, counted from 1 over all that can fail.
+        package var call: Int
+        /// Whether all calls after it fail as well.
+        package var isForEver: Bool
+        /// Whether programs still read what a failed sync did not write.
+        package var cacheKeepsContent: Bool
+
+        package init(_ kind: Kind, atCall call: Int, isForEver: Bool = false, cacheKeepsContent: Bool = true) {
+            self.kind = kind
+            self.call = call
+            self.isForEver = isForEver
+            self.cacheKeepsContent = cacheKeepsContent
+        }
+    }
+
+    private struct Descriptor {
+        /// The file's number; -1 for the directory, -2 when it is closed.
+        var file: Int
+        var name: String
+        static let directory = -1
+        static let closed = -2
+    }
+
+    package private(set) var disk: SimulatedDisk
+    private var descriptors: [Descriptor] = []
+    private var lockedBy: OpenFile?
+    private var randomness: UInt64
+    package private(set) var processIdentifier: Int32
+
+    /// What was called, while `recordsCalls` is true.
+    package private(set) var calls: [Call] = []
+    package var recordsCalls = false
+    /// How many calls there were that can fail.
+    package private(set) var callCount = 0
+    /// How many of them changed something, or would have.
+    package private(set) var changeCount = 0
+    /// The disk after every call that changed something, while `keepsSnapshots` is true.
+    package private(set) var snapshots: [SimulatedDisk] = []
+    package var keepsSnapshots = false
+
+    package var fault: Fault?
+    /// Whether the fault has struck.
+    package private(set) var hasFailed = false
+    /// The call, counted from 1 over those that change something, at which the power ends.
+    package var powerEndsAtChange: Int?
+    package private(set) var hasPower = true
+    /// The most bytes that one call writes, and reads.
+    package var longestWrite = Int.max
+    package var longestRead = Int.max
+    /// How many bytes the files may have in all.
+    package var capacity = Int.max
+    /// What no program may do, and the store did.
+    package private(set) var misuse: String?
+
+    /// A file system with an empty directory.
+    ///
+    /// - Parameter seed: What its random numbers follow from.
+    package convenience init(seed: UInt64 = 0) {
+        self.init(SimulatedDisk(), randomness: seed, processIdentifier: 1)
+    }
+
+    private init(_ disk: SimulatedDisk, randomness: UInt64, processIdentifier: Int32) {
+        self.disk = disk
+        self.randomness = randomness
+        self.processIdentifier = processIdentifier
+    }
+
+    /// The file system that the next process finds: nothing is open, and nothing goes wrong.
+    ///
+    /// - Parameter disk: The disk, where it is not as this process left it.
+    /// - Returns: The file system.
+    package func restarted(with disk: SimulatedDisk? = nil) -> SimulatedFileSystem {
+        SimulatedFileSystem(
+            disk ?? self.disk,
+            randomness: randomness,
+            processIdentifier: processIdentifier &+ 1
+        )
+    }
+
+    /// How many files and directories are open.
+    package var openCount: Int { descriptors.count { $0.file != Descriptor.closed } }
+
+    package func clearCalls() { calls = [] }
+
+    package func clearSnapshots() { snapshots = [] }
+
+    // MARK: What goes wrong
+
+    private enum Verdict {
+        case go
+        case goAndFail(FileSystemError)
+        case writeHalf(FileSystemError)
+    }
+
+    /// Counts a call, and fails it when its time has come.
+    private func begin(
+        _ call: @autoclosure () -> Call,
+        changes: Bool = false,
+        takesSpace: Bool = false
+    ) throws(FileSystemError) -> Verdict {
+        if recordsCalls { calls.append(call()) }
+        callCount += 1
+        if changes {
+            changeCount += 1
+            if changeCount == powerEndsAtChange { hasPower = false }
+        }
+        if !hasPower { throw FileSystemError(.other, "no power") }
+        guard let fault, fault.isForEver ? callCount >= fault.call : callCount == fault.call else { return .go }
+        switch fault.kind {
+        case .error:
+            hasFailed = true
+            throw FileSystemError(.other, "a fault at call \(callCount)")
+        case .lateError:
+            hasFailed = true
+            return .goAndFail(FileSystemError(.other, "a fault after call \(callCount)"))
+        case .noSpace(let writesHalf):
+            guard takesSpace else { return .go }
+            hasFailed = true
+            let error = FileSystemError(.noSpace, "the disk is full at call \(callCount)")
+            if writesHalf { return .writeHalf(error) }
+            throw error
+        }
+    }
+
+    /// Ends a call that changed something.
+    private func end(_ verdict: Verdict) throws(FileSystemError) {
+        if keepsSnapshots { snapshots.append(disk) }
+        if case .goAndFail(let error) = verdict { throw error }
+    }
+
+    // MARK: FileSystem
+
+    package func randomNumber() -> UInt64 {
+        randomness &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = randomness
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+
+    private func open(_ file: Int, _ name: String) -> OpenFile {
+        descriptors.append(Descriptor(file: file, name: name))
+        return OpenFile(rawValue: Int32(descriptors.count - 1))
+    }
+
+    private func file(_ open: OpenFile) throws(FileSystemError) -> Int {
+        let file = descriptors[Int(open.rawValue)].file
+        if file < 0 { throw FileSystemError(.other, "not an open file") }
+        return file
+    }
+
+    private var freeBytes: Int {
+        let used = disk.files.indices.reduce(0) { sum, file in
+            let isThere = disk.hasName(file) || descriptors.contains { $0.file == file }
+            return isThere ? sum + disk.files[file].bytes.count : sum
+        }
+        return max(0, capacity - used)
+    }
+
+    private func name(_ open: OpenFile) -> String { descriptors[Int(open.rawValue)].name }
+
+    package func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile {
+        if case .goAndFail(let error) = try begin(Call(kind: .openDirectory, name: "")) { throw error }
+        return open(Descriptor.directory, "")
+    }
+
+    package func lock(_ directory: OpenFile) throws(FileSystemError) {
+        if case .goAndFail(let error) = try begin(Call(kind: .lock, name: "")) { throw error }
+        if lockedBy != nil { throw FileSystemError(.locked, "another owner has it open") }
+        lockedBy = directory
+    }
+
+    package func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        if let file = disk.file(name) {
+            if case .goAndFail(let error) = try begin(Call(kind: .openOrCreate, name: name)) { throw error }
+            return open(file, name)
+        }
+        let verdict = try begin(Call(kind: .openOrCreate, name: name), changes: true, takesSpace: true)
+        if case .writeHalf(let error) = verdict { throw error }
+        let file = disk.create(name)
+        try end(verdict)
+        return open(file, name)
+    }
+
+    package func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        let verdict = try begin(Call(kind: .create, name: name), changes: true, takesSpace: true)
+        if case .writeHalf(let error) = verdict { throw error }
+        if disk.file(name) != nil { throw FileSystemError(.other, "the file exists") }
+        let file = disk.create(name)
+        try end(verdict)
+        return open(file, name)
+    }
+
+    package func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
+        if case .goAndFail(let error) = try begin(Call(kind: .open, name: name)) { throw error }
+        guard let file = disk.file(name) else { throw FileSystemError(.notFound, "not found") }
+        return open(file, name)
+    }
+
+    package func close(_ file: OpenFile) {
+        if recordsCalls { calls.append(Call(kind: .close, name: name(file))) }
+        if descriptors[Int(file.rawValue)].file == Descriptor.closed { misuse = "a file was closed twice" }
+        descriptors[Int(file.rawValue)].file = Descriptor.closed
+        if lockedBy == file { lockedBy = nil }
+    }
+
+    package func size(of file: OpenFile) throws(FileSystemError) -> Int64 {
+        if case .goAndFail(let error) = try begin(Call(kind: .size, name: name(file))) { throw error }
+        return Int64(disk.files[try self.file(file)].bytes.count)
+    }
+
+    package func read(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8] {
+        let call = try begin(Call(kind: .read, name: name(file), offset: offset, count: count))
+        if case .goAndFail(let error) = call { throw error }
+        let number = try self.file(file)
+        let size = disk.files[number].bytes.count
+        let start = min(size, Int(offset))
+        let end = start + min(count, longestRead, size - start)
+        return Array(disk.files[number].bytes[start..<end])
+    }
+
+    package func write(_ bytes: ArraySlice<UInt8>, to file: OpenFile, at offset: Int64) throws(FileSystemError) -> Int {
+        let number = try self.file(file)
+        let size = disk.files[number].bytes.count
+        let growth = max(0, Int(offset) + min(bytes.count, longestWrite) - size)
+        let verdict = try begin(
+            Call(kind: .write, name: name(file), offset: offset, count: bytes.count),
+            changes: true,
+            takesSpace: growth > 0
+        )
+        var bytes = bytes.prefix(longestWrite)
+        if case .writeHalf(let error) = verdict {
+            bytes = bytes.prefix(bytes.count / 2)
+            if bytes.isEmpty { throw error }
+        } else if growth > 0, capacity < .max, growth > freeBytes {
+            bytes = bytes.prefix(max(0, bytes.count - (growth - freeBytes)))
+            if bytes.isEmpty { throw FileSystemError(.noSpace, "the disk is full") }
+        }
+        disk.write(bytes, to: number, at: Int(offset))
+        try end(verdict)
+        return bytes.count
+    }
+
+    package func sync(_ file: OpenFile) throws(FileSystemError) {
+        let number = try self.file(file)
+        let verdict: Verdict
+        do throws(FileSystemError) {
+            verdict = try begin(Call(kind: .sync, name: name(file)), changes: true)
+        } catch {
+            if hasPower { disk.failSync(number, keepsContent: fault?.cacheKeepsContent ?? true) }
+            if hasPower, keepsSnapshots { snapshots.append(disk) }
+            throw error
+        }
+        disk.sync(number)
+        try end(verdict)
+        if !disk.hasName(number) { throw FileSystemError(.other, "the file was removed while it was open") }
+    }
+
+    package func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError) {
+        let verdict = try begin(Call(kind: .rename, name: name, newName: newName), changes: true)
+        guard let file = disk.file(name) else { throw FileSystemError(.notFound, "not found") }
+        disk.rename(name, to: newName, file)
+        try end(verdict)
+    }
+
+    package func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
+        guard let file = disk.file(name) else {
+            if case .goAndFail(let error) = try begin(Call(kind: .unlink, name: name)) { throw error }
+            throw FileSystemError(.notFound, "not found")
+        }
+        let verdict = try begin(Call(kind: .unlink, name: name), changes: true)
+        disk.unlink(name, file)
+        try end(verdict)
+    }
+
+    package func syncDirectory(_ directory: OpenFile) throws(FileSystemError) {
+        let verdict = try begin(Call(kind: .syncDirectory, name: ""), changes: true)
+        disk.syncNames()
+        try end(verdict)
+    }
+}
