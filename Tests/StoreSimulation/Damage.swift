@@ -1,0 +1,219 @@
+internal import ReliabilityCore
+internal import ReliabilityFileStore
+internal import ReliabilityStore
+
+/// Something that happened to a store's files behind its back.
+package enum Damage: Hashable, Sendable {
+    case nothing
+    case flip(String, bit: Int)
+    case zero(sector: Int)
+    case garbage(sector: Int, seed: UInt64)
+    /// A sector's content is written over another's.
+    case copy(from: Int, to: Int)
+    case swap(Int, Int)
+    case cut(String, length: Int)
+    case remove(String)
+    /// Bytes that follow from a seed instead of the file.
+    case replace(String, count: Int, seed: UInt64)
+
+    /// Every damage to an image but for flipped bits.
+    package static func all(to image: StoreImage) -> [Damage] {
+        let sectors = 0..<image.log.count / 512
+        var all: [Damage] = [.nothing, .remove("log"), .remove("LOCK")]
+        all += sectors.flatMap { [.zero(sector: $0), .garbage(sector: $0, seed: UInt64($0))] }
+        for first in sectors {
+            for second in sectors where first != second {
+                all.append(.copy(from: first, to: second))
+                if first < second { all.append(.swap(first, second)) }
+            }
+        }
+        for sector in sectors {
+            all += [0, 1, 63, 64, 511].map { .cut("log", length: 512 * sector + $0) }
+        }
+        let lock = image.files["LOCK"]?.count ?? 0
+        all += (0..<lock).map { .cut("LOCK", length: $0) }
+        all += (0..<lock * 8).map { .flip("LOCK", bit: $0) }
+        for count in [0, 1, 26, 512, 1024, 5000] {
+            all += ["log", "LOCK", "log.tmp"].map { .replace($0, count: count, seed: UInt64(count)) }
+        }
+        return all
+    }
+
+    /// The files after it.
+    package func applied(to files: [String: [UInt8]]) -> [String: [UInt8]] {
+        var files = files
+        var log = files["log"] ?? []
+        func range(_ sector: Int) -> Range<Int> { 512 * sector..<512 * sector + 512 }
+        switch self {
+        case .nothing: break
+        case .flip(let file, let bit):
+            if file == "log" { log[bit / 8] ^= 1 << UInt8(bit % 8) }
+            if file != "log" { files[file]?[bit / 8] ^= 1 << UInt8(bit % 8) }
+        case .zero(let sector): log.replaceSubrange(range(sector), with: repeatElement(0, count: 512))
+        case .garbage(let sector, let seed): log.replaceSubrange(range(sector), with: Self.bytes(512, seed))
+        case .copy(let from, let to): log.replaceSubrange(range(to), with: log[range(from)])
+        case .swap(let first, let second):
+            let held = Array(log[range(first)])
+            log.replaceSubrange(range(first), with: log[range(second)])
+            log.replaceSubrange(range(second), with: held)
+        case .cut(let file, let length):
+            if file == "log" { log.removeLast(log.count - length) }
+            if file != "log" { files[file] = Array(files[file, default: []].prefix(length)) }
+        case .remove(let file):
+            files[file] = nil
+            if file == "log" { return files }
+        case .replace(let file, let count, let seed):
+            if file == "log" { log = Self.bytes(count, seed) } else { files[file] = Self.bytes(count, seed) }
+        }
+        files["log"] = log
+        return files
+    }
+
+    private static func bytes(_ count: Int, _ seed: UInt64) -> [UInt8] {
+        let source = SimulatedFileSystem(seed: seed &* 7919 &+ 1)
+        return (0..<count).map { _ in UInt8(truncatingIfNeeded: source.randomNumber()) }
+    }
+}
+
+extension StoreImage {
+    /// What an opening made of damaged files.
+    package enum Outcome: Hashable, Sendable {
+        /// It refused them.
+        case refused
+        /// It opened them, and everything was there.
+        case whole
+        /// It opened them without the last frame, as is documented for a store that was not closed.
+        case withoutLastFrame
+    }
+
+    /// What the store must never do.
+    package struct Violation: Error {
+        package let description: String
+    }
+
+    /// Opens the damaged files, and judges what the store made of them.
+    ///
+    /// - Parameter damage: The damage.
+    /// - Returns: What became of the opening.
+    /// - Throws: ``Violation``.
+    package func outcome(of damage: Damage) throws(Violation) -> Outcome {
+        let damaged = damage.applied(to: files)
+        let fileSystem = SimulatedFileSystem().restarted(with: SimulatedDisk(damaged))
+        fileSystem.recordsCalls = true
+        var store: StoreSession
+        do throws(StoreError) {
+            store = try StoreSession(on: fileSystem, unixTime: Self.later, tuning: Self.tuning)
+        } catch {
+            try check(fileSystem)
+            return try judge(refusal: error, damaged, fileSystem)
+        }
+        let recovery = store.recovery
+        let found = try holding(of: fileSystem, store.capabilities)
+        store.close()
+        try check(fileSystem)
+        try judgeSecondOpening(fileSystem.restarted(), found)
+        if found == holding {
+            if recovery.wasClosed != isClosed, recovery.wasClosed || damaged["log"] == files["log"] {
+                throw Violation(description: "the report says wasClosed: \(recovery.wasClosed)")
+            }
+            if recovery.droppedTailBytes > 0, recovery.wasClosed || damaged["log"] == files["log"] {
+                throw Violation(description: "\(recovery.droppedTailBytes) bytes were dropped where none were cut off")
+            }
+            return .whole
+        }
+        guard found == holdingBefore else { throw Violation(description: "opened with wrong content: \(found)") }
+        guard !isClosed, looksCutOff(damaged["log"] ?? []) else {
+            throw Violation(description: "opened without the last frame, which was not cut off")
+        }
+        if recovery.droppedTailBytes == 0, damaged["log"]?[lastFrame].contains(where: { $0 != 0 }) != false {
+            throw Violation(description: "what was dropped was not reported")
+        }
+        return .withoutLastFrame
+    }
+
+    private func judge(
+        refusal: StoreError,
+        _ damaged: [String: [UInt8]],
+        _ fileSystem: SimulatedFileSystem
+    ) throws(Violation) -> Outcome {
+        guard case .corruption("log", let offset) = refusal.reason, (0...Int64(log.count)).contains(offset) else {
+            throw Violation(description: "refused with \(refusal)")
+        }
+        if damaged["log"] == files["log"] { throw Violation(description: "refused a log that is right: \(refusal)") }
+        if let there = damaged["log"], let place = lastDifference(there), offset > place {
+            throw Violation(description: "reported offset \(offset); the last byte that is wrong is at \(place)")
+        }
+        for name in ["log", "LOCK"] where name == "log" || damaged[name] != nil {
+            let after = fileSystem.disk.bytes(of: name)
+            // The owner's number in the notes is written before the log is read.
+            let length = name == "log" ? 0 : 16
+            if after?.dropFirst(length) != damaged[name]?.dropFirst(length) {
+                throw Violation(description: "the refused opening changed \(name)")
+            }
+        }
+        if fileSystem.openCount > 0 { throw Violation(description: "the refused opening left files open") }
+        return .refused
+    }
+
+    /// What is in the log of a store that was just opened.
+    private func holding(
+        of fileSystem: SimulatedFileSystem,
+        _ capabilities: StoreCapabilities
+    ) throws(Violation) -> Holding {
+        let mutations: [StoreMutation]
+        let moment: LogMoment
+        do throws(LogReader.Failure) {
+            let (all, contents) = try readLog(fileSystem.disk.bytes(of: "log") ?? [])
+            (mutations, moment) = (all, contents.moment)
+        } catch {
+            throw Violation(description: "the new log is not right: \(error)")
+        }
+        guard let openedAt = capabilities.openedAt,
+            moment == LogMoment(clock: Self.later, nextVersion: openedAt.rawValue)
+        else { throw Violation(description: "the new log has the moment \(moment)") }
+        return Holding(content: StoreContent(snapshot: mutations, now: Self.later), openedAt: openedAt)
+    }
+
+    /// An opening leaves a store that was closed, whatever it made of the files before.
+    private func judgeSecondOpening(_ fileSystem: SimulatedFileSystem, _ found: Holding) throws(Violation) {
+        let store: StoreSession
+        do throws(StoreError) {
+            store = try StoreSession(on: fileSystem, unixTime: Self.later, tuning: Self.tuning)
+        } catch {
+            throw Violation(description: "refused for the second time: \(error)")
+        }
+        let again = try holding(of: fileSystem, store.capabilities)
+        store.abandon()
+        guard again.content == found.content, again.openedAt > found.openedAt, store.recovery.wasClosed else {
+            throw Violation(description: "opened for the second time with other content: \(again)")
+        }
+    }
+
+    private func check(_ fileSystem: SimulatedFileSystem) throws(Violation) {
+        if let misuse = fileSystem.misuse { throw Violation(description: misuse) }
+        for call in fileSystem.calls where call.kind == .read && call.count > max(1 << 16, log.count) {
+            throw Violation(description: "asked for \(call.count) bytes of a log of \(log.count)")
+        }
+    }
+
+    /// Whether whole sectors of the last frame are zeros, or everything from some point to its end is, and all else is
+    /// as it was: what a crash can leave of a frame, and what a store that was not closed cannot tell from that.
+    private func looksCutOff(_ damaged: [UInt8]) -> Bool {
+        guard damaged.count == log.count, damaged.prefix(lastFrame.lowerBound) == log.prefix(lastFrame.lowerBound) else {
+            return false
+        }
+        let frame = damaged[lastFrame]
+        let original = log[lastFrame]
+        let same = zip(frame, original).prefix { $0 == $1 }.count
+        if frame.dropFirst(same).allSatisfy({ $0 == 0 }) { return true }
+        return stride(from: lastFrame.lowerBound, to: lastFrame.upperBound, by: 512).allSatisfy { start in
+            frame[start..<start + 512] == original[start..<start + 512]
+                || frame[start..<start + 512].allSatisfy { $0 == 0 }
+        }
+    }
+
+    private func lastDifference(_ damaged: [UInt8]) -> Int? {
+        if damaged.count != log.count { return damaged.count }
+        return damaged.indices.last { damaged[$0] != log[$0] }
+    }
+}

@@ -1,0 +1,123 @@
+package import ReliabilityCore
+package import ReliabilityFileStore
+package import ReliabilityStore
+
+/// The files of a small store as its owner left them, and what they hold.
+package struct StoreImage: Sendable {
+    /// What the files hold, at the time when they are opened again.
+    package struct Holding: Hashable, Sendable {
+        package var content: StoreContent
+        /// The first version that the next owner issues.
+        package var openedAt: StoreVersion
+    }
+
+    package let name: String
+    package let files: [String: [UInt8]]
+    package let isClosed: Bool
+    /// Where the last frame is that was acknowledged.
+    package let lastFrame: Range<Int>
+    package let holding: Holding
+    /// The same without the last frame.
+    package let holdingBefore: Holding
+
+    package var log: [UInt8] { files["log"] ?? [] }
+
+    /// A second in 2026, in nanoseconds since 1970: when the images are made.
+    package static let day: Int64 = 1_780_000_000_000_000_000
+    /// When they are opened again.
+    package static let later: Int64 = day + 5_000_000_000
+    /// Small, so that a whole file is small, and extended and compacted often.
+    package static let tuning = LogTuning(growth: 2048, batchLimit: 1 << 20, compactionMinimum: 1 << 20)
+
+    /// A store that was closed, one whose owner ended after a frame of one sector, and one after a frame of several,
+    /// one of them without content.
+    package static let all: [StoreImage] = [
+        StoreImage("closed", last: [.commit([.delete(key("a"), if: .present)], [])], isClosed: true),
+        StoreImage("open", last: [.commit([.delete(key("a"), if: .present)], [])], isClosed: false),
+        StoreImage("open-long", last: [put("last", long + long)], isClosed: false),
+    ]
+
+    package static func named(_ name: String) -> StoreImage? { all.first { $0.name == name } }
+
+    private static let queue = RecordQueue("q")
+    private static let long = [UInt8](repeating: 5, count: 600) + [UInt8](repeating: 0, count: 1100) + [6]
+
+    private static func key(_ name: String) -> StoreKey { StoreKey("test", name) }
+
+    private static func put(_ name: String, _ value: [UInt8], _ expiry: Expiry = .never) -> StoreOperation {
+        .commit([.put(key(name), value, expiry, if: .any)], [])
+    }
+
+    /// What is done before the store is opened for the second time, and after.
+    private static let before: [[StoreOperation]] = [
+        [put("a", [1])],
+        [.enqueue([NewRecord(queue: queue, id: "1", payload: [1]), NewRecord(queue: queue, id: "2", payload: [])])],
+        [put("gone", [1], .after(.milliseconds(1500)))],
+        [put("snapshot", long)],
+    ]
+
+    private static let after: [[StoreOperation]] = [
+        [put("b", [2], .after(.seconds(60))), .update([.init(key("u"), .gcra(interval: .seconds(9), burst: 9, cost: 1))])],
+        [put("long", long)],
+        [.claim(queue, limit: 1, lease: .seconds(100))],
+        [.commit([.put(key("c"), [], .never, if: .absent)], [NewRecord(queue: queue, id: "3", payload: [3, 3])])],
+        [.claim(queue, limit: 1, lease: .seconds(1))],
+    ]
+
+    private init(_ name: String, last: [StoreOperation], isClosed: Bool) {
+        self.name = name
+        self.isClosed = isClosed
+        var model = ModelStore()
+        var end = 0
+        var lastFrame = 0..<0
+        var holdingBefore = Self.holding(model)
+        var now = Self.day
+
+        func run(_ batches: [[StoreOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
+            guard var store = try? StoreSession(on: fileSystem, unixTime: now, tuning: Self.tuning) else { return }
+            model.reopen(nextVersion: store.capabilities.openedAt?.rawValue ?? 1, now: now)
+            for batch in batches {
+                holdingBefore = Self.holding(model)
+                now += 500_000_000
+                let answers = store.run(batch, now: now)
+                let expected = batch.map { model.apply($0, now: now) }
+                precondition(answers == expected, "\(answers) instead of \(expected)")
+                let log = fileSystem.disk.bytes(of: "log") ?? []
+                end = ((log.lastIndex { $0 != 0 } ?? 0) + 512) / 512 * 512
+                lastFrame = lastFrame.upperBound..<end
+            }
+            if closing { store.close() } else { store.abandon() }
+        }
+
+        let first = SimulatedFileSystem(seed: 1)
+        run(Self.before, on: first, closing: true)
+        let second = first.restarted()
+        run(Self.after + [last], on: second, closing: isClosed)
+        files = Dictionary(uniqueKeysWithValues: ["log", "LOCK"].map { ($0, second.disk.bytes(of: $0) ?? []) })
+        self.lastFrame = lastFrame
+        self.holdingBefore = holdingBefore
+        holding = Self.holding(model)
+    }
+
+    /// What an opening at ``later`` makes of a state.
+    private static func holding(_ model: ModelStore) -> Holding {
+        let openedAt = model.nextVersion + 1 << 20
+        var model = model
+        model.reopen(nextVersion: openedAt, now: later)
+        return Holding(content: model.content(now: later), openedAt: StoreVersion(rawValue: openedAt))
+    }
+}
+
+/// Reads all frames of a log.
+///
+/// - Parameter log: The file.
+/// - Returns: The mutations of all frames, and what else the log said.
+/// - Throws: What is wrong with it.
+package func readLog(_ log: [UInt8]) throws(LogReader.Failure) -> (mutations: [StoreMutation], contents: LogContents) {
+    var mutations: [StoreMutation] = []
+    let reader = LogReader(size: Int64(log.count)) { offset, count in
+        Array(log[min(log.count, Int(offset))...].prefix(count))
+    }
+    let contents = try reader.replay { mutations += $0 }
+    return (mutations, contents)
+}
