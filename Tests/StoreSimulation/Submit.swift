@@ -1,5 +1,5 @@
 package import ReliabilityFileStore
-package import ReliabilityStore
+internal import ReliabilityStore
 
 /// Hands an operation to a core.
 ///

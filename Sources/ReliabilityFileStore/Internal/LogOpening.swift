@@ -8,8 +8,8 @@ package struct LogOpening {
     package let recovery: RecoveryReport
     package let capabilities: StoreCapabilities
     let home: StoreHome
-    /// Where the store's clock starts.
-    let start: Int64
+    /// Where the store's clock starts, in nanoseconds since 1970.
+    package let start: Int64
 
     /// Opens, reads and replaces the log in a directory.
     ///
