@@ -100,9 +100,9 @@ extension StoreImage {
         let damaged = damage.applied(to: files)
         let fileSystem = SimulatedFileSystem().restarted(with: SimulatedDisk(damaged))
         fileSystem.recordsCalls = true
-        var store: StoreSession
+        let store: SimulatedStore
         do throws(StoreError) {
-            store = try StoreSession(on: fileSystem, unixTime: Self.later, tuning: Self.tuning)
+            store = try SimulatedStore(fileSystem, unixTime: Self.later, tuning: Self.tuning)
         } catch {
             try check(fileSystem)
             return try judge(refusal: error, damaged, fileSystem)
@@ -176,14 +176,13 @@ extension StoreImage {
 
     /// An opening leaves a store that was closed, whatever it made of the files before.
     private func judgeSecondOpening(_ fileSystem: SimulatedFileSystem, _ found: Holding) throws(Violation) {
-        let store: StoreSession
+        let store: SimulatedStore
         do throws(StoreError) {
-            store = try StoreSession(on: fileSystem, unixTime: Self.later, tuning: Self.tuning)
+            store = try SimulatedStore(fileSystem, unixTime: Self.later, tuning: Self.tuning)
         } catch {
             throw Violation(description: "refused for the second time: \(error)")
         }
         let again = try holding(of: fileSystem, store.capabilities)
-        store.abandon()
         guard again.content == found.content, again.openedAt > found.openedAt, store.recovery.wasClosed else {
             throw Violation(description: "opened for the second time with other content: \(again)")
         }
@@ -196,20 +195,21 @@ extension StoreImage {
         }
     }
 
-    /// Whether whole sectors of the last frame are zeros, or everything from some point to its end is, and all else is
-    /// as it was: what a crash can leave of a frame, and what a store that was not closed cannot tell from that.
+    /// Whether the last frame cannot be told from one that a crash cut off: its first sector is zeros, or more of its
+    /// sectors are than were, or it breaks off in zeros. Everything before it is as it was.
     private func looksCutOff(_ damaged: [UInt8]) -> Bool {
-        guard damaged.count == log.count, damaged.prefix(lastFrame.lowerBound) == log.prefix(lastFrame.lowerBound) else {
+        guard damaged.count == log.count, damaged.prefix(lastFrame.lowerBound) == log.prefix(lastFrame.lowerBound)
+        else {
             return false
         }
-        let frame = damaged[lastFrame]
-        let original = log[lastFrame]
-        let same = zip(frame, original).prefix { $0 == $1 }.count
-        if frame.dropFirst(same).allSatisfy({ $0 == 0 }) { return true }
-        return stride(from: lastFrame.lowerBound, to: lastFrame.upperBound, by: 512).allSatisfy { start in
-            frame[start..<start + 512] == original[start..<start + 512]
-                || frame[start..<start + 512].allSatisfy { $0 == 0 }
+        func zeroSectors(_ bytes: [UInt8]) -> [Bool] {
+            stride(from: lastFrame.lowerBound, to: lastFrame.upperBound, by: 512).map { start in
+                bytes[start..<start + 512].allSatisfy { $0 == 0 }
+            }
         }
+        let zeros = zeroSectors(damaged)
+        return zeros.first == true || zeros.count { $0 } > zeroSectors(log).count { $0 }
+            || damaged[lastFrame].last == 0
     }
 
     private func lastDifference(_ damaged: [UInt8]) -> Int? {

@@ -57,7 +57,10 @@ package struct StoreImage: Sendable {
     ]
 
     private static let after: [[StoreOperation]] = [
-        [put("b", [2], .after(.seconds(60))), .update([.init(key("u"), .gcra(interval: .seconds(9), burst: 9, cost: 1))])],
+        [
+            put("b", [2], .after(.seconds(60))),
+            .update([.init(key("u"), .gcra(interval: .seconds(9), burst: 9, cost: 1))]),
+        ],
         [put("long", long)],
         [.claim(queue, limit: 1, lease: .seconds(100))],
         [.commit([.put(key("c"), [], .never, if: .absent)], [NewRecord(queue: queue, id: "3", payload: [3, 3])])],
@@ -68,25 +71,29 @@ package struct StoreImage: Sendable {
         self.name = name
         self.isClosed = isClosed
         var model = ModelStore()
-        var end = 0
         var lastFrame = 0..<0
         var holdingBefore = Self.holding(model)
         var now = Self.day
 
         func run(_ batches: [[StoreOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
-            guard var store = try? StoreSession(on: fileSystem, unixTime: now, tuning: Self.tuning) else { return }
+            guard let store = try? SimulatedStore(fileSystem, unixTime: now, tuning: Self.tuning) else { return }
             model.reopen(nextVersion: store.capabilities.openedAt?.rawValue ?? 1, now: now)
+            func end() -> Int {
+                let log = fileSystem.disk.bytes(of: "log") ?? []
+                return ((log.lastIndex { $0 != 0 } ?? 0) + 512) / 512 * 512
+            }
             for batch in batches {
+                let start = end()
                 holdingBefore = Self.holding(model)
-                now += 500_000_000
-                let answers = store.run(batch, now: now)
+                store.advance(by: 500_000_000)
+                now = store.now
+                let answers = batch.map { store.submit($0).answer }
+                store.settle()
                 let expected = batch.map { model.apply($0, now: now) }
                 precondition(answers == expected, "\(answers) instead of \(expected)")
-                let log = fileSystem.disk.bytes(of: "log") ?? []
-                end = ((log.lastIndex { $0 != 0 } ?? 0) + 512) / 512 * 512
-                lastFrame = lastFrame.upperBound..<end
+                lastFrame = start..<end()
             }
-            if closing { store.close() } else { store.abandon() }
+            if closing { store.close() }
         }
 
         let first = SimulatedFileSystem(seed: 1)
