@@ -195,8 +195,10 @@ extension StoreImage {
         }
     }
 
-    /// Whether the last frame cannot be told from one that a crash cut off: its first sector is zeros, or more of its
-    /// sectors are than were, or it breaks off in zeros. Everything before it is as it was.
+    /// Whether the last frame cannot be told from one that a crash cut off.
+    ///
+    /// Its first sector is zeros, or more of its sectors are than were, or it breaks off in zeros; and everything before
+    /// it is as it was.
     private func looksCutOff(_ damaged: [UInt8]) -> Bool {
         guard damaged.count == log.count, damaged.prefix(lastFrame.lowerBound) == log.prefix(lastFrame.lowerBound)
         else {
