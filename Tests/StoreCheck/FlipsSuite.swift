@@ -1,90 +1,78 @@
-import ReliabilityCore
 import StoreSimulation
 
-/// Damages a small store's files and opens them.
+/// Damages a small store's files and opens them: all damage of `Damage.all` and `--count` flipped bits that follow from
+/// `--seed`, over the images.
 ///
-/// All damage of `Damage.all`, and `--count` flipped bits chosen by `--seed` (or every bit with `--all`), on each of the
-/// images. One case again: `--image NAME --bit N`, or `--image NAME --case N` for one of `Damage.all`.
-enum FlipsSuite {
-    private struct Case: Sendable {
-        var image: StoreImage
-        var damage: Damage
-        /// The options that choose this case.
-        var replay: String
-    }
-
-    private struct Counts {
-        var refused = 0
-        var whole = 0
-        var withoutLastFrame = 0
-        var violations: [String] = []
-    }
-
-    /// Runs the suite; false when a store did what it must never do.
-    static func run(_ arguments: [String]) -> Bool {
-        let start = ContinuousClock.now
-        let options = Options(arguments)
-        let cases = Self.cases(options)
-        let counts = inParallel(cases.count) { range in
-            var counts = Counts()
-            for index in range { judge(cases[index], &counts) }
-            return counts
+/// `--all 1` flips every bit. `--image` with `--case` or `--bit` looks at one case only.
+func flipsSuite(_ options: Options) -> SuiteResult {
+    let cases = flipCases(options)
+    let shares = onAllProcessors { share, shares in
+        var counts = FlipCounts()
+        for index in stride(from: share, to: cases.count, by: shares) where counts.failures.count < 10 {
+            counts.judge(cases[index])
         }
-        var total = Counts()
-        for part in counts {
-            total.refused += part.refused
-            total.whole += part.whole
-            total.withoutLastFrame += part.withoutLastFrame
-            total.violations += part.violations
-        }
-        for violation in total.violations.prefix(20) { print(violation) }
-        print(
-            "flips: \(cases.count) damaged stores: \(total.refused) refused, \(total.whole) whole, "
-                + "\(total.withoutLastFrame) without a last frame that looked cut off, "
-                + "\(total.violations.count) violations; \(seconds(since: start))"
-        )
-        return total.violations.isEmpty
+        return counts
     }
+    func sum(_ count: (FlipCounts) -> Int) -> Int { shares.reduce(0) { $0 + count($1) } }
+    return SuiteResult(
+        summary: "\(cases.count) damaged stores; \(sum(\.refused)) were refused, \(sum(\.whole)) opened whole, "
+            + "\(sum(\.withoutLastFrame)) without a last frame that looked cut off",
+        failures: shares.flatMap(\.failures)
+    )
+}
 
-    private static func cases(_ options: Options) -> [Case] {
-        var cases: [Case] = []
-        for image in StoreImage.all where options.text("--image").map({ $0 == image.name }) ?? true {
-            func flip(_ bit: Int) {
-                let replay = "--image \(image.name) --bit \(bit)"
-                cases.append(Case(image: image, damage: .flip("log", bit: bit), replay: replay))
-            }
-            let others = Damage.all(to: image)
-            if let bit = options.number("--bit") {
-                flip(bit)
-                continue
-            }
-            for (index, damage) in others.enumerated() where options.number("--case").map({ $0 == index }) ?? true {
-                cases.append(Case(image: image, damage: damage, replay: "--image \(image.name) --case \(index)"))
-            }
-            if options.number("--case") != nil { continue }
-            let bits = image.log.count * 8
-            if options.has("--all") {
-                for bit in 0..<bits { flip(bit) }
-            } else {
-                let random = SimulatedFileSystem(seed: UInt64(options.number("--seed") ?? 1))
-                let count = (options.number("--count") ?? 20_000) / StoreImage.all.count + 1
-                for _ in 0..<count { flip(Int(random.randomNumber() % UInt64(bits))) }
-            }
+private struct FlipCase: Sendable {
+    var image: Int
+    var damage: Damage
+    /// What chooses it again.
+    var replay: String
+}
+
+private func flipCases(_ options: Options) -> [FlipCase] {
+    var cases: [FlipCase] = []
+    for (number, image) in StoreImage.all.enumerated() where options["image"].map({ $0 == number }) ?? true {
+        func flip(_ bit: Int) {
+            let replay = "--image \(number) --bit \(bit)"
+            cases.append(FlipCase(image: number, damage: .flip("log", bit: bit), replay: replay))
         }
-        return cases
+        if let bit = options["bit"] {
+            flip(bit)
+            continue
+        }
+        for (index, damage) in Damage.all(to: image).enumerated() where options["case"].map({ $0 == index }) ?? true {
+            cases.append(FlipCase(image: number, damage: damage, replay: "--image \(number) --case \(index)"))
+        }
+        if options["case"] != nil { continue }
+        let bits = image.log.count * 8
+        if options["all"] == 1 {
+            for bit in 0..<bits { flip(bit) }
+        } else {
+            let random = SimulatedFileSystem(seed: UInt64(options["seed"] ?? 1))
+            let count = (options["count"] ?? 20_000) / StoreImage.all.count + 1
+            for _ in 0..<count { flip(Int(random.randomNumber() % UInt64(bits))) }
+        }
     }
+    return cases
+}
 
-    private static func judge(_ one: Case, _ counts: inout Counts) {
-        do throws(StoreImage.Violation) {
-            switch try one.image.outcome(of: one.damage) {
-            case .refused: counts.refused += 1
-            case .whole: counts.whole += 1
-            case .withoutLastFrame: counts.withoutLastFrame += 1
+private struct FlipCounts: Sendable {
+    var refused = 0
+    var whole = 0
+    var withoutLastFrame = 0
+    var failures: [String] = []
+
+    mutating func judge(_ one: FlipCase) {
+        let image = StoreImage.all[one.image]
+        do throws(Violation) {
+            switch try image.outcome(of: one.damage) {
+            case .refused: refused += 1
+            case .whole: whole += 1
+            case .withoutLastFrame: withoutLastFrame += 1
             }
         } catch {
-            counts.violations.append(
-                "\(one.image.name), \(one.damage): \(error.description)\n"
-                    + "  again: swift run -c release StoreCheck flips \(one.replay)"
+            failures.append(
+                "\(image.name), \(one.damage): \(error)\n"
+                    + "  swift run -c release StoreCheck flips \(one.replay)"
             )
         }
     }

@@ -1,11 +1,19 @@
 import Foundation
 
-// swift run -c release StoreCheck SUITE [OPTIONS]
+let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
+    ("crashes", crashesSuite),
+    ("flips", flipsSuite),
+]
 
-let arguments = Array(CommandLine.arguments.dropFirst(2))
-switch CommandLine.arguments.dropFirst().first {
-case "flips": exit(FlipsSuite.run(arguments) ? 0 : 1)
-default:
-    print("usage: StoreCheck SUITE [OPTIONS]; a suite is one of: flips")
-    exit(64)
+let arguments = CommandLine.arguments.dropFirst()
+guard let suite = suites.first(where: { $0.name == arguments.first }), let options = Options(arguments.dropFirst())
+else {
+    print("usage: StoreCheck <\(suites.map(\.name).joined(separator: "|"))> [--option number]...")
+    exit(2)
 }
+let start = ContinuousClock.now
+let result = suite.run(options)
+for failure in result.failures { print("VIOLATION: \(failure)") }
+let seconds = Double((ContinuousClock.now - start) / .milliseconds(1)) / 1000
+print("\(suite.name): \(result.summary); \(result.failures.count) violations; \(seconds) s")
+exit(result.failures.isEmpty ? 0 : 1)

@@ -86,11 +86,6 @@ extension StoreImage {
         case withoutLastFrame
     }
 
-    /// What the store must never do.
-    package struct Violation: Error {
-        package let description: String
-    }
-
     /// Opens the damaged files, and judges what the store made of them.
     ///
     /// - Parameter damage: The damage.
@@ -114,19 +109,19 @@ extension StoreImage {
         try judgeSecondOpening(fileSystem.restarted(), found)
         if found == holding {
             if recovery.wasClosed != isClosed, recovery.wasClosed || damaged["log"] == files["log"] {
-                throw Violation(description: "the report says wasClosed: \(recovery.wasClosed)")
+                throw Violation("the report says wasClosed: \(recovery.wasClosed)")
             }
             if recovery.droppedTailBytes > 0, recovery.wasClosed || damaged["log"] == files["log"] {
-                throw Violation(description: "\(recovery.droppedTailBytes) bytes were dropped where none were cut off")
+                throw Violation("\(recovery.droppedTailBytes) bytes were dropped where none were cut off")
             }
             return .whole
         }
-        guard found == holdingBefore else { throw Violation(description: "opened with wrong content: \(found)") }
+        guard found == holdingBefore else { throw Violation("opened with wrong content: \(found)") }
         guard !isClosed, looksCutOff(damaged["log"] ?? []) else {
-            throw Violation(description: "opened without the last frame, which was not cut off")
+            throw Violation("opened without the last frame, which was not cut off")
         }
         if recovery.droppedTailBytes == 0, damaged["log"]?[lastFrame].contains(where: { $0 != 0 }) != false {
-            throw Violation(description: "what was dropped was not reported")
+            throw Violation("what was dropped was not reported")
         }
         return .withoutLastFrame
     }
@@ -137,21 +132,21 @@ extension StoreImage {
         _ fileSystem: SimulatedFileSystem
     ) throws(Violation) -> Outcome {
         guard case .corruption("log", let offset) = refusal.reason, (0...Int64(log.count)).contains(offset) else {
-            throw Violation(description: "refused with \(refusal)")
+            throw Violation("refused with \(refusal)")
         }
-        if damaged["log"] == files["log"] { throw Violation(description: "refused a log that is right: \(refusal)") }
+        if damaged["log"] == files["log"] { throw Violation("refused a log that is right: \(refusal)") }
         if let there = damaged["log"], let place = lastDifference(there), offset > place {
-            throw Violation(description: "reported offset \(offset); the last byte that is wrong is at \(place)")
+            throw Violation("reported offset \(offset); the last byte that is wrong is at \(place)")
         }
         for name in ["log", "LOCK"] where name == "log" || damaged[name] != nil {
             let after = fileSystem.disk.bytes(of: name)
             // The owner's number in the notes is written before the log is read.
             let length = name == "log" ? 0 : 16
             if after?.dropFirst(length) != damaged[name]?.dropFirst(length) {
-                throw Violation(description: "the refused opening changed \(name)")
+                throw Violation("the refused opening changed \(name)")
             }
         }
-        if fileSystem.openCount > 0 { throw Violation(description: "the refused opening left files open") }
+        if fileSystem.openCount > 0 { throw Violation("the refused opening left files open") }
         return .refused
     }
 
@@ -166,11 +161,11 @@ extension StoreImage {
             let (all, contents) = try readLog(fileSystem.disk.bytes(of: "log") ?? [])
             (mutations, moment) = (all, contents.moment)
         } catch {
-            throw Violation(description: "the new log is not right: \(error)")
+            throw Violation("the new log is not right: \(error)")
         }
         guard let openedAt = capabilities.openedAt,
             moment == LogMoment(clock: Self.later, nextVersion: openedAt.rawValue)
-        else { throw Violation(description: "the new log has the moment \(moment)") }
+        else { throw Violation("the new log has the moment \(moment)") }
         return Holding(content: StoreContent(snapshot: mutations, now: Self.later), openedAt: openedAt)
     }
 
@@ -180,18 +175,18 @@ extension StoreImage {
         do throws(StoreError) {
             store = try SimulatedStore(fileSystem, unixTime: Self.later, tuning: Self.tuning)
         } catch {
-            throw Violation(description: "refused for the second time: \(error)")
+            throw Violation("refused for the second time: \(error)")
         }
         let again = try holding(of: fileSystem, store.capabilities)
         guard again.content == found.content, again.openedAt > found.openedAt, store.recovery.wasClosed else {
-            throw Violation(description: "opened for the second time with other content: \(again)")
+            throw Violation("opened for the second time with other content: \(again)")
         }
     }
 
     private func check(_ fileSystem: SimulatedFileSystem) throws(Violation) {
-        if let misuse = fileSystem.misuse { throw Violation(description: misuse) }
+        if let misuse = fileSystem.misuse { throw Violation(misuse) }
         for call in fileSystem.calls where call.kind == .read && call.count > max(1 << 16, log.count) {
-            throw Violation(description: "asked for \(call.count) bytes of a log of \(log.count)")
+            throw Violation("asked for \(call.count) bytes of a log of \(log.count)")
         }
     }
 

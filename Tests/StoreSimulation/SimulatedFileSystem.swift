@@ -59,7 +59,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     package private(set) var disk: SimulatedDisk
     private var descriptors: [Descriptor] = []
     private var lockedBy: OpenFile?
-    private var randomness: UInt64
+    private var randomness: SplitMix
     package private(set) var processIdentifier: Int32
 
     /// What was called, while `recordsCalls` is true.
@@ -87,14 +87,16 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     /// What no program may do, and the store did.
     package private(set) var misuse: String?
 
-    /// A file system with an empty directory.
+    /// A file system with one directory.
     ///
-    /// - Parameter seed: What its random numbers follow from.
-    package convenience init(seed: UInt64 = 0) {
-        self.init(SimulatedDisk(), randomness: seed, processIdentifier: 1)
+    /// - Parameters:
+    ///   - seed: What its random numbers follow from.
+    ///   - disk: What is in the directory.
+    package convenience init(seed: UInt64 = 0, _ disk: SimulatedDisk = SimulatedDisk()) {
+        self.init(disk, randomness: SplitMix(seed), processIdentifier: 1)
     }
 
-    private init(_ disk: SimulatedDisk, randomness: UInt64, processIdentifier: Int32) {
+    private init(_ disk: SimulatedDisk, randomness: SplitMix, processIdentifier: Int32) {
         self.disk = disk
         self.randomness = randomness
         self.processIdentifier = processIdentifier
@@ -166,11 +168,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     // MARK: FileSystem
 
     package func randomNumber() -> UInt64 {
-        randomness &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = randomness
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
+        randomness.next()
     }
 
     private func open(_ file: Int, _ name: String) -> OpenFile {

@@ -1,0 +1,227 @@
+internal import ReliabilityCore
+package import ReliabilityFileStore
+internal import ReliabilityStore
+
+/// A moment at which the power may end: the disk as it is, and what callers know.
+package struct CrashPoint: Sendable {
+    package var disk: SimulatedDisk
+    package var witness: CrashWitness
+}
+
+/// A store and its model, side by side; every answer is compared at once.
+package final class CrashRun {
+    package let environment: CrashEnvironment
+    package private(set) var store: SimulatedStore
+    package private(set) var witness: CrashWitness
+    /// Every moment since ``mark()`` at which the power could have ended.
+    package private(set) var points: [CrashPoint] = []
+
+    /// Opens a store for the first time.
+    package convenience init(_ environment: CrashEnvironment, seed: UInt64, unixTime: Int64) throws(Violation) {
+        try self.init(environment, SimulatedFileSystem(seed: seed), .new, unixTime: unixTime, keepsPoints: true)
+    }
+
+    /// Opens a store after a crash.
+    ///
+    /// - Parameters:
+    ///   - environment: How it is opened.
+    ///   - fileSystem: What is left.
+    ///   - crash: What was known.
+    ///   - unixTime: The wall clock.
+    ///   - keepsPoints: Whether to remember at which moments of the opening the power could have ended.
+    ///   - checksTail: Whether everything that is left was written by the store.
+    /// - Throws: ``Violation``.
+    package init(
+        _ environment: CrashEnvironment,
+        _ fileSystem: SimulatedFileSystem,
+        _ crash: CrashWitness,
+        unixTime: Int64,
+        keepsPoints: Bool,
+        checksTail: Bool = true
+    ) throws(Violation) {
+        self.environment = environment
+        fileSystem.keepsSnapshots = keepsPoints
+        let log = fileSystem.disk.bytes(of: "log")
+        do throws(StoreError) {
+            store = try environment.open(fileSystem, unixTime)
+        } catch {
+            throw Violation("the store cannot be opened: \(error)", reason: error.reason)
+        }
+        witness = crash
+        // While it is opened, callers know what they knew.
+        var during = crash
+        during.mayBeClosed = crash.mayBeClosed || crash.isClosed
+        during.isClosed = false
+        points = fileSystem.snapshots.map { CrashPoint(disk: $0, witness: during) }
+        fileSystem.clearSnapshots()
+        witness = try environment.check(store, crash, unixTime: unixTime)
+        if let log, checksTail { try checkTail(log) }
+        if !points.isEmpty { points[points.count - 1].witness = witness }
+    }
+
+    /// What was cut off is reported, and nothing else.
+    private func checkTail(_ log: [UInt8]) throws(Violation) {
+        let hasTail = log.dropFirst(Int(store.recovery.replayedBytes)).contains { $0 != 0 }
+        let dropped = store.recovery.droppedTailBytes
+        if hasTail != (dropped > 0) {
+            throw Violation("there is \(hasTail ? "a" : "no") tail behind the log, and \(dropped) bytes were dropped")
+        }
+    }
+
+    package var model: ModelStore { witness.model }
+    package var now: Int64 { store.now }
+    package var disk: SimulatedDisk { store.fileSystem.disk }
+
+    /// Forgets the moments before now.
+    package func mark() {
+        points = [CrashPoint(disk: disk, witness: witness)]
+        store.fileSystem.keepsSnapshots = true
+        store.fileSystem.clearSnapshots()
+    }
+
+    // MARK: Calls
+
+    package func advance(by nanoseconds: Int64) { store.advance(by: nanoseconds) }
+
+    /// Hands in an operation, and does not wait for its answer to hold.
+    package func submit(_ operation: StoreOperation) throws(Violation) {
+        let now = store.now
+        let ticket = store.submit(operation)
+        // What was written meanwhile did not have to do with it.
+        try look()
+        try witness.submitted(operation, ticket, now: now)
+        try look()
+    }
+
+    /// Makes a call, and waits for its answer.
+    package func call(_ operation: StoreOperation) throws(Violation) {
+        try submit(operation)
+        try settle()
+    }
+
+    /// Begins what the store wants done next.
+    package func begin() { store.beginStep() }
+
+    /// Does what was begun.
+    package func finish() throws(Violation) {
+        store.finishStep()
+        try look()
+    }
+
+    /// Does all that the store wants done.
+    package func settle() throws(Violation) {
+        repeat {
+            store.finishStep()
+            try look()
+        } while store.beginStep()
+        if witness.hasWaiting { throw Violation("an answer waits for ever") }
+    }
+
+    /// Closes the store, and opens it again.
+    package func reopen(unixTime: Int64) throws(Violation) {
+        try settle()
+        witness.mayBeClosed = true
+        store.close()
+        try look()
+        witness.isClosed = true
+        try look()
+        if store.fileSystem.openCount != 0 { throw Violation("a closed store has files open") }
+        let next = try CrashRun(
+            environment,
+            store.fileSystem.restarted(),
+            witness,
+            unixTime: unixTime,
+            keepsPoints: store.fileSystem.keepsSnapshots
+        )
+        store = next.store
+        witness = next.witness
+        points += next.points
+    }
+
+    /// Takes note of what was written, and of who is told now.
+    private func look() throws(Violation) {
+        let fileSystem = store.fileSystem
+        for snapshot in fileSystem.snapshots { points.append(CrashPoint(disk: snapshot, witness: witness)) }
+        fileSystem.clearSnapshots()
+        try witness.told(by: store)
+        // A crash a moment later finds the same disk, and callers who know more.
+        if !points.isEmpty { points[points.count - 1].witness = witness }
+        if store.isStuck { throw Violation("the store neither answers nor does anything") }
+        if let misuse = fileSystem.misuse { throw Violation(misuse) }
+        if let end = store.end, !witness.mayBeClosed { throw Violation("the store failed: \(end)") }
+    }
+}
+
+/// How a simulated store is opened, and how its content is read.
+package struct CrashEnvironment: Sendable {
+    package var tuning: LogTuning
+    package var configuration: FileStore.Configuration
+    /// What to ask, to see all that the store holds.
+    package var probes: [StoreOperation]
+
+    package init(tuning: LogTuning, configuration: FileStore.Configuration = .init(), probes: [StoreOperation]) {
+        self.tuning = tuning
+        self.configuration = configuration
+        self.probes = probes
+    }
+
+    func open(_ fileSystem: SimulatedFileSystem, _ unixTime: Int64) throws(StoreError) -> SimulatedStore {
+        try SimulatedStore(fileSystem, unixTime: unixTime, configuration: configuration, tuning: tuning)
+    }
+
+    /// Compares a store that was opened after a crash with what was known before.
+    ///
+    /// - Returns: What is known now.
+    func check(
+        _ store: SimulatedStore,
+        _ crash: CrashWitness,
+        unixTime: Int64
+    ) throws(Violation) -> CrashWitness {
+        guard let openedAt = store.capabilities.openedAt?.rawValue else { throw Violation("no first version") }
+        if openedAt < crash.nextVersion {
+            throw Violation("version \(openedAt) is issued again; \(crash.nextVersion) would be new")
+        }
+        let floor = max(crash.clockFloor, unixTime)
+        if store.start < floor || store.start > max(crash.clockCeiling, unixTime) {
+            throw Violation("the clock starts at \(store.start), not at \(floor)")
+        }
+        let recovery = store.recovery
+        if recovery.isNew && !crash.mayBeNew { throw Violation("the store is new, and was not") }
+        if !recovery.isNew {
+            if recovery.wasClosed && !crash.mayBeClosed && !crash.isClosed {
+                throw Violation("the store says that it was closed, and was not")
+            }
+            if !recovery.wasClosed && crash.isClosed { throw Violation("the store says that it was not closed") }
+            if recovery.wasClosed && recovery.droppedTailBytes > 0 {
+                throw Violation("\(recovery.droppedTailBytes) bytes are missing from a store that was closed")
+            }
+        }
+        let answers = try probe(store)
+        var found: ModelStore?
+        for count in crash.first..<crash.states.count where crash.allows(count) {
+            var model = crash.states[count]
+            model.reopen(nextVersion: openedAt, now: store.start)
+            model.forgetExpired(now: store.start)
+            if found == model { continue }
+            var probed = model
+            // Several may look alike: then they are alike but for what has expired.
+            if zip(probes, answers).allSatisfy({ probed.apply($0, now: store.start) == $1 }) { found = model }
+        }
+        guard let model = found else {
+            throw Violation(
+                "after \(crash.first) to \(crash.states.count - 1) operations the store may not hold \(answers)"
+            )
+        }
+        return CrashWitness(model, openedAt: store.start)
+    }
+
+    private func probe(_ store: SimulatedStore) throws(Violation) -> [StoreAnswer] {
+        var answers: [StoreAnswer] = []
+        for operation in probes {
+            let ticket = store.submit(operation)
+            guard let answer = store.told(ticket) else { throw Violation("a store that was opened is not durable") }
+            answers.append(answer)
+        }
+        return answers
+    }
+}

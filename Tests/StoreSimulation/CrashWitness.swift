@@ -1,0 +1,168 @@
+package import ReliabilityStore
+
+/// Something that a store must never do.
+package struct Violation: Error, CustomStringConvertible {
+    package let description: String
+    /// Why the store refused to be opened.
+    package let reason: StoreError.Reason?
+    package init(_ description: String, reason: StoreError.Reason? = nil) {
+        self.description = description
+        self.reason = reason
+    }
+}
+
+/// What the callers of a store know, and what must therefore be there after a crash.
+package struct CrashWitness: Sendable {
+    private struct Expected: Sendable {
+        var ticket: SimulatedStore.Ticket
+        /// Its place in the order of all operations.
+        var index: Int
+        var isChange: Bool
+        var operation: StoreOperation
+        var time: Int64
+        /// When the last entry ended whose absence the answer shows.
+        var shownExpiry: Int64?
+    }
+
+    /// What the store held when it was opened, and after each operation since.
+    package private(set) var states: [ModelStore]
+    /// The least number of operations that must be there.
+    private var sure = 0
+    /// Numbers of operations with which an answer that was told would not have been true.
+    private var impossible: Set<Int> = []
+    private var expected: [Expected] = []
+    /// What the store's clock must have reached, in Unix nanoseconds.
+    package private(set) var clockFloor: Int64
+    /// What it cannot have passed.
+    package private(set) var clockCeiling: Int64
+    /// Whether there may be no store yet.
+    package var mayBeNew = false
+    /// Whether the store may have been closed, and whether it surely was.
+    package var mayBeClosed = false
+    package var isClosed = false
+
+    package init(_ model: ModelStore, openedAt clock: Int64) {
+        states = [model]
+        clockFloor = clock
+        clockCeiling = clock
+    }
+
+    /// A store that is opened for the first time.
+    package static var new: CrashWitness {
+        var witness = CrashWitness(ModelStore(), openedAt: .min)
+        witness.mayBeNew = true
+        return witness
+    }
+
+    /// Whether callers wait for an answer.
+    var hasWaiting: Bool { !expected.isEmpty }
+
+    package var model: ModelStore { states[states.count - 1] }
+
+    /// Whether a crash that leaves the first `count` operations loses nothing that anybody knows of.
+    package func allows(_ count: Int) -> Bool { count >= sure && !impossible.contains(count) }
+
+    package var first: Int { sure }
+
+    /// The first version that nobody can have seen.
+    package var nextVersion: UInt64 { model.nextVersion }
+
+    // MARK: What happens
+
+    /// Takes note of an operation that the store took, and compares its answer.
+    mutating func submitted(
+        _ operation: StoreOperation,
+        _ ticket: SimulatedStore.Ticket,
+        now: Int64
+    ) throws(Violation) {
+        let before = model
+        var after = before
+        let answer = after.apply(operation, now: now)
+        if ticket.answer != answer {
+            throw Violation("\(operation) was answered with \(ticket.answer), not \(answer)")
+        }
+        let isChange = !after.hasContent(of: before)
+        expected.append(
+            Expected(
+                ticket: ticket,
+                index: states.count,
+                isChange: isChange,
+                operation: operation,
+                time: now,
+                shownExpiry: ticket.hadNoRoom ? nil : before.expiryShown(by: operation, answer, now: now)
+            )
+        )
+        states.append(after)
+        clockCeiling = max(clockCeiling, now)
+    }
+
+    /// Takes note of what callers are told now.
+    mutating func told(by store: SimulatedStore) throws(Violation) {
+        if expected.isEmpty { return }
+        for expected in expected {
+            guard let answer = store.told(expected.ticket) else { continue }
+            if answer != expected.ticket.answer {
+                throw Violation("\(expected.operation) was answered with \(answer), for no reason")
+            }
+            note(expected)
+        }
+        expected.removeAll { store.told($0.ticket) != nil }
+    }
+
+    private mutating func note(_ expected: Expected) {
+        if expected.isChange {
+            sure = max(sure, expected.index)
+            clockFloor = max(clockFloor, expected.time)
+            return
+        }
+        if let expiry = expected.shownExpiry { clockFloor = max(clockFloor, expiry.multipliedSaturating(1_000_000)) }
+        // Nothing that it shows may get lost: with fewer operations the answer would have been the same.
+        for count in sure..<max(sure, expected.index - 1) where !impossible.contains(count) {
+            var state = states[count]
+            if state.apply(expected.operation, now: expected.time) != expected.ticket.answer {
+                impossible.insert(count)
+            }
+        }
+    }
+}
+
+extension ModelStore {
+    func hasContent(of other: ModelStore) -> Bool { entries == other.entries && records == other.records }
+
+    /// Forgets what has expired, as a store does that is opened.
+    package mutating func forgetExpired(now: Int64) {
+        entries.removeAll { entry in entry.stored.expiresAt.map { $0 <= now / 1_000_000 } ?? false }
+    }
+
+    /// When the last entry ended that has expired, and whose absence an answer shows; in Unix milliseconds.
+    func expiryShown(by operation: StoreOperation, _ answer: StoreAnswer, now: Int64) -> Int64? {
+        func last(where isShown: (StoreKey) -> Bool) -> Int64? {
+            var last: Int64?
+            for entry in entries {
+                guard let end = entry.stored.expiresAt, end <= now / 1_000_000, isShown(entry.key) else { continue }
+                last = max(last ?? end, end)
+            }
+            return last
+        }
+        switch (operation, answer) {
+        case (_, .refused): return nil
+        case (.get(let keys), _): return last(where: keys.contains)
+        case (.scan(let prefix, let after, _), .scanned(_, let next)):
+            return last { key in
+                key.hasPrefix(prefix) && (after.map { $0 < key } ?? true) && (next.map { key <= $0 } ?? true)
+            }
+        case (.commit(let writes, _), .commit(.conflict(let index, _))):
+            return last(where: writes[...index].map(\.key).contains)
+        case (.commit(let writes, _), _): return last(where: writes.map(\.key).contains)
+        case (.update(let updates), _): return last(where: updates.map(\.key).contains)
+        default: return nil
+        }
+    }
+}
+
+extension Int64 {
+    func multipliedSaturating(_ other: Int64) -> Int64 {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? (self < 0) == (other < 0) ? .max : .min : product
+    }
+}
