@@ -5,9 +5,6 @@ import PackageDescription
 // `RELIABILITY_SANITIZE=thread swift test --sanitize thread` builds the library's one lock on `pthread_mutex` instead.
 let underThreadSanitizer = Context.environment["RELIABILITY_SANITIZE"] == "thread"
 
-// `RELIABILITY_SEEDED_BUGS=1` compiles mistakes into the file store that its checks have to find.
-let withSeededBugs = Context.environment["RELIABILITY_SEEDED_BUGS"] == "1"
-
 /// A library target with its product; `Tests/<name>Tests` is declared beside it below.
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies)
@@ -111,6 +108,5 @@ for target in package.targets {
         .treatAllWarnings(as: .error),
     ]
     if underThreadSanitizer { settings.append(.define("RELIABILITY_SANITIZE_THREAD")) }
-    if withSeededBugs { settings.append(.define("RELIABILITY_SEEDED_BUGS")) }
     target.swiftSettings = settings
 }

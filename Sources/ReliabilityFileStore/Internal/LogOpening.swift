@@ -49,6 +49,8 @@ package struct LogOpening {
             let moment = LogMoment(clock: state.now, nextVersion: state.nextVersion)
             let file: LogFile
             do throws(FileSystemError) {
+                // Not before: an opening that is refused leaves the files as they are.
+                try home.noteOwner()
                 file = try home.newLog(state.snapshot(), moment, growth: tuning.growth)
             } catch {
                 throw StoreError(error)

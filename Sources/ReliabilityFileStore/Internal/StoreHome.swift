@@ -34,16 +34,16 @@ struct StoreHome: Sendable {
         self.fileSystem = fileSystem
         self.directory = directory
         self.process = process
-        do throws(FileSystemError) {
-            // Nobody relies on it, so it is not synced.
-            var owner = Array("\(process)".utf8.prefix(Self.ownerLength - 1))
-            owner += repeatElement(UInt8(ascii: " "), count: Self.ownerLength - 1 - owner.count)
-            owner.append(UInt8(ascii: "\n"))
-            try fileSystem.writeAll(owner, to: note, at: 0)
-        } catch {
-            close()
-            throw StoreError(error)
-        }
+    }
+
+    /// Notes who the owner is.
+    ///
+    /// Nobody relies on it, so it is not synced.
+    func noteOwner() throws(FileSystemError) {
+        var owner = Array("\(process)".utf8.prefix(Self.ownerLength - 1))
+        owner += repeatElement(UInt8(ascii: " "), count: Self.ownerLength - 1 - owner.count)
+        owner.append(UInt8(ascii: "\n"))
+        try fileSystem.writeAll(owner, to: note, at: 0)
     }
 
     private static func owner(in directory: OpenFile, _ fileSystem: any FileSystem) -> Int32? {
