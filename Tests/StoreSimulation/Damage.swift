@@ -11,6 +11,10 @@ package enum Damage: Hashable, Sendable {
     /// A sector's content is written over another's.
     case copy(from: Int, to: Int)
     case swap(Int, Int)
+    /// Sectors of another store's log, from the same place there.
+    case stranger(from: Int, to: Int)
+    /// The file header says that this is another format.
+    case format(UInt32)
     case cut(String, length: Int)
     case remove(String)
     /// Bytes that follow from a seed instead of the file.
@@ -27,6 +31,10 @@ package enum Damage: Hashable, Sendable {
                 if first < second { all.append(.swap(first, second)) }
             }
         }
+        // Not from the first sector on: that would be the other store.
+        let last = min(sectors.count, image.stranger.count / 512)
+        for first in 1..<last { all += (first + 1...last).map { .stranger(from: first, to: $0) } }
+        all += [0, 2, 1000, .max].map { .format($0) }
         for sector in sectors {
             all += [0, 1, 63, 64, 511].map { .cut("log", length: 512 * sector + $0) }
         }
@@ -40,8 +48,8 @@ package enum Damage: Hashable, Sendable {
     }
 
     /// The files after it.
-    package func applied(to files: [String: [UInt8]]) -> [String: [UInt8]] {
-        var files = files
+    package func applied(to image: StoreImage) -> [String: [UInt8]] {
+        var files = image.files
         var log = files["log"] ?? []
         func range(_ sector: Int) -> Range<Int> { 512 * sector..<512 * sector + 512 }
         switch self {
@@ -56,6 +64,11 @@ package enum Damage: Hashable, Sendable {
             let held = Array(log[range(first)])
             log.replaceSubrange(range(first), with: log[range(second)])
             log.replaceSubrange(range(second), with: held)
+        case .stranger(let start, let end):
+            log.replaceSubrange(512 * start..<512 * end, with: image.stranger[512 * start..<512 * end])
+        case .format(let version):
+            log.set(version, at: 12)
+            log.set(FileHeader.checksum(log.prefix(512) + []), at: 8)
         case .cut(let file, let length):
             if file == "log" { log.removeLast(log.count - length) }
             if file != "log" { files[file] = Array(files[file, default: []].prefix(length)) }
@@ -92,7 +105,7 @@ extension StoreImage {
     /// - Returns: What became of the opening.
     /// - Throws: ``Violation``.
     package func outcome(of damage: Damage) throws(Violation) -> Outcome {
-        let damaged = damage.applied(to: files)
+        let damaged = damage.applied(to: self)
         let fileSystem = SimulatedFileSystem().restarted(with: SimulatedDisk(damaged))
         fileSystem.recordsCalls = true
         let store: SimulatedStore
@@ -100,7 +113,7 @@ extension StoreImage {
             store = try SimulatedStore(fileSystem, unixTime: Self.later, tuning: Self.tuning)
         } catch {
             try check(fileSystem)
-            return try judge(refusal: error, damaged, fileSystem)
+            return try judge(refusal: error, damage, damaged, fileSystem)
         }
         let recovery = store.recovery
         let found = try holding(of: fileSystem, store.capabilities)
@@ -128,23 +141,22 @@ extension StoreImage {
 
     private func judge(
         refusal: StoreError,
+        _ damage: Damage,
         _ damaged: [String: [UInt8]],
         _ fileSystem: SimulatedFileSystem
     ) throws(Violation) -> Outcome {
-        guard case .corruption("log", let offset) = refusal.reason, (0...Int64(log.count)).contains(offset) else {
-            throw Violation("refused with \(refusal)")
-        }
         if damaged["log"] == files["log"] { throw Violation("refused a log that is right: \(refusal)") }
-        if let there = damaged["log"], let place = lastDifference(there), offset > place {
-            throw Violation("reported offset \(offset); the last byte that is wrong is at \(place)")
-        }
-        for name in ["log", "LOCK"] where name == "log" || damaged[name] != nil {
-            let after = fileSystem.disk.bytes(of: name)
-            // The owner's number in the notes is written before the log is read.
-            let length = name == "log" ? 0 : 16
-            if after?.dropFirst(length) != damaged[name]?.dropFirst(length) {
-                throw Violation("the refused opening changed \(name)")
+        switch (refusal.reason, damage) {
+        case (.unsupportedFormat(let version), .format(let written)) where version == Int(written): break
+        case (.corruption("log", let offset), _) where offset >= 0:
+            if case .format = damage { throw Violation("took another format for damage") }
+            if let there = damaged["log"], let place = lastDifference(there), offset > place {
+                throw Violation("reported offset \(offset); the last byte that is wrong is at \(place)")
             }
+        default: throw Violation("refused with \(refusal)")
+        }
+        for name in ["log", "LOCK"] where damaged[name] != nil && fileSystem.disk.bytes(of: name) != damaged[name] {
+            throw Violation("the refused opening changed \(name)")
         }
         if fileSystem.openCount > 0 { throw Violation("the refused opening left files open") }
         return .refused

@@ -20,6 +20,9 @@ package struct StoreImage: Sendable {
     /// The same without the last frame.
     package let holdingBefore: Holding
 
+    /// The log of another store that was treated alike and holds other values, and one frame more.
+    package let stranger: [UInt8]
+
     package var log: [UInt8] { files["log"] ?? [] }
 
     /// A second in 2026, in nanoseconds since 1970: when the images are made.
@@ -48,62 +51,85 @@ package struct StoreImage: Sendable {
         .commit([.put(key(name), value, expiry, if: .any)], [])
     }
 
-    /// What is done before the store is opened for the second time, and after.
-    private static let before: [[StoreOperation]] = [
-        [put("a", [1])],
-        [.enqueue([NewRecord(queue: queue, id: "1", payload: [1]), NewRecord(queue: queue, id: "2", payload: [])])],
-        [put("gone", [1], .after(.milliseconds(1500)))],
-        [put("snapshot", long)],
-    ]
-
-    private static let after: [[StoreOperation]] = [
-        [
-            put("b", [2], .after(.seconds(60))),
-            .update([.init(key("u"), .gcra(interval: .seconds(9), burst: 9, cost: 1))]),
-        ],
-        [put("long", long)],
-        [.claim(queue, limit: 1, lease: .seconds(100))],
-        [.commit([.put(key("c"), [], .never, if: .absent)], [NewRecord(queue: queue, id: "3", payload: [3, 3])])],
-        [.claim(queue, limit: 1, lease: .seconds(1))],
-    ]
+    /// What is done before the store is opened for the second time, and after; each element makes a frame.
+    private static func workload(_ fill: UInt8) -> (before: [[StoreOperation]], after: [[StoreOperation]]) {
+        let before: [[StoreOperation]] = [
+            [put("a", [fill])],
+            [
+                .enqueue([
+                    NewRecord(queue: queue, id: "1", payload: [fill]), NewRecord(queue: queue, id: "2", payload: []),
+                ])
+            ],
+            [put("gone", [fill], .after(.milliseconds(1500)))],
+            [put("snapshot", [fill] + long)],
+        ]
+        let after: [[StoreOperation]] = [
+            [
+                put("b", [fill], .after(.seconds(60))),
+                .update([.init(key("u"), .gcra(interval: .seconds(9), burst: 9, cost: Int(fill)))]),
+            ],
+            [put("long", [fill] + long)],
+            [.claim(queue, limit: 1, lease: .seconds(100))],
+            [
+                .commit(
+                    [.put(key("c"), [], .never, if: .absent)],
+                    [NewRecord(queue: queue, id: "3", payload: [fill, 3])]
+                )
+            ],
+            [.claim(queue, limit: 1, lease: .seconds(1))],
+        ]
+        return (before, after)
+    }
 
     private init(_ name: String, last: [StoreOperation], isClosed: Bool) {
         self.name = name
         self.isClosed = isClosed
-        var model = ModelStore()
-        var lastFrame = 0..<0
-        var holdingBefore = Self.holding(model)
-        var now = Self.day
+        let own = Recording(fill: 1, [last], isClosed: isClosed)
+        files = own.files
+        lastFrame = own.lastFrame
+        holding = Self.holding(own.model)
+        holdingBefore = Self.holding(own.modelBefore)
+        stranger = Recording(fill: 2, [last, [Self.put("more", [2])]], isClosed: isClosed).files["log"] ?? []
+    }
 
-        func run(_ batches: [[StoreOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
-            guard let store = try? SimulatedStore(fileSystem, unixTime: now, tuning: Self.tuning) else { return }
-            model.reopen(nextVersion: store.capabilities.openedAt?.rawValue ?? 1, now: now)
+    /// A store that was made and used.
+    private struct Recording {
+        var files: [String: [UInt8]] = [:]
+        var lastFrame = 0..<0
+        var model = ModelStore()
+        /// As it was before the last frame.
+        var modelBefore = ModelStore()
+        private var now = StoreImage.day
+
+        init(fill: UInt8, _ last: [[StoreOperation]], isClosed: Bool) {
+            let (before, after) = StoreImage.workload(fill)
+            let first = SimulatedFileSystem(seed: UInt64(fill))
+            run(before, on: first, closing: true)
+            let second = first.restarted()
+            run(after + last, on: second, closing: isClosed)
+            files = Dictionary(uniqueKeysWithValues: ["log", "LOCK"].map { ($0, second.disk.bytes(of: $0) ?? []) })
+        }
+
+        private mutating func run(_ frames: [[StoreOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
+            guard let store = try? SimulatedStore(fileSystem, unixTime: now, tuning: StoreImage.tuning) else { return }
             func end() -> Int {
                 let log = fileSystem.disk.bytes(of: "log") ?? []
                 return ((log.lastIndex { $0 != 0 } ?? 0) + 512) / 512 * 512
             }
-            for batch in batches {
+            model.reopen(nextVersion: store.capabilities.openedAt?.rawValue ?? 1, now: now)
+            for operations in frames {
                 let start = end()
-                holdingBefore = Self.holding(model)
+                modelBefore = model
                 store.advance(by: 500_000_000)
                 now = store.now
-                let answers = batch.map { store.submit($0).answer }
+                let answers = operations.map { store.submit($0).answer }
                 store.settle()
-                let expected = batch.map { model.apply($0, now: now) }
+                let expected = operations.map { model.apply($0, now: now) }
                 precondition(answers == expected, "\(answers) instead of \(expected)")
                 lastFrame = start..<end()
             }
             if closing { store.close() }
         }
-
-        let first = SimulatedFileSystem(seed: 1)
-        run(Self.before, on: first, closing: true)
-        let second = first.restarted()
-        run(Self.after + [last], on: second, closing: isClosed)
-        files = Dictionary(uniqueKeysWithValues: ["log", "LOCK"].map { ($0, second.disk.bytes(of: $0) ?? []) })
-        self.lastFrame = lastFrame
-        self.holdingBefore = holdingBefore
-        holding = Self.holding(model)
     }
 
     /// What an opening at ``later`` makes of a state.

@@ -96,7 +96,7 @@ package struct FileHeader {
         reservedEnd = bytes.number(at: 32)
     }
 
-    private static func checksum(_ bytes: [UInt8]) -> UInt32 {
+    package static func checksum(_ bytes: [UInt8]) -> UInt32 {
         var checksum = CRC32C()
         checksum.add(bytes, 12..<bytes.count)
         return checksum.value
