@@ -3,6 +3,7 @@ import Foundation
 let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
     ("crashes", crashesSuite),
     ("flips", flipsSuite),
+    ("seeds", seedsSuite),
 ]
 
 let arguments = CommandLine.arguments.dropFirst()

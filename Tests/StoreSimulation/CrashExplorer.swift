@@ -60,7 +60,7 @@ package struct CrashExplorer {
                 try Workload.perform(step, number: index, on: run)
             }
         } catch {
-            throw Violation("\(workload.steps): \(error)")
+            throw Violation("\(workload): \(error)")
         }
         let points = run.points
         let states = Self.states(points, seed: UInt64(number))
@@ -76,7 +76,7 @@ package struct CrashExplorer {
                 try explore(point, state.choice, run.now, behind: behind, &random)
             } catch {
                 throw Violation(
-                    "\(workload.steps), tuning \(workload.tuning), \(state.choice) of \(point.disk.changes.count) changes "
+                    "\(workload): \(state.choice) of \(point.disk.changes.count) changes "
                         + "at point \(state.point) of \(points.count): \(error)"
                 )
             }

@@ -18,7 +18,9 @@ package final class CrashRun {
 
     /// Opens a store for the first time.
     package convenience init(_ environment: CrashEnvironment, seed: UInt64, unixTime: Int64) throws(Violation) {
-        try self.init(environment, SimulatedFileSystem(seed: seed), .new, unixTime: unixTime, keepsPoints: true)
+        var new = CrashWitness(environment.newModel, openedAt: .min)
+        new.mayBeNew = true
+        try self.init(environment, SimulatedFileSystem(seed: seed), new, unixTime: unixTime, keepsPoints: true)
     }
 
     /// Opens a store after a crash.
@@ -48,13 +50,13 @@ package final class CrashRun {
             throw Violation("the store cannot be opened: \(error)", reason: error.reason)
         }
         witness = crash
-        // While it is opened, callers know what they knew.
-        var during = crash
-        during.mayBeClosed = crash.mayBeClosed || crash.isClosed
-        during.isClosed = false
-        points = fileSystem.snapshots.map { CrashPoint(disk: $0, witness: during) }
-        fileSystem.clearSnapshots()
         witness = try environment.check(store, crash, unixTime: unixTime)
+        points = []
+        if keepsPoints {
+            let during = crash.whileOpened(as: witness.model, unixTime: unixTime)
+            points = fileSystem.snapshots.map { CrashPoint(disk: $0, witness: during) }
+            fileSystem.clearSnapshots()
+        }
         if let log, checksTail { try checkTail(log) }
         if !points.isEmpty { points[points.count - 1].witness = witness }
     }
@@ -72,11 +74,16 @@ package final class CrashRun {
     package var now: Int64 { store.now }
     package var disk: SimulatedDisk { store.fileSystem.disk }
 
-    /// Forgets the moments before now.
+    /// Forgets the moments before now, and remembers those that come.
     package func mark() {
         points = [CrashPoint(disk: disk, witness: witness)]
         store.fileSystem.keepsSnapshots = true
-        store.fileSystem.clearSnapshots()
+    }
+
+    /// Forgets the moments before now, and those that come.
+    package func unmark() {
+        points = []
+        store.fileSystem.keepsSnapshots = false
     }
 
     // MARK: Calls
@@ -86,6 +93,7 @@ package final class CrashRun {
     /// Hands in an operation, and does not wait for its answer to hold.
     package func submit(_ operation: StoreOperation) throws(Violation) {
         let now = store.now
+        witness.mayHaveReached(now)
         let ticket = store.submit(operation)
         // What was written meanwhile did not have to do with it.
         try look()
@@ -156,6 +164,9 @@ package final class CrashRun {
 package struct CrashEnvironment: Sendable {
     package var tuning: LogTuning
     package var configuration: FileStore.Configuration
+    /// The most bytes that one call writes, and reads.
+    package var longestWrite = Int.max
+    package var longestRead = Int.max
     /// What to ask, to see all that the store holds.
     package var probes: [StoreOperation]
 
@@ -165,8 +176,15 @@ package struct CrashEnvironment: Sendable {
         self.probes = probes
     }
 
+    var newModel: ModelStore {
+        let (entries, bytes) = (configuration.maximumEntries, configuration.maximumBytes)
+        return ModelStore(limits: StoreLimits(maximumEntries: entries, maximumBytes: bytes))
+    }
+
     func open(_ fileSystem: SimulatedFileSystem, _ unixTime: Int64) throws(StoreError) -> SimulatedStore {
-        try SimulatedStore(fileSystem, unixTime: unixTime, configuration: configuration, tuning: tuning)
+        fileSystem.longestWrite = longestWrite
+        fileSystem.longestRead = longestRead
+        return try SimulatedStore(fileSystem, unixTime: unixTime, configuration: configuration, tuning: tuning)
     }
 
     /// Compares a store that was opened after a crash with what was known before.
@@ -196,32 +214,30 @@ package struct CrashEnvironment: Sendable {
                 throw Violation("\(recovery.droppedTailBytes) bytes are missing from a store that was closed")
             }
         }
-        let answers = try probe(store)
+        let content = store.content
         var found: ModelStore?
-        for count in crash.first..<crash.states.count where crash.allows(count) {
-            var model = crash.states[count]
+        var nearest: StoreContent?
+        for possible in crash.possible {
+            var model = possible
             model.reopen(nextVersion: openedAt, now: store.start)
             model.forgetExpired(now: store.start)
-            if found == model { continue }
-            var probed = model
-            // Several may look alike: then they are alike but for what has expired.
-            if zip(probes, answers).allSatisfy({ probed.apply($0, now: store.start) == $1 }) { found = model }
+            nearest = model.content(now: store.start)
+            if nearest != content { continue }
+            found = model
+            break
         }
         guard let model = found else {
-            throw Violation(
-                "after \(crash.first) to \(crash.states.count - 1) operations the store may not hold \(answers)"
-            )
+            let difference = nearest.map { content.difference(to: $0) } ?? "no content is possible"
+            throw Violation("of \(crash.possible.count) possible contents it has none: \(difference)")
         }
-        return CrashWitness(model, openedAt: store.start)
-    }
-
-    private func probe(_ store: SimulatedStore) throws(Violation) -> [StoreAnswer] {
-        var answers: [StoreAnswer] = []
+        var probed = model
         for operation in probes {
             let ticket = store.submit(operation)
-            guard let answer = store.told(ticket) else { throw Violation("a store that was opened is not durable") }
-            answers.append(answer)
+            let answer = probed.apply(operation, now: store.start)
+            guard store.told(ticket) == answer else {
+                throw Violation("\(operation) was answered with \(ticket.answer), not at once with \(answer)")
+            }
         }
-        return answers
+        return CrashWitness(model, openedAt: store.start)
     }
 }

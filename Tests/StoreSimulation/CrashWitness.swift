@@ -26,6 +26,8 @@ package struct CrashWitness: Sendable {
 
     /// What the store held when it was opened, and after each operation since.
     package private(set) var states: [ModelStore]
+    /// What it may hold besides.
+    private var alternatives: [ModelStore] = []
     /// The least number of operations that must be there.
     private var sure = 0
     /// Numbers of operations with which an answer that was told would not have been true.
@@ -47,27 +49,33 @@ package struct CrashWitness: Sendable {
         clockCeiling = clock
     }
 
-    /// A store that is opened for the first time.
-    package static var new: CrashWitness {
-        var witness = CrashWitness(ModelStore(), openedAt: .min)
-        witness.mayBeNew = true
-        return witness
-    }
-
     /// Whether callers wait for an answer.
     var hasWaiting: Bool { !expected.isEmpty }
 
     package var model: ModelStore { states[states.count - 1] }
 
-    /// Whether a crash that leaves the first `count` operations loses nothing that anybody knows of.
-    package func allows(_ count: Int) -> Bool { count >= sure && !impossible.contains(count) }
+    /// What a crash may leave without losing anything that anybody knows of.
+    package var possible: [ModelStore] {
+        (sure..<states.count).filter { !impossible.contains($0) }.map { states[$0] } + alternatives
+    }
 
-    package var first: Int { sure }
+    /// What is known while a store is opened, and its leases end.
+    func whileOpened(as model: ModelStore, unixTime: Int64) -> CrashWitness {
+        var witness = self
+        witness.mayBeClosed = mayBeClosed || isClosed
+        witness.isClosed = false
+        witness.clockCeiling = max(clockCeiling, unixTime)
+        witness.alternatives.append(model)
+        return witness
+    }
 
     /// The first version that nobody can have seen.
     package var nextVersion: UInt64 { model.nextVersion }
 
     // MARK: What happens
+
+    /// Takes note that the store was being opened at a time.
+    mutating func mayHaveReached(_ time: Int64) { clockCeiling = max(clockCeiling, time) }
 
     /// Takes note of an operation that the store took, and compares its answer.
     mutating func submitted(
@@ -123,6 +131,18 @@ package struct CrashWitness: Sendable {
                 impossible.insert(count)
             }
         }
+    }
+}
+
+extension StoreContent {
+    /// What one of them has and the other has not, in words.
+    func difference(to other: StoreContent) -> String {
+        func only(_ left: StoreContent, _ right: StoreContent) -> [String] {
+            left.entries.filter { !right.entries.contains($0) }.map { "\($0.key.encoded): \($0.stored)" }
+                + left.records.filter { !right.records.contains($0) }.map { "\($0)" }
+        }
+        let text = "there is \(only(self, other)), not \(only(other, self))"
+        return text.replacing("StoreSimulation.", with: "").replacing("ReliabilityStore.", with: "")
     }
 }
 

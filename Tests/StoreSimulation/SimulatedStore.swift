@@ -64,6 +64,9 @@ package final class SimulatedStore {
     /// The last batch that is durable.
     package var durable: UInt64 { core.durable }
 
+    /// All that it holds.
+    package var content: StoreContent { StoreContent(snapshot: core.content, now: now) }
+
     /// Why nothing can be written any more.
     package var end: StoreError? { core.end }
 

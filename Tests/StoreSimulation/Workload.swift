@@ -9,7 +9,7 @@ package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
 }
 
 /// A few steps, one after the other.
-package struct Workload: Hashable, Sendable {
+package struct Workload: Hashable, Sendable, CustomStringConvertible {
     package var steps: [WorkloadStep]
     package var tuning: Int
 
@@ -47,6 +47,10 @@ package struct Workload: Hashable, Sendable {
             steps.append(WorkloadStep.allCases[rest % WorkloadStep.allCases.count])
             rest /= WorkloadStep.allCases.count
         }
+    }
+
+    package var description: String {
+        steps.map { "\($0)" }.joined(separator: ", ") + " (tuning \(tuning))"
     }
 
     package var environment: CrashEnvironment {

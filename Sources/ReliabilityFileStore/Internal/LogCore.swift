@@ -84,6 +84,9 @@ package struct LogCore: Sendable {
         return nil
     }
 
+    /// All that the store holds.
+    package var content: [StoreMutation] { state.snapshot() }
+
     // MARK: Calls
 
     /// Answers a request, and puts what it changes in the open batch.
