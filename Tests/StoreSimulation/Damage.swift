@@ -115,6 +115,10 @@ extension StoreImage {
             try check(fileSystem)
             return try judge(refusal: error, damage, damaged, fileSystem)
         }
+        if case .format = damage, damaged["log"] != files["log"] { throw Violation("opened another format") }
+        if isClosed, damaged["log"] != files["log"], !hasLostSeal(damaged["log"] ?? []) {
+            throw Violation("opened a log that was closed, and changed since")
+        }
         let recovery = store.recovery
         let found = try holding(of: fileSystem, store.capabilities)
         store.close()
@@ -150,9 +154,11 @@ extension StoreImage {
         case (.unsupportedFormat(let version), .format(let written)) where version == Int(written): break
         case (.corruption("log", let offset), _) where offset >= 0:
             if case .format = damage { throw Violation("took another format for damage") }
-            if let there = damaged["log"], let place = lastDifference(there), offset > place {
+            guard let there = damaged["log"] else { break }
+            if let place = lastDifference(there), offset > place {
                 throw Violation("reported offset \(offset); the last byte that is wrong is at \(place)")
             }
+            if isLeftByCrash(there) { throw Violation("took what a crash leaves for damage: \(refusal)") }
         default: throw Violation("refused with \(refusal)")
         }
         for name in ["log", "LOCK"] where damaged[name] != nil && fileSystem.disk.bytes(of: name) != damaged[name] {
@@ -219,6 +225,25 @@ extension StoreImage {
         let zeros = zeroSectors(damaged)
         return zeros.first == true || zeros.count { $0 } > zeroSectors(log).count { $0 }
             || damaged[lastFrame].last == 0
+    }
+
+    /// Whether some sectors of what was written last are zeros, and nothing else is changed.
+    private func isLeftByCrash(_ damaged: [UInt8]) -> Bool {
+        guard damaged.count == log.count else { return false }
+        let last = isClosed ? lastFrame.upperBound..<lastFrame.upperBound + 512 : lastFrame
+        for start in stride(from: 0, to: log.count, by: 512) {
+            let sector = damaged[start..<start + 512]
+            if sector == log[start..<start + 512] { continue }
+            guard last.contains(start), sector.allSatisfy({ $0 == 0 }) else { return false }
+        }
+        return true
+    }
+
+    /// Whether the log looks as if it had not been closed.
+    private func hasLostSeal(_ damaged: [UInt8]) -> Bool {
+        let seal = lastFrame.upperBound..<lastFrame.upperBound + 512
+        return damaged.count == log.count && damaged.prefix(seal.lowerBound) == log.prefix(seal.lowerBound)
+            && damaged[seal].allSatisfy { $0 == 0 }
     }
 
     private func lastDifference(_ damaged: [UInt8]) -> Int? {

@@ -32,12 +32,13 @@ package struct StoreImage: Sendable {
     /// Small, so that a whole file is small, and extended and compacted often.
     package static let tuning = LogTuning(growth: 2048, batchLimit: 1 << 20, compactionMinimum: 1 << 20)
 
-    /// A store that was closed, one whose owner ended after a frame of one sector, and one after a frame of several,
-    /// one of them without content.
+    /// A store that was closed; one whose owner ended after a frame of one sector, one after a frame of several, some
+    /// of them zeros, and one just after it was opened.
     package static let all: [StoreImage] = [
-        StoreImage("closed", last: [.commit([.delete(key("a"), if: .present)], [])], isClosed: true),
-        StoreImage("open", last: [.commit([.delete(key("a"), if: .present)], [])], isClosed: false),
+        StoreImage("closed", last: delete, isClosed: true),
+        StoreImage("open", last: delete, isClosed: false),
         StoreImage("open-long", last: [put("last", long + long)], isClosed: false),
+        StoreImage("just-opened", last: nil, isClosed: false),
     ]
 
     package static func named(_ name: String) -> StoreImage? { all.first { $0.name == name } }
@@ -46,6 +47,8 @@ package struct StoreImage: Sendable {
     private static let long = [UInt8](repeating: 5, count: 600) + [UInt8](repeating: 0, count: 1100) + [6]
 
     private static func key(_ name: String) -> StoreKey { StoreKey("test", name) }
+
+    private static var delete: [StoreOperation] { [.commit([.delete(key("a"), if: .present)], [])] }
 
     private static func put(_ name: String, _ value: [UInt8], _ expiry: Expiry = .never) -> StoreOperation {
         .commit([.put(key(name), value, expiry, if: .any)], [])
@@ -81,15 +84,16 @@ package struct StoreImage: Sendable {
         return (before, after)
     }
 
-    private init(_ name: String, last: [StoreOperation], isClosed: Bool) {
+    /// - Parameter last: What the last frame holds; nil for none since the opening.
+    private init(_ name: String, last: [StoreOperation]?, isClosed: Bool) {
         self.name = name
         self.isClosed = isClosed
-        let own = Recording(fill: 1, [last], isClosed: isClosed)
+        let own = Recording(fill: 1, last, more: [], isClosed: isClosed)
         files = own.files
         lastFrame = own.lastFrame
         holding = Self.holding(own.model)
         holdingBefore = Self.holding(own.modelBefore)
-        stranger = Recording(fill: 2, [last, [Self.put("more", [2])]], isClosed: isClosed).files["log"] ?? []
+        stranger = Recording(fill: 2, last, more: [[Self.put("more", [2])]], isClosed: isClosed).files["log"] ?? []
     }
 
     /// A store that was made and used.
@@ -101,12 +105,12 @@ package struct StoreImage: Sendable {
         var modelBefore = ModelStore()
         private var now = StoreImage.day
 
-        init(fill: UInt8, _ last: [[StoreOperation]], isClosed: Bool) {
+        init(fill: UInt8, _ last: [StoreOperation]?, more: [[StoreOperation]], isClosed: Bool) {
             let (before, after) = StoreImage.workload(fill)
             let first = SimulatedFileSystem(seed: UInt64(fill))
             run(before, on: first, closing: true)
             let second = first.restarted()
-            run(after + last, on: second, closing: isClosed)
+            run((last.map { after + [$0] } ?? []) + more, on: second, closing: isClosed)
             files = Dictionary(uniqueKeysWithValues: ["log", "LOCK"].map { ($0, second.disk.bytes(of: $0) ?? []) })
         }
 
@@ -117,6 +121,8 @@ package struct StoreImage: Sendable {
                 return ((log.lastIndex { $0 != 0 } ?? 0) + 512) / 512 * 512
             }
             model.reopen(nextVersion: store.capabilities.openedAt?.rawValue ?? 1, now: now)
+            modelBefore = model
+            lastFrame = end()..<end()
             for operations in frames {
                 let start = end()
                 modelBefore = model
