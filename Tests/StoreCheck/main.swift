@@ -2,10 +2,9 @@ import Foundation
 
 let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
     ("crashes", crashesSuite),
+    ("seeds", seedsSuite),
     ("errors", errorsSuite),
-    ("histories", historiesSuite),
-    ("seeds", seedsSuite),
-    ("seeds", seedsSuite),
+    ("flips", flipsSuite),
     ("histories", historiesSuite),
 ]
 
