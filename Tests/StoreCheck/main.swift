@@ -3,6 +3,8 @@ import Foundation
 let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
     ("crashes", crashesSuite),
     ("seeds", seedsSuite),
+    ("errors", errorsSuite),
+    ("flips", flipsSuite),
     ("histories", historiesSuite),
 ]
 

@@ -17,13 +17,13 @@ extension [UInt8] {
         append(contentsOf: bytes)
     }
 
-    mutating func set<Number: FixedWidthInteger>(_ number: Number, at position: Int) {
+    package mutating func set<Number: FixedWidthInteger>(_ number: Number, at position: Int) {
         for byte in 0..<Number.bitWidth / 8 {
             self[position + byte] = UInt8(truncatingIfNeeded: number >> (8 * byte))
         }
     }
 
-    func number<Number: FixedWidthInteger>(at position: Int, as type: Number.Type = Number.self) -> Number {
+    package func number<Number: FixedWidthInteger>(at position: Int, as type: Number.Type = Number.self) -> Number {
         var number: Number = 0
         for byte in 0..<Number.bitWidth / 8 {
             number |= Number(truncatingIfNeeded: self[position + byte]) << (8 * byte)
@@ -39,21 +39,21 @@ extension [UInt8] {
 }
 
 /// Bytes that do not mean anything.
-struct MalformedBytes: Error {}
+package struct MalformedBytes: Error {}
 
 /// Reads what the extension above appends, and never past the end.
-struct ByteReader {
+package struct ByteReader {
     private let bytes: [UInt8]
     private var position: Int
     private let end: Int
 
-    init(_ bytes: [UInt8], _ range: Range<Int>) {
+    package init(_ bytes: [UInt8], _ range: Range<Int>) {
         self.bytes = bytes
         position = range.lowerBound
         end = range.upperBound
     }
 
-    var isAtEnd: Bool { position == end }
+    package var isAtEnd: Bool { position == end }
 
     mutating func byte() throws(MalformedBytes) -> UInt8 {
         guard position < end else { throw MalformedBytes() }

@@ -1,4 +1,4 @@
-internal import ReliabilityStore
+package import ReliabilityStore
 
 /// The layout of the log file, format 1.
 ///
@@ -30,27 +30,27 @@ internal import ReliabilityStore
 ///     56  4  kind: 1 mutations, 2 seal (the store was closed, nothing follows)
 ///     60  4  end mark
 ///     64     payload, zeros, and in the last 8 bytes the trailer
-enum LogFormat {
-    static let fileName = "log"
+package enum LogFormat {
+    package static let fileName = "log"
     static let temporaryName = "log.tmp"
-    static let lockName = "LOCK"
+    package static let lockName = "LOCK"
 
-    static let version: UInt32 = 1
+    package static let version: UInt32 = 1
     /// What a disk writes whole or not at all.
-    static let sectorSize = 512
-    static let frameHeaderSize = 64
+    package static let sectorSize = 512
+    package static let frameHeaderSize = 64
 
     static let fileMagic = Array("RELIALOG".utf8)
-    static let frameMagic = Array("RSF1".utf8)
+    package static let frameMagic = Array("RSF1".utf8)
     // No byte of the two marks is zero, or one bit away from it: a mark that is only there in part was cut off.
     static let endMark: [UInt8] = [0xE5, 0x5A, 0xA7, 0x3C]
     static let trailer: [UInt8] = [0x5E, 0xA1, 0xED, 0x77, 0xD6, 0x3B, 0x9C, 0xE7]
 
     /// More than any frame holds: a full batch and a commit of the most and largest values are an eighth of it.
-    static let maximumPayload = 1 << 30
+    package static let maximumPayload = 1 << 30
 
     /// The size of a frame with a payload of `count` bytes.
-    static func frameSize(payload count: Int) -> Int {
+    package static func frameSize(payload count: Int) -> Int {
         let size = frameHeaderSize + count + trailer.count
         return (size + sectorSize - 1) / sectorSize * sectorSize
     }
@@ -59,12 +59,12 @@ enum LogFormat {
 }
 
 /// The first sector of a log.
-struct FileHeader {
-    var salt: UInt64
-    var floor: Int64
-    var reservedEnd: Int64
+package struct FileHeader {
+    package var salt: UInt64
+    package var floor: Int64
+    package var reservedEnd: Int64
 
-    var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var bytes = LogFormat.fileMagic + [UInt8](repeating: 0, count: LogFormat.sectorSize - 8)
         bytes.set(LogFormat.version, at: 12)
         bytes.set(salt, at: 16)
@@ -74,18 +74,18 @@ struct FileHeader {
         return bytes
     }
 
-    enum Failure: Error {
+    package enum Failure: Error {
         case damaged
         case unknownFormat(UInt32)
     }
 
-    init(salt: UInt64, floor: Int64, reservedEnd: Int64) {
+    package init(salt: UInt64, floor: Int64, reservedEnd: Int64) {
         self.salt = salt
         self.floor = floor
         self.reservedEnd = reservedEnd
     }
 
-    init(decoding bytes: [UInt8]) throws(Failure) {
+    package init(decoding bytes: [UInt8]) throws(Failure) {
         guard bytes.count == LogFormat.sectorSize, bytes.starts(with: LogFormat.fileMagic),
             bytes.number(at: 8) == Self.checksum(bytes)
         else { throw .damaged }
@@ -96,7 +96,7 @@ struct FileHeader {
         reservedEnd = bytes.number(at: 32)
     }
 
-    private static func checksum(_ bytes: [UInt8]) -> UInt32 {
+    package static func checksum(_ bytes: [UInt8]) -> UInt32 {
         var checksum = CRC32C()
         checksum.add(bytes, 12..<bytes.count)
         return checksum.value
@@ -104,22 +104,22 @@ struct FileHeader {
 }
 
 /// The first 64 bytes of a frame.
-struct FrameHeader {
-    enum Kind: UInt32 {
+package struct FrameHeader {
+    package enum Kind: UInt32 {
         case mutations = 1
         case seal = 2
     }
 
-    var payloadLength: UInt64
-    var bodyChecksum: UInt32
-    var zeroSectors: UInt32
-    var number: UInt64
-    var moment: LogMoment
-    var reservedEnd: Int64
-    var kind: Kind
+    package var payloadLength: UInt64
+    package var bodyChecksum: UInt32
+    package var zeroSectors: UInt32
+    package var number: UInt64
+    package var moment: LogMoment
+    package var reservedEnd: Int64
+    package var kind: Kind
 
     /// Reads a header; nil when these bytes are none, or one from another place.
-    init?(_ bytes: [UInt8], salt: UInt64, offset: Int64) {
+    package init?(_ bytes: [UInt8], salt: UInt64, offset: Int64) {
         guard bytes.count >= LogFormat.frameHeaderSize, bytes.starts(with: LogFormat.frameMagic),
             bytes.number(at: 4) == Self.checksum(bytes, salt, offset),
             bytes[60..<64].elementsEqual(LogFormat.endMark),
@@ -134,7 +134,7 @@ struct FrameHeader {
         self.kind = kind
     }
 
-    static func checksum(_ bytes: [UInt8], _ salt: UInt64, _ offset: Int64) -> UInt32 {
+    package static func checksum(_ bytes: [UInt8], _ salt: UInt64, _ offset: Int64) -> UInt32 {
         var checksum = CRC32C()
         checksum.add(salt)
         checksum.add(UInt64(bitPattern: offset))
@@ -142,7 +142,7 @@ struct FrameHeader {
         return checksum.value
     }
 
-    static func bodyChecksum(_ frame: [UInt8], _ salt: UInt64, _ offset: Int64) -> UInt32 {
+    package static func bodyChecksum(_ frame: [UInt8], _ salt: UInt64, _ offset: Int64) -> UInt32 {
         var checksum = CRC32C()
         checksum.add(salt)
         checksum.add(UInt64(bitPattern: offset))
@@ -150,7 +150,7 @@ struct FrameHeader {
         return checksum.value
     }
 
-    static func zeroSectors(in bytes: [UInt8]) -> Int {
+    package static func zeroSectors(in bytes: [UInt8]) -> Int {
         stride(from: 0, to: bytes.count, by: LogFormat.sectorSize)
             .count { bytes.isZero($0..<min($0 + LogFormat.sectorSize, bytes.count)) }
     }
@@ -159,9 +159,14 @@ struct FrameHeader {
 /// What a store has to remember besides its content.
 package struct LogMoment: Hashable, Sendable {
     /// The store's clock, in nanoseconds since 1970.
-    var clock: Int64
+    package var clock: Int64
     /// The version that the next change gets.
-    var nextVersion: UInt64
+    package var nextVersion: UInt64
+
+    package init(clock: Int64, nextVersion: UInt64) {
+        self.clock = clock
+        self.nextVersion = nextVersion
+    }
 }
 
 /// Builds a frame in place: the payload grows behind room for the header.
@@ -173,13 +178,15 @@ package struct FrameBuilder: Sendable {
     /// The size that the finished frame has.
     var frameSize: Int { LogFormat.frameSize(payload: payloadCount) }
 
-    mutating func append(_ mutation: StoreMutation) { bytes.append(mutation: mutation) }
+    package init() {}
+
+    package mutating func append(_ mutation: StoreMutation) { bytes.append(mutation: mutation) }
 
     /// Takes back what was appended since the payload had `count` bytes.
     mutating func truncate(toPayload count: Int) { bytes.removeLast(payloadCount - count) }
 
     /// The whole frame.
-    consuming func finish(
+    package consuming func finish(
         _ kind: FrameHeader.Kind,
         salt: UInt64,
         offset: Int64,

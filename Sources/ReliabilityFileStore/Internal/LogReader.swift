@@ -1,12 +1,12 @@
-internal import ReliabilityStore
+package import ReliabilityStore
 
 /// What a log said.
-struct LogContents: Hashable, Sendable {
-    var frames = 0
-    var bytes: Int64 = 0
-    var droppedTailBytes: Int64 = 0
-    var isSealed = false
-    var moment = LogMoment(clock: .min, nextVersion: 1)
+package struct LogContents: Hashable, Sendable {
+    package var frames = 0
+    package var bytes: Int64 = 0
+    package var droppedTailBytes: Int64 = 0
+    package var isSealed = false
+    package var moment = LogMoment(clock: .min, nextVersion: 1)
 }
 
 /// Reads a log from its beginning, and tells a write that a crash cut off from damage.
@@ -17,11 +17,11 @@ struct LogContents: Hashable, Sendable {
 /// - was *cut off*, and acknowledged to nobody, when a part of it is missing: it has more zero sectors than it should
 ///   have, or it ends in zeros where its header or its body should go on, and nothing follows it;
 /// - is *damage* in every other case, for a crash leaves each sector as it was or as it should be.
-struct LogReader {
+package struct LogReader {
     /// Reads bytes of the file: fewer than asked for where it ends.
-    typealias Source = (_ offset: Int64, _ count: Int) throws(FileSystemError) -> [UInt8]
+    package typealias Source = (_ offset: Int64, _ count: Int) throws(FileSystemError) -> [UInt8]
 
-    enum Failure: Error {
+    package enum Failure: Error {
         case damaged(offset: Int64)
         case unknownFormat(UInt32)
         case fileSystem(FileSystemError)
@@ -30,7 +30,7 @@ struct LogReader {
     private let size: Int64
     private let source: Source
 
-    init(size: Int64, source: @escaping Source) {
+    package init(size: Int64, source: @escaping Source) {
         self.size = size
         self.source = source
     }
@@ -40,7 +40,7 @@ struct LogReader {
     /// - Parameter apply: Takes each frame's mutations, in order.
     /// - Returns: What was read, and what was dropped.
     /// - Throws: ``Failure``.
-    func replay(_ apply: ([StoreMutation]) -> Void) throws(Failure) -> LogContents {
+    package func replay(_ apply: ([StoreMutation]) -> Void) throws(Failure) -> LogContents {
         let fileHeader = try readFileHeader()
         var contents = LogContents()
         var offset = Int64(LogFormat.sectorSize)

@@ -1,5 +1,5 @@
 internal import ReliabilityCore
-internal import ReliabilityStore
+package import ReliabilityStore
 
 // How a frame's payload holds mutations: one after the other, each a tag and its fields.
 
@@ -14,7 +14,7 @@ private enum Tag {
 }
 
 extension [UInt8] {
-    mutating func append(mutation: StoreMutation) {
+    package mutating func append(mutation: StoreMutation) {
         switch mutation {
         case .put(let key, let entry):
             append(entry.expiresAt == nil ? Tag.put : Tag.putExpiring)
@@ -45,10 +45,10 @@ extension [UInt8] {
 }
 
 /// Versions that a file may hold: the rest is room to count on from, for ever.
-let versionLimit: UInt64 = 1 << 62
+package let versionLimit: UInt64 = 1 << 62
 
 extension ByteReader {
-    mutating func mutations() throws(MalformedBytes) -> [StoreMutation] {
+    package mutating func mutations() throws(MalformedBytes) -> [StoreMutation] {
         var mutations: [StoreMutation] = []
         while !isAtEnd { mutations.append(try mutation()) }
         return mutations
