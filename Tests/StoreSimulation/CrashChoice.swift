@@ -157,7 +157,10 @@ extension SimulatedDisk {
             var bytes = contents[file]
             if bytes.count > sizes[file] { bytes.removeLast(bytes.count - sizes[file]) }
             bytes.append(contentsOf: repeatElement(0, count: sizes[file] - bytes.count))
-            if let garbage { fill(&bytes, from: files[file].synced.count, garbage) { written.contains([file, $0]) } }
+            if let garbage {
+                let start = files[file].synced.count
+                Self.fill(&bytes, from: start, garbage, result.residue) { written.contains([file, $0]) }
+            }
             result.names.append(Name(name: entry.name, file: result.files.count))
             result.files.append(File(bytes: bytes, synced: bytes))
         }
@@ -165,20 +168,21 @@ extension SimulatedDisk {
         return result
     }
 
-    private func fill(
+    private static func fill(
         _ bytes: inout [UInt8],
         from start: Int,
         _ garbage: CrashChoice.Garbage,
+        _ residue: [UInt8],
         _ isWritten: (Int) -> Bool
     ) {
         var generator = SplitMix(0)
         if case .noise(let seed) = garbage { generator = SplitMix(seed) }
         // The rest of the last sector that is on the disk belongs to it.
-        var sector = (start + Self.sectorSize - 1) / Self.sectorSize
-        while sector * Self.sectorSize < bytes.count {
+        var sector = (start + sectorSize - 1) / sectorSize
+        while sector * sectorSize < bytes.count {
             defer { sector += 1 }
             if isWritten(sector) { continue }
-            for position in sector * Self.sectorSize..<min(bytes.count, (sector + 1) * Self.sectorSize) {
+            for position in sector * sectorSize..<min(bytes.count, (sector + 1) * sectorSize) {
                 switch garbage {
                 case .noise: bytes[position] = UInt8(truncatingIfNeeded: generator.next())
                 case .stale: bytes[position] = residue.isEmpty ? 0xFF : residue[position % residue.count]

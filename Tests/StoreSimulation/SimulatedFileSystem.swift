@@ -16,9 +16,17 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         /// The name under which the file was opened; empty for the directory.
         package var name: String
         /// The new name of a file that is renamed.
-        package var newName = ""
-        package var offset: Int64 = 0
-        package var count = 0
+        package var newName: String
+        package var offset: Int64
+        package var count: Int
+
+        package init(kind: Kind, name: String, newName: String = "", offset: Int64 = 0, count: Int = 0) {
+            self.kind = kind
+            self.name = name
+            self.newName = newName
+            self.offset = offset
+            self.count = count
+        }
     }
 
     /// What goes wrong.
