@@ -62,7 +62,7 @@ struct ErrorRun {
             ),
             probes: probes
         )
-        length = Int.random(in: 12...24, using: &random)
+        length = Int.random(in: 20...40, using: &random)
         self.random = random
         self.fault = fault
         let fileSystem = SimulatedFileSystem(seed: seed)
@@ -197,10 +197,10 @@ struct ErrorRun {
                 )
             }
             switch Int.random(in: 0..<20, using: &random) {
-            case 0..<9:
+            case 0..<6:
                 try submit(mix.next(witness.model, using: &random))
                 try settle()
-            case 9..<13: try submit(mix.next(witness.model, using: &random))
+            case 6..<13: try submit(mix.next(witness.model, using: &random))
             case 13, 14: store.beginStep()
             case 15, 16:
                 store.finishStep()
