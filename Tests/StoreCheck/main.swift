@@ -7,6 +7,11 @@ let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
 ]
 
 let arguments = CommandLine.arguments.dropFirst()
+if let result = directorySuite(arguments) {
+    for failure in result.failures { print("VIOLATION: \(failure)") }
+    print("\(arguments[1]): \(result.summary); \(result.failures.count) violations")
+    exit(result.failures.isEmpty ? 0 : 1)
+}
 guard let suite = suites.first(where: { $0.name == arguments.first }), let options = Options(arguments.dropFirst())
 else {
     print("usage: StoreCheck <\(suites.map(\.name).joined(separator: "|"))> [--option number]...")
