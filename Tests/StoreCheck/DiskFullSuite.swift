@@ -22,9 +22,12 @@ func diskFullSuite(_ directory: String, _: String?) async throws -> SuiteResult 
     let filler = directory + "/filler"
     var writes = 0
     for round in 1...3 {
-        // Another file takes some of what is free.
-        let free = try FileManager.default.attributesOfFileSystem(forPath: directory)[.systemFreeSize] as? Int ?? 0
-        try Data(repeating: 1, count: free * 3 / 5).write(to: URL(fileURLWithPath: filler))
+        // Another file takes all but a tenth, so that the store stays small enough for a second copy, which an opening
+        // writes.
+        let disk = try FileManager.default.attributesOfFileSystem(forPath: directory)
+        let free = disk[.systemFreeSize] as? Int ?? 0
+        let size = disk[.systemSize] as? Int ?? 0
+        try Data(repeating: 1, count: max(0, free - size / 10)).write(to: URL(fileURLWithPath: filler))
         var refusal: StoreError?
         var refused = 0
         // Every later write that fits in the log is made, every one that does not is refused and changes nothing.
