@@ -73,7 +73,9 @@ public struct Settlement: Hashable, Sendable {
         ///
         /// The token stays valid.
         case extend(Duration)
-        /// Deliver it no more; keep it aside with a reason, of which the first 1,024 bytes are stored.
+        /// Deliver it no more; keep it aside with a reason.
+        ///
+        /// Of the reason at most the first 1,024 bytes are stored, without part of a character.
         case dead(reason: String)
         /// Deliver a dead record again, its attempts counted from none.
         ///

@@ -1,3 +1,4 @@
+internal import ReliabilityCore
 public import ReliabilityStore
 
 /// The one suite that every store passes: what `KeyValueStore` and `RecordStore` promise, as checks.
@@ -6,112 +7,136 @@ public import ReliabilityStore
 ///
 /// ```swift
 /// @Suite struct MyStoreConformance {
-///     let conformance = StoreConformance { clock in try await MyStore(clock: clock) }
+///     static let conformance = StoreConformance { clock in try await MyStore(clock: clock) }
 ///
-///     @Test(arguments: StoreConformance.checks)
-///     func conforms(to check: StoreConformance.Check) async throws { try await conformance.run(check) }
+///     @Test(arguments: conformance.applicableChecks)
+///     func conforms(to check: StoreConformance.Check) async throws { try await Self.conformance.run(check) }
 /// }
 /// ```
 ///
-/// With any other framework, ``run(_:)-(([Check]))`` returns a list of violations that should be empty. A store that
-/// keeps no records runs ``keyValueChecks``.
+/// With any other framework, ``run(_:)`` returns a list of violations that should be empty. <doc:TestingAStore> goes
+/// through a store that is durable, or on a server.
 ///
-/// A check never waits for real time, uses no randomness but what a seed determines, and names the seed when it fails.
+/// A check never waits for real time by itself, uses no randomness but what a seed determines, and names the seed when
+/// it fails.
 public struct StoreConformance: Sendable {
-    /// One promise, and how it is checked.
-    public struct Check: Identifiable, Sendable, CustomStringConvertible {
-        /// A stable name, such as `expiry.boundary`.
-        public let id: String
-        /// What the store promises.
-        public let promise: String
-        /// Whether it concerns a `RecordStore` only.
-        public let needsRecords: Bool
-        let body: @Sendable (ConformanceRun) async throws -> Void
-
-        /// The name and the promise.
-        public var description: String { "\(id): \(promise)" }
-    }
-
-    /// The checks for a `KeyValueStore`.
-    public static let keyValueChecks: [Check] =
+    /// Every check there is.
+    public static let checks: [Check] =
         entryChecks + commitChecks + expiryChecks + updateChecks + scanChecks + limitChecks + concurrencyChecks
+        + recordChecks + queueChecks + claimChecks + settleChecks
+        + reopeningChecks + crashChecks + clientChecks + answerChecks
 
-    /// All checks: those for a `KeyValueStore`, and those for a `RecordStore`.
-    public static let checks: [Check] = keyValueChecks + recordChecks + claimChecks + settleChecks
-
-    private let subject: @Sendable () async throws -> Subject
-    private let close: @Sendable (any KeyValueStore) async throws -> Void
     private let seeds: Int
+    private let harness: ConformanceHarness
 
-    private struct Subject {
-        let store: any KeyValueStore
-        let isExact: Bool
-        let advance: @Sendable (Duration) async throws -> Void
-    }
-
-    /// Checks stores whose time a manual clock tells.
+    /// Checks a kind of store.
+    ///
+    /// Only `makeStore` is required. Each of the others makes more checks applicable; see
+    /// ``Need``. A closure gets the store that `makeStore` (or the last `reopen`) returned, and the clock.
     ///
     /// - Parameters:
+    ///   - type: The type of the store, for when the compiler cannot tell it from `makeStore`.
     ///   - seeds: How many random histories each of the checks that draw them plays.
-    ///   - close: Called with each store after its check.
+    ///   - advance: Returns when at least this much time, at most 10 s, has passed for the store: for a store whose
+    ///     time is a server's. Nil where the manual clock is the store's time. With it, what can be seen only while
+    ///     time stands still is left out.
+    ///   - reopen: Closes the store and opens what it stored again, as the next process would; its wall clock goes on
+    ///     as the manual clock does. For a store that is durable.
+    ///   - crash: Ends the store as a killed process or a loss of power would, without closing it, and opens what is
+    ///     left.
+    ///   - secondClient: Connects to the same store once more, as another process would, while the first stays
+    ///     connected. The clock it gets is ten minutes ahead of the first one's: for a client that has a clock of its
+    ///     own. For a store that several processes use.
+    ///   - loseAnswer: Makes the answer to the next call of this operation get lost on its way to the client; whether
+    ///     the call still takes effect may differ from time to time. For a store that can stall.
+    ///   - close: Called with each store and each second client when its check is over.
     ///   - makeStore: Makes a new, empty store on the clock.
-    public init(
+    public init<Store: KeyValueStore>(
+        of type: Store.Type = Store.self,
         seeds: Int = 10,
-        close: @escaping @Sendable (any KeyValueStore) async throws -> Void = { _ in },
-        makeStore: @escaping @Sendable (_ clock: ManualClock) async throws -> any KeyValueStore
+        advance: (@Sendable (Duration) async throws -> Void)? = nil,
+        reopen: (@Sendable (Store, ManualClock) async throws -> Store)? = nil,
+        crash: (@Sendable (Store, ManualClock) async throws -> Store)? = nil,
+        secondClient: (@Sendable (Store, ManualClock) async throws -> Store)? = nil,
+        loseAnswer: (@Sendable (Store, StoreOperation) async throws -> Void)? = nil,
+        close: @escaping @Sendable (Store) async throws -> Void = { _ in },
+        makeStore: @escaping @Sendable (_ clock: ManualClock) async throws -> Store
     ) {
-        self.seeds = seeds
-        self.close = close
-        subject = {
-            let clock = ManualClock()
-            return Subject(store: try await makeStore(clock), isExact: true) { clock.advance(by: $0) }
+        self.seeds = max(1, seeds)
+        harness = ConformanceHarness(
+            keepsRecords: Store.self is any RecordStore.Type,
+            advance: advance,
+            reopen: Self.erased(reopen),
+            crash: Self.erased(crash),
+            secondClient: Self.erased(secondClient),
+            loseAnswer: loseAnswer.map { body in
+                { @Sendable (store: any KeyValueStore, operation: StoreOperation) async throws -> Void in
+                    try await body(Self.typed(store), operation)
+                }
+            },
+            close: { store in try await close(Self.typed(store)) },
+            makeStore: { clock in try await makeStore(clock) }
+        )
+    }
+
+    private static func erased<Store: KeyValueStore>(
+        _ successor: (@Sendable (Store, ManualClock) async throws -> Store)?
+    ) -> ConformanceHarness.Successor? {
+        guard let successor else { return nil }
+        return { store, clock in
+            let typed: Store = try Self.typed(store)
+            return try await successor(typed, clock)
         }
     }
 
-    /// Checks stores whose time is not a manual clock's, such as a server's.
-    ///
-    /// What can be seen only while time stands still is left out: what an entry is one nanosecond before its end, and
-    /// the checks that play random histories.
-    ///
-    /// - Parameters:
-    ///   - seeds: How many random histories each of the checks that draw them plays.
-    ///   - advance: Returns when at least this much time has passed for the store; at most 10 s are asked for.
-    ///   - close: Called with each store after its check.
-    ///   - makeStore: Makes a new, empty store.
-    public init(
-        seeds: Int = 10,
-        advance: @escaping @Sendable (Duration) async throws -> Void,
-        close: @escaping @Sendable (any KeyValueStore) async throws -> Void = { _ in },
-        makeStore: @escaping @Sendable () async throws -> any KeyValueStore
-    ) {
-        self.seeds = seeds
-        self.close = close
-        subject = { Subject(store: try await makeStore(), isExact: false, advance: advance) }
+    /// The store as what `makeStore` returned it as.
+    private static func typed<Store: KeyValueStore>(_ store: any KeyValueStore) throws -> Store {
+        guard let store = store as? Store else { throw StoreError(.invalid, "another type of store") }
+        return store
     }
+
+    /// The checks for which this conformance has what they need, in a fixed order.
+    public var applicableChecks: [Check] { Self.checks.filter { $0.needs.isSubset(of: harness.provided) } }
 
     /// Runs one check on a new store.
     ///
-    /// - Parameter check: The check.
-    /// - Throws: ``ConformanceViolation`` when the store breaks the promise; what `makeStore` or `close` throws.
-    public func run(_ check: Check) async throws {
-        let subject = try await subject()
-        let run = ConformanceRun(
-            check: check,
-            store: subject.store,
-            seeds: UInt64(max(1, seeds)),
-            isExact: subject.isExact,
-            advance: subject.advance
-        )
+    /// - Parameters:
+    ///   - check: The check.
+    ///   - seed: The seed of the only random history to play; nil for all of them.
+    /// - Throws: ``ConformanceViolation`` when the store breaks the promise, or when the check needs something that was
+    ///   not given; what the closures throw.
+    public func run(_ check: Check, seed: UInt64? = nil) async throws {
+        let missing = check.needs.subtracting(harness.provided)
+        guard missing.isEmpty else {
+            let names = missing.map(\.description).sorted().joined(separator: ", ")
+            throw ConformanceViolation(check: check, seed: nil, explanation: "the check needs \(names)")
+        }
+        let subject = try await ConformanceSubject(harness)
+        let run = ConformanceRun(check: check, subject: subject, seeds: seed.map { $0...$0 } ?? 0...UInt64(seeds - 1))
         do {
             try await check.body(run)
-        } catch let error as StoreError {
-            try await close(subject.store)
-            throw run.violation("an operation failed that should not have: \(error)")
         } catch {
-            try await close(subject.store)
+            // What went wrong is told, and not what goes wrong because of it.
+            try? await subject.close()
+            if let error = error as? StoreError { throw run.failure(error) }
             throw error
         }
-        try await close(subject.store)
+        try await subject.close()
+    }
+
+    /// Runs one check, by its name, on a new store: what a violation says to do.
+    ///
+    /// - Parameters:
+    ///   - id: The check's name.
+    ///   - seed: The seed of the only random history to play; nil for all of them.
+    /// - Throws: ``ConformanceViolation`` when the store breaks the promise, or when the check needs something that was
+    ///   not given; what the closures throw.
+    /// - Precondition: There is a check of this name.
+    public func run(_ id: String, seed: UInt64? = nil) async throws {
+        guard let check = Self.checks.first(where: { $0.id == id }) else {
+            preconditionFailure("no check has the name \"\(id)\"")
+        }
+        try await run(check, seed: seed)
     }
 
     /// Runs several checks, one after the other.
@@ -126,7 +151,8 @@ public struct StoreConformance: Sendable {
             } catch let violation as ConformanceViolation {
                 violations.append(violation)
             } catch {
-                violations.append(ConformanceViolation(check: check, explanation: "could not be checked: \(error)"))
+                let explanation = "could not be checked: \(error)"
+                violations.append(ConformanceViolation(check: check, seed: nil, explanation: explanation))
             }
         }
         return violations

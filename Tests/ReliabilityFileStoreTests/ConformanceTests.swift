@@ -1,4 +1,5 @@
 import Foundation
+import ReliabilityCore
 import ReliabilityStore
 import ReliabilityTesting
 import Testing
@@ -7,26 +8,69 @@ import Testing
 
 @Suite("FileStore conforms")
 struct FileStoreConformanceTests {
-    private static let close: @Sendable (any KeyValueStore) async -> Void = { await ($0 as? FileStore)?.close() }
+    /// A store in a file system in memory, which loses its power when the store crashes.
+    private static func inMemory() -> StoreConformance {
+        let disk = Lock(MemoryFileSystem())
+        @Sendable func open(_ clock: ManualClock) throws -> FileStore {
+            try openStore(disk.withLock { $0 }, clock: clock, unixTime: wallClock(clock))
+        }
+        return StoreConformance(
+            of: FileStore.self,
+            reopen: { store, clock in
+                await store.close()
+                return try open(clock)
+            },
+            crash: { store, clock in
+                disk.withLock { $0 = MemoryFileSystem($0.syncedFiles) }
+                return try open(clock)
+            },
+            loseAnswer: { _, _ in
+                disk.withLock { disk in
+                    disk.set { state in
+                        state.syncFailure = FileSystemError(.other, "a cable was pulled")
+                        state.syncFailures = 1
+                    }
+                }
+            },
+            close: { await $0.close() },
+            makeStore: { clock in
+                disk.withLock { $0 = MemoryFileSystem() }
+                return try open(clock)
+            }
+        )
+    }
+
+    /// The wall clock of a process that is opened now.
+    @Sendable private static func wallClock(_ clock: ManualClock) -> Int64 {
+        someday + ManualClock().now.duration(to: clock.now).saturatingNanoseconds
+    }
 
     @Test(
         "in memory, with files that grow and logs that are compacted all the time",
-        arguments: StoreConformance.checks
+        arguments: inMemory().applicableChecks
     )
-    func conforms(to check: StoreConformance.Check) async throws {
-        let conformance = StoreConformance(close: Self.close) { clock in
-            try openStore(MemoryFileSystem(), clock: clock)
+    func conforms(to check: StoreConformance.Check) async throws { try await Self.inMemory().run(check) }
+
+    private static func onDisk(_ directory: String) -> StoreConformance {
+        @Sendable func open(_ clock: ManualClock) throws -> FileStore {
+            try FileStore(at: directory, clock: clock, unixTime: wallClock(clock))
         }
-        try await conformance.run(check)
+        return StoreConformance(
+            of: FileStore.self,
+            seeds: 1,
+            reopen: { store, clock in
+                await store.close()
+                return try open(clock)
+            },
+            close: { await $0.close() },
+            makeStore: { clock in try open(clock) }
+        )
     }
 
-    @Test("on a real disk", arguments: StoreConformance.checks)
+    @Test("on a real disk", arguments: onDisk("").applicableChecks)
     func conformsOnDisk(to check: StoreConformance.Check) async throws {
         let directory = NSTemporaryDirectory() + "conformance-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        let conformance = StoreConformance(seeds: 1, close: Self.close) { clock in
-            try await FileStore.open(at: directory, clock: clock)
-        }
-        try await conformance.run(check)
+        try await Self.onDisk(directory).run(check)
     }
 }

@@ -238,6 +238,21 @@ struct StoreStateTests {
         #expect(again.result.map(\.attempt).sorted() == [1, 2, 2])
     }
 
+    @Test("a record whose lease was extended and set back to where it ended is handed out once")
+    func claimedOnce() throws {
+        var state = Self.state()
+        state.advance(to: 1_700_000_000_000_000_000)
+        state.apply(try state.planEnqueue([NewRecord(queue: "q", id: "a", payload: [])]).mutations)
+        let plan = try state.planClaim("q", limit: 1, lease: .seconds(1))
+        state.apply(plan.mutations)
+        let claim = try #require(plan.result.first)
+        for seconds in [2, 1] {
+            state.apply(try state.planSettle([Settlement(claim, .extend(.seconds(seconds)))]).mutations)
+        }
+        state.advance(to: 1_700_000_003_000_000_000)
+        #expect(try state.planClaim("q", limit: 9, lease: .seconds(1)).result.count == 1)
+    }
+
     @Test("the index of due records stays proportional to the records, however often they are extended and claimed")
     func indexIsBounded() throws {
         var state = Self.state()
@@ -253,16 +268,27 @@ struct StoreStateTests {
         #expect(state.queues.values.allSatisfy { $0.due.count <= 100 })
     }
 
-    @Test("of a reason for a dead record, the first 1,024 bytes are kept")
-    func longReason() throws {
+    /// What is stored of a reason why a record is dead.
+    private func stored(_ reason: String) throws -> String {
         var state = Self.state()
         state.apply(try state.planEnqueue([NewRecord(queue: "q", id: "a", payload: [])]).mutations)
         let claims = try state.planClaim("q", limit: 1, lease: .seconds(1))
         state.apply(claims.mutations)
-        let reason = String(repeating: "r", count: 1 << 20)
         state.apply(try state.planSettle(claims.result.map { Settlement($0, .dead(reason: reason)) }).mutations)
-        let stored = try state.page("q", .dead, after: nil, limit: 1).records.first?.deadReason
-        #expect(stored == String(repeating: "r", count: 1024))
+        return try #require(try state.page("q", .dead, after: nil, limit: 1).records.first?.deadReason)
+    }
+
+    @Test("of a reason for a dead record, the first 1,024 bytes are kept")
+    func longReason() throws {
+        #expect(try stored(String(repeating: "r", count: 1 << 20)) == String(repeating: "r", count: 1024))
+    }
+
+    @Test("a reason is never cut within a character", arguments: 1019...1025)
+    func reasonWithLongCharacters(count: Int) throws {
+        let reason = String(repeating: "r", count: count) + "\u{1F4A5}\u{E9}"
+        let kept = try stored(reason).utf8
+        #expect(reason.utf8.starts(with: kept))
+        #expect(kept.count == (count <= 1020 ? count + 4 : min(count, 1024)))
     }
 }
 

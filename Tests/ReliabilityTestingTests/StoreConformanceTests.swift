@@ -1,91 +1,24 @@
+import Foundation
 import ReliabilityStore
 import ReliabilityTesting
 import Testing
 
-/// What a ``NaiveStore`` can get wrong.
-///
-/// Most of these are in stores that people use.
-enum Mistake: CaseIterable {
-    case emptyIsMissing, keysByUnicode, versionsPerKey, touchMakesVersion
-    case anyVersionOfNothing, partlyCommitted, deleteReturnsVersion, keysTwice, cancelledTasksWrite
-    case aliveAtTheEnd, wholeSeconds, expiredHasItsVersion, scanShowsExpired, expiredBlocksCreate
-    case neverMeansKeep, touchAddsToTheEnd, overflow
-    case coarseClock, partlyUpdated, updatesLiveForEver
-    case scanBySpace, afterIncludes, offsets
-    case limitTooSmall, noLimits, evicts, expiredTakesRoom
-    case checksThenWaits, updatesThenWaits, tornReads, staleReplica
-    case enqueueReplaces, enqueuesOnConflict, leasesAreNotDue, waitingIsDead, pagesByText
-    case claimsInAnyOrder, noLease, claimKeepsToken, attemptsOfRetries, claimsThenWaits
-    case doneTwice, settlesByID, retryKeepsToken, extendsTheLease, redriveKeepsAttempts, staleStopsTheRest
-    case settlesThenWaits
-
-    /// The checks that must find it.
-    var checks: [String] {
-        switch self {
-        case .emptyIsMissing: ["entries.roundTrip", "entries.history"]
-        case .keysByUnicode: ["entries.keysByBytes"]
-        case .versionsPerKey: ["versions.increase", "entries.history"]
-        case .touchMakesVersion: ["versions.touch", "entries.history"]
-        case .anyVersionOfNothing: ["commit.preconditions", "entries.history"]
-        case .partlyCommitted: ["commit.atomic", "entries.history"]
-        case .deleteReturnsVersion: ["commit.versions", "commit.preconditions"]
-        case .keysTwice: ["commit.duplicateKey"]
-        case .cancelledTasksWrite: ["commit.cancelled", "records.cancelled"]
-        case .aliveAtTheEnd: ["expiry.boundary"]
-        case .wholeSeconds: ["expiry.subSecond", "expiry.boundary", "claim.boundary"]
-        case .expiredHasItsVersion: ["expiry.absent", "commit.preconditions"]
-        case .scanShowsExpired: ["expiry.absent", "entries.history"]
-        case .expiredBlocksCreate: ["expiry.create", "commit.preconditions"]
-        case .neverMeansKeep: ["expiry.keep", "entries.history"]
-        case .touchAddsToTheEnd: ["expiry.touch", "entries.history"]
-        case .overflow: ["expiry.extremes"]
-        case .coarseClock: ["updates.parity"]
-        case .partlyUpdated: ["updates.allOrNothing", "updates.parity"]
-        case .updatesLiveForEver: ["updates.entries"]
-        case .scanBySpace: ["scan.prefix"]
-        case .afterIncludes: ["scan.pages"]
-        case .offsets: ["scan.whileWriting"]
-        case .limitTooSmall: ["limits.atLimit"]
-        case .noLimits: ["limits.refused", "records.limits"]
-        case .evicts: ["limits.capacity"]
-        case .expiredTakesRoom: ["limits.capacity"]
-        case .checksThenWaits: ["concurrency.createOnce", "concurrency.compareAndSet"]
-        case .updatesThenWaits: ["concurrency.updates"]
-        case .tornReads: ["concurrency.snapshot"]
-        case .staleReplica: ["concurrency.linearizable"]
-        case .enqueueReplaces: ["records.idempotent", "records.history"]
-        case .enqueuesOnConflict: ["records.commit"]
-        case .leasesAreNotDue: ["records.nextDue", "records.history"]
-        case .waitingIsDead: ["records.counts", "records.history"]
-        case .pagesByText: ["records.page"]
-        case .claimsInAnyOrder: ["claim.order", "records.history"]
-        case .noLease: ["claim.exclusive", "claim.boundary", "claim.manyClaimers"]
-        case .claimKeepsToken: ["claim.attempts", "settle.stale"]
-        case .attemptsOfRetries: ["claim.attempts", "records.history"]
-        case .claimsThenWaits: ["claim.manyClaimers"]
-        case .doneTwice: ["settle.done"]
-        case .settlesByID: ["settle.stale", "settle.done"]
-        case .retryKeepsToken: ["settle.retry"]
-        case .extendsTheLease: ["settle.extend"]
-        case .redriveKeepsAttempts: ["settle.dead"]
-        case .staleStopsTheRest: ["settle.several"]
-        case .settlesThenWaits: ["settle.race"]
-        }
-    }
-}
-
 @Suite("StoreConformance")
 struct StoreConformanceTests {
-    @Test("a second, simple store passes every check", arguments: StoreConformance.checks)
-    func passes(check: StoreConformance.Check) async throws {
-        try await StoreConformance { NaiveStore(clock: $0) }.run(check)
-    }
+    private static let shared = StoreConformance.naive()
+    private static let owned = StoreConformance.naive(isOwned: true)
+
+    @Test("a second, simple store passes every check", arguments: shared.applicableChecks)
+    func passes(check: StoreConformance.Check) async throws { try await Self.shared.run(check) }
+
+    @Test("one with a single owner passes every check but those with two clients", arguments: owned.applicableChecks)
+    func passesWithAnOwner(check: StoreConformance.Check) async throws { try await Self.owned.run(check) }
 
     @Test("every mistake is found by the checks that must find it", arguments: Mistake.allCases)
     func finds(mistake: Mistake) async {
+        let conformance = StoreConformance.naive(mistake)
         for id in mistake.checks {
-            let checks = StoreConformance.checks.filter { $0.id == id }
-            let violations = await StoreConformance { NaiveStore(mistake, clock: $0) }.run(checks)
+            let violations = await conformance.run(StoreConformance.checks.filter { $0.id == id })
             #expect(violations.map(\.check.id) == [id], "\(mistake) is not found by \(id)")
         }
     }
@@ -96,36 +29,118 @@ struct StoreConformanceTests {
         #expect(Set(StoreConformance.checks.map(\.id)).symmetricDifference(found) == [])
     }
 
+    /// `RELIABILITY_CONFORMANCE_TABLE=1 swift test --filter mistakeTable` prints which checks find which mistake.
+    @Test(
+        "the table of mistakes and the checks that find them",
+        .enabled(if: ProcessInfo.processInfo.environment["RELIABILITY_CONFORMANCE_TABLE"] != nil)
+    )
+    func mistakeTable() async {
+        for mistake in Mistake.allCases {
+            let conformance = StoreConformance.naive(mistake, seeds: 3)
+            let found = await conformance.run(conformance.applicableChecks).map(\.check.id)
+            let expected = mistake.checks
+            let others = found.filter { !expected.contains($0) }
+            print("\(mistake): \(expected.joined(separator: ", "))", terminator: "")
+            print(others.isEmpty ? "" : "; also \(others.joined(separator: ", "))")
+            #expect(Set(expected).subtracting(found) == [], "\(mistake)")
+        }
+        print("\(Mistake.allCases.count) mistakes, \(StoreConformance.checks.count) checks, every mistake found")
+    }
+
     @Test("every check has a name of its own")
     func names() {
         #expect(Set(StoreConformance.checks.map(\.id)).count == StoreConformance.checks.count)
     }
 
-    @Test("a store without records passes the checks for keys and values, and violates the others")
-    func withoutRecords() async {
-        let conformance = StoreConformance { clock in KeysAndValues(store: InMemoryStore(clock: clock)) }
-        #expect(await conformance.run(StoreConformance.keyValueChecks).map(\.description) == [])
-        let records = StoreConformance.checks.filter(\.needsRecords)
-        #expect(await conformance.run(records).map(\.check.id) == records.map(\.id))
+    @Test("what a store is not asked to do is not applicable, and asking for it all the same is a violation")
+    func needs() async {
+        let conformance = StoreConformance(
+            advance: { _ in },
+            makeStore: { KeysAndValues(store: InMemoryStore(clock: $0)) }
+        )
+        #expect(conformance.applicableChecks.allSatisfy { $0.needs.isEmpty })
+        let others = StoreConformance.checks.filter { !$0.needs.isEmpty }
+        let violations = await conformance.run(others)
+        #expect(violations.map(\.check.id) == others.map(\.id))
+        #expect(Set(others.flatMap(\.needs)) == Set(StoreConformance.Need.allCases))
+        for (check, violation) in zip(others, violations) {
+            for need in check.needs { #expect(violation.description.contains(need.description)) }
+        }
     }
 
-    @Test("every store is closed after its check, also after one that failed")
+    @Test("a store without records passes the checks for keys and values")
+    func withoutRecords() async {
+        let conformance = StoreConformance { clock in KeysAndValues(store: InMemoryStore(clock: clock)) }
+        #expect(await conformance.run(conformance.applicableChecks).map(\.description) == [])
+        #expect(!conformance.applicableChecks.contains { $0.needs.contains(.records) })
+    }
+
+    @Test("a store whose answers get lost says that it does not know", arguments: [true, false])
+    func lostAnswers(isApplied: Bool) async {
+        let conformance = StoreConformance(
+            loseAnswer: { store, operation in
+                store.failNext(operation, with: isApplied ? .unknownOutcomeAfterApply : .unknownOutcomeBeforeApply)
+            },
+            makeStore: { clock in FaultInjectingStore(InMemoryStore(clock: clock), clock: clock) }
+        )
+        let checks = conformance.applicableChecks.filter { $0.needs.contains(.lostAnswers) }
+        #expect(checks.count == 3)
+        #expect(await conformance.run(checks).map(\.description) == [])
+    }
+
+    @Test("a violation says what was promised, what was found, and how to see it again")
+    func violationReads() async throws {
+        let conformance = StoreConformance.naive(.touchAddsToTheEnd)
+        let check = try #require(StoreConformance.checks.first { $0.id == "entries.history" })
+        let violation = try #require(await conformance.run([check]).first)
+        let seed = try #require(violation.seed)
+        let lines = violation.description.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+        #expect(lines.first == check.description)
+        #expect(lines.dropFirst().first == "found: \(violation.explanation)")
+        #expect(lines.last == "alone: try await conformance.run(\"entries.history\", seed: \(seed))")
+
+        let again = await #expect(throws: ConformanceViolation.self) {
+            try await conformance.run("entries.history", seed: seed)
+        }
+        #expect(again?.explanation == violation.explanation)
+        let plain = await #expect(throws: ConformanceViolation.self) { try await conformance.run("expiry.touch") }
+        #expect(plain?.description.hasSuffix("conformance.run(\"expiry.touch\")") == true)
+    }
+
+    @Test("every store and every client is closed after its check, also after one that failed")
     func closes() async {
+        let made = Counter()
         let closed = Counter()
-        let conformance = StoreConformance(close: { _ in closed.increment() }) { NaiveStore(.doneTwice, clock: $0) }
-        let checks = StoreConformance.checks.filter { $0.id.hasPrefix("settle.") }
+        let conformance = StoreConformance(
+            secondClient: { store, clock in
+                made.increment()
+                return NaiveStore(beside: store, clock: clock)
+            },
+            close: { _ in closed.increment() },
+            makeStore: { clock in
+                made.increment()
+                return NaiveStore(.readsThroughACache, clock: clock)
+            }
+        )
+        let checks = conformance.applicableChecks.filter { $0.id.hasPrefix("clients.") }
         let violations = await conformance.run(checks)
-        #expect(closed.value == checks.count)
+        #expect(made.value == 2 * checks.count)
+        #expect(closed.value == made.value)
         #expect(!violations.isEmpty)
     }
 
     @Test("a store that cannot be made is a violation and not a pass")
     func cannotBeMade() async {
-        let conformance = StoreConformance { _ in throw StoreError(.unavailable, "no server") }
+        let conformance = StoreConformance { _ -> InMemoryStore in throw StoreError(.unavailable, "no server") }
         let checks = Array(StoreConformance.checks.prefix(2))
         let violations = await conformance.run(checks)
         #expect(violations.map(\.check.id) == checks.map(\.id))
         #expect(violations.allSatisfy { $0.description.contains("store.unavailable: no server") })
+    }
+
+    @Test("a name that no check has stops the process")
+    func unknownName() async {
+        await #expect(processExitsWith: .failure) { try await StoreConformance.naive().run("expiry.bounday") }
     }
 }
 

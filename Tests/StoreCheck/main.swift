@@ -2,9 +2,20 @@ import Foundation
 
 let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
     ("crashes", crashesSuite),
-    ("flips", flipsSuite),
     ("seeds", seedsSuite),
+    ("errors", errorsSuite),
+    ("flips", flipsSuite),
+    ("histories", historiesSuite),
 ]
+
+// The order in which a dictionary is walked through differs from process to process otherwise, and with it what is
+// written: a failure could not be seen again.
+if ProcessInfo.processInfo.environment["SWIFT_DETERMINISTIC_HASHING"] == nil {
+    unsafe setenv("SWIFT_DETERMINISTIC_HASHING", "1", 1)
+    var arguments = unsafe CommandLine.arguments.map { unsafe strdup($0) } + [nil]
+    unsafe execv("/proc/self/exe", &arguments)
+    unsafe execv(CommandLine.arguments[0], &arguments)
+}
 
 let arguments = CommandLine.arguments.dropFirst()
 if let result = directorySuite(arguments) {

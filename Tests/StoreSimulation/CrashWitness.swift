@@ -117,12 +117,27 @@ package struct CrashWitness: Sendable {
         expected.removeAll { store.told($0.ticket) != nil }
     }
 
+    /// Takes note that the store failed: who is not told an answer now is told that.
+    mutating func failed(_ store: SimulatedStore) throws(Violation) {
+        for expected in expected {
+            switch store.told(expected.ticket) {
+            case expected.ticket.answer: note(expected)
+            case .refused(expected.ticket.isChange ? .unknownOutcome : .failed): break
+            case let answer:
+                throw Violation("\(expected.operation) was answered with \(answer as Any) by a store that failed")
+            }
+        }
+        expected = []
+    }
+
     private mutating func note(_ expected: Expected) {
         if expected.isChange {
             sure = max(sure, expected.index)
             clockFloor = max(clockFloor, expected.time)
             return
         }
+        // That a store is full shows what others wrote; nobody acts on it.
+        if case .refused = expected.ticket.answer { return }
         if let expiry = expected.shownExpiry { clockFloor = max(clockFloor, expiry.multipliedSaturating(1_000_000)) }
         // Nothing that it shows may get lost: with fewer operations the answer would have been the same.
         for count in sure..<max(sure, expected.index - 1) where !impossible.contains(count) {

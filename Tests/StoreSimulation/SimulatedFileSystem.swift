@@ -31,6 +31,8 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
             case noSpace(writesHalf: Bool)
             /// The call does what it was asked, and reports an error.
             case lateError
+            /// The call reads or writes half of what it was asked, and reports that.
+            case short
         }
         package var kind: Kind
         /// The call, counted from 1 over all that can fail.
@@ -127,6 +129,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         case go
         case goAndFail(FileSystemError)
         case writeHalf(FileSystemError)
+        case short
     }
 
     /// Counts a call, and fails it when its time has come.
@@ -150,6 +153,9 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         case .lateError:
             hasFailed = true
             return .goAndFail(FileSystemError(.other, "a fault after call \(callCount)"))
+        case .short:
+            hasFailed = true
+            return .short
         case .noSpace(let writesHalf):
             guard takesSpace else { return .go }
             hasFailed = true
@@ -248,7 +254,8 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         let number = try self.file(file)
         let size = disk.files[number].bytes.count
         let start = min(size, Int(offset))
-        let end = start + min(count, longestRead, size - start)
+        var end = start + min(count, longestRead, size - start)
+        if case .short = call { end -= (end - start) / 2 }
         return Array(disk.files[number].bytes[start..<end])
     }
 
@@ -265,6 +272,8 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         if case .writeHalf(let error) = verdict {
             bytes = bytes.prefix(bytes.count / 2)
             if bytes.isEmpty { throw error }
+        } else if case .short = verdict {
+            bytes = bytes.prefix((bytes.count + 1) / 2)
         } else if growth > 0, capacity < .max, growth > freeBytes {
             bytes = bytes.prefix(max(0, bytes.count - (growth - freeBytes)))
             if bytes.isEmpty { throw FileSystemError(.noSpace, "the disk is full") }

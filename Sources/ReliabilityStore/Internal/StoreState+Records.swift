@@ -90,6 +90,8 @@ extension StoreState {
             state.settleIndex()
             guard let first = state.due.first, first.at <= now / 1_000_000 else { break }
             _ = state.due.removeFirst()
+            // A record whose due time was moved away and back is in the index twice.
+            if taken.last == first { continue }
             taken.append(first)
             guard var record = state.records[Array(first.id.utf8)] else { continue }
             record.version = version
@@ -161,7 +163,7 @@ extension StoreState {
             return .putRecord(record)
         case .dead(let reason):
             if isDead { return nil }
-            record.deadReason = String(decoding: reason.utf8.prefix(1024), as: UTF8.self)
+            record.deadReason = Self.beginning(of: reason, bytes: 1024)
             record.isLeased = false
         case .redrive:
             if !isDead { return nil }
@@ -172,6 +174,17 @@ extension StoreState {
         record.version = version
         version += 1
         return .putRecord(record)
+    }
+
+    /// The longest beginning of a text that fits, without part of a character.
+    private static func beginning(of text: String, bytes: Int) -> String {
+        let bytes = text.utf8.prefix(bytes)
+        var end = bytes.endIndex
+        // What continues a character begins with the bits 10.
+        while end < text.utf8.endIndex, end > bytes.startIndex, text.utf8[end] & 0b1100_0000 == 0b1000_0000 {
+            end = text.utf8.index(before: end)
+        }
+        return String(text[..<end])
     }
 
     package mutating func nextDue(_ queue: RecordQueue) throws(StoreError) -> Duration? {

@@ -6,31 +6,31 @@ extension StoreConformance {
         Check(
             "claim.order",
             "records are handed out when they are due, those due first before others",
-            needsRecords: true,
+            needs: [.records],
             claimOrder
         ),
         Check(
             "claim.exclusive",
             "a record is handed to one caller until its lease ends",
-            needsRecords: true,
+            needs: [.records],
             claimIsExclusive
         ),
         Check(
             "claim.boundary",
             "a lease holds at least its time, and its record is due from the instant it ends",
-            needsRecords: true,
+            needs: [.records],
             leaseBoundary
         ),
         Check(
             "claim.attempts",
             "each claim counts as an attempt and has a later token",
-            needsRecords: true,
+            needs: [.records],
             attemptsCount
         ),
         Check(
             "claim.manyClaimers",
             "many claimers at once get disjoint sets that together are everything",
-            needsRecords: true,
+            needs: [.records],
             manyClaimers
         ),
     ]

@@ -16,6 +16,11 @@ extension StoreConformance {
         Check("commit.versions", "a commit returns the version of each of its entries after it", commitVersions),
         Check("commit.duplicateKey", "a key that appears twice is refused", duplicateKey),
         Check("commit.cancelled", "a cancelled task writes nothing", cancelledCommit),
+        Check(
+            "commit.cancelledMidway",
+            "a task that is cancelled while it writes gets no wrong answer",
+            commitCancelledMidway
+        ),
     ]
 
     private enum Before: CaseIterable { case absent, deleted, expired, present }
@@ -155,5 +160,56 @@ extension StoreConformance {
         update.cancel()
         try await run.refused("the update of a cancelled task", as: .cancelled) { try await update.value }
         try await run.expect(key, holds: nil, "after a cancelled task wrote")
+    }
+
+    /// What became of a call during which its task was cancelled.
+    enum CancelledCall<Success: Sendable>: Sendable {
+        case answered(Success)
+        case cancelled
+        case unknown
+    }
+
+    /// Makes a call in a task of its own and cancels it, sooner or later.
+    static func cancelling<Success: Sendable>(
+        _ run: ConformanceRun,
+        after yields: Int,
+        _ operation: @escaping @Sendable () async throws -> Success
+    ) async throws -> CancelledCall<Success> {
+        let task = Task { try await operation() }
+        for _ in 0..<yields { await Task.yield() }
+        task.cancel()
+        do {
+            return .answered(try await task.value)
+        } catch let error as StoreError where error.reason == .cancelled {
+            return .cancelled
+        } catch let error as StoreError where error.reason == .unknownOutcome {
+            return .unknown
+        }
+    }
+
+    private static func commitCancelledMidway(_ run: ConformanceRun) async throws {
+        try await withThrowingTaskGroup { group in
+            for number in 0..<64 {
+                group.addTask {
+                    let keys = [run.key("midway", "\(number)"), run.key("midway", "\(number)", "with it")]
+                    let call = try await cancelling(run, after: number % 16) {
+                        try await run.store.commit(keys.map { .put($0, [1], .never, if: .absent) })
+                    }
+                    let entries = try await run.store.get(keys)
+                    switch call {
+                    case .answered(let result):
+                        let versions = entries.map { $0?.version }
+                        try run.expect(result, is: .committed(versions), "a commit, against what is there")
+                        try run.expect(!versions.contains(nil), "a commit was made and its entries are not there")
+                    case .cancelled:
+                        try run.expect(entries, is: [nil, nil], "after a commit that was refused as cancelled")
+                    case .unknown:
+                        let there = entries.count { $0 != nil }
+                        try run.expect(there != 1, "half of a commit is there")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
     }
 }

@@ -20,6 +20,17 @@ extension StoreConformance {
             "reads and updates of a counter are in an order that agrees with real time",
             linearizable
         ),
+        Check("concurrency.expiry", "a value and its end are seen together or not at all", valueWithItsEnd),
+        Check(
+            "concurrency.versions",
+            "whatever is written at the same time, the version of a key never goes back",
+            versionsNeverGoBack
+        ),
+        Check(
+            "concurrency.keyOrder",
+            "commits and updates of the same keys in different orders all go through",
+            keysInAnyOrder
+        ),
     ]
 
     private static let taskCount = 64
@@ -144,5 +155,108 @@ extension StoreConformance {
                 )
             }
         }
+    }
+
+    private static func valueWithItsEnd(_ run: ConformanceRun) async throws {
+        let key = run.key("entry")
+        func life(_ hours: UInt8) -> Expiry { hours == 0 ? .never : .after(.seconds(3600 * Int64(hours))) }
+        try await run.put(key, [0], life(0))
+        try await withThrowingTaskGroup { group in
+            for task in 0..<taskCount / 2 {
+                group.addTask {
+                    let counter = run.key("counter", "\(task)")
+                    for step in 0..<8 {
+                        let hours = UInt8((task + step) % 4)
+                        _ = try await run.store.commit([.put(key, [hours], life(hours), if: .any)])
+                        if step > 0 { continue }
+                        let add = AtomicUpdate.add(1, within: 0...9, expiry: .seconds(3600))
+                        _ = try await run.store.update([(counter, add)])
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<16 {
+                        let entries = try await run.store.get([key, run.key("counter", "\(task)")])
+                        guard let entry = entries[0], let hours = entry.value.first else {
+                            throw run.violation("an entry that is overwritten was missing")
+                        }
+                        let most = Duration.seconds(3600 * Int64(hours)) + .milliseconds(1)
+                        let isRight = entry.remaining.map { $0 <= most && $0 > most - .seconds(1800) } ?? (hours == 0)
+                        try run.expect(
+                            isRight,
+                            "an entry written to live \(hours) h (0 is for ever) was seen with "
+                                + (entry.remaining.map { "\($0) left" } ?? "no end")
+                        )
+                        let isCounted = entries[1].map { $0.remaining != nil } ?? true
+                        try run.expect(isCounted, "a counter was seen without an end")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private static func versionsNeverGoBack(_ run: ConformanceRun) async throws {
+        let key = run.key("hot")
+        try await run.put(key, [0])
+        let issued = try await withThrowingTaskGroup { group in
+            for task in 0..<taskCount / 2 {
+                group.addTask {
+                    var versions: [StoreVersion] = []
+                    for _ in 0..<8 {
+                        let version = try await run.put(key, [UInt8(task)])
+                        try run.expect(versions.last.map { $0 < version } ?? true, "a later put has no later version")
+                        versions.append(version)
+                    }
+                    return versions
+                }
+                group.addTask {
+                    var last = StoreVersion(rawValue: 0)
+                    for _ in 0..<16 {
+                        guard let version = try await run.store.get(key)?.version else {
+                            throw run.violation("an entry that is overwritten was missing")
+                        }
+                        try run.expect(version >= last, "version \(version) was read after \(last)")
+                        last = version
+                    }
+                    return []
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        try run.expect(Set(issued).count, is: issued.count, "the different versions of \(issued.count) puts")
+        let entry = try await run.store.get(key)
+        try run.expect(entry?.version, is: issued.max(), "the version of an entry, against the last that was issued")
+    }
+
+    private static func keysInAnyOrder(_ run: ConformanceRun) async throws {
+        let keys = (0..<4).map { run.key("entry", "\($0)") }
+        let counters = (0..<3).map { run.key("counter", "\($0)") }
+        let add = AtomicUpdate.add(1, within: 0...(.max), expiry: .seconds(3600))
+        try await withThrowingTaskGroup { group in
+            for task in 0..<taskCount {
+                group.addTask {
+                    for step in 0..<4 {
+                        // Each task begins with another key; half of them go backwards.
+                        func inOrder(_ keys: [StoreKey]) -> [StoreKey] {
+                            let start = (task + step) % keys.count
+                            let turned = Array(keys[start...] + keys[..<start])
+                            return task % 2 == 0 ? turned : turned.reversed()
+                        }
+                        let value = [UInt8(task), UInt8(step)]
+                        try await run.committed(inOrder(keys).map { .put($0, value, .never, if: .any) })
+                        let result = try await run.store.update(inOrder(counters).map { (key: $0, update: add) })
+                        try run.expect(result.isApplied, "an update within its limit was denied")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let values = try await run.store.get(keys).map { $0?.value }
+        try run.expect(Set(values).count, is: 1, "the different values of keys that are written together")
+        let counts = try await run.store.update(
+            counters.map { (key: $0, update: .add(0, within: 0...(.max), expiry: .seconds(1))) }
+        )
+        let expected = Int64(taskCount * 4)
+        try run.expect(counts.decisions.map(\.remaining), is: [expected, expected, expected], "the counters")
     }
 }

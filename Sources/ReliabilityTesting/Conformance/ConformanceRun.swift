@@ -4,13 +4,18 @@ internal import ReliabilityStore
 /// What a check works with: a new store, its time, and the words for what it should do.
 struct ConformanceRun: Sendable {
     let check: StoreConformance.Check
-    let store: any KeyValueStore
-    let seeds: UInt64
-    /// Whether time stands still between two calls to `advance`.
-    let isExact: Bool
-    let advance: @Sendable (Duration) async throws -> Void
+    let subject: ConformanceSubject
+    let seeds: ClosedRange<UInt64>
 
     static let keyspace: Keyspace = "conformance"
+
+    /// The store; after it was opened anew, that one.
+    var store: any KeyValueStore { subject.store }
+
+    /// Whether time stands still between two calls to `advance`.
+    var isExact: Bool { subject.isExact }
+
+    func advance(_ duration: Duration) async throws { try await subject.advance(duration) }
 
     func key(_ components: String...) -> StoreKey {
         StoreKey(Self.keyspace, bytes: components.map { Array($0.utf8) })
@@ -23,7 +28,16 @@ struct ConformanceRun: Sendable {
     }
 
     func violation(_ explanation: String) -> ConformanceViolation {
-        ConformanceViolation(check: check, explanation: explanation)
+        ConformanceViolation(check: check, seed: nil, explanation: explanation)
+    }
+
+    /// The violation of a call that threw and should not have.
+    func failure(_ error: StoreError, seed: UInt64? = nil) -> ConformanceViolation {
+        ConformanceViolation(
+            check: check,
+            seed: seed,
+            explanation: "an operation failed that should not have: \(error)"
+        )
     }
 
     func expect(_ condition: Bool, _ explanation: @autoclosure () -> String) throws {
@@ -116,14 +130,14 @@ struct ConformanceRun: Sendable {
 
     /// Plays a random history once for each seed; a violation names its seed.
     func withSeeds(_ body: (_ seed: UInt64, _ random: inout SeededGenerator) async throws -> Void) async throws {
-        for seed in 0..<seeds {
+        for seed in seeds {
             var random = SeededGenerator(seed: seed)
             do {
                 try await body(seed, &random)
             } catch let violation as ConformanceViolation {
-                throw self.violation("seed \(seed): \(violation.explanation)")
+                throw ConformanceViolation(check: check, seed: seed, explanation: violation.explanation)
             } catch let error as StoreError {
-                throw violation("seed \(seed): an operation failed that should not have: \(error)")
+                throw failure(error, seed: seed)
             }
         }
     }

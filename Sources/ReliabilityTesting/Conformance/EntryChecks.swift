@@ -9,13 +9,28 @@ extension StoreConformance {
             roundTrip
         ),
         Check("entries.keysByBytes", "keys are told apart by their bytes and by nothing else", keysByBytes),
-        Check("entries.history", "a random history of reads and commits goes as in a simple model", entryHistory),
+        Check(
+            "entries.history",
+            "a random history of reads and commits goes as in a simple model",
+            needs: [.exactTime],
+            entryHistory
+        ),
         Check(
             "versions.increase",
             "versions increase for the store's whole life, and none is used again",
             versionsIncrease
         ),
         Check("versions.touch", "a touch keeps the version and the value", touchKeepsVersion),
+        Check(
+            "versions.fence",
+            "a version that was replaced, by whatever way, gives no right to anything",
+            replacedVersionsFence
+        ),
+        Check(
+            "capabilities.owner",
+            "limits are positive, and no version is issued that counts as a former owner's",
+            capabilities
+        ),
     ]
 
     private static func roundTrip(_ run: ConformanceRun) async throws {
@@ -111,19 +126,51 @@ extension StoreConformance {
         try await run.expect(absent, holds: nil, "after a touch of nothing")
     }
 
-    static func number(_ number: Int) -> [UInt8] { Array("\(number)".utf8) }
-}
+    private enum Replacement: CaseIterable { case rewritten, deletedAndCreated, expiredAndCreated }
 
-extension StoreConformance.Check {
-    init(
-        _ id: String,
-        _ promise: String,
-        needsRecords: Bool = false,
-        _ body: @escaping @Sendable (ConformanceRun) async throws -> Void
-    ) {
-        self.id = id
-        self.promise = promise
-        self.needsRecords = needsRecords
-        self.body = body
+    /// A worker that was too slow finds that its claim is another's, though the claim looks like its own.
+    private static func replacedVersionsFence(_ run: ConformanceRun) async throws {
+        for way in Replacement.allCases {
+            let key = run.key("claim", "\(way)")
+            let late = try await run.put(key, [1], way == .expiredAndCreated ? .after(.milliseconds(10)) : .never)
+            if way == .expiredAndCreated { try await run.advance(.milliseconds(20)) }
+            if way == .deletedAndCreated { try await run.committed([.delete(key, if: .version(late))]) }
+            let owner = try await run.put(key, [1], if: way == .rewritten ? .version(late) : .absent)
+            let before = try await run.store.get(key)
+            let writes: [StoreWrite] = [
+                .put(key, [2], .never, if: .version(late)), .delete(key, if: .version(late)),
+                .touch(key, .after(.milliseconds(1)), if: .version(late)), .check(key, .version(late)),
+            ]
+            for write in writes {
+                let current = try await run.conflicting([write])
+                try run.expectSame(current, before, "what is in the way of \(write), its entry \(way)")
+                try run.expectSame(try await run.store.get(key), before, "the owner's entry after \(write)")
+            }
+            try await run.put(key, [3], if: .version(owner))
+        }
     }
+
+    private static func capabilities(_ run: ConformanceRun) async throws {
+        let first = run.store.capabilities
+        for (limit, name) in [
+            (first.maximumKeyBytes, "maximumKeyBytes"), (first.maximumValueBytes, "maximumValueBytes"),
+            (first.maximumWrites, "maximumWrites"),
+        ] {
+            try run.expect(limit >= 1, "\(name) is \(limit)")
+        }
+        var issued = [try await run.put(run.key("first"), [1])]
+        issued.append(try await run.put(run.key("first"), [1]))
+        if let store = run.store as? any RecordStore {
+            _ = try await store.enqueue([record("a")])
+            issued += try await store.claim(queue, limit: 1, lease: .seconds(60)).map(\.token)
+        }
+        try run.expect(run.store.capabilities, is: first, "the capabilities after the first writes")
+        // What a worker claims now would be taken from it at once, as if it had ended with an earlier process.
+        for version in issued {
+            let isOwn = first.openedAt.map { version >= $0 } ?? true
+            try run.expect(isOwn, "version \(version) was issued, below openedAt \(first.openedAt?.description ?? "")")
+        }
+    }
+
+    static func number(_ number: Int) -> [UInt8] { Array("\(number)".utf8) }
 }

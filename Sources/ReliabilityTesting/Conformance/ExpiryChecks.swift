@@ -8,6 +8,12 @@ extension StoreConformance {
             "an entry lives at least its time, and is gone from the instant it ends",
             expiryBoundary
         ),
+        Check(
+            "expiry.oneBoundary",
+            "all operations agree about the instant at which an entry ends",
+            needs: [.exactTime],
+            oneBoundary
+        ),
         Check("expiry.subSecond", "times below a second are neither nothing, nor a second, nor for ever", subSecond),
         Check(
             "expiry.absent",
@@ -65,6 +71,59 @@ extension StoreConformance {
         try run.expect(left ?? .zero > .zero, "an entry that is there has \(left ?? .zero) left")
         try await run.advance(.nanoseconds(1))
         try await run.expect(key, holds: nil, "at the end of its life of \(life)")
+    }
+
+    private static func oneBoundary(_ run: ConformanceRun) async throws {
+        let names = ["read", "create", "replace", "delete", "touch", "keep", "update"]
+        let keys = names.map { run.key("boundary", $0) }
+        let full = AtomicUpdate.fixedWindow(length: .seconds(3600), limit: 1, cost: 1)
+        for key in keys.dropLast() { try await run.put(key, [1]) }
+        let counted = try await run.store.update([(keys[6], full)])
+        try run.expect(counted.isApplied, "the first hit of a window was denied")
+        // All at one moment, so that they end together.
+        let versions = try await run.committed(keys.map { .touch($0, .after(.milliseconds(20)), if: .present) })
+        guard let version = versions[0], let remaining = try await run.store.get(keys[0])?.remaining else {
+            throw run.violation("an entry that was to live 20 ms is gone at once, or lives for ever")
+        }
+        let scanned = run.key("boundary")
+        func conditions(_ isThere: Bool) async throws {
+            let when = isThere ? "one nanosecond before the end" : "at the end"
+            for condition in [Precondition.present, .absent, .version(version)] {
+                let holds = (condition == .absent) != isThere
+                let result = try await run.store.commit([.check(keys[0], condition)])
+                if case .committed = result {
+                    try run.expect(holds, "a check for \(condition) held \(when)")
+                } else {
+                    try run.expect(!holds, "a check for \(condition) did not hold \(when)")
+                }
+            }
+            let entries = try await run.store.get(keys)
+            let count = entries.count { $0 != nil }
+            try run.expect(count, is: isThere ? keys.count : 0, "the entries that are read \(when)")
+            let page = try await run.store.scan(scanned, after: nil, limit: 100)
+            try run.expect(page.entries.count, is: isThere ? keys.count : 0, "the entries of a scan \(when)")
+        }
+        try await run.advance(remaining - .nanoseconds(1))
+        try await conditions(true)
+        let early = try await run.conflicting([.put(keys[1], [2], .never, if: .absent)])
+        try run.expect(early?.value, is: [1], "what a create finds one nanosecond before the end")
+        let denied = try await run.store.update([(keys[6], full)])
+        try run.expect(!denied.isApplied, "a full window was hit one nanosecond before its entry's end")
+
+        try await run.advance(.nanoseconds(1))
+        try await conditions(false)
+        for write in [
+            StoreWrite.put(keys[2], [2], .never, if: .present), .delete(keys[3], if: .present),
+            .touch(keys[4], .never, if: .present),
+        ] {
+            let current = try await run.conflicting([write])
+            try run.expect(current == nil, "at its end an entry was in the way of \(write)")
+        }
+        try await run.put(keys[1], [2], if: .absent)
+        try await run.put(keys[5], [2], .keep)
+        try run.expect(try await run.store.get(keys[5])?.remaining, is: nil, "the life that was kept of an ended entry")
+        let again = try await run.store.update([(keys[6], full)])
+        try run.expect(again.isApplied, "a window was still full at its entry's end")
     }
 
     private static func subSecond(_ run: ConformanceRun) async throws {

@@ -17,9 +17,11 @@ extension StoreConformance {
     ]
 
     /// A key of exactly this many bytes.
-    private static func key(bytes count: Int) -> StoreKey? {
-        (0...count).lazy.map { StoreKey(ConformanceRun.keyspace, bytes: [[UInt8](repeating: 1, count: count - $0)]) }
-            .first { $0.byteCount == count }
+    private static func key(bytes count: Int, last: UInt8) -> StoreKey? {
+        let keys = (0...count).lazy.map { shorter in
+            StoreKey(ConformanceRun.keyspace, bytes: [[UInt8](repeating: 9, count: count - shorter) + [last]])
+        }
+        return keys.first { $0.byteCount == count }
     }
 
     private static func atLimits(_ run: ConformanceRun) async throws {
@@ -27,13 +29,19 @@ extension StoreConformance {
         let value = [UInt8](repeating: 5, count: limits.maximumValueBytes)
         try await run.put(run.key("large"), value)
         try await run.expect(run.key("large"), holds: value, "the largest value")
-        if let key = key(bytes: limits.maximumKeyBytes) {
-            try await run.put(key, [1])
-            try await run.expect(key, holds: [1], "the longest key")
+        // The longest keys differ in their last bytes only: a store that keeps less of them takes one for the other.
+        for last in UInt8(1)...3 {
+            guard let key = key(bytes: limits.maximumKeyBytes, last: last) else { break }
+            try await run.put(key, [last], if: .absent)
+            try await run.expect(key, holds: [last], "the longest key")
         }
         let writes = (0..<limits.maximumWrites).map { StoreWrite.put(run.key("\($0)"), [2], .never, if: .absent) }
         try await run.committed(writes)
         try await run.expect(run.key("\(limits.maximumWrites - 1)"), holds: [2], "the last of the most writes")
+        // How many keys are read at once has no limit.
+        let read = try await run.store.get((0..<2 * limits.maximumWrites).map { run.key("\($0)") })
+        let found = read.count { $0 != nil }
+        try run.expect(found, is: limits.maximumWrites, "the entries for twice as many keys as one commit may write")
     }
 
     private static func beyondLimits(_ run: ConformanceRun) async throws {

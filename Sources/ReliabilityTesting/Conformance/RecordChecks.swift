@@ -6,44 +6,44 @@ extension StoreConformance {
         Check(
             "records.idempotent",
             "enqueueing what is there changes nothing, whatever its state",
-            needsRecords: true,
+            needs: [.records],
             enqueueIsIdempotent
         ),
         Check(
             "records.commit",
             "a commit makes its writes and adds its records, or does neither",
-            needsRecords: true,
+            needs: [.records],
             commitWithRecords
         ),
-        Check("records.nextDue", "the time until a record is due is told to the boundary", needsRecords: true, nextDue),
+        Check("records.nextDue", "the time until a record is due is told to the boundary", needs: [.records], nextDue),
         Check(
             "records.counts",
             "records are counted by their state; one that waits for a retry is pending",
-            needsRecords: true,
+            needs: [.records],
             counts
         ),
         Check(
             "records.page",
             "pages hold each record of a state once, in the order of the ids' bytes",
-            needsRecords: true,
+            needs: [.records],
             pages
         ),
         Check(
             "records.limits",
             "a call that exceeds a limit is refused as invalid, and nothing changes",
-            needsRecords: true,
+            needs: [.records],
             recordLimits
         ),
         Check(
             "records.cancelled",
             "a cancelled task enqueues, claims and settles nothing",
-            needsRecords: true,
+            needs: [.records],
             cancelledRecords
         ),
         Check(
             "records.history",
             "a random history of records goes as in a simple model",
-            needsRecords: true,
+            needs: [.records, .exactTime],
             recordHistory
         ),
     ]
@@ -279,6 +279,7 @@ extension StoreConformance {
         let most = store.capabilities.maximumWrites
         try await run.refused("too many records") { try await store.enqueue((0...most).map { record("\($0)") }) }
         try run.expect(try await all(run).count, is: 0, "the records after all were refused")
+        try run.expect(try await store.enqueue([]), is: [], "no records")
 
         large.payload.removeLast()
         let longest = record(String(repeating: "i", count: 256), in: RecordQueue(String(repeating: "q", count: 64)))

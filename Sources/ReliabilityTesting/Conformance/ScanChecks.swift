@@ -85,12 +85,13 @@ extension StoreConformance {
             try await write(run, stable + changing)
             let seen = try await scan(run, run.key("while", "\(seed)"), pagesOf: 3) {
                 for key in changing.shuffled(using: &random).prefix(5) {
-                    if Bool.random(using: &random) {
-                        try await write(run, [key])
-                    } else {
-                        try await run.committed([.delete(key, if: .any)])
+                    switch Int.random(in: 0..<3, using: &random) {
+                    case 0: try await write(run, [key])
+                    case 1: try await run.committed([.delete(key, if: .any)])
+                    default: try await run.committed([.touch(key, .after(.milliseconds(1)), if: .any)])
                     }
                 }
+                try await run.advance(.milliseconds(2))
             }
             try run.expect(seen.filter(stable.contains), is: stable.sorted(), "the entries that stayed")
         }

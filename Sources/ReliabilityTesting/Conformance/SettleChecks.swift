@@ -3,37 +3,43 @@ internal import ReliabilityStore
 
 extension StoreConformance {
     static let settleChecks = [
-        Check("settle.done", "a record that is done is gone, and is not done twice", needsRecords: true, done),
+        Check("settle.done", "a record that is done is gone, and is not done twice", needs: [.records], done),
         Check(
             "settle.stale",
             "a settlement with an outdated token changes nothing and says so",
-            needsRecords: true,
+            needs: [.records],
             staleToken
         ),
         Check(
             "settle.retry",
             "a retry comes after its wait, under a new token, and counts its attempt or not",
-            needsRecords: true,
+            needs: [.records],
             retry
         ),
-        Check("settle.extend", "an extension counts from now and keeps the token", needsRecords: true, extend),
+        Check("settle.extend", "an extension counts from now and keeps the token", needs: [.records], extend),
         Check(
             "settle.dead",
             "a dead record is handed out no more until it is redriven, and then as if new",
-            needsRecords: true,
+            needs: [.records],
             dead
         ),
         Check(
             "settle.several",
             "of several settlements each is judged alone; a record that appears twice is refused",
-            needsRecords: true,
+            needs: [.records],
             several
         ),
         Check(
             "settle.race",
             "of a late settlement and a new claim, exactly one succeeds",
-            needsRecords: true,
+            needs: [.records],
             settleRace
+        ),
+        Check(
+            "settle.reason",
+            "of the reason why a record is dead, its first 1,024 bytes are kept, whatever they are",
+            needs: [.records],
+            deadReasons
         ),
     ]
 
@@ -248,6 +254,31 @@ extension StoreConformance {
                 )
             }
             try run.expect(try await all(run).count, is: 0, "the number of records after one of two was done")
+        }
+    }
+
+    private static func deadReasons(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let reasons = [
+            "", "broken", "line\nline\0\u{1F4A5} \"it's\" \\", String(repeating: "r", count: 1024),
+            String(repeating: "r", count: 1025), String(repeating: "r", count: 100_000),
+        ]
+        // A character that does not fit whole is left out.
+        let cut = (1020...1024).map { String(repeating: "r", count: $0) + "\u{1F4A5}\u{E9}" }
+        for (number, reason) in (reasons + cut).enumerated() {
+            let queue = RecordQueue("\(number)")
+            _ = try await store.enqueue([record("a", in: queue)])
+            let claims = try await store.claim(queue, limit: 1, lease: .seconds(60))
+            let results = try await store.settle(claims.map { Settlement($0, .dead(reason: reason)) })
+            try run.expect(results, is: [.settled], "a record that is set aside with \(reason.utf8.count) bytes")
+            guard let stored = try await store.page(queue, .dead, after: nil, limit: 1).records.first?.deadReason else {
+                throw run.violation("a dead record, or its reason of \(reason.utf8.count) bytes, is on no page")
+            }
+            let least = reason.utf8.count <= 1024 ? reason.utf8.count : 1021
+            try run.expect(
+                (least...1024).contains(stored.utf8.count) && reason.utf8.starts(with: stored.utf8),
+                "of a reason of \(reason.utf8.count) bytes, \(stored.utf8.count) are kept: …\(stored.suffix(10))"
+            )
         }
     }
 }

@@ -1,0 +1,282 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension StoreConformance {
+    static let queueChecks = [
+        Check(
+            "records.names",
+            "records and queues are told apart by the bytes of their names and by nothing else",
+            needs: [.records],
+            recordNames
+        ),
+        Check(
+            "records.pageWhileWriting",
+            "a record that stays as it is appears exactly once while others come and go",
+            needs: [.records],
+            pageWhileWriting
+        ),
+        Check(
+            "records.capacity",
+            "a full store refuses what is new, gives up nothing, and can still be worked off",
+            needs: [.records],
+            recordCapacity
+        ),
+        Check(
+            "records.oneStep",
+            "nobody sees half of an enqueue, or a record missing while it changes its state",
+            needs: [.records],
+            recordsInOneStep
+        ),
+        Check(
+            "records.cancelledMidway",
+            "a task that is cancelled while it enqueues, claims or settles gets no wrong answer",
+            needs: [.records],
+            recordsCancelledMidway
+        ),
+    ]
+
+    /// Names that a database, a script or a comparison of texts may take for one another, cut, or stumble over.
+    private static func names(longest: Int) -> [String] {
+        let tail = String(repeating: "n", count: longest - 1)
+        return [
+            "a", "A", "a ", " a", "a\t", "a\0", "\0", "a\u{200D}", "\u{FEFF}a",
+            "\u{E9}", "e\u{301}", "\u{C5}", "A\u{30A}", "\u{212B}", "ß", "ss", "SS", "fi", "\u{FB01}", "\u{1F602}",
+            "\u{FB33}",
+            "%", "_", "*", "?", "'", "\"", "\\", "a:b", "a/b", "{a}", "..", "1", "01", "null", tail + "1", tail + "2",
+        ]
+    }
+
+    private static func same(_ left: String, _ right: String) -> Bool { left.utf8.elementsEqual(right.utf8) }
+
+    private static func recordNames(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let most = store.capabilities.maximumWrites
+        let ids = names(longest: 256)
+        for again in [false, true] {
+            for start in stride(from: 0, to: ids.count, by: most) {
+                let some = ids[start..<min(start + most, ids.count)]
+                let results = try await store.enqueue(some.map { record($0) })
+                let expected = some.map { _ in again ? EnqueueResult.duplicate : .enqueued }
+                try run.expect(results, is: expected, "what became of \(some)")
+            }
+        }
+        var claims: [RecordClaim] = []
+        while true {
+            let more = try await store.claim(queue, limit: most, lease: .seconds(3600))
+            if more.isEmpty { break }
+            claims += more
+        }
+        try run.expect(claims.count, is: ids.count, "the number of claims")
+        for id in ids {
+            guard let claim = claims.first(where: { same($0.id, id) }) else {
+                throw run.violation("no record was claimed that has the id \(id.debugDescription)")
+            }
+            try run.expect(claim.payload, is: record(id).payload, "the payload of \(id.debugDescription)")
+            try run.expect(try await store.settle([Settlement(claim, .done)]), is: [.settled], "\(id.debugDescription)")
+            let left = try await all(run)
+            try run.expect(!left.contains { same($0.id, id) }, "\(id.debugDescription) is there after it was done")
+        }
+
+        let queues = names(longest: 64).map { RecordQueue($0) }
+        for queue in queues {
+            let new = NewRecord(queue: queue, id: "x", payload: Array(queue.description.utf8))
+            try run.expect(
+                try await store.enqueue([new]),
+                is: [.enqueued],
+                "a record in \(queue.description.debugDescription)"
+            )
+        }
+        for queue in queues {
+            let name = queue.description.debugDescription
+            let counts = try await store.counts(queue)
+            try run.expect(counts, is: RecordCounts(pending: 1, dead: 0), "the counts of \(name)")
+            let infos = try await all(run, in: queue)
+            let payloads = [Array(queue.description.utf8)]
+            try run.expect(infos.map(\.payload), is: payloads, "what is in \(name)")
+            let claims = try await store.claim(queue, limit: most, lease: .seconds(3600))
+            try run.expect(claims.map(\.payload), is: payloads, "what is claimed from \(name)")
+            let isNamed = claims.allSatisfy { same($0.queue.description, queue.description) }
+            try run.expect(isNamed, "a claim from \(name) names another queue")
+            let results = try await store.settle(claims.map { Settlement($0, .done) })
+            try run.expect(results, is: [.settled], "what became of the record in \(name)")
+            try run.expect(try await store.nextDue(queue) == nil, "there is something due in \(name) after its last")
+        }
+    }
+
+    private static func pageWhileWriting(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        try await run.withSeeds { seed, random in
+            let queue = RecordQueue("while \(seed)")
+            let stable = (0..<20).map { "\($0) stable" }
+            let changing = (0..<20).map { "\($0) other" }
+            for id in stable + changing { _ = try await store.enqueue([record(id, in: queue)]) }
+            // Held, so that nothing but what this check does changes them.
+            var held: [String: RecordClaim] = [:]
+            while true {
+                let claims = try await store.claim(queue, limit: 100, lease: .seconds(3600))
+                if claims.isEmpty { break }
+                for claim in claims { held[claim.id] = claim }
+            }
+            var seen: [String] = []
+            var after: String?
+            for _ in 0..<100 {
+                let page = try await store.page(queue, .pending, after: after, limit: 3)
+                seen += page.records.map(\.id)
+                guard let next = page.next else { break }
+                after = next
+                for id in changing.shuffled(using: &random).prefix(5) {
+                    if let claim = held.removeValue(forKey: id) {
+                        let actions: [Settlement.Action] = [.done, .dead(reason: "broken")]
+                        let action = actions.randomElement(using: &random) ?? .done
+                        try run.expect(try await store.settle([Settlement(claim, action)]), is: [.settled], "\(action)")
+                    } else {
+                        _ = try await store.enqueue([record(id, in: queue)])
+                    }
+                }
+            }
+            try run.expect(seen.filter(stable.contains), is: stable.sorted(), "the records that stayed")
+            try run.expect(Set(seen).count, is: seen.count, "the different records on all pages")
+        }
+    }
+
+    /// Says nothing about a store that holds more than this.
+    private static let mostRecords = 1_000
+
+    private static func recordCapacity(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let key = run.key("data")
+        try await run.put(key, [0])
+        func isRefused(_ id: String) async throws -> Bool {
+            do {
+                _ = try await store.enqueue([record(id)])
+                return false
+            } catch  where error.reason == .capacityExceeded {
+                return true
+            }
+        }
+        var count = 0
+        while count < mostRecords, try await !isRefused("\(10_000 + count)") { count += 1 }
+        try run.expect(try await all(run).count, is: count, "the records after \(count) were enqueued")
+        if count == mostRecords { return }
+        try run.expect(count > 0, "a store refused its first record")
+        try await run.refused("a record in a commit to a full store", as: .capacityExceeded) {
+            try await store.commit([.put(key, [1], .never, if: .any)], enqueueing: [record("another")])
+        }
+        try await run.expect(key, holds: [0], "after a commit found no room for its record")
+        // A full store that could not be worked off would be full for ever.
+        func claimOne() async throws -> RecordClaim {
+            guard let claim = try await store.claim(queue, limit: 1, lease: .seconds(3600)).first else {
+                throw run.violation("nothing was claimed in a full store")
+            }
+            return claim
+        }
+        func settle(_ claim: RecordClaim, _ action: Settlement.Action) async throws {
+            let result = try await store.settle([Settlement(claim, action)])
+            try run.expect(result, is: [.settled], "\(action) in a full store")
+        }
+        let first = try await claimOne()
+        try await settle(first, .extend(.seconds(3600)))
+        try await settle(first, .retry(after: .zero, countsAttempt: false))
+        try await settle(try await claimOne(), .dead(reason: "broken"))
+        try run.expect(try await all(run).count, is: count, "the records of a full store that is worked on")
+        try await settle(try await claimOne(), .done)
+        try await settle(try await claimOne(), .done)
+        try run.expect(try await !isRefused("another"), "records that are done made no room")
+        try run.expect(try await all(run).count, is: count - 1, "the records after two were done and one was added")
+    }
+
+    private static func recordsInOneStep(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let writers = 8
+        _ = try await store.enqueue((0..<writers).map { record("first \($0)") })
+        try await withThrowingTaskGroup { group in
+            for writer in 0..<writers {
+                group.addTask {
+                    for step in 0..<8 {
+                        let pair = (0..<2).map { record("\(writer) \(step) \($0)", delay: .seconds(3600)) }
+                        if step % 2 == 0 {
+                            _ = try await store.enqueue(pair)
+                        } else {
+                            _ = try await store.commit([], enqueueing: pair)
+                        }
+                        for claim in try await store.claim(queue, limit: 1, lease: .seconds(3600)) {
+                            let again = Settlement.Action.retry(after: .zero, countsAttempt: true)
+                            let action = step % 4 == 3 ? .dead(reason: "broken") : again
+                            _ = try await store.settle([Settlement(claim, action)])
+                            guard step % 4 == 3 else { continue }
+                            for dead in try await store.page(queue, .dead, after: nil, limit: 1).records {
+                                let redrive = Settlement(queue: queue, id: dead.id, token: dead.version, .redrive)
+                                _ = try await store.settle([redrive])
+                            }
+                        }
+                    }
+                }
+                group.addTask {
+                    var least = writers
+                    for _ in 0..<32 {
+                        let counts = try await store.counts(queue)
+                        let count = counts.pending + counts.dead
+                        try run.expect(count % 2 == 0, "half of an enqueue of two is counted, among \(count)")
+                        try run.expect(count >= least, "\(count) records are counted where there were \(least)")
+                        least = count
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private static func recordsCancelledMidway(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        try await withThrowingTaskGroup { group in
+            for number in 0..<48 {
+                group.addTask {
+                    let queue = RecordQueue("midway \(number)")
+                    let enqueue = try await cancelling(run, after: number % 16) {
+                        try await store.enqueue([record("a", in: queue)])
+                    }
+                    let there = try await store.counts(queue).pending
+                    switch enqueue {
+                    case .answered(let results): try run.expect(results, is: [.enqueued], "a new record")
+                    case .cancelled: try run.expect(there, is: 0, "records after an enqueue refused as cancelled")
+                    case .unknown: break
+                    }
+                    if case .answered = enqueue { try run.expect(there, is: 1, "records after an enqueue") }
+                    if there == 0 { _ = try await store.enqueue([record("a", in: queue)]) }
+
+                    let claim = try await cancelling(run, after: number / 3) {
+                        try await store.claim(queue, limit: 1, lease: .seconds(3600))
+                    }
+                    guard let info = try await all(run, in: queue).first else {
+                        throw run.violation("a record is gone after its claim was cancelled")
+                    }
+                    switch claim {
+                    case .answered(let claims):
+                        try run.expect(claims.map(\.token), is: [info.version], "the token of a claim")
+                        try run.expect(info.attempts, is: 1, "the attempts after a claim")
+                    case .cancelled:
+                        try run.expect(info.attempts, is: 0, "the attempts after a claim refused as cancelled")
+                        try run.expect(!info.isLeased, "a record is leased after a claim refused as cancelled")
+                    case .unknown:
+                        try run.expect(info.isLeased, is: info.attempts == 1, "whether it is leased, if it was claimed")
+                    }
+                    var token = info.version
+                    if !info.isLeased, let again = try await store.claim(queue, limit: 1, lease: .seconds(60)).first {
+                        token = again.token
+                    }
+                    let done = Settlement(queue: queue, id: "a", token: token, .done)
+                    let settle = try await cancelling(run, after: number % 16) { try await store.settle([done]) }
+                    let left = try await store.counts(queue).pending
+                    switch settle {
+                    case .answered(let results):
+                        try run.expect(results, is: [.settled], "the holder's settlement")
+                        try run.expect(left, is: 0, "records after one was done")
+                    case .cancelled: try run.expect(left, is: 1, "records after a settlement refused as cancelled")
+                    case .unknown: break
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+}

@@ -1,0 +1,280 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+/// What holds for a store that is opened again, holds as much for one whose owner ended without closing it: the same
+/// checks run with `reopen` and with `crash`.
+extension StoreConformance {
+    static let reopeningChecks = checks("reopen", "that was closed and opened again", [.reopening]) { run in
+        try await run.subject.reopen()
+    }
+
+    static let crashChecks =
+        checks("crash", "whose owner ended without closing it", [.crashing]) { run in
+            try await run.subject.crash()
+        } + [
+            Check(
+                "crash.underWay",
+                "what was acknowledged before a crash is there after it, and every commit is there whole or not at all",
+                needs: [.crashing],
+                crashUnderWay
+            )
+        ]
+
+    private typealias Again = @Sendable (ConformanceRun) async throws -> Void
+
+    private static func checks(_ name: String, _ which: String, _ needs: Set<Need>, _ again: @escaping Again) -> [Check]
+    {
+        [
+            Check("\(name).entries", "a store \(which) holds the same entries", needs: needs) { run in
+                try await entriesStay(run, again)
+            },
+            Check("\(name).versions", "a store \(which) uses no version again", needs: needs) { run in
+                try await versionsGoOn(run, again)
+            },
+            Check("\(name).expiry", "in a store \(which) lives have gone on, and what ended stays so", needs: needs) {
+                run in
+                try await livesGoOn(run, again)
+            },
+            Check(
+                "\(name).records",
+                "a store \(which) holds the same records, in the same states",
+                needs: needs.union([.records])
+            ) { run in try await recordsStay(run, again) },
+            Check(
+                "\(name).leases",
+                "in a store \(which) the leases have ended if it has one owner, and hold if it has several",
+                needs: needs.union([.records])
+            ) { run in try await leases(run, again) },
+            Check(
+                "\(name).owner",
+                "a store \(which) and has one owner tells the versions of the owner before from its own",
+                needs: needs
+            ) { run in try await ownerChanges(run, again) },
+        ]
+    }
+
+    private static func entriesStay(_ run: ConformanceRun, _ again: Again) async throws {
+        let names = ["plain", "empty", "large", "ending", "touched", "rewritten", "counter", "deleted", "never there"]
+        let keys = names.map { run.key($0) } + (0..<100).map { run.key("many", "\($0)") }
+        try await run.put(keys[0], Array(0...255))
+        try await run.put(keys[1], [])
+        try await run.put(keys[2], [UInt8](repeating: 7, count: min(4096, run.store.capabilities.maximumValueBytes)))
+        for position in 3...5 { try await run.put(keys[position], [UInt8(position)], .after(.seconds(3600))) }
+        try await run.committed([.touch(keys[4], .never, if: .present), .put(keys[5], [55], .keep, if: .present)])
+        let add = AtomicUpdate.add(3, within: 0...100, expiry: .seconds(3600))
+        _ = try await run.store.update([(keys[6], add)])
+        try await run.put(keys[7], [7])
+        try await run.committed([.delete(keys[7], if: .present)])
+        for key in keys.dropFirst(names.count) { try await run.put(key, [1]) }
+        for round in 1...3 {
+            let before = try await run.store.get(keys)
+            try await again(run)
+            for (index, entry) in try await run.store.get(keys).enumerated() {
+                let (old, name) = (before[index], index < names.count ? "\"\(names[index])\"" : "one of many entries")
+                try run.expect(entry?.value, is: old?.value, "\(name) in round \(round)")
+                try run.expect(entry?.version, is: old?.version, "the version of \(name) in round \(round)")
+                try run.expect(entry?.remaining == nil, is: old?.remaining == nil, "whether \(name) never ends")
+            }
+            let page = try await run.store.scan(StoreKey(ConformanceRun.keyspace), after: nil, limit: 1000)
+            let expected = zip(keys, before).filter { $0.1 != nil }.map(\.0).sorted()
+            try run.expect(page.entries.map(\.key), is: expected, "the keys of a scan in round \(round)")
+            let counted = try await run.store.update([(keys[6], add)])
+            try run.expect(
+                counted.decisions.map(\.remaining),
+                is: [Int64(3 + 3 * round)],
+                "a counter in round \(round)"
+            )
+            // The next round finds a delete and an overwrite that came after the store was opened again.
+            try await run.committed([
+                .delete(keys[8 + round], if: .present), .put(keys[0], [UInt8(round)], .never, if: .present),
+            ])
+        }
+    }
+
+    private static func versionsGoOn(_ run: ConformanceRun, _ again: Again) async throws {
+        var issued: [StoreVersion] = []
+        for round in 1...3 {
+            let (gone, ended, counter) = (run.key("gone"), run.key("ended"), run.key("counter"))
+            issued.append(try await run.put(run.key("stays"), [1]))
+            let add = AtomicUpdate.add(1, within: 0...100, expiry: .seconds(3600))
+            _ = try await run.store.update([(counter, add)])
+            if let version = try await run.store.get(counter)?.version { issued.append(version) }
+            if let store = run.store as? any RecordStore {
+                _ = try await store.enqueue([record("\(round)")])
+                let claims = try await store.claim(queue, limit: 1, lease: .seconds(60))
+                issued += claims.map(\.token)
+                _ = try await store.settle(claims.map { Settlement($0, .done) })
+            }
+            issued.append(try await run.put(ended, [1], .after(.milliseconds(10))))
+            // The highest version of all belongs to nothing that is left.
+            let late = try await run.put(gone, [1])
+            issued.append(late)
+            try await run.committed([.delete(gone, if: .version(late))])
+            try await run.advance(.milliseconds(20))
+            try await again(run)
+            if round == 2 { try await again(run) }
+            let next = try await run.put(gone, [1], if: .absent)
+            let last = issued.max() ?? next
+            try run.expect(next > last, "version \(next) in round \(round), after \(last) was issued before")
+            _ = try await run.conflicting([.put(gone, [9], .never, if: .version(late))])
+            try await run.committed([.delete(gone, if: .version(next))])
+            issued.append(next)
+        }
+        try run.expect(Set(issued).count, is: issued.count, "the different versions of all that were issued")
+    }
+
+    private static func livesGoOn(_ run: ConformanceRun, _ again: Again) async throws {
+        let (seen, unseen, ending, never) = (run.key("seen"), run.key("unseen"), run.key("ending"), run.key("never"))
+        try await run.put(seen, [1], .after(.milliseconds(10)))
+        try await run.put(unseen, [1], .after(.seconds(1)))
+        try await run.put(ending, [1], .after(.seconds(6)))
+        try await run.put(never, [1])
+        try await run.advance(.milliseconds(20))
+        try await run.expect(seen, holds: nil, "after its life of 10 ms")
+        try await again(run)
+        try await run.expect(seen, holds: nil, "an entry that was seen to be gone, in a store opened again,")
+        // Nobody has looked at the store since: time passes for one that is closed, too.
+        try await run.advance(.seconds(2))
+        try await again(run)
+        try await run.expect(unseen, holds: nil, "an entry whose life of 1 s ended 1 s before the store was opened")
+        try await run.put(unseen, [2], if: .absent)
+        guard let entry = try await run.store.get(ending), let remaining = entry.remaining else {
+            throw run.violation("an entry that is to live 6 s is gone after 2, or lives for ever")
+        }
+        try run.expect(remaining <= .milliseconds(3982), "2 s into a life of 6 s, \(remaining) are left")
+        if run.isExact { try run.expect(remaining > .milliseconds(3978), "2 s into 6 s, \(remaining) are left") }
+        try await run.advance(remaining)
+        if !run.isExact { try await run.advance(.milliseconds(2)) }
+        try await run.expect(ending, holds: nil, "at the end of its life")
+        try await again(run)
+        try await run.expect(ending, holds: nil, "after the end of its life, in a store opened again,")
+        try await run.expect(never, holds: [1], "an entry that never ends")
+    }
+
+    private static func recordsStay(_ run: ConformanceRun, _ again: Again) async throws {
+        let store = try run.recordStore()
+        _ = try await store.enqueue(["dead", "done", "retried"].map { record($0) })
+        var claims = try await store.claim(queue, limit: 9, lease: .seconds(3600))
+        for claim in claims {
+            let action: Settlement.Action =
+                switch claim.id {
+                case "dead": .dead(reason: "the last error: \u{1F4A5}")
+                case "done": .done
+                default: .retry(after: .seconds(5), countsAttempt: true)
+                }
+            try run.expect(try await store.settle([Settlement(claim, action)]), is: [.settled], "a settlement")
+        }
+        try await run.committed([.put(run.key("data"), [1], .never, if: .absent)], enqueueing: [record("committed")])
+        _ = try await store.enqueue([record("\u{E9}"), record("e\u{301}"), record("later", delay: .seconds(3600))])
+        _ = try await store.enqueue([record("dead", in: "other")])
+        let before = try await all(run)
+        let counts = try await store.counts(queue)
+        for _ in 1...2 {
+            try await again(run)
+            try run.expect(try await all(run), is: before, "the records")
+            try run.expect(try await run.recordStore().counts(queue), is: counts, "the counts")
+            let elsewhere = try await all(run, in: "other").map(\.id)
+            try run.expect(elsewhere, is: ["dead"], "the records of another queue")
+        }
+        let opened = try run.recordStore()
+        let added = try await opened.enqueue([record("dead"), record("retried"), record("committed"), record("done")])
+        try run.expect(
+            added,
+            is: [.duplicate, .duplicate, .duplicate, .enqueued],
+            "enqueueing what is there, and what is done"
+        )
+        claims = try await opened.claim(queue, limit: 9, lease: .seconds(3600))
+        try run.expect(Set(claims.map { Array($0.id.utf8) }).count, is: 4, "the number of records that are due")
+        try run.expect(!claims.contains { $0.id == "retried" }, "a record that waits for a retry was claimed at once")
+        for claim in claims { try run.expect(claim.payload, is: record(claim.id).payload, "a payload") }
+        try await run.advance(.milliseconds(5002))
+        claims = try await opened.claim(queue, limit: 9, lease: .seconds(3600))
+        try run.expect(claims.map(\.id), is: ["retried"], "what is due after the wait for a retry")
+        try run.expect(claims.map(\.attempt), is: [2], "the attempt of a record that was claimed before")
+        guard let dead = before.first(where: { $0.deadReason != nil }) else {
+            throw run.violation("a dead record is on no page")
+        }
+        let redrive = Settlement(queue: queue, id: dead.id, token: dead.version, .redrive)
+        try run.expect(try await opened.settle([redrive]), is: [.settled], "a redrive with the token from before")
+    }
+
+    private static func leases(_ run: ConformanceRun, _ again: Again) async throws {
+        var store = try run.recordStore()
+        _ = try await store.enqueue([record("a")])
+        guard let late = try await store.claim(queue, limit: 1, lease: .seconds(4)).first else {
+            throw run.violation("a record that is due was not claimed")
+        }
+        try await again(run)
+        store = try run.recordStore()
+        if store.capabilities.openedAt == nil {
+            let early = try await store.claim(queue, limit: 1, lease: .seconds(1))
+            try run.expect(early.count, is: 0, "claims of a record that another process holds")
+            let extended = try await store.settle([Settlement(late, .extend(.seconds(4)))])
+            try run.expect(extended, is: [.settled], "the holder's extension")
+            try await run.advance(.milliseconds(4002))
+        }
+        guard let owner = try await store.claim(queue, limit: 1, lease: .seconds(3600)).first else {
+            throw run.violation("a record was not claimed, and the lease of the owner before has ended")
+        }
+        try run.expect(owner.attempt, is: 2, "the attempt")
+        try run.expect(owner.token > late.token, "a claim has no later token than one before the store was opened")
+        for action in [Settlement.Action.done, .extend(.seconds(1)), .dead(reason: "late")] {
+            let result = try await store.settle([Settlement(late, action)])
+            try run.expect(result, is: [.stale], "\(action) with the token of the owner before")
+        }
+        try run.expect(try await store.settle([Settlement(owner, .done)]), is: [.settled], "the new owner's end")
+    }
+
+    private static func ownerChanges(_ run: ConformanceRun, _ again: Again) async throws {
+        var issued = StoreVersion(rawValue: 0)
+        let before = run.store.capabilities
+        for round in 1...3 {
+            issued = max(issued, try await run.put(run.key("entry"), [1]))
+            let gone = try await run.put(run.key("gone"), [1])
+            issued = max(issued, gone)
+            try await run.committed([.delete(run.key("gone"), if: .any)])
+            try await again(run)
+            var capabilities = run.store.capabilities
+            let openedAt = capabilities.openedAt
+            capabilities.openedAt = before.openedAt
+            try run.expect(capabilities, is: before, "the capabilities in round \(round)")
+            try run.expect(openedAt == nil, is: before.openedAt == nil, "whether several owners are possible")
+            guard let openedAt else { continue }
+            try run.expect(openedAt > issued, "openedAt is \(openedAt) after \(issued) was issued to the owner before")
+            let next = try await run.put(run.key("entry"), [1])
+            try run.expect(next >= openedAt, "version \(next) was issued, below openedAt \(openedAt)")
+        }
+    }
+
+    private static func crashUnderWay(_ run: ConformanceRun) async throws {
+        let store = run.store
+        let acknowledged = EventRecorder<Int>()
+        func keys(_ number: Int) -> [StoreKey] { ["left", "right"].map { run.key("pair", $0, "\(number)") } }
+        func write(_ number: Int) async throws {
+            let writes = keys(number).map { StoreWrite.put($0, Self.number(number), .never, if: .absent) }
+            let result =
+                if let records = store as? any RecordStore {
+                    try await records.commit(writes, enqueueing: [record("\(number)")])
+                } else {
+                    try await store.commit(writes)
+                }
+            if case .committed = result { acknowledged.record(number) }
+        }
+        let writers = (0..<16).map { writer in
+            // A writer whose store has crashed under it gets errors, or answers that nobody hears.
+            Task { for step in 0..<8 { try? await write(8 * writer + step) } }
+        }
+        let before = await acknowledged.wait(for: 48)
+        try await run.subject.crash()
+        for writer in writers { await writer.value }
+        let records = run.store is any RecordStore ? Set(try await all(run).map(\.id)) : nil
+        for number in 0..<128 {
+            let entries = try await run.store.get(keys(number))
+            let count =
+                entries.count { $0?.value == Self.number(number) } + (records?.contains("\(number)") == true ? 1 : 0)
+            let whole = records == nil ? 2 : 3
+            try run.expect(count == 0 || count == whole, "\(count) of \(whole) parts of a commit are there")
+            try run.expect(count > 0 || !before.contains(number), "a commit that was acknowledged is gone")
+        }
+    }
+}

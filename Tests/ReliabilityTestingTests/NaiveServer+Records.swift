@@ -1,0 +1,216 @@
+import ReliabilityCore
+import ReliabilityStore
+
+extension NaiveServer {
+    private func sameQueue(_ record: Record, _ queue: RecordQueue) -> Bool {
+        if mistake == .queuesByUnicode { return record.queue == queue.description }
+        return record.queue.utf8.elementsEqual(queue.description.utf8)
+    }
+
+    private func position(_ queue: RecordQueue, _ id: String) -> Int? {
+        func name(_ id: String) -> Substring.UTF8View {
+            var name = id[...]
+            if mistake == .namesAreTrimmed { while name.last == " " { name.removeLast() } }
+            return name.utf8
+        }
+        return state.records.firstIndex { sameQueue($0, queue) && name($0.id).elementsEqual(name(id)) }
+    }
+
+    func add(_ new: NewRecord, _ client: Client) -> EnqueueResult {
+        let record = Record(
+            queue: new.queue.description,
+            id: new.id,
+            payload: new.payload,
+            version: nextVersion(client),
+            due: due(after: new.delay, client)
+        )
+        if let position = position(new.queue, new.id) {
+            if mistake == .enqueueReplaces { state.records[position] = record }
+            return .duplicate
+        }
+        state.records.append(record)
+        return .enqueued
+    }
+
+    func enqueue(_ new: [NewRecord], _ client: Client) throws(StoreError) -> [EnqueueResult] {
+        try checkCancellation()
+        try checkRecords(new)
+        if mistake != .noLimits, new.count > capabilities.maximumWrites { throw StoreError(.invalid, "") }
+        try checkCapacity(new.count)
+        return new.map { add($0, client) }
+    }
+
+    func claim(
+        _ queue: RecordQueue,
+        _ limit: Int,
+        _ lease: Duration,
+        _ client: Client
+    ) async throws(StoreError) -> [RecordClaim] {
+        try checkCancellation()
+        try checkQueue(queue)
+        if limit < 1 || lease <= .zero { throw StoreError(.invalid, "") }
+        if isFull, mistake == .fullStoreIsStuck { throw StoreError(.capacityExceeded, "") }
+        await lock(client)
+        defer { unlock(client) }
+        var due = state.records.filter { sameQueue($0, queue) && $0.deadReason == nil && $0.due <= now }
+        if mistake != .claimsInAnyOrder { due.sort { ($0.due, $0.version) < ($1.due, $1.version) } }
+        if mistake == .claimsThenWaits || mistake == .locksPerClient { await Task.yield() }
+        var claims: [RecordClaim] = []
+        for record in due.prefix(limit) {
+            guard let position = position(queue, record.id) else { continue }
+            if mistake != .claimKeepsToken { state.records[position].version = nextVersion(client) }
+            if mistake != .attemptsOfRetries { state.records[position].attempts += 1 }
+            state.records[position].isLeased = true
+            if mistake != .noLease {
+                state.records[position].due = self.due(after: lease, least: .zero, client)
+            }
+            claims.append(
+                RecordClaim(
+                    queue: queue,
+                    id: record.id,
+                    payload: record.payload,
+                    attempt: max(1, state.records[position].attempts),
+                    token: StoreVersion(rawValue: state.records[position].version)
+                )
+            )
+        }
+        return claims
+    }
+
+    func settle(_ settlements: [Settlement], _ client: Client) async throws(StoreError) -> [SettleResult] {
+        try checkCancellation()
+        if mistake != .noLimits, settlements.count > capabilities.maximumWrites { throw StoreError(.invalid, "") }
+        var names: Set<[[UInt8]]> = []
+        for settlement in settlements {
+            let name = [Array(settlement.queue.description.utf8), Array(settlement.id.utf8)]
+            let isNew = names.insert(name).inserted
+            if !isNew || settlement.action == .extend(.zero) { throw StoreError(.invalid, "") }
+        }
+        var results: [SettleResult] = []
+        for settlement in settlements {
+            let isSettled = await settle(settlement, client)
+            if mistake == .staleStopsTheRest, !isSettled { return settlements.map { _ in .stale } }
+            results.append(isSettled ? .settled : .stale)
+        }
+        return results
+    }
+
+    private func settle(_ settlement: Settlement, _ client: Client) async -> Bool {
+        guard let found = position(settlement.queue, settlement.id) else { return mistake == .doneTwice }
+        let isToken = state.records[found].version == settlement.token.rawValue
+        guard isToken || mistake == .settlesByID else { return false }
+        if mistake == .settlesThenWaits { await Task.yield() }
+        guard let position = position(settlement.queue, settlement.id) else { return false }
+        var record = state.records[position]
+        let isDead = record.deadReason != nil
+        switch settlement.action {
+        case .done:
+            state.records.remove(at: position)
+            return true
+        case .retry(let wait, let countsAttempt):
+            if isDead { return false }
+            if !countsAttempt { record.attempts = max(0, record.attempts - 1) }
+            if mistake == .attemptsOfRetries, countsAttempt { record.attempts += 1 }
+            record.due = due(after: wait, client)
+            record.isLeased = false
+            if mistake == .waitingIsDead { record.deadReason = "waiting" }
+            if mistake == .retryKeepsToken {
+                state.records[position] = record
+                return true
+            }
+            if mistake == .retriesInSteps {
+                record.version = nextVersion(client)
+                state.records.remove(at: position)
+                await Task.yield()
+                state.records.append(record)
+                return true
+            }
+        case .extend(let lease):
+            if isDead { return false }
+            record.due = mistake == .extendsTheLease ? record.due + lease : due(after: lease, least: .zero, client)
+            state.records[position] = record
+            return true
+        case .dead(let reason):
+            if isDead { return false }
+            var kept = ""
+            for scalar in reason.unicodeScalars.prefix(1024) {
+                if kept.utf8.count + String(scalar).utf8.count > 1024 { break }
+                kept.unicodeScalars.append(scalar)
+            }
+            record.deadReason = mistake == .reasonsAreLost ? "" : kept
+            record.isLeased = false
+        case .redrive:
+            if !isDead { return false }
+            record.deadReason = nil
+            if mistake != .redriveKeepsAttempts { record.attempts = 0 }
+            record.due = now
+        }
+        record.version = nextVersion(client)
+        state.records[position] = record
+        return true
+    }
+
+    func nextDue(_ queue: RecordQueue) throws(StoreError) -> Duration? {
+        try checkQueue(queue)
+        let waiting = state.records.filter { record in
+            sameQueue(record, queue) && record.deadReason == nil && !(mistake == .leasesAreNotDue && record.isLeased)
+        }
+        return waiting.map(\.due).min().map { max(.zero, $0 - now) }
+    }
+
+    func counts(_ queue: RecordQueue) throws(StoreError) -> RecordCounts {
+        try checkQueue(queue)
+        let all = state.records.filter { sameQueue($0, queue) }
+        let dead = all.count { $0.deadReason != nil }
+        return RecordCounts(pending: all.count - dead, dead: dead)
+    }
+
+    func page(
+        _ queue: RecordQueue,
+        _ which: RecordState,
+        _ after: String?,
+        _ limit: Int
+    ) throws(StoreError) -> RecordPage {
+        try checkQueue(queue)
+        if limit < 1 { throw StoreError(.invalid, "") }
+        func precedes(_ left: String, _ right: String) -> Bool {
+            mistake == .pagesByText ? left < right : left.utf8.lexicographicallyPrecedes(right.utf8)
+        }
+        var found = state.records.filter { sameQueue($0, queue) && ($0.deadReason != nil) == (which == .dead) }
+        found.sort { precedes($0.id, $1.id) }
+        if mistake == .pagesByOffset {
+            found.removeFirst(min(found.count, after.flatMap { recordOffsets[$0] } ?? 0))
+        } else if let after {
+            found = found.filter { precedes(after, $0.id) }
+        }
+        let infos = found.prefix(limit).map { record in
+            RecordInfo(
+                id: record.id,
+                payload: record.payload,
+                version: StoreVersion(rawValue: record.version),
+                attempts: record.attempts,
+                isLeased: record.isLeased && record.due > now,
+                deadReason: record.deadReason
+            )
+        }
+        let next = found.count > limit ? infos.last?.id : nil
+        if let next { recordOffsets[next] = (after.flatMap { recordOffsets[$0] } ?? 0) + infos.count }
+        return RecordPage(records: infos, next: next)
+    }
+
+    // MARK: Limits
+
+    func checkRecords(_ records: [NewRecord]) throws(StoreError) {
+        if mistake == .noLimits { return }
+        for record in records {
+            try checkQueue(record.queue)
+            if record.id.utf8.isEmpty || record.id.utf8.count > 256 { throw StoreError(.invalid, "") }
+            try checkValue(record.payload)
+        }
+    }
+
+    private func checkQueue(_ queue: RecordQueue) throws(StoreError) {
+        let isNamed = (1...64).contains(queue.description.utf8.count)
+        if !isNamed, mistake != .noLimits { throw StoreError(.invalid, "") }
+    }
+}

@@ -1,0 +1,474 @@
+import ReliabilityCore
+import ReliabilityStore
+import ReliabilityTesting
+
+/// What ``NaiveStore`` is a client of: lists, searched from their beginning.
+actor NaiveServer {
+    typealias Client = NaiveStore.Client
+
+    struct Entry {
+        var key: StoreKey
+        var value: [UInt8]
+        var version: UInt64
+        var end: Duration?
+        /// How long it was to live when it was written.
+        var life: Duration?
+    }
+
+    struct Record {
+        var queue: String
+        var id: String
+        var payload: [UInt8]
+        var version: UInt64
+        var attempts = 0
+        var due: Duration
+        var isLeased = false
+        var deadReason: String?
+    }
+
+    /// What is stored.
+    struct State {
+        var entries: [Entry] = []
+        var records: [Record] = []
+        var lastVersion: UInt64 = 0
+    }
+
+    nonisolated let capabilities: StoreCapabilities
+    let mistake: Mistake?
+    private let isOwned: Bool
+    private let clock: ManualClock
+    var state: State
+
+    private var losesAnswer = false
+
+    // What mistakes remember.
+    private var offsets: [StoreKey: Int] = [:]
+    var recordOffsets: [String: Int] = [:]
+    private var stale: [StoreKey: [UInt8]] = [:]
+    private var deleted: [Entry] = []
+    private var earlier: [State] = []
+    private var cache: [Int: [StoreKey: Entry?]] = [:]
+    private var blocks: [Int: Range<UInt64>] = [:]
+    private var lockedClients: Set<Int> = []
+    private var locks: [StoreKey: Int] = [:]
+    private var waits: [Int: StoreKey] = [:]
+    private var lastLocker = 0
+
+    init(_ state: State, _ mistake: Mistake?, isOwned: Bool, clock: ManualClock) {
+        self.state = state
+        self.mistake = mistake
+        self.isOwned = isOwned
+        self.clock = clock
+        var openedAt = isOwned ? state.lastVersion + 1 : nil
+        if mistake == .opensInTheFuture { openedAt? += 1000 }
+        if mistake == .ownerIsAlwaysTheFirst || mistake == .everyClientIsOwner { openedAt = 1 }
+        capabilities = StoreCapabilities(
+            durability: .powerLoss,
+            openedAt: openedAt.map { StoreVersion(rawValue: $0) },
+            canStall: false,
+            maximumValueBytes: 8192
+        )
+    }
+
+    /// What the next owner finds.
+    func successor(crashed: Bool) -> NaiveServer {
+        var state = state
+        if crashed, mistake == .acknowledgesEarly { state = earlier.first ?? state }
+        if crashed, mistake == .tornCommits { _ = state.entries.popLast() }
+        if mistake == .emptyIsDeleted { state.entries.removeAll(where: \.value.isEmpty) }
+        if mistake == .deletedComeBack {
+            state.entries += deleted.filter { old in !state.entries.contains { $0.key == old.key } }
+        }
+        if mistake == .versionsFromWhatIsLeft {
+            state.lastVersion = (state.entries.map(\.version) + state.records.map(\.version)).max() ?? 0
+        }
+        for position in state.entries.indices {
+            guard mistake == .livesBeginAnew, let life = state.entries[position].life else { continue }
+            state.entries[position].end = now + life
+        }
+        for position in state.records.indices {
+            if mistake == .forgetsAttempts { state.records[position].attempts = 0 }
+            guard isOwned, mistake != .leasesOfTheDead, state.records[position].isLeased else { continue }
+            state.records[position].isLeased = false
+            state.records[position].due = min(state.records[position].due, now)
+        }
+        return NaiveServer(state, mistake, isOwned: isOwned, clock: clock)
+    }
+
+    // MARK: Answers
+
+    /// Makes the answer to the next write get lost, after it was made.
+    func loseAnswer() { losesAnswer = true }
+
+    /// Makes a write, and answers it.
+    func answer<Success: Sendable>(
+        _ body: @Sendable (isolated NaiveServer) async throws(StoreError) -> Success
+    ) async throws(StoreError) -> Success {
+        let before = state
+        if mistake == .acknowledgesEarly { earlier = earlier.suffix(39) + [before] }
+        let isLost = losesAnswer
+        losesAnswer = false
+        let result = try await body(self)
+        if isLost {
+            switch mistake {
+            case .lostIsFailed: throw StoreError(.unavailable, "the connection broke")
+            case .lostIsRepeated: return try await body(self)
+            case .lostIsDone:
+                state = before
+                return result
+            default: throw StoreError(.unknownOutcome, "the connection broke")
+            }
+        }
+        if mistake == .cancelledAfterwards {
+            for _ in 0..<10 { await Task.yield() }
+            if Task.isCancelled { throw StoreError(.cancelled, "") }
+        }
+        return result
+    }
+
+    // MARK: Time and versions
+
+    var now: Duration { ManualClock().now.duration(to: clock.now) }
+
+    /// The time as this client's own clock tells it.
+    private func now(of client: Client) -> Duration { ManualClock().now.duration(to: client.clock.now) }
+
+    func nextVersion(_ client: Client) -> UInt64 {
+        if mistake == .versionsInBlocks {
+            var block = blocks[client.id] ?? 0..<0
+            if block.isEmpty {
+                block = state.lastVersion + 1..<state.lastVersion + 21
+                state.lastVersion += 20
+            }
+            blocks[client.id] = block.dropFirst()
+            return block.lowerBound
+        }
+        state.lastVersion += 1
+        return state.lastVersion
+    }
+
+    func end(after life: Duration, least: Duration, from start: Duration) -> Duration {
+        var life = max(least, life)
+        if mistake == .wholeSeconds { life = .seconds(life.components.seconds) }
+        if mistake == .overflow {
+            return start + .nanoseconds(Int64(truncatingIfNeeded: life.attoseconds / 1_000_000_000))
+        }
+        // A thousand years are as good as for ever, and cannot overflow.
+        return start + min(life, .seconds(1000 * 365 * 86_400))
+    }
+
+    private func endOfLife(_ life: Duration, _ client: Client) -> Duration? {
+        if mistake == .livesAreIgnored { return nil }
+        return end(after: life, least: .milliseconds(1), from: mistake == .endsByTheClient ? now(of: client) : now)
+    }
+
+    /// When a record is due that is to wait this long.
+    func due(after wait: Duration, least: Duration = .milliseconds(1), _ client: Client) -> Duration {
+        let start = mistake == .dueByTheClient ? now(of: client) : now
+        return wait <= .zero ? start : end(after: wait, least: least, from: start)
+    }
+
+    // MARK: Entries
+
+    private func same(_ left: StoreKey, _ right: StoreKey) -> Bool {
+        switch mistake {
+        case .keysByUnicode:
+            String(decoding: left.encoded, as: UTF8.self) == String(decoding: right.encoded, as: UTF8.self)
+        case .keysAreCut: left.encoded.prefix(1000) == right.encoded.prefix(1000)
+        default: left == right
+        }
+    }
+
+    private func isLive(_ entry: Entry) -> Bool {
+        guard let end = entry.end else { return true }
+        return mistake == .aliveAtTheEnd ? end >= now : end > now
+    }
+
+    private func live(_ key: StoreKey) -> Entry? { state.entries.first { same($0.key, key) && isLive($0) } }
+
+    private func reading(_ entry: Entry?) -> StoreEntry? {
+        guard let entry else { return nil }
+        if mistake == .emptyIsMissing, entry.value.isEmpty { return nil }
+        return StoreEntry(
+            value: entry.value,
+            version: StoreVersion(rawValue: entry.version),
+            remaining: entry.end.map { $0 - now }
+        )
+    }
+
+    func get(_ keys: [StoreKey], _ client: Client) async throws(StoreError) -> [StoreEntry?] {
+        try checkKeys(keys, isWrite: false)
+        var found: [StoreEntry?] = []
+        for key in keys {
+            var entry = live(key)
+            if mistake == .readsThroughACache {
+                if let cached = cache[client.id]?[key] { entry = cached.flatMap { isLive($0) ? $0 : nil } }
+                cache[client.id, default: [:]][key] = .some(entry)
+            }
+            found.append(reading(entry))
+            if mistake == .tornReads { await Task.yield() }
+        }
+        return found
+    }
+
+    func commit(
+        _ writes: [StoreWrite],
+        _ new: [NewRecord],
+        _ client: Client
+    ) async throws(StoreError) -> CommitResult {
+        try checkCancellation()
+        try checkKeys(writes.map(\.key))
+        if mistake != .noLimits, writes.count + new.count > capabilities.maximumWrites {
+            throw StoreError(.invalid, "")
+        }
+        for case .put(_, let value, _, _) in writes { try checkValue(value) }
+        try checkRecords(new)
+        let locker = try await lock(writes.map(\.key))
+        defer { unlock(locker) }
+        await lock(client)
+        defer { lockedClients.remove(client.id) }
+        var early: [UInt64] = []
+        if mistake == .versionsBeforeTheLock {
+            early = writes.map { _ in nextVersion(client) }
+            // Not all wait for as long.
+            for _ in 0..<state.lastVersion % 4 { await Task.yield() }
+        }
+        for (index, write) in writes.enumerated() {
+            if !holds(write) {
+                if mistake == .partlyCommitted { for write in writes[..<index] { _ = make(write, client) } }
+                if mistake == .enqueuesOnConflict { for record in new { _ = add(record, client) } }
+                return .conflict(index: index, current: reading(live(write.key)))
+            }
+            if mistake == .checksThenWaits || mistake == .locksPerClient { await Task.yield() }
+        }
+        let added = writes.filter { write in
+            if case .put = write { live(write.key) == nil } else { false }
+        }
+        try checkCapacity(added.count + new.count)
+        var versions: [StoreVersion?] = []
+        for (index, write) in writes.enumerated() {
+            versions.append(make(write, client, early.isEmpty ? nil : early[index]))
+            cache[client.id]?[write.key] = nil
+        }
+        for record in new { _ = add(record, client) }
+        await endInASecondStep(writes.map(\.key))
+        return .committed(versions)
+    }
+
+    private func holds(_ write: StoreWrite) -> Bool {
+        let condition: Precondition =
+            switch write {
+            case .put(_, _, _, let condition), .delete(_, let condition), .touch(_, _, let condition),
+                .check(_, let condition):
+                condition
+            }
+        let incarnations = state.entries.filter { same($0.key, write.key) }
+        let current = mistake == .conditionsAtTheEnd ? incarnations.first { $0.end ?? now >= now } : live(write.key)
+        switch condition {
+        case .any: return true
+        case .absent: return mistake == .expiredBlocksCreate ? incarnations.isEmpty : current == nil
+        case .present: return current != nil
+        case .version(let version):
+            switch mistake {
+            case .anyVersionOfNothing: return current == nil || current?.version == version.rawValue
+            case .expiredHasItsVersion: return incarnations.contains { $0.version == version.rawValue }
+            case .completesUnconditionally: return current != nil
+            case .olderVersionsPass: return current.map { $0.version >= version.rawValue } ?? false
+            default: return current?.version == version.rawValue
+            }
+        }
+    }
+
+    private func make(_ write: StoreWrite, _ client: Client, _ given: UInt64? = nil) -> StoreVersion? {
+        let old = live(write.key)
+        let others = state.entries.filter { !same($0.key, write.key) }
+        var life: Duration?
+        func expiry(_ expiry: Expiry) -> Duration? {
+            switch expiry {
+            case .never: return mistake == .neverMeansKeep ? old?.end : nil
+            case .after(let given):
+                life = given
+                return endOfLife(given, client)
+            case .keep:
+                life = old?.life
+                return old?.end
+            }
+        }
+        switch write {
+        case .put(let key, let value, let expires, _):
+            var version = given ?? nextVersion(client)
+            if mistake == .versionsPerKey { version = (old?.version ?? 0) + 1 }
+            let end = expiry(expires)
+            let kept = Array(value.prefix(capabilities.maximumValueBytes))
+            state.entries = others + [Entry(key: key, value: kept, version: version, end: end, life: life)]
+            return StoreVersion(rawValue: version)
+        case .delete:
+            if mistake == .deletedComeBack, let old { deleted.append(old) }
+            state.entries = others
+            return mistake == .deleteReturnsVersion ? old.map { StoreVersion(rawValue: $0.version) } : nil
+        case .touch(_, let expires, _):
+            guard var entry = old else { return nil }
+            entry.end = expiry(expires)
+            entry.life = life
+            if mistake == .touchAddsToTheEnd, case .after(let more) = expires { entry.end = (old?.end ?? now) + more }
+            if mistake == .touchMakesVersion { entry.version = nextVersion(client) }
+            state.entries = others + [entry]
+            return StoreVersion(rawValue: entry.version)
+        case .check:
+            return old.map { StoreVersion(rawValue: $0.version) }
+        }
+    }
+
+    func update(
+        _ updates: [(key: StoreKey, update: AtomicUpdate)],
+        _ client: Client
+    ) async throws(StoreError) -> UpdateResult {
+        try checkCancellation()
+        try checkKeys(updates.map(\.key))
+        var instant = Int64(1_000_000_000_000_000_000 + now.attoseconds / 1_000_000_000)
+        if mistake == .coarseClock { instant = instant / 100_000_000 * 100_000_000 }
+        var decisions: [AtomicUpdate.Decision] = []
+        var changes: [(StoreKey, [UInt8], Duration)] = []
+        var mendings: [(StoreKey, [UInt8], Duration)] = []
+        for (key, update) in updates {
+            var old = live(key)?.value
+            if mistake == .staleReplica, case .add(0, _, _) = update { old = stale[key] }
+            let application = update.apply(to: old, now: instant)
+            decisions.append(application.decision)
+            if let value = application.value {
+                changes.append((key, value, application.expiresAfter))
+                if !application.decision.isAllowed { mendings.append((key, value, application.expiresAfter)) }
+            }
+            if mistake == .updatesThenWaits { await Task.yield() }
+        }
+        let isApplied = decisions.allSatisfy(\.isAllowed)
+        if !isApplied, mistake != .partlyUpdated { changes = mendings }
+        try checkCapacity(changes.count { live($0.0) == nil })
+        for (key, value, life) in changes {
+            stale[key] = live(key)?.value
+            cache[client.id]?[key] = nil
+            let entry = Entry(
+                key: key,
+                value: value,
+                version: nextVersion(client),
+                end: mistake == .updatesLiveForEver ? nil : endOfLife(life, client),
+                life: life
+            )
+            state.entries = state.entries.filter { !same($0.key, key) } + [entry]
+        }
+        await endInASecondStep(changes.map(\.0))
+        return UpdateResult(isApplied: isApplied, decisions: decisions)
+    }
+
+    /// The mistake of two commands: the entries have no end until others had their turn.
+    private func endInASecondStep(_ keys: [StoreKey]) async {
+        guard mistake == .endsInASecondStep else { return }
+        var ends: [(version: UInt64, end: Duration)] = []
+        for position in state.entries.indices where keys.contains(state.entries[position].key) {
+            guard let end = state.entries[position].end else { continue }
+            ends.append((state.entries[position].version, end))
+            state.entries[position].end = nil
+        }
+        await Task.yield()
+        for (version, end) in ends {
+            guard let position = state.entries.firstIndex(where: { $0.version == version }) else { continue }
+            state.entries[position].end = end
+        }
+    }
+
+    func scan(_ prefix: StoreKey, _ after: StoreKey?, _ limit: Int) throws(StoreError) -> StorePage {
+        if limit < 1 { throw StoreError(.invalid, "") }
+        let isScanned: (Entry) -> Bool = { entry in
+            if self.mistake == .scanBySpace { return entry.key.encoded.prefix(4) == prefix.encoded.prefix(4) }
+            return entry.key.hasPrefix(prefix)
+        }
+        var found = state.entries.filter { isScanned($0) && (isLive($0) || mistake == .scanShowsExpired) }
+        found.sort { $0.key < $1.key }
+        if mistake == .offsets {
+            found.removeFirst(min(found.count, after.flatMap { offsets[$0] } ?? 0))
+        } else if let after {
+            found = found.filter { mistake == .afterIncludes ? !($0.key < after) : after < $0.key }
+        }
+        let page = found.prefix(limit)
+        let next = found.count > limit ? page.last?.key : nil
+        if let next { offsets[next] = (after.flatMap { offsets[$0] } ?? 0) + page.count }
+        return StorePage(
+            entries: page.compactMap { entry in reading(entry).map { (entry.key, $0) } },
+            next: next
+        )
+    }
+
+    // MARK: Locks, which only a mistake needs
+
+    /// Locks keys in the order of the caller, and gives up when it waits in a circle.
+    private func lock(_ keys: [StoreKey]) async throws(StoreError) -> Int {
+        guard mistake == .deadlocks else { return 0 }
+        lastLocker += 1
+        let locker = lastLocker
+        for key in keys {
+            while let holder = locks[key] {
+                waits[locker] = key
+                var next: Int? = holder
+                while let other = next, other != locker { next = waits[other].flatMap { locks[$0] } }
+                if next == locker {
+                    unlock(locker)
+                    throw StoreError(.unavailable, "deadlock detected")
+                }
+                await Task.yield()
+            }
+            waits[locker] = nil
+            locks[key] = locker
+            await Task.yield()
+        }
+        return locker
+    }
+
+    private func unlock(_ locker: Int) {
+        waits[locker] = nil
+        locks = locks.filter { $0.value != locker }
+    }
+
+    /// Locks out what this client does at the same time, and nothing of another.
+    func lock(_ client: Client) async {
+        guard mistake == .locksPerClient else { return }
+        while lockedClients.contains(client.id) { await Task.yield() }
+        lockedClients.insert(client.id)
+    }
+
+    func unlock(_ client: Client) { lockedClients.remove(client.id) }
+
+    // MARK: Limits
+
+    func checkCancellation() throws(StoreError) {
+        if Task.isCancelled, mistake != .cancelledTasksWrite { throw StoreError(.cancelled, "") }
+    }
+
+    private func checkKeys(_ keys: [StoreKey], isWrite: Bool = true) throws(StoreError) {
+        if mistake == .noLimits { return }
+        if keys.contains(where: { $0.byteCount > capabilities.maximumKeyBytes }) { throw StoreError(.invalid, "") }
+        if !isWrite { return }
+        if Set(keys).count < keys.count, mistake != .keysTwice { throw StoreError(.invalid, "") }
+        if keys.count > capabilities.maximumWrites { throw StoreError(.invalid, "") }
+    }
+
+    func checkValue(_ value: [UInt8]) throws(StoreError) {
+        let most = mistake == .limitTooSmall ? capabilities.maximumValueBytes - 1 : capabilities.maximumValueBytes
+        if value.count > most, mistake != .noLimits, mistake != .valuesAreCut { throw StoreError(.invalid, "") }
+    }
+
+    private static let capacity = 450
+
+    var isFull: Bool { state.entries.count + state.records.count >= Self.capacity }
+
+    func checkCapacity(_ new: Int) throws(StoreError) {
+        func room() -> Int { Self.capacity - state.entries.count - state.records.count }
+        if new <= room() || new == 0 { return }
+        if mistake != .expiredTakesRoom { state.entries.removeAll { !isLive($0) } }
+        if new <= room() { return }
+        switch mistake {
+        case .evicts: state.entries.removeFirst(min(new, state.entries.count))
+        case .recordsEvict: state.records.removeFirst(min(new, state.records.count))
+        default: throw StoreError(.capacityExceeded, "")
+        }
+    }
+}
