@@ -14,16 +14,15 @@ func crashesSuite(_ options: Options) -> SuiteResult {
             return SuiteResult(summary: describe(explorer.counts), failures: ["\(error)"])
         }
     }
-    let states = options["states"] ?? 200_000
+    let states = options["states"] ?? 600_000
     let length = options["length"] ?? (states > 2_000_000 ? 4 : 3)
     let all = Workload.count(upTo: length)
     let short = Workload.count(upTo: length - 1)
-    // A quarter of them in the workloads that are shorter, of which there are few.
-    let shortQuota = max(3, states / 4 / short)
-    let longQuota = 3 * states / 4 / (all - short)
-    let quota = max(24, longQuota)
-    // Where there are more workloads than states, some are left out.
-    let stride = max(1, quota / max(1, longQuota))
+    // A quarter of them in the workloads that are shorter, of which there are few; of the others, some are left out
+    // where there are more than can be looked at.
+    let shortQuota = max(4, states / 4 / short)
+    let quota = max(24, 3 * states / 4 / (all - short))
+    let stride = max(1, (all - short) * quota * 4 / (states * 3))
     let shares = onAllProcessors { share, shares in
         var counts = CrashCounts()
         var failures: [String] = []
@@ -42,7 +41,7 @@ func crashesSuite(_ options: Options) -> SuiteResult {
         while number < all, failures.count < 10 {
             if number < short {
                 explore(number, shortQuota)
-            } else if number / shares % stride == 0 {
+            } else if (number - short) / shares % stride == 0 {
                 explore(number, quota)
             }
             number += shares

@@ -8,7 +8,21 @@ let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
     ("histories", historiesSuite),
 ]
 
+// The order in which a dictionary is walked through differs from process to process otherwise, and with it what is
+// written: a failure could not be seen again.
+if ProcessInfo.processInfo.environment["SWIFT_DETERMINISTIC_HASHING"] == nil {
+    unsafe setenv("SWIFT_DETERMINISTIC_HASHING", "1", 1)
+    var arguments = unsafe CommandLine.arguments.map { unsafe strdup($0) } + [nil]
+    unsafe execv("/proc/self/exe", &arguments)
+    unsafe execv(CommandLine.arguments[0], &arguments)
+}
+
 let arguments = CommandLine.arguments.dropFirst()
+if let result = directorySuite(arguments) {
+    for failure in result.failures { print("VIOLATION: \(failure)") }
+    print("\(arguments[1]): \(result.summary); \(result.failures.count) violations")
+    exit(result.failures.isEmpty ? 0 : 1)
+}
 guard let suite = suites.first(where: { $0.name == arguments.first }), let options = Options(arguments.dropFirst())
 else {
     print("usage: StoreCheck <\(suites.map(\.name).joined(separator: "|"))> [--option number]...")

@@ -59,13 +59,15 @@ package struct CrashExplorer {
                 if index == workload.steps.count - 1 { run.mark() }
                 try Workload.perform(step, number: index, on: run)
             }
+            try run.checkOwner()
+            try run.checkMissingLog()
         } catch {
             throw Violation("\(workload): \(error)")
         }
         let points = run.points
         let states = Self.states(points, seed: UInt64(number))
         // A state costs itself, and those that are explored behind it.
-        let behind = max(2, quota / max(1, states.count) - 1)
+        let behind = max(3, quota / max(1, states.count) - 1)
         let stride = max(1, states.count * (1 + behind) / max(1, quota))
         var index = Int(UInt64(number) &* 0x9E37_79B9_7F4A_7C15 >> 33) % stride
         while index < states.count {
@@ -108,37 +110,39 @@ package struct CrashExplorer {
             counts.inRecovery += 1
             _ = try recover(last, .nothing, run.now, keepsPoints: false, &random)
         }
-        var budget = behind - 1
         // Another crash while the store was being opened.
-        var second = budget / 2
-        while second > 0, let point = opening.randomElement(using: &random) {
-            second -= 1
-            budget -= 1
+        for _ in 0..<max(1, behind / 3) {
+            guard let point = opening.randomElement(using: &random) else { break }
             counts.inRecovery += 1
             try again(point, run.now, &random)
         }
         // The workload goes on.
+        var goingOn: CrashRun? = run
+        var budget = behind - 1 - max(1, behind / 3)
         while budget > 0 {
-            let goingOn: CrashRun
-            guard let fresh = try recover(point, choice, now, keepsPoints: false, &random) else { return }
-            goingOn = fresh
-            goingOn.mark()
+            if goingOn == nil {
+                goingOn = try recover(point, choice, now, keepsPoints: false, &random)
+                budget -= 1
+            }
+            guard let run = goingOn else { return }
+            goingOn = nil
+            run.mark()
             let steps = (0..<Int.random(in: 1...2, using: &random)).map { _ in
                 WorkloadStep.allCases[Int.random(in: 0..<WorkloadStep.allCases.count, using: &random)]
             }
             do throws(Violation) {
                 for (index, step) in steps.enumerated() {
-                    try Workload.perform(step, number: 100 + index, on: goingOn)
+                    try Workload.perform(step, number: 100 + index, on: run)
                 }
                 for _ in 0..<min(budget, 8) {
-                    guard let point = goingOn.points.randomElement(using: &random) else { break }
+                    guard let point = run.points.randomElement(using: &random) else { break }
                     counts.afterRecovery += 1
-                    try again(point, goingOn.now, &random)
+                    try again(point, run.now, &random)
+                    budget -= 1
                 }
             } catch {
                 throw Violation("then \(steps): \(error)")
             }
-            budget -= 8
         }
     }
 

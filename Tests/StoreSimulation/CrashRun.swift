@@ -47,6 +47,7 @@ package final class CrashRun {
         do throws(StoreError) {
             store = try environment.open(fileSystem, unixTime)
         } catch {
+            if fileSystem.openCount > 0 { throw Violation("a store that was not opened has files open") }
             throw Violation("the store cannot be opened: \(error)", reason: error.reason)
         }
         witness = crash
@@ -63,7 +64,12 @@ package final class CrashRun {
 
     /// What was cut off is reported, and nothing else.
     private func checkTail(_ log: [UInt8]) throws(Violation) {
-        let hasTail = log.dropFirst(Int(store.recovery.replayedBytes)).contains { $0 != 0 }
+        let start = Int(store.recovery.replayedBytes)
+        let hasTail = unsafe log.withUnsafeBytes { bytes in
+            stride(from: start, to: bytes.count & ~7, by: 8).contains { position in
+                unsafe bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self) != 0
+            }
+        }
         let dropped = store.recovery.droppedTailBytes
         if hasTail != (dropped > 0) {
             throw Violation("there is \(hasTail ? "a" : "no") tail behind the log, and \(dropped) bytes were dropped")
@@ -144,6 +150,31 @@ package final class CrashRun {
         store = next.store
         witness = next.witness
         points += next.points
+    }
+
+    /// Opens the store once more, which has to be refused.
+    package func checkOwner() throws(Violation) {
+        let open = store.fileSystem.openCount
+        do throws(StoreError) {
+            _ = try environment.open(store.fileSystem, now)
+        } catch {
+            if error.reason != .locked { throw Violation("a second owner was refused with \(error)") }
+            if store.fileSystem.openCount != open { throw Violation("a second owner left files open") }
+            return try look()
+        }
+        throw Violation("the store has two owners")
+    }
+
+    /// Removes the log, which has to be noticed.
+    package func checkMissingLog() throws(Violation) {
+        let fileSystem = SimulatedFileSystem(disk.crashed(.nothing).without("log"))
+        do throws(StoreError) {
+            _ = try environment.open(fileSystem, now)
+        } catch {
+            guard case .corruption = error.reason else { throw Violation("a missing log was reported as \(error)") }
+            return
+        }
+        throw Violation("a missing log was not noticed")
     }
 
     /// Takes note of what was written, and of who is told now.

@@ -21,16 +21,16 @@ package struct CrashSeed {
             elements[Int.random(in: 0..<elements.count, using: &random)]
         }
         mix = OperationMix(
-            keys: one([1, 3, 6, 12]),
+            keys: one([1, 3, 6, 12, 40]),
             queues: one([1, 2, 3]),
             ids: one([1, 4, 10]),
             longestValue: one([12, 40, 600, 3000]),
             nonsense: one([0, 3])
         )
         let tuning = LogTuning(
-            growth: one([512, 1024, 4096, 65536]),
+            growth: one([512, 1024, 4096, 16384]),
             batchLimit: one([1, 64, 700, 1 << 20]),
-            compactionMinimum: one([512, 2048, 16384, 1 << 20])
+            compactionMinimum: one([512, 2048, 8192, 1 << 20])
         )
         let configuration = FileStore.Configuration(
             maximumEntries: one([1_000_000, 1_000_000, 8]),
@@ -80,9 +80,20 @@ package struct CrashSeed {
     private mutating func next(_ run: CrashRun) -> StoreOperation {
         operations += 1
         if Int.random(in: 0..<3, using: &random) == 0 {
-            run.advance(by: .random(in: 0...longestPause, using: &random))
+            run.advance(by: pause(run))
         }
         return mix.next(run.model, using: &random)
+    }
+
+    /// A while, or exactly until something ends or is due, or a nanosecond less.
+    private mutating func pause(_ run: CrashRun) -> Int64 {
+        let pause = Int64.random(in: 0...longestPause, using: &random)
+        if Bool.random(using: &random) { return pause }
+        let content = run.model.content(now: run.now)
+        let ends = content.entries.compactMap(\.stored.expiresAt) + content.records.map(\.dueAt)
+        let soon = ends.filter { $0 > run.now / 1_000_000 && $0 < run.now / 1_000_000 + 10_000 }
+        guard let end = soon.randomElement(using: &random) else { return pause }
+        return end * 1_000_000 - run.now - (Bool.random(using: &random) ? 1 : 0)
     }
 
     /// The wall clock at the next opening: right, or set back, or later.
@@ -108,23 +119,27 @@ package struct CrashSeed {
         default: try run.settle()
         }
         for _ in 0..<6 {
-            guard let after = try recover(run), let point = after.points.randomElement(using: &random) else { continue }
+            guard let after = try recover(run, keepsPoints: true) else { continue }
+            guard let point = after.points.randomElement(using: &random) else { continue }
             counts.inRecovery += 1
-            _ = try recover(point, after.now)
+            _ = try recover(point, after.now, keepsPoints: false)
         }
         while true {
-            guard let after = try recover(run) else { continue }
-            after.unmark()
+            guard let after = try recover(run, keepsPoints: false) else { continue }
             return after
         }
     }
 
-    private mutating func recover(_ run: CrashRun) throws(Violation) -> CrashRun? {
+    private mutating func recover(_ run: CrashRun, keepsPoints: Bool) throws(Violation) -> CrashRun? {
         guard let point = run.points.randomElement(using: &random) else { return nil }
-        return try recover(point, run.now)
+        return try recover(point, run.now, keepsPoints: keepsPoints)
     }
 
-    private mutating func recover(_ point: CrashPoint, _ now: Int64) throws(Violation) -> CrashRun? {
+    private mutating func recover(
+        _ point: CrashPoint,
+        _ now: Int64,
+        keepsPoints: Bool
+    ) throws(Violation) -> CrashRun? {
         counts.states += 1
         let choices = point.disk.crashChoices(randomSubsets: 6, seed: random.next())
         let choice = choices.randomElement(using: &random) ?? .nothing
@@ -134,7 +149,7 @@ package struct CrashSeed {
                 SimulatedFileSystem(seed: random.next(), point.disk.crashed(choice)),
                 point.witness,
                 unixTime: wallClock(now),
-                keepsPoints: true,
+                keepsPoints: keepsPoints,
                 checksTail: choice.isPossible
             )
         } catch {

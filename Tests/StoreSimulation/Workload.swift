@@ -5,7 +5,8 @@ internal import ReliabilityStore
 /// One step of a small workload.
 package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
     case put, putExpiring, compareAndSet, compareAndSetInVain, createExpiring, touch, delete, commitThree, enqueue
-    case claim, done, retry, dead, add, rate, big, twoInOneBatch, readPending, writeBehindFlush, read, advance, reopen
+    case claim, done, retry, dead, stale, add, rate, big, putMany, createMany, twoInOneBatch, readPending
+    case pagePending, writeBehindFlush, read, advance, almostAdvance, reopen
 }
 
 /// A few steps, one after the other.
@@ -66,6 +67,9 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
     private static let counter = StoreKey(keyspace, "counter")
     private static let rate = StoreKey(keyspace, "rate")
 
+    /// More than a store frees at once when they have expired.
+    private static let many = (0..<20).map { StoreKey(keyspace, "many", "\($0)") }
+
     /// What shows all that the steps write.
     private static let probes: [StoreOperation] = [
         .scan(prefix: StoreKey(keyspace), after: nil, limit: 1000),
@@ -96,6 +100,14 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             }
             return .settle([Settlement(queue: queue, id: record.id, token: record.version, action)])
         }
+        /// How long until an entry ends or a record is due; six seconds where none does.
+        var untilNextEnd: Int64 {
+            let now = run.now
+            let content = run.model.content(now: now)
+            let ends = content.entries.compactMap(\.stored.expiresAt) + content.records.map(\.dueAt)
+            let next = ends.filter { $0 > now / 1_000_000 }.min()
+            return next.map { $0.multipliedSaturating(1_000_000) - now } ?? 6_000_000_000
+        }
         switch step {
         case .put: try run.call(put(first))
         case .putExpiring: try run.call(put(expiring, .after(.milliseconds(5000))))
@@ -116,8 +128,12 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.call(.enqueue([NewRecord(queue: queue, id: "now \(number)", payload: value), later]))
         case .claim: try run.call(.claim(queue, limit: 2, lease: .seconds(10)))
         case .done: try run.call(settle(.done))
-        case .retry: try run.call(settle(.retry(after: .seconds(2), countsAttempt: number % 2 == 0)))
+        case .retry: try run.call(settle(.retry(after: .milliseconds(500), countsAttempt: number % 2 == 0)))
         case .dead: try run.call(settle(.dead(reason: "broken")))
+        case .stale:
+            guard case .settle(var settlements) = settle(.done) else { return }
+            settlements[0].token = StoreVersion(rawValue: settlements[0].token.rawValue &- 1)
+            try run.call(.settle(settlements))
         case .add: try run.call(.update([.init(counter, .add(1, within: 0...2, expiry: .seconds(5)))]))
         case .rate:
             let rate = StoreOperation.KeyedUpdate(rate, .gcra(interval: .seconds(1), burst: 2, cost: 1))
@@ -126,6 +142,8 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             // With whole sectors of zeros in the middle.
             let value = value + [UInt8](repeating: 0, count: 1300) + [UInt8](repeating: 7, count: 700)
             try run.call(.commit([.put(third, value, .never, if: .any)], []))
+        case .putMany: try run.call(.commit(many.map { .put($0, value, .after(.seconds(2)), if: .any) }, []))
+        case .createMany: try run.call(.commit(many.map { .put($0, value, .after(.seconds(2)), if: .absent) }, []))
         case .twoInOneBatch:
             try run.submit(put(first))
             try run.submit(put(second, .after(.seconds(5))))
@@ -135,6 +153,17 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.submit(.get([third]))
             try run.submit(.get([first, expiring]))
             try run.submit(put(second, if: .present))
+            try run.settle()
+        case .pagePending:
+            try run.submit(.commit([.delete(first, if: .any)], [NewRecord(queue: queue, id: "new", payload: value)]))
+            try run.submit(.scan(prefix: StoreKey(keyspace), after: nil, limit: 3))
+            try run.settle()
+            try run.submit(.enqueue([NewRecord(queue: queue, id: "newer", payload: value)]))
+            try run.submit(.page(queue, .pending, after: nil, limit: 3))
+            run.begin()
+            try run.submit(.counts(queue))
+            try run.submit(.nextDue(queue))
+            try run.submit(.enqueue([NewRecord(queue: queue, id: "newer", payload: value)]))
             try run.settle()
         case .writeBehindFlush:
             try run.submit(put(first))
@@ -148,8 +177,8 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.call(.get([first, second, third, expiring, counter, rate]))
             try run.call(.scan(prefix: StoreKey(keyspace), after: nil, limit: 2))
             try run.call(.page(queue, .pending, after: nil, limit: 10))
-        case .advance:
-            run.advance(by: 6_000_300_000)
+        case .advance: run.advance(by: untilNextEnd)
+        case .almostAdvance: run.advance(by: max(0, untilNextEnd - 1))
         case .reopen:
             // The wall clock was set back meanwhile.
             try run.reopen(unixTime: run.now - 1_000_000_000)
