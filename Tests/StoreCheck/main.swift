@@ -18,6 +18,11 @@ if ProcessInfo.processInfo.environment["SWIFT_DETERMINISTIC_HASHING"] == nil {
 }
 
 let arguments = CommandLine.arguments.dropFirst()
+if let result = directorySuite(arguments) {
+    for failure in result.failures { print("VIOLATION: \(failure)") }
+    print("\(arguments[1]): \(result.summary); \(result.failures.count) violations")
+    exit(result.failures.isEmpty ? 0 : 1)
+}
 guard let suite = suites.first(where: { $0.name == arguments.first }), let options = Options(arguments.dropFirst())
 else {
     print("usage: StoreCheck <\(suites.map(\.name).joined(separator: "|"))> [--option number]...")

@@ -68,7 +68,7 @@ package enum Damage: Hashable, Sendable {
             log.replaceSubrange(512 * start..<512 * end, with: image.stranger[512 * start..<512 * end])
         case .format(let version):
             log.set(version, at: 12)
-            log.set(FileHeader.checksum(log.prefix(512) + []), at: 8)
+            log.set(FileHeader.checksum(Array(log.prefix(512))), at: 8)
         case .cut(let file, let length):
             if file == "log" { log.removeLast(log.count - length) }
             if file != "log" { files[file] = Array(files[file, default: []].prefix(length)) }

@@ -84,7 +84,7 @@ package struct StoreImage: Sendable {
         return (before, after)
     }
 
-    /// - Parameter last: What the last frame holds; nil for none since the opening.
+    // `last` is what the last frame holds; nil for none since the opening.
     private init(_ name: String, last: [StoreOperation]?, isClosed: Bool) {
         self.name = name
         self.isClosed = isClosed

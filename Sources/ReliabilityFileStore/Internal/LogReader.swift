@@ -7,6 +7,7 @@ package struct LogContents: Hashable, Sendable {
     package var droppedTailBytes: Int64 = 0
     package var isSealed = false
     package var moment = LogMoment(clock: .min, nextVersion: 1)
+    package init() {}
 }
 
 /// Reads a log from its beginning, and tells a write that a crash cut off from damage.
