@@ -7,7 +7,7 @@ import StoreSimulation
 enum FuzzTarget {
     /// Frames, with the checksums mended, so that what is behind them is reached.
     case frame
-    /// A whole log, which is opened.
+    /// A whole log, which is opened as it is, and with its checksums mended.
     case recovery
     /// A payload.
     case codec
@@ -19,7 +19,7 @@ enum FuzzTarget {
         case .frame: recover(mended(bytes))
         case .recovery:
             recover(bytes)
-            recover(headed(bytes))
+            recover(checked(bytes))
         case .codec: decode(bytes)
         case .operations: operate(bytes)
         }
@@ -63,30 +63,40 @@ enum FuzzTarget {
         var number: UInt64 = 0
         while offset < count, !log[offset..<offset + 512].allSatisfy({ $0 == 0 }) {
             log.replaceSubrange(offset..<offset + 4, with: LogFormat.frameMagic)
-            log.replaceSubrange(offset + 60..<offset + 64, with: [0xE5, 0x5A, 0xA7, 0x3C])
+            log.replaceSubrange(offset + 60..<offset + 64, with: LogFormat.endMark)
             log.set(number, at: offset + 24)
-            let length: UInt64 = log.number(at: offset + 8)
-            var size = 512
-            if length <= LogFormat.maximumPayload, LogFormat.frameSize(payload: Int(length)) <= count - offset {
-                size = LogFormat.frameSize(payload: Int(length))
-            }
-            let frame = Array(log[offset..<offset + size])
-            log.set(FrameHeader.bodyChecksum(frame, Self.salt, Int64(offset)), at: offset + 16)
-            let head = Array(log[offset..<offset + 64])
-            log.set(FrameHeader.checksum(head, Self.salt, Int64(offset)), at: offset + 4)
-            offset += size
+            offset += mendFrame(&log, offset, Self.salt)
             number += 1
         }
         return log
     }
 
-    /// The bytes with the checksum of their file header mended.
-    private func headed(_ bytes: [UInt8]) -> [UInt8] {
+    /// A log in which the checksums are right of the file header and of what begins as a frame does.
+    private func checked(_ bytes: [UInt8]) -> [UInt8] {
         guard bytes.count >= 512 else { return bytes }
         var log = bytes
         log.replaceSubrange(0..<8, with: Array("RELIALOG".utf8))
         log.set(FileHeader.checksum(Array(log.prefix(512))), at: 8)
+        let salt: UInt64 = log.number(at: 16)
+        var offset = 512
+        while offset + 512 <= log.count, log[offset...].starts(with: LogFormat.frameMagic) {
+            offset += mendFrame(&log, offset, salt)
+        }
         return log
+    }
+
+    /// Sets a frame's checksums, and returns its size.
+    private func mendFrame(_ log: inout [UInt8], _ offset: Int, _ salt: UInt64) -> Int {
+        let length: UInt64 = log.number(at: offset + 8)
+        var size = 512
+        if length <= LogFormat.maximumPayload, LogFormat.frameSize(payload: Int(length)) <= log.count - offset {
+            size = LogFormat.frameSize(payload: Int(length))
+        }
+        let frame = Array(log[offset..<offset + size])
+        log.set(FrameHeader.bodyChecksum(frame, salt, Int64(offset)), at: offset + 16)
+        let head = Array(log[offset..<offset + 64])
+        log.set(FrameHeader.checksum(head, salt, Int64(offset)), at: offset + 4)
+        return size
     }
 
     /// Opens a log: it is refused and stays as it is, or it is opened, and then again with the same content.
