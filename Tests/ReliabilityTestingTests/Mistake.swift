@@ -4,6 +4,10 @@
 enum Mistake: String, CaseIterable {
     // Entries and keys.
     case emptyIsMissing
+    /// Whatever goes wrong with a read is an empty answer.
+    case cancelledFindsNothing
+    /// For a key without an entry nothing is returned, so that the others move up.
+    case missingIsLeftOut
     /// Keys are compared as texts, by canonical equivalence.
     case keysByUnicode
     /// Keys are cut where an index ends.
@@ -72,6 +76,8 @@ enum Mistake: String, CaseIterable {
     case evicts, expiredTakesRoom
 
     // Concurrency.
+    /// Only the rows that are written are locked, not those that are read.
+    case checksDoNotLock
     case checksThenWaits, updatesThenWaits, tornReads, staleReplica
     /// Locks are taken in the order of the caller, and two that wait for each other are told so.
     case deadlocks
@@ -142,6 +148,8 @@ enum Mistake: String, CaseIterable {
     var checks: [String] {
         switch self {
         case .emptyIsMissing: ["entries.roundTrip", "entries.history"]
+        case .cancelledFindsNothing: ["entries.cancelled"]
+        case .missingIsLeftOut: ["entries.roundTrip"]
         case .keysByUnicode: ["entries.keysByBytes"]
         case .keysAreCut: ["limits.atLimit"]
         case .versionsPerKey: ["versions.increase", "versions.fence", "entries.history"]
@@ -180,6 +188,7 @@ enum Mistake: String, CaseIterable {
         case .valuesAreCut: ["limits.refused"]
         case .evicts: ["limits.capacity"]
         case .expiredTakesRoom: ["limits.capacity"]
+        case .checksDoNotLock: ["concurrency.checks"]
         case .checksThenWaits: ["concurrency.createOnce", "concurrency.compareAndSet"]
         case .updatesThenWaits: ["concurrency.updates"]
         case .tornReads: ["concurrency.snapshot"]

@@ -148,13 +148,12 @@ actor NaiveServer {
     }
 
     func end(after life: Duration, least: Duration, from start: Duration) -> Duration {
-        var life = max(least, life)
-        if mistake == .wholeSeconds { life = .seconds(life.components.seconds) }
         if mistake == .overflow {
-            return start + .nanoseconds(Int64(truncatingIfNeeded: life.attoseconds / 1_000_000_000))
+            return start + .nanoseconds(Int64(truncatingIfNeeded: max(least, life).attoseconds / 1_000_000_000))
         }
         // A thousand years are as good as for ever, and cannot overflow.
-        return start + min(life, .seconds(1000 * 365 * 86_400))
+        let life = min(max(least, life), .seconds(1000 * 365 * 86_400))
+        return start + (mistake == .wholeSeconds ? .seconds(life.components.seconds) : life)
     }
 
     private func endOfLife(_ life: Duration, _ client: Client) -> Duration? {
@@ -198,6 +197,7 @@ actor NaiveServer {
 
     func get(_ keys: [StoreKey], _ client: Client) async throws(StoreError) -> [StoreEntry?] {
         try checkKeys(keys, isWrite: false)
+        if mistake == .cancelledFindsNothing, Task.isCancelled { return keys.map { _ in nil } }
         var found: [StoreEntry?] = []
         for key in keys {
             var entry = live(key)
@@ -205,6 +205,7 @@ actor NaiveServer {
                 if let cached = cache[client.id]?[key] { entry = cached.flatMap { isLive($0) ? $0 : nil } }
                 cache[client.id, default: [:]][key] = .some(entry)
             }
+            if mistake == .missingIsLeftOut, entry == nil { continue }
             found.append(reading(entry))
             if mistake == .tornReads { await Task.yield() }
         }
@@ -230,8 +231,10 @@ actor NaiveServer {
         var early: [UInt64] = []
         if mistake == .versionsBeforeTheLock {
             early = writes.map { _ in nextVersion(client) }
-            // Not all wait for as long.
-            for _ in 0..<state.lastVersion % 4 { await Task.yield() }
+            // Every other waits until somebody has overtaken it, if anybody does.
+            for _ in 0..<200 where early.last.map({ $0 % 2 == 0 && state.lastVersion < $0 + 2 }) ?? false {
+                await Task.yield()
+            }
         }
         for (index, write) in writes.enumerated() {
             if !holds(write) {
@@ -240,6 +243,13 @@ actor NaiveServer {
                 return .conflict(index: index, current: reading(live(write.key)))
             }
             if mistake == .checksThenWaits || mistake == .locksPerClient { await Task.yield() }
+        }
+        if mistake == .checksDoNotLock {
+            await Task.yield()
+            for (index, write) in writes.enumerated() {
+                if case .check = write { continue }
+                if !holds(write) { return .conflict(index: index, current: reading(live(write.key))) }
+            }
         }
         let added = writes.filter { write in
             if case .put = write { live(write.key) == nil } else { false }
@@ -310,7 +320,9 @@ actor NaiveServer {
             guard var entry = old else { return nil }
             entry.end = expiry(expires)
             entry.life = life
-            if mistake == .touchAddsToTheEnd, case .after(let more) = expires { entry.end = (old?.end ?? now) + more }
+            if mistake == .touchAddsToTheEnd, case .after(let more) = expires, let old = old?.end {
+                entry.end = end(after: more, least: .zero, from: old)
+            }
             if mistake == .touchMakesVersion { entry.version = nextVersion(client) }
             state.entries = others + [entry]
             return StoreVersion(rawValue: entry.version)

@@ -60,13 +60,13 @@ extension StoreConformance {
     private static func lostCommits(_ run: ConformanceRun) async throws {
         for round in 0..<rounds {
             let keys = [run.key("commit", "\(round)", "a"), run.key("commit", "\(round)", "b")]
-            func values() async throws -> [[UInt8]?] { try await run.store.get(keys).map { $0?.value } }
+            func values() async throws -> [[UInt8]?] { try await run.read(keys).map { $0?.value } }
             let created = try await losing(run, .commit) {
                 try await run.store.commit(keys.map { .put($0, [1], .never, if: .absent) })
             }
             try await judge(run, "a create", created, before: [nil, nil], after: [[1], [1]], now: try await values())
             if case .answered(.committed(let versions)) = created {
-                let read = try await run.store.get(keys).map { $0?.version }
+                let read = try await run.read(keys).map { $0?.version }
                 try run.expect(versions, is: read, "the versions that a create told")
             }
             let version = try await run.put(keys[0], [2])

@@ -55,7 +55,7 @@ extension StoreConformance {
                 case .absent: (.absent, !isThere)
                 case .present: (.present, isThere)
                 case .itsVersion: (.version(version), isThere)
-                case .anotherVersion: (.version(StoreVersion(rawValue: version.rawValue + 1)), false)
+                case .anotherVersion: (.version(StoreVersion(rawValue: version.rawValue &+ 1)), false)
                 }
             let write: StoreWrite =
                 switch kind {
@@ -88,7 +88,7 @@ extension StoreConformance {
             try await run.put(keys[1], [1], .after(.seconds(60)))
             try await run.put(keys[2], [2], .after(.seconds(60)))
             try await run.put(keys[3], [3])
-            let before = try await run.store.get(keys)
+            let before = try await run.read(keys)
             var writes: [StoreWrite] = [
                 .put(keys[0], [10], .never, if: .absent),
                 .delete(keys[1], if: .present),
@@ -98,7 +98,7 @@ extension StoreConformance {
             writes[position] = .put(keys[position], [99], .never, if: position == 0 ? .present : .absent)
             let current = try await run.conflicting(writes, at: position)
             try run.expectSame(current, before[position], "what a conflict at \(position) returns")
-            for (index, entry) in try await run.store.get(keys).enumerated() {
+            for (index, entry) in try await run.read(keys).enumerated() {
                 try run.expectSame(entry, before[index], "entry \(index) after a conflict at \(position)")
             }
         }
@@ -195,7 +195,7 @@ extension StoreConformance {
                     let call = try await cancelling(run, after: number % 16) {
                         try await run.store.commit(keys.map { .put($0, [1], .never, if: .absent) })
                     }
-                    let entries = try await run.store.get(keys)
+                    let entries = try await run.read(keys)
                     switch call {
                     case .answered(let result):
                         let versions = entries.map { $0?.version }

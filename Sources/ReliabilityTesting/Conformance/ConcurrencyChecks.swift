@@ -31,6 +31,11 @@ extension StoreConformance {
             "commits and updates of the same keys in different orders all go through",
             keysInAnyOrder
         ),
+        Check(
+            "concurrency.checks",
+            "what a commit only checks holds until the commit is made, and not just before",
+            checksHold
+        ),
     ]
 
     private static let taskCount = 64
@@ -104,7 +109,7 @@ extension StoreConformance {
                 group.addTask { _ = try await run.store.commit(writes([UInt8(number)])) }
                 group.addTask {
                     for _ in 0..<8 {
-                        let entries = try await run.store.get(keys)
+                        let entries = try await run.read(keys)
                         let values = Set(entries.map { $0?.value })
                         try run.expect(values.count, is: 1, "the different values of keys that are written together")
                     }
@@ -175,7 +180,7 @@ extension StoreConformance {
                 }
                 group.addTask {
                     for _ in 0..<16 {
-                        let entries = try await run.store.get([key, run.key("counter", "\(task)")])
+                        let entries = try await run.read([key, run.key("counter", "\(task)")])
                         guard let entry = entries[0], let hours = entry.value.first else {
                             throw run.violation("an entry that is overwritten was missing")
                         }
@@ -228,6 +233,31 @@ extension StoreConformance {
         try run.expect(entry?.version, is: issued.max(), "the version of an entry, against the last that was issued")
     }
 
+    /// Two commits, each of which is right only if the other is not made.
+    private static func checksHold(_ run: ConformanceRun) async throws {
+        for round in 0..<taskCount {
+            let (left, right) = (run.key("left", "\(round)"), run.key("right", "\(round)"))
+            let present = round % 2 == 1
+            if present {
+                try await run.committed([.put(left, [0], .never, if: .absent), .put(right, [0], .never, if: .absent)])
+            }
+            @Sendable func make(_ mine: StoreKey, _ other: StoreKey) async throws -> Bool {
+                // Half of the rounds: whoever is first is on duty. The others: the last on duty does not leave.
+                let writes: [StoreWrite] =
+                    present
+                    ? [.check(other, .present), .delete(mine, if: .present)]
+                    : [.check(other, .absent), .put(mine, [1], .never, if: .absent)]
+                guard case .committed = try await run.store.commit(writes) else { return false }
+                return true
+            }
+            async let first = make(left, right)
+            async let second = make(right, left)
+            let (isFirst, isSecond) = try await (first, second)
+            try run.expect(!(isFirst && isSecond), "two commits were made of which each checks that the other is not")
+            try run.expect(isFirst || isSecond, "neither of two commits was made, and either could have been")
+        }
+    }
+
     private static func keysInAnyOrder(_ run: ConformanceRun) async throws {
         let keys = (0..<4).map { run.key("entry", "\($0)") }
         let counters = (0..<3).map { run.key("counter", "\($0)") }
@@ -251,7 +281,7 @@ extension StoreConformance {
             }
             try await group.waitForAll()
         }
-        let values = try await run.store.get(keys).map { $0?.value }
+        let values = try await run.read(keys).map { $0?.value }
         try run.expect(Set(values).count, is: 1, "the different values of keys that are written together")
         let counts = try await run.store.update(
             counters.map { (key: $0, update: .add(0, within: 0...(.max), expiry: .seconds(1))) }

@@ -15,7 +15,11 @@ struct ConformanceRun: Sendable {
     /// Whether time stands still between two calls to `advance`.
     var isExact: Bool { subject.isExact }
 
-    func advance(_ duration: Duration) async throws { try await subject.advance(duration) }
+    /// Lets time pass; often as much as the store told.
+    func advance(_ duration: Duration) async throws {
+        try expect(duration >= .zero, "by what the store told, time would have to pass for \(duration)")
+        try await subject.advance(duration)
+    }
 
     func key(_ components: String...) -> StoreKey {
         StoreKey(Self.keyspace, bytes: components.map { Array($0.utf8) })
@@ -49,6 +53,13 @@ struct ConformanceRun: Sendable {
     }
 
     // MARK: Entries
+
+    /// Reads an entry, or nothing, for each key.
+    func read(_ keys: [StoreKey]) async throws -> [StoreEntry?] {
+        let entries = try await store.get(keys)
+        try expect(entries.count, is: keys.count, "how many entries (or nil) are returned for as many keys")
+        return entries
+    }
 
     /// Writes a value, which must succeed.
     @discardableResult

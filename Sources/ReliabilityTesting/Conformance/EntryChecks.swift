@@ -16,6 +16,11 @@ extension StoreConformance {
             entryHistory
         ),
         Check(
+            "entries.cancelled",
+            "a cancelled task reads what is there, or is refused, and never finds nothing where something is",
+            cancelledReads
+        ),
+        Check(
             "versions.increase",
             "versions increase for the store's whole life, and none is used again",
             versionsIncrease
@@ -44,7 +49,7 @@ extension StoreConformance {
             try run.expect(entry?.remaining, is: nil, "the remaining life of an entry that never ends")
         }
         try await run.put(third, [3])
-        let entries = try await run.store.get([third, second, first, third])
+        let entries = try await run.read([third, second, first, third])
         let last = values.last
         try run.expect(
             entries.map { $0?.value },
@@ -83,6 +88,41 @@ extension StoreConformance {
         try await run.committed([.delete(keys[0], if: .present)])
         for (index, key) in keys.enumerated().dropFirst() {
             try await run.expect(key, holds: number(index), "key \(index) after another was deleted")
+        }
+    }
+
+    private static func cancelledReads(_ run: ConformanceRun) async throws {
+        let key = run.key("there")
+        try await run.put(key, [1])
+        func cancelled<Success: Sendable>(
+            _ operation: @escaping @Sendable () async throws -> Success
+        ) async throws -> Success? {
+            let task = Task {
+                await untilCancelled()
+                return try await operation()
+            }
+            task.cancel()
+            do { return try await task.value } catch let error as StoreError where error.reason == .cancelled {
+                return nil
+            }
+        }
+        if let entries = try await cancelled({ try await run.read([key]) }) {
+            try run.expect(entries.map { $0?.value }, is: [[1]], "what a cancelled task reads")
+        }
+        if let page = try await cancelled({ try await run.store.scan(key, after: nil, limit: 9) }) {
+            try run.expect(page.entries.map(\.key), is: [key], "what a cancelled task scans")
+        }
+        guard let store = run.store as? any RecordStore else { return }
+        _ = try await store.enqueue([record("a")])
+        if let counts = try await cancelled({ try await store.counts(queue) }) {
+            try run.expect(counts, is: RecordCounts(pending: 1, dead: 0), "what a cancelled task counts")
+        }
+        if let page = try await cancelled({ try await store.page(queue, .pending, after: nil, limit: 9) }) {
+            try run.expect(page.records.map(\.id), is: ["a"], "what a cancelled task finds on a page")
+        }
+        // Nothing due would be nil.
+        if let due = try await cancelled({ try await store.nextDue(queue) ?? .seconds(-1) }) {
+            try run.expect(due, is: .zero, "when a cancelled task finds a record due")
         }
     }
 

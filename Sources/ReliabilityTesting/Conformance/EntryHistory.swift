@@ -99,7 +99,7 @@ extension StoreConformance {
                     try await run.advance(pause)
                     model.now += pause
                 case 1:
-                    for (key, entry) in zip(keys, try await run.store.get(keys)) { try check(entry, key) }
+                    for (key, entry) in zip(keys, try await run.read(keys)) { try check(entry, key) }
                 case 2:
                     let page = try await run.store.scan(prefix, after: nil, limit: 100)
                     let expected = keys.filter { model.entry($0) != nil }.sorted()
@@ -120,6 +120,7 @@ extension StoreConformance {
                         try run.expect(index, is: expected, "step \(step), the index of a conflict")
                         try check(current, writes[expected].key)
                     case (.committed(let versions), nil):
+                        try run.expect(versions.count, is: writes.count, "step \(step), the number of versions")
                         model.make(writes, versions)
                         for (write, version) in zip(writes, versions) {
                             try run.expect(version, is: model.entry(write.key)?.version, "step \(step), a version")

@@ -49,7 +49,7 @@ extension StoreConformance {
         for key in keys { try await run.put(key, [1], .after(.milliseconds(50))) }
         let remaining = try await run.store.get(keys[99])?.remaining
         try await run.advance(run.isExact ? remaining ?? .zero : .milliseconds(52))
-        let count = try await run.store.get(keys).count { $0 != nil }
+        let count = try await run.read(keys).count { $0 != nil }
         try run.expect(count, is: 0, "how many of 100 entries are there at the end of their life")
     }
 
@@ -97,7 +97,7 @@ extension StoreConformance {
                     try run.expect(!holds, "a check for \(condition) did not hold \(when)")
                 }
             }
-            let entries = try await run.store.get(keys)
+            let entries = try await run.read(keys)
             let count = entries.count { $0 != nil }
             try run.expect(count, is: isThere ? keys.count : 0, "the entries that are read \(when)")
             let page = try await run.store.scan(scanned, after: nil, limit: 100)
@@ -163,7 +163,7 @@ extension StoreConformance {
 
         // One operation for each key: none of them has been looked at since it expired.
         try run.expect(try await run.store.get(run.key("get")) == nil, "get returned an expired entry")
-        let several = try await run.store.get([run.key("several"), run.key("none")])
+        let several = try await run.read([run.key("several"), run.key("none")])
         try run.expect(several.allSatisfy { $0 == nil }, "get of several keys returned an expired entry")
         try await run.committed([.check(run.key("check absent"), .absent)])
         let refused: [StoreWrite] = [

@@ -39,7 +39,7 @@ extension StoreConformance {
         try await run.committed(writes)
         try await run.expect(run.key("\(limits.maximumWrites - 1)"), holds: [2], "the last of the most writes")
         // How many keys are read at once has no limit.
-        let read = try await run.store.get((0..<2 * limits.maximumWrites).map { run.key("\($0)") })
+        let read = try await run.read((0..<2 * limits.maximumWrites).map { run.key("\($0)") })
         let found = read.count { $0 != nil }
         try run.expect(found, is: limits.maximumWrites, "the entries for twice as many keys as one commit may write")
     }

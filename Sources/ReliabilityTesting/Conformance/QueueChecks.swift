@@ -61,7 +61,7 @@ extension StoreConformance {
             }
         }
         var claims: [RecordClaim] = []
-        while true {
+        while claims.count <= ids.count {
             let more = try await store.claim(queue, limit: most, lease: .seconds(3600))
             if more.isEmpty { break }
             claims += more
@@ -112,11 +112,12 @@ extension StoreConformance {
             for id in stable + changing { _ = try await store.enqueue([record(id, in: queue)]) }
             // Held, so that nothing but what this check does changes them.
             var held: [String: RecordClaim] = [:]
-            while true {
+            for _ in stable + changing {
                 let claims = try await store.claim(queue, limit: 100, lease: .seconds(3600))
                 if claims.isEmpty { break }
                 for claim in claims { held[claim.id] = claim }
             }
+            try run.expect(held.count, is: stable.count + changing.count, "the number of claims")
             var seen: [String] = []
             var after: String?
             for _ in 0..<100 {

@@ -67,9 +67,9 @@ extension StoreConformance {
         try await run.committed([.delete(keys[7], if: .present)])
         for key in keys.dropFirst(names.count) { try await run.put(key, [1]) }
         for round in 1...3 {
-            let before = try await run.store.get(keys)
+            let before = try await run.read(keys)
             try await again(run)
-            for (index, entry) in try await run.store.get(keys).enumerated() {
+            for (index, entry) in try await run.read(keys).enumerated() {
                 let (old, name) = (before[index], index < names.count ? "\"\(names[index])\"" : "one of many entries")
                 try run.expect(entry?.value, is: old?.value, "\(name) in round \(round)")
                 try run.expect(entry?.version, is: old?.version, "the version of \(name) in round \(round)")
@@ -269,7 +269,7 @@ extension StoreConformance {
         for writer in writers { await writer.value }
         let records = run.store is any RecordStore ? Set(try await all(run).map(\.id)) : nil
         for number in 0..<128 {
-            let entries = try await run.store.get(keys(number))
+            let entries = try await run.read(keys(number))
             let count =
                 entries.count { $0?.value == Self.number(number) } + (records?.contains("\(number)") == true ? 1 : 0)
             let whole = records == nil ? 2 : 3

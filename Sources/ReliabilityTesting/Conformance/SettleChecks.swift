@@ -75,7 +75,7 @@ extension StoreConformance {
             .extend(.seconds(7200)), .extend(.milliseconds(1)), .dead(reason: "late"), .redrive,
         ]
         for action in actions {
-            let tokens = [late.token, StoreVersion(rawValue: owner.token.rawValue + 1), StoreVersion(rawValue: 0)]
+            let tokens = [late.token, StoreVersion(rawValue: owner.token.rawValue &+ 1), StoreVersion(rawValue: 0)]
             for token in tokens {
                 let settlement = Settlement(queue: queue, id: "a", token: token, action)
                 try run.expect(try await store.settle([settlement]), is: [.stale], "\(action) with a stale token")
@@ -215,7 +215,7 @@ extension StoreConformance {
             ])
         }
         try run.expect(try await all(run), is: before, "the records after a call that was refused")
-        let unknown = StoreVersion(rawValue: claims[1].token.rawValue + 1000)
+        let unknown = StoreVersion(rawValue: claims[1].token.rawValue &+ 1000)
         let results = try await store.settle([
             Settlement(claims[0], .done), Settlement(queue: queue, id: "1", token: unknown, .done),
             Settlement(claims[2], .dead(reason: "broken")),

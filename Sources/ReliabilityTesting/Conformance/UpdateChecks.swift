@@ -58,14 +58,14 @@ extension StoreConformance {
         func add(_ amount: Int64) -> AtomicUpdate { .add(amount, within: 0...10, expiry: .seconds(3600)) }
         let made = try await run.store.update([(first, add(10)), (second, add(3))])
         try run.expect(made.isApplied, "two updates within their limits were denied")
-        let before = try await run.store.get([first, second, third])
+        let before = try await run.read([first, second, third])
         for updates in [[(second, add(1)), (first, add(1)), (third, add(1))], [(first, add(1)), (third, add(2))]] {
             let denied = try await run.store.update(updates.map { (key: $0.0, update: $0.1) })
             try run.expect(!denied.isApplied, "updates of which one is denied were made")
             let allowed = updates.map { $0.0 != first }
             try run.expect(denied.decisions.map(\.isAllowed), is: allowed, "what each update decided for itself")
         }
-        for (old, new) in zip(before, try await run.store.get([first, second, third])) {
+        for (old, new) in zip(before, try await run.read([first, second, third])) {
             try run.expectSame(new, old, "an entry after updates were denied")
         }
         let counts = try await run.store.update([(first, add(0)), (second, add(0)), (third, add(0))])
