@@ -16,13 +16,16 @@ import Musl
 ///
 /// `open VERSION` comes first, then `WORKER STEP VERSION` for each step. `locked` instead, when that is how it is.
 @main struct Child {
+    /// A log so small that it grows and is compacted all the time.
+    static let tuning = LogTuning(growth: 32 << 10, compactionMinimum: 64 << 10)
+
     static func main() async throws {
         let arguments = CommandLine.arguments
         guard arguments.count == 4, let seed = UInt64(arguments[2]) else { exit(2) }
         let starts = arguments[3].split(separator: ",").compactMap { Int($0) }
         let store: FileStore
         do throws(StoreError) {
-            store = try await FileStore.open(at: arguments[1])
+            store = try FileStore(at: arguments[1], tuning: tuning)
         } catch {
             say(error.reason == .locked ? "locked" : error.description)
             exit(error.reason == .locked ? 0 : 1)

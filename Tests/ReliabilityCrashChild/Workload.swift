@@ -49,32 +49,29 @@ struct Workload: Sendable {
         }
     }
 
-    /// What is there after a number of steps.
-    func content(after steps: Int) -> Content {
-        var content = Content()
-        for step in 0..<steps {
-            let step = step + 1
-            switch action(step) {
-            case .pair(let bytes):
-                content.entries["a"] = bytes
-                content.entries["b"] = bytes
-                content.entries["step"] = Array("\(step)".utf8)
-            case .deletePair:
-                content.entries["a"] = nil
-                content.entries["b"] = nil
-            case .enqueue(let bytes):
-                content.entries["last"] = Array("\(step)".utf8)
-                content.pending[step] = bytes
-            case .finish:
-                if let first = content.pending.keys.min() { content.pending[first] = nil }
-            case .bury:
-                if let first = content.pending.keys.min() {
-                    content.dead[first] = content.pending.removeValue(forKey: first)
-                }
-            case .redrive:
-                if let first = content.dead.keys.min() {
-                    content.pending[first] = content.dead.removeValue(forKey: first)
-                }
+    /// What a step makes of what was there.
+    func content(_ content: Content, after step: Int) -> Content {
+        var content = content
+        switch action(step) {
+        case .pair(let bytes):
+            content.entries["a"] = bytes
+            content.entries["b"] = bytes
+            content.entries["step"] = Array("\(step)".utf8)
+        case .deletePair:
+            content.entries["a"] = nil
+            content.entries["b"] = nil
+        case .enqueue(let bytes):
+            content.entries["last"] = Array("\(step)".utf8)
+            content.pending[step] = bytes
+        case .finish:
+            if let first = content.pending.keys.min() { content.pending[first] = nil }
+        case .bury:
+            if let first = content.pending.keys.min() {
+                content.dead[first] = content.pending.removeValue(forKey: first)
+            }
+        case .redrive:
+            if let first = content.dead.keys.min() {
+                content.pending[first] = content.dead.removeValue(forKey: first)
             }
         }
         return content

@@ -7,7 +7,9 @@ import Testing
 @testable import ReliabilityCrashChild
 
 #if os(Linux) || os(macOS)
-/// A process that works on a store in a real directory and is killed; `RELIABILITY_KILLS` says how often.
+/// A process that works on a store in a real directory and is killed.
+///
+/// `RELIABILITY_KILLS` says how often, `RELIABILITY_SEED` what it does meanwhile.
 @Suite(.serialized) struct KillTests {
     private static let workers = 4
 
@@ -26,8 +28,24 @@ import Testing
         return try #require(places.first { FileManager.default.isExecutableFile(atPath: $0.path) })
     }
 
-    /// Runs the child, kills it after `kill` lines, and returns all lines that it wrote.
-    private func run(_ starts: [Int], seed: UInt64, killAfter limit: Int) async throws -> [String] {
+    /// When a process is killed.
+    private enum End {
+        case afterLines(Int)
+        /// While it starts and opens the store, most likely.
+        case after(Duration)
+
+        init(using generator: inout SeededGenerator) {
+            self =
+                switch Int.random(in: 0..<10, using: &generator) {
+                case 0, 1: .after(.microseconds(.random(in: 0...12_000, using: &generator)))
+                case 2..<8: .afterLines(.random(in: 1...60, using: &generator))
+                default: .afterLines(.random(in: 1...300, using: &generator))
+                }
+        }
+    }
+
+    /// Runs the child, kills it, and returns all lines that it wrote.
+    private func run(_ starts: [Int], seed: UInt64, killed end: End) async throws -> [String] {
         let child = try Self.child()
         let directory = directory
         return try await withCheckedThrowingContinuation { continuation in
@@ -41,7 +59,14 @@ import Testing
                     try process.run()
                     var bytes: [UInt8] = []
                     var lines = 0
-                    if limit == 0 { kill(process.processIdentifier, SIGKILL) }
+                    var limit = Int.max
+                    switch end {
+                    case .afterLines(let count): limit = count
+                    case .after(let duration):
+                        let moment = ContinuousClock.now + duration
+                        while ContinuousClock.now < moment {}
+                        kill(process.processIdentifier, SIGKILL)
+                    }
                     while true {
                         let more = pipe.fileHandleForReading.availableData
                         if more.isEmpty { break }
@@ -63,47 +88,52 @@ import Testing
     @Test func `a process that is killed loses nothing that it acknowledged`() async throws {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let environment = ProcessInfo.processInfo.environment
-        let cycles = environment["RELIABILITY_KILLS"].flatMap { Int($0) } ?? 20
+        let cycles = environment["RELIABILITY_KILLS"].flatMap { Int($0) } ?? 50
         let seed = environment["RELIABILITY_SEED"].flatMap { UInt64($0) } ?? 42
         var generator = SeededGenerator(seed)
+        let workloads = (0..<Self.workers).map { Workload(worker: $0, seed: seed) }
         var done = [Int](repeating: 0, count: Self.workers)
+        var contents = [Workload.Content](repeating: .init(), count: Self.workers)
         var lastVersion: UInt64 = 0
 
         for cycle in 0..<cycles {
-            let limit = cycle % 7 == 6 ? 0 : Int.random(in: 1...400, using: &generator)
-            let lines = try await run(done, seed: seed, killAfter: limit)
+            let again: Comment = """
+                cycle \(cycle); again, though not with the same timing:
+                RELIABILITY_KILLS=\(cycle + 1) RELIABILITY_SEED=\(seed) swift test --filter KillTests
+                """
+            let lines = try await run(done, seed: seed, killed: End(using: &generator))
             var versions = [UInt64](repeating: lastVersion, count: Self.workers)
+            var hasOpened = false
             for line in lines {
                 let words = line.split(separator: " ")
                 if words.first == "open" {
-                    let opened = try #require(UInt64(words[1]))
-                    #expect(opened > lastVersion, "cycle \(cycle), seed \(seed)")
+                    hasOpened = true
+                    let opened = try #require(UInt64(words[1]), again)
+                    #expect(opened > lastVersion, again)
                     continue
                 }
-                try #require(words.count == 3, "cycle \(cycle), seed \(seed): \(line)")
-                let numbers = try words.map { try #require(UInt64($0)) }
+                try #require(words.count == 3, "\(line) in \(again)")
+                let numbers = try words.map { try #require(UInt64($0), again) }
                 let worker = Int(numbers[0])
                 done[worker] += 1
-                #expect(Int(numbers[1]) == done[worker], "cycle \(cycle), seed \(seed)")
+                contents[worker] = workloads[worker].content(contents[worker], after: done[worker])
+                #expect(Int(numbers[1]) == done[worker], again)
                 if numbers[2] > 0 {
-                    #expect(numbers[2] > versions[worker], "cycle \(cycle), seed \(seed)")
+                    #expect(numbers[2] > versions[worker], again)
                     versions[worker] = numbers[2]
                 }
             }
             lastVersion = max(lastVersion, versions.max() ?? 0)
 
-            let store = try await FileStore.open(at: directory)
-            #expect(!store.recovery.wasClosed || limit == 0)
+            let store = try FileStore(at: directory, tuning: Child.tuning)
+            #expect(!(store.recovery.wasClosed && hasOpened), again)
             for worker in 0..<Self.workers {
-                let workload = Workload(worker: worker, seed: seed)
-                let content = try await workload.content(of: store)
-                if content == workload.content(after: done[worker]) { continue }
+                let content = try await workloads[worker].content(of: store)
+                if content == contents[worker] { continue }
                 // The step that was under way may have happened, as a whole.
                 done[worker] += 1
-                #expect(
-                    content == workload.content(after: done[worker]),
-                    "cycle \(cycle), seed \(seed): worker \(worker) after step \(done[worker])"
-                )
+                contents[worker] = workloads[worker].content(contents[worker], after: done[worker])
+                try #require(content == contents[worker], "worker \(worker), step \(done[worker]), \(again)")
             }
             await store.close()
         }
@@ -113,7 +143,7 @@ import Testing
     @Test func `a second process is refused and the first is unaffected`() async throws {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let store = try await FileStore.open(at: directory)
-        #expect(try await run([0], seed: 1, killAfter: 1000) == ["locked"])
+        #expect(try await run([0], seed: 1, killed: .afterLines(1000)) == ["locked"])
         try await store.put("a", [1])
         await store.close()
     }

@@ -58,7 +58,15 @@ import Testing
         let base = Int64(bitPattern: bytes[9..<17].reduce(0) { $0 << 8 | UInt64($1) }) - 1
         var model = ModelStore(limits: limits)
         _ = model.apply(probe, now: base)
-        await compare(store, model, clock, base: base, mix: OperationMix(), operations: 1500, seed: seed)
+        await compare(
+            store,
+            model,
+            clock,
+            base: base,
+            mix: OperationMix(longestValue: seed % 2 == 0 ? 40 : 700),
+            operations: 1500,
+            seed: seed
+        )
     }
 
     @Test(arguments: 0..<4) func `the file store agrees with the model`(seed: UInt64) async throws {

@@ -18,28 +18,56 @@ func historiesSuite(_ options: Options) -> SuiteResult {
             var number = share
             while number < count * times, tally.state.withLock({ $0.failures.count }) < 10 {
                 let seed = first + number / times
+                tally.state.withLock { $0.begun += [seed] }
                 let verdict = await HistoryRun(seed: UInt64(seed)).verdict()
                 tally.state.withLock { state in
                     state.counts.add(verdict.counts)
-                    if let problem = verdict.problem {
-                        let command = "swift run -c release StoreCheck histories --first \(seed) --count 1 --times 1000"
-                        state.failures.append("\(problem)\n  \(command)")
-                    }
+                    state.begun.removeAll { $0 == seed }
+                    state.histories += 1
+                    if let problem = verdict.problem { state.failures.append("\(problem)\n  \(command(seed))") }
                 }
                 number += shares
             }
             done.signal()
         }
     }
-    for _ in 0..<shares { done.wait() }
-    let (counts, failures) = tally.state.withLock { ($0.counts, $0.failures) }
-    return SuiteResult(
-        summary: "\(count * times) histories of \(counts.calls) calls, \(counts.cancelled) of them cancelled in time, "
-            + "\(counts.unknown) of unknown outcome; \(counts.openings) openings",
-        failures: failures
-    )
+    // A call that is never answered would be waited for for ever.
+    var calls = 0
+    for _ in 0..<shares {
+        while done.wait(timeout: .now() + 60) == .timedOut {
+            let state = tally.state.withLock { $0 }
+            if state.counts.calls == calls {
+                tally.state.withLock { $0.failures += state.begun.map { "a call is never answered\n  \(command($0))" } }
+                return tally.result
+            }
+            calls = state.counts.calls
+        }
+    }
+    return tally.result
+}
+
+private func command(_ seed: Int) -> String {
+    "swift run -c release StoreCheck histories --first \(seed) --count 1 --times 1000"
 }
 
 private final class Tally: Sendable {
-    let state = Mutex<(counts: HistoryCounts, failures: [String])>((HistoryCounts(), []))
+    struct State {
+        var histories = 0
+        var counts = HistoryCounts()
+        var failures: [String] = []
+        /// The seeds of the histories that are under way.
+        var begun: [Int] = []
+    }
+
+    let state = Mutex(State())
+
+    var result: SuiteResult {
+        let state = state.withLock { $0 }
+        let counts = state.counts
+        return SuiteResult(
+            summary: "\(state.histories) histories of \(counts.calls) calls, \(counts.cancelled) of them cancelled in "
+                + "time, \(counts.unknown) of unknown outcome; \(counts.openings) openings",
+            failures: state.failures
+        )
+    }
 }

@@ -11,6 +11,8 @@ internal import ReliabilityStore
 ///   writes succeed again when there is space;
 /// - a short read or write is not noticed;
 /// - an opening that failed has opened nothing, and succeeds when it is tried again;
+/// - what an attempt without success wrote is removed;
+/// - a second owner is refused, and the first does not notice;
 /// - whatever was told is there afterwards, with power and without.
 struct ErrorRun {
     private let environment: CrashEnvironment
@@ -108,6 +110,7 @@ struct ErrorRun {
                 if error.reason != reason { throw Violation("opening the store threw \(error)") }
                 if fileSystem.openCount > 0 { throw Violation("files are open after \(error)") }
                 if let misuse = fileSystem.misuse { throw Violation(misuse) }
+                if reason == .diskFull { try checkLeftovers(fileSystem) }
                 if refusals == 0 {
                     // It may have been opened, but for the last step.
                     for var model in crash.possible {
@@ -121,6 +124,29 @@ struct ErrorRun {
             }
             return (store, try environment.check(store, known, unixTime: unixTime), refusals)
         }
+    }
+
+    /// Nothing is left that takes space and is of no use.
+    private static func checkLeftovers(_ fileSystem: SimulatedFileSystem) throws(Violation) {
+        let names = fileSystem.disk.names.map(\.name)
+        if !Set(names).isSubset(of: ["LOCK", "log"]) { throw Violation("the store has the files \(names)") }
+    }
+
+    /// Tries to open the store that is open.
+    private mutating func openTwice() throws(Violation) {
+        let count = fileSystem.openCount
+        var reason: StoreError.Reason?
+        do throws(StoreError) {
+            let second = try environment.open(fileSystem, store.now)
+            second.close()
+        } catch {
+            reason = error.reason
+        }
+        if !isOver, fileSystem.hasFailed { hadFailedBefore = true }
+        guard reason == .locked || reason == .unavailable && fileSystem.hasFailed else {
+            throw Violation("a second owner was told \(reason as Any)")
+        }
+        if fileSystem.openCount != count { throw Violation("files are open after a second owner was refused") }
     }
 
     private mutating func close() throws(Violation) {
@@ -164,9 +190,12 @@ struct ErrorRun {
     // MARK: Working
 
     mutating func work() throws(Violation) {
-        var number = 0
-        while number < length {
-            number += 1
+        for _ in 0..<length {
+            if Int.random(in: 0..<3, using: &random) == 0 {
+                store.advance(
+                    by: [1, 300_000, 1_000_000, 10_000_000, 1_000_000_000].randomElement(using: &random) ?? 0
+                )
+            }
             switch Int.random(in: 0..<20, using: &random) {
             case 0..<9:
                 try submit(mix.next(witness.model, using: &random))
@@ -176,7 +205,7 @@ struct ErrorRun {
             case 15, 16:
                 store.finishStep()
                 try look()
-            case 17: store.advance(by: .random(in: 0...4_000_000, using: &random))
+            case 17: try openTwice()
             case 18: try settle()
             default: try reopen()
             }
@@ -224,6 +253,7 @@ struct ErrorRun {
             try look()
         } while store.beginStep()
         if witness.hasWaiting { throw Violation("an answer waits for ever") }
+        if !isError { try Self.checkLeftovers(fileSystem) }
     }
 
     /// Takes note of what happened, and of who is told what now.
@@ -259,30 +289,45 @@ struct ErrorRun {
         if fault == nil || isError { try crash(disk, .random(random.next())) }
         try close()
         try crash(fileSystem.disk, .kill)
+        try crash(fileSystem.disk, .nothing)
+        try loseLog(fileSystem.disk.crashed(.nothing))
     }
 
     private mutating func crash(_ disk: SimulatedDisk, _ choice: CrashChoice) throws(Violation) {
+        // The wall clock is right, or was set back.
+        let unixTime = store.now - ([0, 0, 5_000_000, 3_600_000_000_000].randomElement(using: &random) ?? 0)
         do throws(Violation) {
-            let run = try CrashRun(
-                environment,
-                fileSystem.restarted(with: disk.crashed(choice)),
-                witness,
-                unixTime: store.now,
-                keepsPoints: false
-            )
-            crashes += 1
+            let run = try reopened(disk.crashed(choice), witness, unixTime)
             guard case .kill = choice else { return }
             // What was only in the system's memory is on the disk, now that somebody saw it.
-            _ = try CrashRun(
-                environment,
-                run.store.fileSystem.restarted(with: run.disk.crashed(.nothing)),
-                run.witness,
-                unixTime: store.now,
-                keepsPoints: false
-            )
-            crashes += 1
+            _ = try reopened(run.disk.crashed(.nothing), run.witness, unixTime)
         } catch {
             throw Violation("\(choice), and \(error)")
         }
+    }
+
+    private mutating func reopened(
+        _ disk: SimulatedDisk,
+        _ witness: CrashWitness,
+        _ unixTime: Int64
+    ) throws(Violation) -> CrashRun {
+        crashes += 1
+        let next = fileSystem.restarted(with: disk)
+        return try CrashRun(environment, next, witness, unixTime: unixTime, keepsPoints: false)
+    }
+
+    /// A store that had a log and has none is damaged, not new.
+    private func loseLog(_ disk: SimulatedDisk) throws(Violation) {
+        var disk = disk
+        guard let log = disk.file("log") else { throw Violation("there is no log") }
+        disk.unlink("log", log)
+        let next = fileSystem.restarted(with: disk)
+        do throws(StoreError) {
+            _ = try environment.open(next, store.now)
+        } catch {
+            if case .corruption = error.reason { return }
+            throw Violation("a store whose log is gone cannot be opened: \(error)")
+        }
+        throw Violation("a store whose log is gone is opened as a new one")
     }
 }

@@ -320,7 +320,12 @@ package struct ModelStore: Hashable, Sendable {
             record.isLeased = false
         case .dead(let reason):
             if isDead { return false }
-            record.deadReason = String(decoding: reason.utf8.prefix(1024), as: UTF8.self)
+            var stored = ""
+            for character in reason.unicodeScalars {
+                if stored.utf8.count + String(character).utf8.count > 1024 { break }
+                stored.unicodeScalars.append(character)
+            }
+            record.deadReason = stored
             record.isLeased = false
         case .redrive:
             if !isDead { return false }

@@ -178,7 +178,8 @@ package struct OperationMix: Sendable {
                 case 0..<3: .done
                 case 3, 4: .retry(after: wait(using: &random), countsAttempt: Bool.random(using: &random))
                 case 5: .extend(one([.nanoseconds(1), .milliseconds(4), .seconds(9)], using: &random))
-                case 6, 7: .dead(reason: "broken \(Int.random(in: 0..<100, using: &random))")
+                case 6: .dead(reason: "broken \(Int.random(in: 0..<100, using: &random))")
+                case 7: .dead(reason: reason(using: &random))
                 default: .redrive
                 }
             settlements.append(
@@ -195,6 +196,13 @@ package struct OperationMix: Sendable {
             settlements = [Settlement(queue: one(queues, using: &random), id: "nobody", token: token, .done)]
         }
         return settlements
+    }
+
+    /// About as long as a store keeps, of characters of one to four bytes.
+    private func reason(using random: inout some RandomNumberGenerator) -> String {
+        var reason = String(repeating: "x", count: Int.random(in: 1015...1024, using: &random))
+        for _ in 0..<4 { reason += one(["y", "é", "→", "🛑", ""], using: &random) }
+        return longestValue < 600 ? String(reason.suffix(8)) : reason
     }
 
     /// What every store refuses, and some borders of it.

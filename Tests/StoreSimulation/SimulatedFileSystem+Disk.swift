@@ -132,7 +132,8 @@ package struct SimulatedDisk: Sendable {
             let start = max(offset, sector * Self.sectorSize)
             let stop = min(end, (sector + 1) * Self.sectorSize)
             let part = new[new.startIndex + start - offset..<new.startIndex + stop - offset]
-            if !isSame(part, files[file].bytes, at: start) { changed.append(sector) }
+            // What a failed sync left in the system's memory gets to the disk only when it is written again.
+            if files[file].hasLostWrites || !isSame(part, files[file].bytes, at: start) { changed.append(sector) }
         }
         if end > oldSize {
             files[file].bytes.append(contentsOf: repeatElement(0, count: end - oldSize))
