@@ -86,6 +86,17 @@ let package = Package(
     ]
 )
 
+// `RELIABILITY_FUZZ=1` adds the fuzzers of the file store; `.ci/fuzz` builds them with libFuzzer.
+if Context.environment["RELIABILITY_FUZZ"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "StoreFuzz",
+            dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore", "StoreSimulation"],
+            path: "Tests/StoreFuzz"
+        )
+    )
+}
+
 for target in package.targets {
     var settings: [SwiftSetting] = target.swiftSettings ?? []
     settings += [

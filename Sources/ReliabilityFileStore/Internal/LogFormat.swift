@@ -43,7 +43,7 @@ package enum LogFormat {
     static let fileMagic = Array("RELIALOG".utf8)
     package static let frameMagic = Array("RSF1".utf8)
     // No byte of the two marks is zero, or one bit away from it: a mark that is only there in part was cut off.
-    static let endMark: [UInt8] = [0xE5, 0x5A, 0xA7, 0x3C]
+    package static let endMark: [UInt8] = [0xE5, 0x5A, 0xA7, 0x3C]
     static let trailer: [UInt8] = [0x5E, 0xA1, 0xED, 0x77, 0xD6, 0x3B, 0x9C, 0xE7]
 
     /// More than any frame holds: a full batch and a commit of the most and largest values are an eighth of it.
