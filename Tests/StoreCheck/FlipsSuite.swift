@@ -3,7 +3,7 @@ import StoreSimulation
 /// Damages a small store's files and opens them: all damage of `Damage.all` and `--count` flipped bits that follow from
 /// `--seed`, over the images.
 ///
-/// `--all 1` flips every bit. `--image` with `--case` or `--bit` looks at one case only.
+/// `--all` flips every bit. `--image` with `--case` or `--bit` looks at one case only.
 func flipsSuite(_ options: Options) -> SuiteResult {
     let cases = flipCases(options)
     let shares = onAllProcessors { share, shares in

@@ -1,21 +1,21 @@
-/// What was said on the command line: `--name value` pairs.
+/// What was said on the command line: `--name number`, or `--name` alone for 1.
 struct Options: Sendable {
     private var values: [String: Int] = [:]
 
-    /// Reads pairs; nil when they are none.
+    /// Reads options; nil when they are none.
     init?(_ arguments: some Sequence<String>) {
         var name: String?
         for argument in arguments {
-            if let given = name {
-                guard let value = Int(argument) else { return nil }
+            if argument.hasPrefix("--") {
+                if let name { values[name] = 1 }
+                name = String(argument.dropFirst(2))
+            } else {
+                guard let given = name, let value = Int(argument) else { return nil }
                 values[given] = value
                 name = nil
-            } else {
-                guard argument.hasPrefix("--") else { return nil }
-                name = String(argument.dropFirst(2))
             }
         }
-        if name != nil { return nil }
+        if let name { values[name] = 1 }
     }
 
     subscript(name: String) -> Int? { values[name] }
