@@ -23,8 +23,8 @@ public import ReliabilityStore
 ///
 /// - A drive that reports a sync before it has written is not noticed, and there is no copy on another machine.
 /// - Every change of a single bit in a store that was closed is found. In one whose process was killed, damage to the
-///   very last frame that was acknowledged is taken for a write that was cut off when whole sectors of the frame were
-///   replaced with zeros, or everything from some point to its end was.
+///   very last frame that was acknowledged is taken for a write that was cut off when the frame's first sector is zeros,
+///   or more of its sectors are than were, or it ends in zeros.
 /// - While the disk is full, the time of an expiry that was seen cannot be written: should the machine crash then, and
 ///   its clock be set back before the next opening, the entry is there again for as long as that was.
 /// - A network file system is not supported.
