@@ -98,7 +98,7 @@ struct StoreHome: Sendable {
 
     /// Notes that there is a log: from now on it is an error when it is missing.
     func markReady() throws(FileSystemError) {
-        if try hasMark() { return }
+        // Also where it is there: what was written before a sync that failed may be in the system's memory only.
         try fileSystem.writeAll(Self.mark, to: note, at: Int64(Self.ownerLength))
         try fileSystem.sync(note)
     }
