@@ -2,8 +2,8 @@
 struct Options: Sendable {
     private var values: [String: Int] = [:]
 
-    /// Reads options; nil when they are none.
-    init?(_ arguments: some Sequence<String>) {
+    /// Reads options; nil when they are none, or one is not among `known`.
+    init?(_ arguments: some Sequence<String>, known: [String]) {
         var name: String?
         for argument in arguments {
             if argument.hasPrefix("--") {
@@ -16,6 +16,7 @@ struct Options: Sendable {
             }
         }
         if let name { values[name] = 1 }
+        if !values.keys.allSatisfy(known.contains) { return nil }
     }
 
     subscript(name: String) -> Int? { values[name] }

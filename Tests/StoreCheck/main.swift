@@ -1,11 +1,11 @@
 import Foundation
 
-let suites: [(name: String, run: @Sendable (Options) -> SuiteResult)] = [
-    ("crashes", crashesSuite),
-    ("seeds", seedsSuite),
-    ("errors", errorsSuite),
-    ("flips", flipsSuite),
-    ("histories", historiesSuite),
+let suites: [(name: String, options: [String], run: @Sendable (Options) -> SuiteResult)] = [
+    ("crashes", ["states", "length", "workload", "quota"], crashesSuite),
+    ("seeds", ["first", "count"], seedsSuite),
+    ("errors", ["first", "count"], errorsSuite),
+    ("flips", ["count", "seed", "all", "image", "case", "bit"], flipsSuite),
+    ("histories", ["first", "count", "times"], historiesSuite),
 ]
 
 // The order in which a dictionary is walked through differs from process to process otherwise, and with it what is
@@ -23,9 +23,13 @@ if let result = directorySuite(arguments) {
     print("\(arguments[1]): \(result.summary); \(result.failures.count) violations")
     exit(result.failures.isEmpty ? 0 : 1)
 }
-guard let suite = suites.first(where: { $0.name == arguments.first }), let options = Options(arguments.dropFirst())
+guard let suite = suites.first(where: { $0.name == arguments.first }),
+    let options = Options(arguments.dropFirst(), known: suite.options)
 else {
-    print("usage: StoreCheck <\(suites.map(\.name).joined(separator: "|"))> [--option number]...")
+    for suite in suites {
+        print("StoreCheck \(suite.name) " + suite.options.map { "[--\($0) NUMBER]" }.joined(separator: " "))
+    }
+    for suite in directorySuites { print("StoreCheck \(suite.name) DIRECTORY") }
     exit(2)
 }
 let start = ContinuousClock.now
