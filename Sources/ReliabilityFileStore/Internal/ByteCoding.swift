@@ -1,4 +1,4 @@
-// Numbers are little-endian. A count of bytes is a LEB128 number of at most ten bytes.
+// Numbers are little-endian. A count of bytes is a LEB128 number of at most nine bytes.
 
 extension [UInt8] {
     mutating func append(number: UInt64) {
