@@ -14,7 +14,7 @@ func crashesSuite(_ options: Options) -> SuiteResult {
             return SuiteResult(summary: describe(explorer.counts), failures: ["\(error)"])
         }
     }
-    let states = options["states"] ?? 600_000
+    let states = options["states"] ?? 200_000
     let length = options["length"] ?? (states > 2_000_000 ? 4 : 3)
     let all = Workload.count(upTo: length)
     let short = Workload.count(upTo: length - 1)
