@@ -2,14 +2,24 @@ public import ReliabilityCore
 
 /// A store of bytes under keys, with versions, expiry and atomic conditional commits.
 ///
-/// `StoreConformance` in `ReliabilityTesting` states what every implementation must do, and checks it.
+/// `StoreConformance` in `ReliabilityTesting` checks what is promised here. What holds for every call:
+///
+/// - Calls take effect one after the other, in an order that agrees with real time. Those that write the same keys at
+///   the same time all go through.
+/// - A call past a limit of ``capabilities``, one with a key twice, and one for less than one entry are refused as
+///   ``StoreError/Reason/invalid``, and what a full store has no room for as ``StoreError/Reason/capacityExceeded``.
+///   Nothing changes then. A full store gives up nothing; expired entries take no room.
+/// - A cancelled task writes nothing: it is refused as ``StoreError/Reason/cancelled``. What it reads is there, or is
+///   refused as well. A write during which the task is cancelled is told as it was, or as
+///   ``StoreError/Reason/unknownOutcome``.
+/// - A store never tries a write again by itself and takes its own first attempt for another's.
 public protocol KeyValueStore: Sendable {
     /// What the store can do.
     var capabilities: StoreCapabilities { get }
 
     /// Reads entries, all at one moment.
     ///
-    /// - Parameter keys: The keys.
+    /// - Parameter keys: The keys, however many; one may appear more than once.
     /// - Returns: An entry for each key, nil where there is none or it has expired.
     /// - Throws: ``StoreError``.
     func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?]
@@ -28,18 +38,19 @@ public protocol KeyValueStore: Sendable {
     /// But for this: a value from the far future is replaced, as ``AtomicUpdate/apply(to:now:)`` says, also by an update
     /// that is denied.
     ///
-    /// - Parameter updates: The updates; a key may appear once.
+    /// - Parameter updates: The updates, at most as many as a commit may have writes; a key may appear once.
     /// - Returns: What was decided.
     /// - Throws: ``StoreError``.
     func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) async throws(StoreError) -> UpdateResult
 
     /// Reads entries in the order of their keys.
     ///
-    /// An entry that does not change during a whole scan appears exactly once.
+    /// An entry that does not change during a whole scan appears exactly once. A page may hold less than `limit`; only
+    /// where its `next` is nil has the scan ended.
     ///
     /// - Parameters:
     ///   - prefix: Keys that begin with these components.
-    ///   - after: Where the last page ended.
+    ///   - after: Where the last page ended: any key, also one that is not there.
     ///   - limit: The most entries to return; at least 1.
     /// - Returns: A page.
     /// - Throws: ``StoreError``.

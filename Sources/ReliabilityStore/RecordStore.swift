@@ -2,7 +2,7 @@ public import ReliabilityCore
 
 /// The name of a queue of records.
 ///
-/// It has 1 to 64 bytes; a store refuses others.
+/// It has 1 to 64 bytes; a store refuses others, and tells names apart by their bytes.
 public struct RecordQueue: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// The name.
     public let description: String
@@ -19,10 +19,14 @@ public struct NewRecord: Hashable, Sendable {
     /// The queue.
     public var queue: RecordQueue
     /// The record's identity in its queue: enqueueing it again, while it is there, changes nothing.
+    ///
+    /// It has 1 to 256 bytes; a store refuses others, and tells ids apart by their bytes.
     public var id: String
     /// The content.
     public var payload: [UInt8]
-    /// How long until it is due; zero for at once.
+    /// How long until it is due; zero or less for at once.
+    ///
+    /// A store may round this, and any other wait or lease, up by less than a millisecond, and never down.
     public var delay: Duration
 
     /// Creates a record.
@@ -63,23 +67,25 @@ public struct RecordClaim: Hashable, Sendable {
 public struct Settlement: Hashable, Sendable {
     /// What to do.
     public enum Action: Hashable, Sendable {
-        /// The work is done: remove the record.
+        /// The work is done: remove the record, also one that is dead.
         case done
         /// Deliver it again, after a wait.
         ///
-        /// `countsAttempt: false` gives the attempt back.
+        /// `countsAttempt: false` gives the attempt back. The record gets a new version: the token is used up.
         case retry(after: Duration, countsAttempt: Bool)
         /// Hold it for longer, from now on.
         ///
-        /// The token stays valid.
+        /// The token stays valid. It is positive.
         case extend(Duration)
         /// Deliver it no more; keep it aside with a reason.
         ///
-        /// Of the reason at most the first 1,024 bytes are stored, without part of a character.
+        /// Of the reason at most the first 1,024 bytes are stored, without part of a character. The record gets a new
+        /// version.
         case dead(reason: String)
         /// Deliver a dead record again, its attempts counted from none.
         ///
-        /// The token is the dead record's version.
+        /// The token is the dead record's version; the record gets a new one. Of the other actions, a dead record takes
+        /// only `done`.
         case redrive
     }
 
@@ -193,11 +199,12 @@ public struct RecordCounts: Hashable, Sendable {
 
 /// A key-value store that also keeps queues of records, each due at its time, handed out under leases.
 ///
-/// In a store with one owner at a time, opening the store ends all leases of the owner before.
+/// In a store with one owner at a time, opening the store ends all leases of the owner before. A full store refuses new
+/// records, and hands out and settles those that it has.
 public protocol RecordStore: KeyValueStore {
     /// Adds records, all in one step.
     ///
-    /// - Parameter records: The records.
+    /// - Parameter records: The records, at most as many as a commit may have writes.
     /// - Returns: For each, whether it was added or there already.
     /// - Throws: `StoreError`.
     func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult]
@@ -215,6 +222,9 @@ public protocol RecordStore: KeyValueStore {
 
     /// Hands out due records, those due first before others, each to one caller until its lease ends.
     ///
+    /// Each gets a new version, its token. There are fewer than `limit` only where fewer are due, or where `limit` exceeds
+    /// ``StoreCapabilities/maximumWrites``.
+    ///
     /// - Parameters:
     ///   - queue: The queue.
     ///   - limit: The most records to return; at least 1.
@@ -225,12 +235,13 @@ public protocol RecordStore: KeyValueStore {
 
     /// Settles records, all in one step; one whose token is stale is left alone and says so.
     ///
-    /// - Parameter settlements: What to do with which record.
+    /// - Parameter settlements: What to do with which record, at most as many as a commit may have writes; a record may
+    ///   appear once.
     /// - Returns: What became of each.
     /// - Throws: `StoreError`.
     func settle(_ settlements: [Settlement]) async throws(StoreError) -> [SettleResult]
 
-    /// How long until a record of the queue is due; zero when one is.
+    /// How long until a record of the queue is due, or the lease of one ends; zero when one is due.
     ///
     /// - Parameter queue: The queue.
     /// - Returns: The time, or nil when nothing is pending.
@@ -245,6 +256,9 @@ public protocol RecordStore: KeyValueStore {
     func counts(_ queue: RecordQueue) async throws(StoreError) -> RecordCounts
 
     /// Reads records of one state.
+    ///
+    /// A record that does not change while all pages are read appears exactly once. A page may hold less than `limit`;
+    /// only where its `next` is nil was it the last.
     ///
     /// - Parameters:
     ///   - queue: The queue.

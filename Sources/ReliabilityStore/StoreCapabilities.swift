@@ -34,11 +34,11 @@ public struct StoreCapabilities: Hashable, Sendable {
     /// Whether versions can go back when the store fails over; leases then fence nothing.
     public var losesWritesOnFailover: Bool
 
-    /// The longest key, in bytes.
+    /// The longest key, in bytes; at least 512.
     public var maximumKeyBytes: Int
-    /// The longest value, in bytes.
+    /// The longest value, and the longest payload of a record, in bytes; at least 4,096.
     public var maximumValueBytes: Int
-    /// The most writes (and records) in one commit.
+    /// The most writes (and records) in one commit, updates or settlements in one call; at least 16.
     public var maximumWrites: Int
 
     /// Creates capabilities.

@@ -54,8 +54,8 @@ public struct StoreKey: Hashable, Comparable, Sendable {
         self.init(encoded: encoded)
     }
 
-    /// Creates a key from what ``encoded`` returned.
-    package init(encoded: [UInt8]) {
+    /// Creates a key from what ``encoded`` returned: what a store reads back.
+    public init(encoded: [UInt8]) {
         guard encoded.count <= Self.inlineCapacity else {
             long = encoded
             return
@@ -71,8 +71,11 @@ public struct StoreKey: Hashable, Comparable, Sendable {
         third |= UInt64(encoded.count)
     }
 
-    /// The key's bytes: the keyspace and the components, each with its length before it.
-    package var encoded: [UInt8] {
+    /// The key's bytes, for a store to keep: the keyspace and the components, each with its length before it.
+    ///
+    /// Two keys are equal when these bytes are, are in the order of these bytes (unsigned, a beginning before what is
+    /// longer), and one begins with the components of another when its bytes begin with the other's.
+    public var encoded: [UInt8] {
         if let long { return long }
         let count = Int(third & 0xFF)
         var bytes: [UInt8] = []

@@ -7,6 +7,9 @@ public enum Expiry: Hashable, Sendable {
     /// It stays until it is deleted.
     case never
     /// It ends this long after the write, by the store's clock; at least one millisecond.
+    ///
+    /// A store may round the end up by less than a millisecond, and never down. From the instant it ends, the entry is
+    /// absent for every operation.
     case after(Duration)
     /// It ends when the entry that is there now would have; never, if there is none.
     case keep
@@ -33,6 +36,8 @@ public enum StoreWrite: Hashable, Sendable {
     /// Removes the entry, if there is one.
     case delete(StoreKey, if: Precondition)
     /// Changes when the entry ends and keeps its value and version: a renewed lease keeps its token.
+    ///
+    /// Where there is no entry, nothing changes.
     case touch(StoreKey, Expiry, if: Precondition)
     /// Changes nothing, and requires something.
     case check(StoreKey, Precondition)

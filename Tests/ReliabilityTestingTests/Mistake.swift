@@ -12,6 +12,8 @@ enum Mistake: String, CaseIterable {
     case keysByUnicode
     /// Keys are cut where an index ends.
     case keysAreCut
+    /// Keys are texts of C.
+    case keysEndAtNUL
 
     // Versions.
     /// Each key counts for itself, and from the beginning again after a delete or an expiry: what a late worker holds
@@ -38,6 +40,8 @@ enum Mistake: String, CaseIterable {
     /// Several operations without a way back: what came before the failure stays.
     case partlyCommitted
     case deleteReturnsVersion, keysTwice, cancelledTasksWrite
+    /// What is in the way was read before the lock was there.
+    case conflictsFromBefore
     /// The cancellation is noticed after the write, and told as if there had been none.
     case cancelledAfterwards
 
@@ -60,17 +64,33 @@ enum Mistake: String, CaseIterable {
     /// A renewal adds to the old end and not to now.
     case touchAddsToTheEnd
     case overflow
+    /// Lives are whole seconds, and never too short.
+    case upToSeconds
+    /// Lives belong to the commit and not to each of its writes.
+    case livesOfACommit
+    /// A write without a life of its own removes the end.
+    case keepMeansNever
+    /// Whoever reads an entry lets it live on.
+    case readsProlong
 
     // Updates.
     case coarseClock, partlyUpdated, updatesLiveForEver
+    /// The script's only numbers are floating-point.
+    case countersAreDoubles
+    /// Milliseconds in 32 bits.
+    case updateLivesOverflow
 
     // Scans.
-    case scanBySpace, afterIncludes
+    case scanBySpace, afterIncludes, scansWithoutLives
+    /// The limit counts what has expired, and a page that is not full is taken for the last.
+    case filtersAfterTheLimit
+    /// One more than the limit is asked for, to see whether there is more.
+    case limitsOverflow
     /// Pages are counted off: what is deleted before moves what comes after.
     case offsets
 
     // Limits.
-    case limitTooSmall, noLimits
+    case limitTooSmall, noLimits, limitsAreLow
     /// A value that is too long is cut.
     case valuesAreCut
     case evicts, expiredTakesRoom
@@ -81,14 +101,30 @@ enum Mistake: String, CaseIterable {
     case checksThenWaits, updatesThenWaits, tornReads, staleReplica
     /// Locks are taken in the order of the caller, and two that wait for each other are told so.
     case deadlocks
+    /// One writer at a time, and the others are sent away.
+    case failsWhenBusy
+    /// A touch reads the row and writes all of it.
+    case touchesWriteBack
+    /// Updates lock out each other, and no commit.
+    case updatesLockApart
 
     // Records.
     case enqueueReplaces, enqueuesOnConflict, leasesAreNotDue
     /// What waits for its retry is failed, and cleaned away with the failed.
     case waitingIsDead
-    case pagesByText, pagesByOffset
+    case pagesByText, pagesByOffset, deadPagesByOffset
     /// Names are texts, of a database that ignores blanks at the end.
     case namesAreTrimmed
+    /// A record's key is its queue's name and its own with a colon between, which both may contain.
+    case namesAreJoined
+    case payloadsAreTexts
+    /// A wait past all bounds is over at once.
+    case delaysOverflow
+    case dueIsNegative
+    /// Select, then insert or replace.
+    case enqueuesThenWaits
+    /// Who was in the queue once never comes again.
+    case doneIsRemembered
     /// Queues are compared as texts, by canonical equivalence.
     case queuesByUnicode
     case recordsEvict
@@ -100,6 +136,8 @@ enum Mistake: String, CaseIterable {
     /// What fails counts, what crashes does not: a record that kills its workers does so for ever.
     case attemptsOfRetries
     case claimsThenWaits
+    /// The first hundred are read, and then what is not due is left out.
+    case claimsAmongTheFirst
 
     // Settlements.
     case doneTwice
@@ -233,6 +271,29 @@ enum Mistake: String, CaseIterable {
         case .locksPerClient: ["clients.createOnce", "clients.claims"]
         case .lostIsFailed: ["answers.commit", "answers.update", "answers.records"]
         case .lostIsRepeated: ["answers.commit", "answers.update", "answers.records"]
+        case .deadPagesByOffset: ["records.pageWhileWriting"]
+        case .payloadsAreTexts: ["records.payloads"]
+        case .countersAreDoubles: ["updates.numbers", "updates.parity"]
+        case .namesAreJoined: ["records.names"]
+        case .delaysOverflow: ["records.extremes"]
+        case .limitsOverflow: ["scan.pages", "records.page"]
+        case .updateLivesOverflow: ["expiry.extremes"]
+        case .enqueuesThenWaits: ["records.enqueueOnce"]
+        case .touchesWriteBack: ["concurrency.touch"]
+        case .updatesLockApart: ["concurrency.deletes"]
+        case .claimsAmongTheFirst: ["claim.manyClaimers"]
+        case .dueIsNegative: ["records.nextDue", "records.history"]
+        case .readsProlong: ["expiry.boundary", "expiry.keep", "entries.history"]
+        case .doneIsRemembered: ["records.idempotent", "settle.done", "records.history"]
+        case .keepMeansNever: ["expiry.keep", "entries.history"]
+        case .livesOfACommit: ["expiry.keep", "entries.history"]
+        case .conflictsFromBefore: ["concurrency.createOnce"]
+        case .filtersAfterTheLimit: ["scan.whileWriting"]
+        case .scansWithoutLives: ["scan.prefix", "entries.history"]
+        case .keysEndAtNUL: ["entries.keysByBytes"]
+        case .upToSeconds: ["expiry.boundary", "expiry.subSecond", "claim.boundary"]
+        case .failsWhenBusy: ["crash.underWay", "concurrency.keyOrder"]
+        case .limitsAreLow: ["capabilities.owner"]
         case .lostIsDone: ["answers.commit", "answers.update", "answers.records"]
         }
     }

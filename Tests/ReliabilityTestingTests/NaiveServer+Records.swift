@@ -13,6 +13,9 @@ extension NaiveServer {
             if mistake == .namesAreTrimmed { while name.last == " " { name.removeLast() } }
             return name.utf8
         }
+        if mistake == .namesAreJoined {
+            return state.records.firstIndex { "\($0.queue):\($0.id)".utf8.elementsEqual("\(queue):\(id)".utf8) }
+        }
         return state.records.firstIndex { sameQueue($0, queue) && name($0.id).elementsEqual(name(id)) }
     }
 
@@ -20,10 +23,14 @@ extension NaiveServer {
         let record = Record(
             queue: new.queue.description,
             id: new.id,
-            payload: new.payload,
+            payload: mistake == .payloadsAreTexts
+                ? Array(String(decoding: new.payload, as: UTF8.self).utf8) : new.payload,
             version: nextVersion(client),
-            due: due(after: new.delay, client)
+            due: mistake == .delaysOverflow
+                ? now + .nanoseconds(Int64(truncatingIfNeeded: new.delay.attoseconds / 1_000_000_000))
+                : due(after: new.delay, client)
         )
+        if mistake == .doneIsRemembered, done.contains([record.queue, record.id]) { return .duplicate }
         if let position = position(new.queue, new.id) {
             if mistake == .enqueueReplaces { state.records[position] = record }
             return .duplicate
@@ -32,11 +39,20 @@ extension NaiveServer {
         return .enqueued
     }
 
-    func enqueue(_ new: [NewRecord], _ client: Client) throws(StoreError) -> [EnqueueResult] {
+    func enqueue(_ new: [NewRecord], _ client: Client) async throws(StoreError) -> [EnqueueResult] {
         try checkCancellation()
         try checkRecords(new)
         if mistake != .noLimits, new.count > capabilities.maximumWrites { throw StoreError(.invalid, "") }
         try checkCapacity(new.count)
+        if mistake == .enqueuesThenWaits {
+            let wereThere = new.map { position($0.queue, $0.id) != nil }
+            await Task.yield()
+            // Who came in between is overwritten.
+            for (record, wasThere) in zip(new, wereThere) where !wasThere {
+                if let other = position(record.queue, record.id) { state.records.remove(at: other) }
+            }
+            return new.map { add($0, client) }
+        }
         return new.map { add($0, client) }
     }
 
@@ -52,7 +68,9 @@ extension NaiveServer {
         if isFull, mistake == .fullStoreIsStuck { throw StoreError(.capacityExceeded, "") }
         await lock(client)
         defer { unlock(client) }
-        var due = state.records.filter { sameQueue($0, queue) && $0.deadReason == nil && $0.due <= now }
+        var due = state.records.filter { sameQueue($0, queue) && $0.deadReason == nil }
+        if mistake == .claimsAmongTheFirst { due = Array(due.prefix(100)) }
+        due.removeAll { $0.due > now }
         if mistake != .claimsInAnyOrder { due.sort { ($0.due, $0.version) < ($1.due, $1.version) } }
         if mistake == .claimsThenWaits || mistake == .locksPerClient { await Task.yield() }
         var claims: [RecordClaim] = []
@@ -105,6 +123,7 @@ extension NaiveServer {
         let isDead = record.deadReason != nil
         switch settlement.action {
         case .done:
+            done.insert([record.queue, record.id])
             state.records.remove(at: position)
             return true
         case .retry(let wait, let countsAttempt):
@@ -155,7 +174,7 @@ extension NaiveServer {
         let waiting = state.records.filter { record in
             sameQueue(record, queue) && record.deadReason == nil && !(mistake == .leasesAreNotDue && record.isLeased)
         }
-        return waiting.map(\.due).min().map { max(.zero, $0 - now) }
+        return waiting.map(\.due).min().map { mistake == .dueIsNegative ? $0 - now : max(.zero, $0 - now) }
     }
 
     func counts(_ queue: RecordQueue) throws(StoreError) -> RecordCounts {
@@ -178,12 +197,13 @@ extension NaiveServer {
         }
         var found = state.records.filter { sameQueue($0, queue) && ($0.deadReason != nil) == (which == .dead) }
         found.sort { precedes($0.id, $1.id) }
-        if mistake == .pagesByOffset {
+        if mistake == .pagesByOffset || mistake == .deadPagesByOffset && which == .dead {
             found.removeFirst(min(found.count, after.flatMap { recordOffsets[$0] } ?? 0))
         } else if let after {
             found = found.filter { precedes(after, $0.id) }
         }
-        let infos = found.prefix(limit).map { record in
+        let count = fetched(found.count, limit)
+        let infos = found.prefix(min(limit, count)).map { record in
             RecordInfo(
                 id: record.id,
                 payload: record.payload,
@@ -193,7 +213,7 @@ extension NaiveServer {
                 deadReason: record.deadReason
             )
         }
-        let next = found.count > limit ? infos.last?.id : nil
+        let next = count > limit ? infos.last?.id : nil
         if let next { recordOffsets[next] = (after.flatMap { recordOffsets[$0] } ?? 0) + infos.count }
         return RecordPage(records: infos, next: next)
     }

@@ -53,12 +53,16 @@ actor NaiveServer {
     private var locks: [StoreKey: Int] = [:]
     private var waits: [Int: StoreKey] = [:]
     private var lastLocker = 0
+    var isBusy = false
+    var isUpdating = false
+    var done: Set<[String]> = []
 
     init(_ state: State, _ mistake: Mistake?, isOwned: Bool, clock: ManualClock) {
         self.state = state
         self.mistake = mistake
         self.isOwned = isOwned
         self.clock = clock
+        let isLow = mistake == .limitsAreLow
         var openedAt = isOwned ? state.lastVersion + 1 : nil
         if mistake == .opensInTheFuture { openedAt? += 1000 }
         if mistake == .ownerIsAlwaysTheFirst || mistake == .everyClientIsOwner { openedAt = 1 }
@@ -66,7 +70,8 @@ actor NaiveServer {
             durability: .powerLoss,
             openedAt: openedAt.map { StoreVersion(rawValue: $0) },
             canStall: false,
-            maximumValueBytes: 8192
+            maximumValueBytes: 8192,
+            maximumWrites: isLow ? 4 : 128
         )
     }
 
@@ -153,12 +158,28 @@ actor NaiveServer {
         }
         // A thousand years are as good as for ever, and cannot overflow.
         let life = min(max(least, life), .seconds(1000 * 365 * 86_400))
+        if mistake == .upToSeconds { return start + .seconds(life.components.seconds + 1) }
         return start + (mistake == .wholeSeconds ? .seconds(life.components.seconds) : life)
     }
 
     private func endOfLife(_ life: Duration, _ client: Client) -> Duration? {
         if mistake == .livesAreIgnored { return nil }
         return end(after: life, least: .milliseconds(1), from: mistake == .endsByTheClient ? now(of: client) : now)
+    }
+
+    private func endOfUpdate(_ life: Duration, _ client: Client) -> Duration? {
+        switch mistake {
+        case .updatesLiveForEver: nil
+        case .updateLivesOverflow:
+            now + .milliseconds(Int32(truncatingIfNeeded: life.attoseconds / 1_000_000_000_000_000))
+        default: endOfLife(life, client)
+        }
+    }
+
+    /// How many of so many rows a server returns that is asked for one more than the limit.
+    func fetched(_ count: Int, _ limit: Int) -> Int {
+        if mistake != .limitsOverflow { return count }
+        return min(count, max(0, Int(Int32(truncatingIfNeeded: limit &+ 1))))
     }
 
     /// When a record is due that is to wait this long.
@@ -173,6 +194,7 @@ actor NaiveServer {
         switch mistake {
         case .keysByUnicode:
             String(decoding: left.encoded, as: UTF8.self) == String(decoding: right.encoded, as: UTF8.self)
+        case .keysEndAtNUL: left.encoded.prefix { $0 != 0 } == right.encoded.prefix { $0 != 0 }
         case .keysAreCut: left.encoded.prefix(1000) == right.encoded.prefix(1000)
         default: left == right
         }
@@ -201,6 +223,10 @@ actor NaiveServer {
         var found: [StoreEntry?] = []
         for key in keys {
             var entry = live(key)
+            if mistake == .readsProlong, let read = entry, let life = read.life {
+                let prolonged = state.entries.firstIndex { $0.version == read.version }
+                if let prolonged { state.entries[prolonged].end = endOfLife(life, client) }
+            }
             if mistake == .readsThroughACache {
                 if let cached = cache[client.id]?[key] { entry = cached.flatMap { isLive($0) ? $0 : nil } }
                 cache[client.id, default: [:]][key] = .some(entry)
@@ -224,15 +250,24 @@ actor NaiveServer {
         }
         for case .put(_, let value, _, _) in writes { try checkValue(value) }
         try checkRecords(new)
+        if mistake == .failsWhenBusy {
+            if isBusy { throw StoreError(.unavailable, "database is locked") }
+            isBusy = true
+            await Task.yield()
+        }
+        defer { isBusy = false }
+        let early = mistake == .conflictsFromBefore ? writes.map { reading(live($0.key)) } : []
+        let held = mistake == .touchesWriteBack ? writes.map { live($0.key) } : []
+        if mistake == .conflictsFromBefore || mistake == .touchesWriteBack { await Task.yield() }
         let locker = try await lock(writes.map(\.key))
         defer { unlock(locker) }
         await lock(client)
         defer { lockedClients.remove(client.id) }
-        var early: [UInt64] = []
+        var numbers: [UInt64] = []
         if mistake == .versionsBeforeTheLock {
-            early = writes.map { _ in nextVersion(client) }
+            numbers = writes.map { _ in nextVersion(client) }
             // Every other waits until somebody has overtaken it, if anybody does.
-            for _ in 0..<200 where early.last.map({ $0 % 2 == 0 && state.lastVersion < $0 + 2 }) ?? false {
+            for _ in 0..<200 where numbers.last.map({ $0 % 2 == 0 && state.lastVersion < $0 + 2 }) ?? false {
                 await Task.yield()
             }
         }
@@ -240,7 +275,7 @@ actor NaiveServer {
             if !holds(write) {
                 if mistake == .partlyCommitted { for write in writes[..<index] { _ = make(write, client) } }
                 if mistake == .enqueuesOnConflict { for record in new { _ = add(record, client) } }
-                return .conflict(index: index, current: reading(live(write.key)))
+                return .conflict(index: index, current: early.isEmpty ? reading(live(write.key)) : early[index])
             }
             if mistake == .checksThenWaits || mistake == .locksPerClient { await Task.yield() }
         }
@@ -257,8 +292,21 @@ actor NaiveServer {
         try checkCapacity(added.count + new.count)
         var versions: [StoreVersion?] = []
         for (index, write) in writes.enumerated() {
-            versions.append(make(write, client, early.isEmpty ? nil : early[index]))
+            versions.append(make(write, client, numbers.isEmpty ? nil : numbers[index]))
+            if case .touch = write, mistake == .touchesWriteBack, let old = held[index] {
+                guard let position = state.entries.firstIndex(where: { $0.key == write.key }) else { continue }
+                state.entries[position].value = old.value
+                state.entries[position].version = old.version
+            }
             cache[client.id]?[write.key] = nil
+        }
+        if mistake == .livesOfACommit, let end = state.entries.last(where: { $0.end != nil })?.end {
+            for write in writes {
+                guard case .put = write, let at = state.entries.firstIndex(where: { $0.key == write.key }) else {
+                    continue
+                }
+                if state.entries[at].end != nil { state.entries[at].end = end }
+            }
         }
         for record in new { _ = add(record, client) }
         await endInASecondStep(writes.map(\.key))
@@ -301,7 +349,7 @@ actor NaiveServer {
                 return endOfLife(given, client)
             case .keep:
                 life = old?.life
-                return old?.end
+                return mistake == .keepMeansNever ? nil : old?.end
             }
         }
         switch write {
@@ -337,6 +385,9 @@ actor NaiveServer {
     ) async throws(StoreError) -> UpdateResult {
         try checkCancellation()
         try checkKeys(updates.map(\.key))
+        while mistake == .updatesLockApart, isUpdating { await Task.yield() }
+        isUpdating = true
+        defer { isUpdating = false }
         var instant = Int64(1_000_000_000_000_000_000 + now.attoseconds / 1_000_000_000)
         if mistake == .coarseClock { instant = instant / 100_000_000 * 100_000_000 }
         var decisions: [AtomicUpdate.Decision] = []
@@ -345,13 +396,16 @@ actor NaiveServer {
         for (key, update) in updates {
             var old = live(key)?.value
             if mistake == .staleReplica, case .add(0, _, _) = update { old = stale[key] }
-            let application = update.apply(to: old, now: instant)
+            var application = update.apply(to: old, now: instant)
+            if mistake == .countersAreDoubles, case .add(let amount, let range, let expiry) = update {
+                application = Self.applyInDoubles(amount, range, expiry, old, instant) ?? application
+            }
             decisions.append(application.decision)
             if let value = application.value {
                 changes.append((key, value, application.expiresAfter))
                 if !application.decision.isAllowed { mendings.append((key, value, application.expiresAfter)) }
             }
-            if mistake == .updatesThenWaits { await Task.yield() }
+            if mistake == .updatesThenWaits || mistake == .updatesLockApart { await Task.yield() }
         }
         let isApplied = decisions.allSatisfy(\.isAllowed)
         if !isApplied, mistake != .partlyUpdated { changes = mendings }
@@ -363,13 +417,29 @@ actor NaiveServer {
                 key: key,
                 value: value,
                 version: nextVersion(client),
-                end: mistake == .updatesLiveForEver ? nil : endOfLife(life, client),
+                end: endOfUpdate(life, client),
                 life: life
             )
             state.entries = state.entries.filter { !same($0.key, key) } + [entry]
         }
         await endInASecondStep(changes.map(\.0))
         return UpdateResult(isApplied: isApplied, decisions: decisions)
+    }
+
+    /// What a script computes whose only numbers are floating-point.
+    private static func applyInDoubles(
+        _ amount: Int64,
+        _ range: ClosedRange<Int64>,
+        _ expiry: Duration,
+        _ old: [UInt8]?,
+        _ now: Int64
+    ) -> AtomicUpdate.Application? {
+        let present = AtomicUpdate.add(0, within: .min ... .max, expiry: expiry).apply(to: old, now: now)
+        let count = Int64(exactly: Double(present.decision.remaining)) ?? .max
+        let sum = Int64(exactly: Double(count) + Double(amount)) ?? .max
+        let step = sum.subtractingReportingOverflow(present.decision.remaining)
+        if step.overflow || !range.contains(sum) { return nil }
+        return AtomicUpdate.add(step.partialValue, within: range, expiry: expiry).apply(to: old, now: now)
     }
 
     /// The mistake of two commands: the entries have no end until others had their turn.
@@ -394,20 +464,29 @@ actor NaiveServer {
             if self.mistake == .scanBySpace { return entry.key.encoded.prefix(4) == prefix.encoded.prefix(4) }
             return entry.key.hasPrefix(prefix)
         }
-        var found = state.entries.filter { isScanned($0) && (isLive($0) || mistake == .scanShowsExpired) }
+        let showsExpired = mistake == .scanShowsExpired || mistake == .filtersAfterTheLimit
+        var found = state.entries.filter { isScanned($0) && (isLive($0) || showsExpired) }
         found.sort { $0.key < $1.key }
         if mistake == .offsets {
             found.removeFirst(min(found.count, after.flatMap { offsets[$0] } ?? 0))
         } else if let after {
             found = found.filter { mistake == .afterIncludes ? !($0.key < after) : after < $0.key }
         }
-        let page = found.prefix(limit)
-        let next = found.count > limit ? page.last?.key : nil
+        let count = fetched(found.count, limit)
+        let page = found.prefix(min(limit, count))
+        let next = count > limit ? page.last?.key : nil
         if let next { offsets[next] = (after.flatMap { offsets[$0] } ?? 0) + page.count }
-        return StorePage(
-            entries: page.compactMap { entry in reading(entry).map { (entry.key, $0) } },
-            next: next
-        )
+        var entries = page.compactMap { entry in reading(entry).map { (key: entry.key, entry: $0) } }
+        if mistake == .scansWithoutLives {
+            entries = entries.map {
+                ($0.key, StoreEntry(value: $0.entry.value, version: $0.entry.version, remaining: nil))
+            }
+        }
+        if mistake == .filtersAfterTheLimit {
+            entries = entries.filter { key, _ in live(key) != nil }
+            return StorePage(entries: entries, next: entries.count < limit ? nil : next)
+        }
+        return StorePage(entries: entries, next: next)
     }
 
     // MARK: Locks, which only a mistake needs

@@ -55,7 +55,7 @@ struct NaiveStore: RecordStore {
     }
 
     func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult] {
-        try await server.answer { server throws(StoreError) in try server.enqueue(records, client) }
+        try await server.answer { server throws(StoreError) in try await server.enqueue(records, client) }
     }
 
     func claim(_ queue: RecordQueue, limit: Int, lease: Duration) async throws(StoreError) -> [RecordClaim] {

@@ -76,6 +76,43 @@ struct StoreConformanceTests {
         #expect(left.allSatisfy { $0.needs.contains(.exactTime) })
     }
 
+    @Test("a store that takes seconds to be opened again passes too")
+    func slowOpening() async {
+        let clock = ManualClock()
+        let conformance = StoreConformance(
+            of: NaiveStore.self,
+            seeds: 1,
+            advance: { clock.advance(by: $0 + .microseconds(300)) },
+            reopen: { store, _ in
+                clock.advance(by: .seconds(8))
+                return await NaiveStore(after: store, crashed: false)
+            },
+            crash: { store, _ in
+                clock.advance(by: .seconds(8))
+                return await NaiveStore(after: store, crashed: true)
+            },
+            makeStore: { _ in NaiveStore(clock: clock) }
+        )
+        let checks = conformance.applicableChecks.filter { !$0.needs.isDisjoint(with: [.reopening, .crashing]) }
+        #expect(await conformance.run(checks).map(\.description) == [])
+    }
+
+    @Test("a small store whose calls take their time passes too")
+    func slowCalls() async {
+        let clock = ManualClock()
+        let conformance = StoreConformance(
+            seeds: 1,
+            advance: { clock.advance(by: $0) },
+            makeStore: { _ in
+                SlowStore(store: InMemoryStore(maximumEntries: 450, clock: clock)) {
+                    clock.advance(by: .milliseconds(15))
+                }
+            }
+        )
+        let checks = conformance.applicableChecks.filter { !$0.id.hasPrefix("concurrency.") }
+        #expect(await conformance.run(checks).map(\.description) == [])
+    }
+
     @Test("every check has a name of its own")
     func names() {
         #expect(Set(StoreConformance.checks.map(\.id)).count == StoreConformance.checks.count)
@@ -185,5 +222,32 @@ private struct KeysAndValues: KeyValueStore {
     }
     func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) async throws(StoreError) -> StorePage {
         try await store.scan(prefix, after: after, limit: limit)
+    }
+}
+
+/// A store at whose every call time passes.
+private struct SlowStore: KeyValueStore {
+    let store: InMemoryStore
+    let wait: @Sendable () -> Void
+    var capabilities: StoreCapabilities { store.capabilities }
+
+    func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
+        wait()
+        return try await store.get(keys)
+    }
+
+    func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
+        wait()
+        return try await store.commit(writes)
+    }
+
+    func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) async throws(StoreError) -> UpdateResult {
+        wait()
+        return try await store.update(updates)
+    }
+
+    func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) async throws(StoreError) -> StorePage {
+        wait()
+        return try await store.scan(prefix, after: after, limit: limit)
     }
 }

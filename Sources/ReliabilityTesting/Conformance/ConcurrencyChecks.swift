@@ -10,9 +10,19 @@ extension StoreConformance {
         ),
         Check("concurrency.compareAndSet", "of many compare-and-set increments, none is lost", compareAndSet),
         Check(
+            "concurrency.touch",
+            "touches and writes of one entry at the same time undo nothing of one another",
+            concurrentTouches
+        ),
+        Check(
             "concurrency.updates",
             "of many updates, exactly as many are made as the limit allows",
             concurrentUpdates
+        ),
+        Check(
+            "concurrency.deletes",
+            "updates and deletes of one entry at the same time undo nothing of one another",
+            updatesAndDeletes
         ),
         Check("concurrency.snapshot", "a reading of several keys sees every commit whole or not at all", snapshot),
         Check(
@@ -81,6 +91,61 @@ extension StoreConformance {
         }
         try await run.expect(key, holds: number(taskCount), "after \(taskCount) increments")
         try run.expect(Set(versions).count, is: taskCount, "the different versions of \(taskCount) increments")
+    }
+
+    private static func concurrentTouches(_ run: ConformanceRun) async throws {
+        let key = run.key("count")
+        try await run.put(key, number(0))
+        try await withThrowingTaskGroup { group in
+            for _ in 0..<taskCount / 2 {
+                group.addTask {
+                    _ = try await run.store.modify(key, expiry: .keep, attempts: 10_000) { value in
+                        number((value.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0) + 1)
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<4 {
+                        try await run.committed([.touch(key, .after(.seconds(3600)), if: .present)])
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let increments = taskCount / 2
+        let entry = try await run.expect(key, holds: number(increments), "after \(increments) increments among touches")
+        try run.expect(entry?.remaining != nil, "an entry that was touched, and written to keep its end, has none")
+    }
+
+    /// A counter that is deleted begins again at one: as often as it was there to be deleted, or is there at the end.
+    private static func updatesAndDeletes(_ run: ConformanceRun) async throws {
+        let key = run.key("counter")
+        let add = AtomicUpdate.add(1, within: 0...(.max), expiry: .seconds(3600))
+        let updaters = taskCount / 4
+        let ended = Counter()
+        let (counts, deletes) = try await withThrowingTaskGroup { group in
+            for task in 0..<updaters + 4 {
+                group.addTask { () -> (counts: [Int64], deletes: Int) in
+                    var counts: [Int64] = []
+                    var deletes = 0
+                    if task < updaters {
+                        defer { ended.increment() }
+                        for _ in 0..<8 {
+                            counts += try await run.store.update([(key, add)]).decisions.map(\.remaining)
+                        }
+                    }
+                    while task >= updaters, ended.value < updaters {
+                        if case .committed = try await run.store.commit([.delete(key, if: .present)]) { deletes += 1 }
+                        // A store that never waits would leave no thread to the updates.
+                        await Task.yield()
+                    }
+                    return (counts, deletes)
+                }
+            }
+            return try await group.reduce(into: ([Int64](), 0)) { $0 = ($0.0 + $1.counts, $0.1 + $1.deletes) }
+        }
+        let runs = deletes + (try await run.store.get(key) == nil ? 0 : 1)
+        let beginnings = counts.count { $0 == 1 }
+        try run.expect(beginnings, is: runs, "how often a counter began, that was deleted \(deletes) times")
     }
 
     private static func concurrentUpdates(_ run: ConformanceRun) async throws {

@@ -133,8 +133,13 @@ extension StoreConformance {
         ]
         for life in lives { try await run.put(run.key("\(life)"), [1], .after(life)) }
         for life in lives {
-            let entry = try await run.store.get(run.key("\(life)"))
+            var entry = try await run.store.get(run.key("\(life)"))
             if run.isExact || life > .milliseconds(400) {
+                // Where time goes on, it may have passed before the entry was read.
+                for _ in 0..<9 where entry == nil && !run.isExact {
+                    try await run.put(run.key("\(life)"), [1], .after(life))
+                    entry = try await run.store.get(run.key("\(life)"))
+                }
                 try run.expect(entry != nil, "an entry that was to live \(life) is gone at once")
                 try run.expect(entry?.remaining != nil, "an entry that was to live \(life) lives for ever")
             }
@@ -222,6 +227,12 @@ extension StoreConformance {
         try await run.put(ended, [2], .after(.seconds(1)))
         try await run.put(prolonged, [2])
         try await run.put(never, [2], .keep)
+        // Each write of a commit states an end for itself.
+        let together = ["first", "endless", "long", "last"].map { run.key("together", $0) }
+        let lives: [Expiry] = [.after(.seconds(1)), .never, .after(.seconds(3600)), .after(.seconds(1))]
+        for order in [Array(zip(together, lives)), zip(together, lives).reversed()] {
+            try await run.committed(order.map { .put($0, [1], $1, if: .any) })
+        }
         if run.isExact {
             let remaining = try await run.expect(kept, holds: [2], "before its end")?.remaining ?? .zero
             try run.expect(
@@ -236,6 +247,10 @@ extension StoreConformance {
             )
         }
         try await run.advance(.milliseconds(1002))
+        let left = try await run.read(together)
+        try run.expect(left.map { $0 != nil }, is: [false, true, true, false], "what is left of a commit after 1 s")
+        let isEnding = left.map { $0?.remaining != nil }
+        try run.expect(isEnding, is: [false, false, true, false], "which of what is left of a commit will end")
         try await run.expect(kept, holds: nil, "after the end that a put has kept")
         try await run.expect(ended, holds: nil, "after the end that a put has set")
         try await run.expect(prolonged, holds: [2], "after the end that a put has removed")
@@ -265,21 +280,39 @@ extension StoreConformance {
         try await run.expect(endless, holds: nil, "three seconds after a touch for as long")
     }
 
+    /// Each is allowed once in this time; the rate, which a store's clock has to be able to express, in a century.
+    private static func longUpdates(
+        _ run: ConformanceRun,
+        _ index: Int,
+        _ life: Duration
+    ) -> [(key: StoreKey, update: AtomicUpdate)] {
+        [
+            (run.key("count", "\(index)"), .add(1, within: 0...1, expiry: life)),
+            (run.key("window", "\(index)"), .fixedWindow(length: life, limit: 1, cost: 1)),
+            (run.key("rate", "\(index)"), .gcra(interval: min(life, .seconds(100 * 365 * 86_400)), burst: 1, cost: 1)),
+        ]
+    }
+
     private static func extremeExpiries(_ run: ConformanceRun) async throws {
         let far: [Duration] = [
             .seconds(Int64.max), .nanoseconds(Int64.max), .milliseconds(Int64.max), .seconds(1e19),
-            Duration(attoseconds: .max), .seconds(100 * 365 * 86_400),
+            Duration(attoseconds: .max), .seconds(100 * 365 * 86_400), .seconds(30 * 86_400),
         ]
         for (index, life) in far.enumerated() {
             let key = run.key("far", "\(index)")
             try await run.put(key, [1], .after(life))
             try await run.committed([.touch(key, .after(life), if: .present)])
+            let made = try await run.store.update(longUpdates(run, index, life))
+            try run.expect(made.isApplied, "the first updates for \(life) were denied")
         }
         let gone = run.key("gone")
         try await run.put(gone, [1], .after(Duration(attoseconds: .min)))
         try await run.advance(.seconds(10))
         for (index, life) in far.enumerated() {
             try await run.expect(run.key("far", "\(index)"), holds: [1], "10 s into a life of \(life)")
+            let again = try await run.store.update(longUpdates(run, index, life))
+            let allowed = again.decisions.map(\.isAllowed)
+            try run.expect(allowed, is: [false, false, false], "second updates, 10 s into \(life)")
         }
         try await run.expect(gone, holds: nil, "10 s into a life of no length")
     }

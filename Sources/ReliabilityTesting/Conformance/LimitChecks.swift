@@ -114,9 +114,11 @@ extension StoreConformance {
         }
         // A delete makes room for one, and so does the end of a life.
         try await run.committed([.delete(run.key("fill", "10000"), if: .present)])
-        try run.expect(try await !isRefused(count, .after(.milliseconds(10))), "a delete made no room")
+        // Where time goes on, it may not end before the next is refused.
+        let life = run.isExact ? Duration.milliseconds(10) : .seconds(5)
+        try run.expect(try await !isRefused(count, .after(life)), "a delete made no room")
         try run.expect(try await isRefused(count + 1, .never), "a delete made room for two")
-        try await run.advance(.milliseconds(20))
+        try await run.advance(life + .milliseconds(10))
         try run.expect(try await !isRefused(count + 1, .never), "an expired entry made no room")
         try run.expect(try await isRefused(count + 2, .never), "an expired entry made room for two")
     }

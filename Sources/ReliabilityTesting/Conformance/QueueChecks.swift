@@ -10,6 +10,24 @@ extension StoreConformance {
             recordNames
         ),
         Check(
+            "records.payloads",
+            "a payload is bytes, whatever they are and whichever way it came",
+            needs: [.records],
+            payloads
+        ),
+        Check(
+            "records.extremes",
+            "waits past all bounds neither trap nor make a record due too soon; less than none is none",
+            needs: [.records],
+            extremeWaits
+        ),
+        Check(
+            "records.enqueueOnce",
+            "of many that enqueue one record, exactly one does, and its payload stays",
+            needs: [.records],
+            enqueueOnce
+        ),
+        Check(
             "records.pageWhileWriting",
             "a record that stays as it is appears exactly once while others come and go",
             needs: [.records],
@@ -101,6 +119,106 @@ extension StoreConformance {
             try run.expect(results, is: [.settled], "what became of the record in \(name)")
             try run.expect(try await store.nextDue(queue) == nil, "there is something due in \(name) after its last")
         }
+        try await joinedNames(run)
+    }
+
+    /// A queue and an id that a store may join to the same name as another queue and another id.
+    private static func joinedNames(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        for joint in ["", ":", "/", "|", "\0", ",", " ", "-", "_", ".", "#", "::"] {
+            let names = [("a", "b\(joint)c"), ("a\(joint)b", "c")].map {
+                (queue: RecordQueue($0), id: "\($1)\(joint)d")
+            }
+            for name in names {
+                let result = try await store.enqueue([record(name.id, in: name.queue)])
+                try run.expect(result, is: [.enqueued], "a record \(name), where there are others")
+            }
+            for (position, name) in names.enumerated() {
+                let claims = try await store.claim(name.queue, limit: 9, lease: .seconds(3600))
+                try run.expect(claims.map(\.id), is: [name.id], "what is claimed of \(name)")
+                let results = try await store.settle(claims.map { Settlement($0, .done) })
+                try run.expect(results, is: [.settled], "what became of \(name)")
+                let left = try await store.counts(names[1].queue).pending
+                try run.expect(left, is: 1 - position, "the records of \(names[1]) after \(name) is done")
+            }
+        }
+    }
+
+    private static func payloads(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let payloads: [[UInt8]] = [
+            [], [0], [0, 0], Array(0...255), [0xC3, 0x28], [0xEF, 0xBB, 0xBF, 0x61], [0x65, 0xCC, 0x81],
+            Array(" {\"a\": \"\u{1F4A5}\"}\n".utf8), [UInt8](repeating: 0xFF, count: 4096),
+        ]
+        for (number, payload) in payloads.enumerated() {
+            let queue = RecordQueue("\(number)")
+            _ = try await store.enqueue([NewRecord(queue: queue, id: "a", payload: payload)])
+            let other = NewRecord(queue: queue, id: "b", payload: payload)
+            try await run.committed([.put(run.key("\(number)"), [1], .never, if: .absent)], enqueueing: [other])
+            let claims = try await store.claim(queue, limit: 2, lease: .seconds(3600))
+            try run.expect(claims.map(\.payload), is: [payload, payload], "the payloads of claims")
+            _ = try await store.settle(claims.prefix(1).map { Settlement($0, .dead(reason: "broken")) })
+            try run.expect(try await all(run, in: queue).map(\.payload), is: [payload, payload], "those on pages")
+        }
+    }
+
+    private static func extremeWaits(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let far: [Duration] = [
+            .seconds(Int64.max), .nanoseconds(Int64.max), .milliseconds(Int64.max), Duration(attoseconds: .max),
+            .seconds(100 * 365 * 86_400), .seconds(30 * 86_400),
+        ]
+        let held = RecordQueue("held")
+        for (number, wait) in far.enumerated() {
+            _ = try await store.enqueue([record("enqueued \(number)", delay: wait)])
+            try await run.committed([], enqueueing: [record("committed \(number)", delay: wait)])
+            _ = try await store.enqueue([record("\(number)", in: held), record("retried \(number)", in: held)])
+            let claims = try await store.claim(held, limit: 9, lease: wait)
+            try run.expect(claims.count, is: 2, "the claims for a lease of \(wait)")
+            let actions = [Settlement.Action.extend(wait), .retry(after: wait, countsAttempt: true)]
+            let results = try await store.settle(zip(claims, actions).map { Settlement($0, $1) })
+            try run.expect(results, is: [.settled, .settled], "an extension and a retry by \(wait)")
+        }
+        try await run.advance(.seconds(10))
+        for queue in [queue, held] {
+            let early = try await store.claim(queue, limit: 99, lease: .seconds(60))
+            try run.expect(early.map(\.id), is: [], "claims 10 s into waits past all bounds")
+            let due = try await store.nextDue(queue)
+            let isFar = due.map { $0 > .seconds(29 * 86_400) } ?? false
+            try run.expect(isFar, "of waits of 30 days and more, the first ends in \(due.map { "\($0)" } ?? "no time")")
+        }
+        let past: [Duration] = [.nanoseconds(-1), .seconds(-5), .seconds(Int64.min), Duration(attoseconds: .min)]
+        for (number, wait) in past.enumerated() {
+            let queue = RecordQueue("past \(number)")
+            _ = try await store.enqueue(
+                [record("a", delay: wait)].map { NewRecord(queue: queue, id: $0.id, payload: [], delay: wait) }
+            )
+            for _ in 1...2 {
+                let claims = try await store.claim(queue, limit: 9, lease: .seconds(3600))
+                try run.expect(claims.map(\.id), is: ["a"], "claims after a wait of \(wait)")
+                _ = try await store.settle(claims.map { Settlement($0, .retry(after: wait, countsAttempt: true)) })
+            }
+        }
+    }
+
+    private static func enqueueOnce(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        for round in 0..<10 {
+            let queue = RecordQueue("once \(round)")
+            let winners = try await withThrowingTaskGroup { group in
+                for task in UInt8(0)..<64 {
+                    group.addTask { () -> UInt8? in
+                        let record = NewRecord(queue: queue, id: "a", payload: [task])
+                        let results = try await store.enqueue([record])
+                        return results == [.enqueued] ? task : nil
+                    }
+                }
+                return try await group.reduce(into: []) { winners, winner in winners += winner.map { [$0] } ?? [] }
+            }
+            try run.expect(winners.count, is: 1, "how many of 64 enqueued the record")
+            let infos = try await all(run, in: queue)
+            try run.expect(infos.map(\.payload), is: winners.map { [$0] }, "the payload, against that of the first")
+        }
     }
 
     private static func pageWhileWriting(_ run: ConformanceRun) async throws {
@@ -137,6 +255,48 @@ extension StoreConformance {
             }
             try run.expect(seen.filter(stable.contains), is: stable.sorted(), "the records that stayed")
             try run.expect(Set(seen).count, is: seen.count, "the different records on all pages")
+            try await deadPagesWhileWriting(run, RecordQueue("dead \(seed)"), &random)
+        }
+    }
+
+    /// The same, while dead records are driven again and removed.
+    private static func deadPagesWhileWriting(
+        _ run: ConformanceRun,
+        _ queue: RecordQueue,
+        _ random: inout SeededGenerator
+    ) async throws {
+        let store = try run.recordStore()
+        let stable = (0..<20).map { "\($0) stable" }
+        var changing: [String] = (0..<20).map { "\($0) other" }
+        for id in stable + changing {
+            _ = try await store.enqueue([record(id, in: queue)])
+            let claims = try await store.claim(queue, limit: 1, lease: .seconds(3600))
+            _ = try await store.settle(claims.map { Settlement($0, .dead(reason: "broken")) })
+        }
+        let tokens = try await all(run, in: queue).map { ($0.id, $0.version) }
+        try run.expect(tokens.count, is: stable.count + changing.count, "the number of dead records")
+        var seen: [String] = []
+        var after: String?
+        for _ in 0..<100 {
+            let page = try await store.page(queue, .dead, after: after, limit: 3)
+            seen += page.records.map(\.id)
+            guard let next = page.next else { break }
+            after = next
+            changing.shuffle(using: &random)
+            for id in changing.suffix(3) {
+                let action: Settlement.Action = Bool.random(using: &random) ? .redrive : .done
+                for (other, token) in tokens where other == id {
+                    let result = try await store.settle([Settlement(queue: queue, id: id, token: token, action)])
+                    try run.expect(result, is: [.settled], "\(action) of a dead record")
+                }
+            }
+            changing.removeLast(min(3, changing.count))
+        }
+        try run.expect(seen.filter(stable.contains), is: stable.sorted(), "the dead records that stayed")
+        try run.expect(Set(seen).count, is: seen.count, "the different dead records on all pages")
+        // A small store has no room for those of all histories.
+        for info in try await all(run, in: queue) {
+            _ = try await store.settle([Settlement(queue: queue, id: info.id, token: info.version, .done)])
         }
     }
 

@@ -57,8 +57,18 @@ extension StoreConformance {
     /// All records of a queue, by their state.
     static func all(_ run: ConformanceRun, in queue: RecordQueue = queue) async throws -> [RecordInfo] {
         let store = try run.recordStore()
-        let pending = try await store.page(queue, .pending, after: nil, limit: 10_000).records
-        return pending + (try await store.page(queue, .dead, after: nil, limit: 10_000).records)
+        var all: [RecordInfo] = []
+        for state in [RecordState.pending, .dead] {
+            var after: String?
+            // A store may return less than it is asked for, and say where it goes on.
+            for _ in 0...10_000 {
+                let page = try await store.page(queue, state, after: after, limit: 10_000)
+                all += page.records
+                after = page.next
+                if after == nil { break }
+            }
+        }
+        return all
     }
 
     private static func enqueueIsIdempotent(_ run: ConformanceRun) async throws {
@@ -135,7 +145,8 @@ extension StoreConformance {
         let store = try run.recordStore()
         func expectDue(in expected: Duration?, _ when: String) async throws {
             let due = try await store.nextDue(queue)
-            guard run.isExact, let expected, expected > .zero else {
+            if expected == .zero { return try run.expect(due, is: .zero, "how long one is to wait \(when)") }
+            guard run.isExact, let expected else {
                 return try run.expect(
                     due.map { $0 > .zero },
                     is: expected.map { $0 > .zero },
@@ -217,7 +228,7 @@ extension StoreConformance {
         _ = try await store.settle(claims.prefix(3).map { Settlement($0, .dead(reason: "reason of \($0.id)")) })
         let dead = Set(claims.prefix(3).map { Array($0.id.utf8) })
         let leased = Set(claims.dropFirst(3).map { Array($0.id.utf8) })
-        for limit in [1, 3, 17, 18, 1000] {
+        for limit in [1, 3, 17, 18, 1000, .max] {
             for state in [RecordState.pending, .dead] {
                 var found: [RecordInfo] = []
                 var after: String?

@@ -59,6 +59,13 @@ extension StoreConformance {
             try run.expect(try await scan(run, prefix, pagesOf: 100), is: expected, "a scan")
         }
         try run.expect(keys.filter { $0.hasPrefix(run.key("a")) }.count, is: 8, "the keys that begin with a")
+        // What a scan returns is what a reading of the same key returns.
+        try await run.committed([.touch(keys[1], .after(.seconds(3600)), if: .present)])
+        for (key, entry) in try await run.store.scan(StoreKey(space), after: nil, limit: 100).entries {
+            let read = try await run.store.get(key)
+            try run.expectSame(entry, read, "an entry of a scan")
+            try run.expect(entry.remaining == nil, is: read?.remaining == nil, "whether an entry of a scan never ends")
+        }
         // A scan can begin after a key that is not there.
         let page = try await run.store.scan(run.key("a"), after: run.key("a", "11"), limit: 100)
         let after = keys.filter { $0.hasPrefix(run.key("a")) && run.key("a", "11") < $0 }.sorted()
@@ -68,7 +75,7 @@ extension StoreConformance {
     private static func scanPages(_ run: ConformanceRun) async throws {
         let keys = (0..<23).map { run.key("page", "\($0)") }
         try await write(run, keys)
-        for limit in [1, 2, 7, 22, 23, 24, 1000] {
+        for limit in [1, 2, 7, 22, 23, 24, 1000, .max] {
             try run.expect(try await scan(run, run.key("page"), pagesOf: limit), is: keys.sorted(), "pages of \(limit)")
         }
         for limit in [0, -1, Int.min] {

@@ -10,6 +10,7 @@ extension StoreConformance {
             updatesMatchDefinition
         ),
         Check("updates.allOrNothing", "if one of several updates is denied, none is made", updatesAreAllOrNothing),
+        Check("updates.numbers", "counters are exact in all their 64 bits", countersAreExact),
         Check("updates.entries", "an update writes an entry with a new version and an end", updatesAreEntries),
     ]
 
@@ -71,6 +72,22 @@ extension StoreConformance {
         let counts = try await run.store.update([(first, add(0)), (second, add(0)), (third, add(0))])
         try run.expect(counts.decisions.map(\.remaining), is: [10, 3, 0], "the counters")
         try run.expect(try await run.store.update([]).isApplied, "no updates at all were denied")
+    }
+
+    /// A number that is not a whole one, or has fewer than 64 bits, comes out differently.
+    private static func countersAreExact(_ run: ConformanceRun) async throws {
+        for (number, start) in [Int64(1) << 31, 1 << 32, 1 << 53, .max - 4, -(1 << 53) - 4, .min].enumerated() {
+            let key = run.key("large", "\(number)")
+            for (step, amount) in [start, 1, 2, 1].enumerated() {
+                let add = AtomicUpdate.add(amount, within: .min ... .max, expiry: .seconds(3600))
+                let counts = try await run.store.update([(key, add)]).decisions.map(\.remaining)
+                try run.expect(counts, is: [start + [0, 1, 3, 4][step]], "a counter that began at \(start)")
+            }
+        }
+        let full = run.key("large", "3")
+        let more = try await run.store.update([(full, .add(1, within: .min ... .max, expiry: .seconds(3600)))])
+        try run.expect(more.decisions.map(\.isAllowed), is: [false], "whether the largest number is counted on")
+        try run.expect(more.decisions.map(\.remaining), is: [.max], "the largest number")
     }
 
     private static func updatesAreEntries(_ run: ConformanceRun) async throws {
