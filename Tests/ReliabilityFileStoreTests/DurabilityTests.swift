@@ -316,11 +316,11 @@ import Testing
         }
         await files.untilHeldSyncs(1)
         for _ in 0..<100 { await Task.yield() }
-        let close = startTask { await store.close() }
+        let closes = (0..<3).map { _ in startTask { await store.close() } }
         for _ in 0..<100 { await Task.yield() }
         #expect(await reason { try await store.put("late", []) } == .closed)
         files.releaseSyncs()
-        await close.value
+        for close in closes { await close.value }
         for write in writes { #expect(await write.value == nil) }
         let second = try openStore(files)
         #expect(second.recovery.wasClosed)

@@ -72,6 +72,15 @@ import Testing
         await second.close()
     }
 
+    @Test func `time goes on where the wall clock is before 1970`() async throws {
+        let clock = HandClock()
+        let store = try openStore(files, clock: clock, unixTime: -3_600_000_000_000)
+        try await store.put("a", [1], .after(.seconds(1)))
+        clock.advance(by: .seconds(1))
+        #expect(try await store.get(key("a")) == nil)
+        await store.close()
+    }
+
     @Test func `records keep their content, attempts and dead letters`() async throws {
         let clock = HandClock()
         let first = try openStore(files, clock: clock)

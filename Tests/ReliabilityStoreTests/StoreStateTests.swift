@@ -266,6 +266,39 @@ struct StoreStateTests {
             state.apply(try state.planSettle([settlement]).mutations)
         }
         #expect(state.queues.values.allSatisfy { $0.due.count <= 100 })
+        state.advance(to: 1_700_004_999_000_000_000)
+        #expect(try state.planClaim("q", limit: 9, lease: .seconds(1)).result.map(\.id) == ["a"])
+    }
+
+    @Test("an entry whose end was moved again and again makes room when it ends")
+    func endingsAreBounded() throws {
+        var state = Self.state(maximumEntries: 1)
+        state.advance(to: 1_700_000_000_000_000_000)
+        let key = StoreKey("test", "a")
+        state.apply(try state.planCommit([.put(key, [], .after(.seconds(1)), if: .any)]).mutations)
+        for number in 2..<500 {
+            state.apply(try state.planCommit([.touch(key, .after(.seconds(number)), if: .present)]).mutations)
+        }
+        let other = StoreWrite.put(StoreKey("test", "b"), [], .never, if: .any)
+        #expect(throws: StoreError.self) { try state.planCommit([other]) }
+        state.advance(to: 1_700_000_499_000_000_000)
+        #expect(try state.planCommit([other]).mutations.count == 1)
+    }
+
+    @Test("the end of an entry that was freed to make room is shown by its absence")
+    func freedForRoom() throws {
+        var state = Self.state(maximumEntries: 100)
+        state.advance(to: 1_700_000_000_000_000_000)
+        let keys = (0..<100).map { StoreKey("test", "\($0)") }
+        for (index, key) in keys.enumerated() {
+            let write = StoreWrite.put(key, [], .after(.milliseconds(index + 1)), if: .any)
+            state.apply(try state.planCommit([write]).mutations)
+        }
+        state.advance(to: 1_700_000_000_100_000_000)
+        // More than are freed as time goes by.
+        let writes = (0..<90).map { StoreWrite.put(StoreKey("other", "\($0)"), [], .never, if: .any) }
+        _ = try state.planCommit(writes)
+        #expect(state.expiryShown(of: [keys[99]]) == 1_700_000_000_100)
     }
 
     /// What is stored of a reason why a record is dead.

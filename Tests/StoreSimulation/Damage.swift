@@ -106,7 +106,8 @@ extension StoreImage {
     /// - Throws: ``Violation``.
     package func outcome(of damage: Damage) throws(Violation) -> Outcome {
         let damaged = damage.applied(to: self)
-        let fileSystem = SimulatedFileSystem().restarted(with: SimulatedDisk(damaged))
+        // Neither of the two processes that made the image.
+        let fileSystem = SimulatedFileSystem().restarted().restarted(with: SimulatedDisk(damaged))
         fileSystem.recordsCalls = true
         let store: SimulatedStore
         do throws(StoreError) {

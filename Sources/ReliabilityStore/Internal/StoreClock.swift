@@ -11,6 +11,8 @@ package struct StoreClock: Sendable {
     /// Starts a clock at `base`, in nanoseconds since 1970.
     package init(startingAt base: Int64, _ timeSource: TimeSource) {
         self.timeSource = timeSource
+        // Not before 1970: there a store's state does not go.
+        let base = max(0, base)
         // On a whole millisecond, as expiries are, so that they are exact; upwards, so that it is never set back.
         let remainder = base % 1_000_000
         self.base = remainder > 0 ? base.saturatingAdd(1_000_000 - remainder) : base
