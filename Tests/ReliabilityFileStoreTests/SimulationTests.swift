@@ -235,6 +235,36 @@ import Testing
         #expect(store.told(read) == read.answer)
     }
 
+    @Test func `What a full disk had no space for is no damage after a crash`() throws {
+        let environment = CrashEnvironment(
+            tuning: LogTuning(growth: 4096),
+            probes: [.scan(prefix: StoreKey("test"), after: nil, limit: 9)]
+        )
+        func put(_ count: Int) -> StoreOperation {
+            .commit([.put(key("a"), [UInt8](repeating: 1, count: count), .never, if: .any)], [])
+        }
+        let run = try CrashRun(environment, seed: 1, unixTime: CrashExplorer.beginning)
+        run.limitSpace(to: 1000)
+        run.mark()
+        try run.call(put(6000))
+        #expect(run.model.content(now: run.now).entries.isEmpty)
+        try run.call(put(900))
+        try run.reopen(unixTime: run.now)
+        for point in run.points {
+            let choices = (0..<20).flatMap { point.disk.crashChoices(randomSubsets: 0, seed: $0) }
+            for choice in choices where !choice.mayBeRefused {
+                _ = try CrashRun(
+                    environment,
+                    SimulatedFileSystem(point.disk.crashed(choice)),
+                    point.witness,
+                    unixTime: run.now,
+                    keepsPoints: false,
+                    checksTail: choice.isPossible
+                )
+            }
+        }
+    }
+
     // MARK: The witness
 
     /// A store in which a write was acknowledged, and another was not.
@@ -304,6 +334,16 @@ import Testing
         #expect(violation(run, before.crashed(.nothing)) == nil)
         try run.settle()
         #expect(violation(run, before.crashed(.nothing)) != nil)
+    }
+
+    @Test func `What was said to be done must be there, also when somebody else did it`() throws {
+        let run = try acknowledged()
+        run.mark()
+        try run.submit(.commit([.delete(key("a"), if: .any)], []))
+        let disk = run.disk
+        try run.call(.commit([.delete(key("a"), if: .any)], []))
+        #expect(violation(run, disk.crashed(.nothing))?.contains("it has none") == true)
+        #expect(violation(run, run.disk.crashed(.nothing)) == nil)
     }
 
     @Test func `A version is not issued again`() throws {

@@ -65,11 +65,12 @@ package final class CrashRun {
     /// What was cut off is reported, and nothing else.
     private func checkTail(_ log: [UInt8]) throws(Violation) {
         let start = Int(store.recovery.replayedBytes)
-        let hasTail = unsafe log.withUnsafeBytes { bytes in
+        let hasWords = unsafe log.withUnsafeBytes { bytes in
             stride(from: start, to: bytes.count & ~7, by: 8).contains { position in
                 unsafe bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self) != 0
             }
         }
+        let hasTail = hasWords || log.suffix(log.count % 8).contains { $0 != 0 }
         let dropped = store.recovery.droppedTailBytes
         if hasTail != (dropped > 0) {
             throw Violation("there is \(hasTail ? "a" : "no") tail behind the log, and \(dropped) bytes were dropped")
@@ -78,6 +79,7 @@ package final class CrashRun {
 
     package var model: ModelStore { witness.model }
     package var now: Int64 { store.now }
+    package var isCompacting: Bool { store.isCompacting }
     package var disk: SimulatedDisk { store.fileSystem.disk }
 
     /// Forgets the moments before now, and remembers those that come.
@@ -92,6 +94,13 @@ package final class CrashRun {
         store.fileSystem.keepsSnapshots = false
     }
 
+    /// Leaves the disk no more space than this; nil for as much as anybody wants.
+    ///
+    /// A write for which there is none has to change nothing.
+    package func limitSpace(to free: Int?) {
+        store.fileSystem.capacity = free.map { store.fileSystem.usedBytes + $0 } ?? .max
+    }
+
     // MARK: Calls
 
     package func advance(by nanoseconds: Int64) { store.advance(by: nanoseconds) }
@@ -103,6 +112,9 @@ package final class CrashRun {
         let ticket = store.submit(operation)
         // What was written meanwhile did not have to do with it.
         try look()
+        if ticket.answer == .refused(.diskFull), store.fileSystem.capacity < .max {
+            return try witness.refusedForSpace(operation, now: now)
+        }
         try witness.submitted(operation, ticket, now: now)
         try look()
     }

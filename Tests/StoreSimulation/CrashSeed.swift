@@ -12,6 +12,8 @@ package struct CrashSeed {
     private let mix: OperationMix
     private let environment: CrashEnvironment
     private let longestPause: Int64
+    /// Whether the disk is full now and then.
+    private let fillsDisk: Bool
     private let length: Int
 
     package init(_ seed: UInt64) {
@@ -50,6 +52,7 @@ package struct CrashSeed {
         environment.longestRead = one([.max, .max, 700, 100])
         self.environment = environment
         longestPause = one([1000, 3_000_000, 2_000_000_000])
+        fillsDisk = one([false, true])
         length = Int.random(in: 50...500, using: &random)
         self.random = random
     }
@@ -67,7 +70,16 @@ package struct CrashSeed {
                 case 5..<60: try run.call(next(run))
                 case 60..<80: try run.submit(next(run))
                 case 80..<90: run.begin()
-                case 90..<95: try run.finish()
+                case 90..<92: try run.finish()
+                case 92..<95:
+                    // The second of the two steps may be a compaction, with calls meanwhile.
+                    try run.submit(next(run))
+                    run.begin()
+                    try run.finish()
+                    run.begin()
+                    for _ in 0..<2 { try run.submit(next(run)) }
+                case 95..<97 where fillsDisk:
+                    run.limitSpace(to: Bool.random(using: &random) ? Int.random(in: 0...6000, using: &random) : nil)
                 default: try run.settle()
                 }
             }
@@ -109,6 +121,7 @@ package struct CrashSeed {
     /// Crashes somewhere in the next operations, in several ways, and goes on after one of them.
     private mutating func crash(_ run: CrashRun) throws(Violation) -> CrashRun {
         run.mark()
+        if fillsDisk, Bool.random(using: &random) { run.limitSpace(to: .random(in: 0...6000, using: &random)) }
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             try run.submit(next(run))
             if Bool.random(using: &random) { run.begin() }

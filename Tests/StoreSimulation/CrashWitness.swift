@@ -90,6 +90,8 @@ package struct CrashWitness: Sendable {
             throw Violation("\(operation) was answered with \(ticket.answer), not \(answer)")
         }
         let isChange = !after.hasContent(of: before)
+        // Should the store fail now, the caller has to hear that nobody knows whether it was made.
+        if isChange, !ticket.isChange { throw Violation("\(operation) changed something, and says that it did not") }
         expected.append(
             Expected(
                 ticket: ticket,
@@ -102,6 +104,15 @@ package struct CrashWitness: Sendable {
         )
         states.append(after)
         clockCeiling = max(clockCeiling, now)
+    }
+
+    /// Takes note that there was no space for an operation: only for one that writes something.
+    func refusedForSpace(_ operation: StoreOperation, now: Int64) throws(Violation) {
+        var after = model
+        let answer = after.apply(operation, now: now)
+        if answer.showsNoChange {
+            throw Violation("\(operation) was refused for lack of space, and not answered with \(answer)")
+        }
     }
 
     /// Takes note of what callers are told now.
@@ -139,10 +150,12 @@ package struct CrashWitness: Sendable {
         // That a store is full shows what others wrote; nobody acts on it.
         if case .refused = expected.ticket.answer { return }
         if let expiry = expected.shownExpiry { clockFloor = max(clockFloor, expiry.multipliedSaturating(1_000_000)) }
-        // Nothing that it shows may get lost: with fewer operations the answer would have been the same.
+        // Nothing that it shows may get lost: with fewer operations the answer would have been the same. Nor what it
+        // says to be done: a deletion of what was deleted already, say, would have had nothing to do.
         for count in sure..<max(sure, expected.index - 1) where !impossible.contains(count) {
             var state = states[count]
-            if state.apply(expected.operation, now: expected.time) != expected.ticket.answer {
+            let answer = state.apply(expected.operation, now: expected.time)
+            if answer != expected.ticket.answer || !state.hasContent(of: states[count]) {
                 impossible.insert(count)
             }
         }

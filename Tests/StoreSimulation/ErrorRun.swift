@@ -78,7 +78,7 @@ struct ErrorRun {
 
     private var isError: Bool {
         switch fault?.kind {
-        case .error, .lateError: true
+        case .error, .lateError, .noSpaceError: true
         case .noSpace, .short, nil: false
         }
     }
@@ -106,11 +106,16 @@ struct ErrorRun {
                 guard let fault = fileSystem.fault, fileSystem.hasFailed else {
                     throw Violation("the store cannot be opened: \(error)")
                 }
-                let reason: StoreError.Reason = if case .noSpace = fault.kind { .diskFull } else { .unavailable }
-                if error.reason != reason { throw Violation("opening the store threw \(error)") }
+                let reasons: [StoreError.Reason] =
+                    switch fault.kind {
+                    case .noSpace: [.diskFull]
+                    case .noSpaceError: [.diskFull, .unavailable]
+                    case .error, .lateError, .short: [.unavailable]
+                    }
+                if !reasons.contains(error.reason) { throw Violation("opening the store threw \(error)") }
                 if fileSystem.openCount > 0 { throw Violation("files are open after \(error)") }
                 if let misuse = fileSystem.misuse { throw Violation(misuse) }
-                if reason == .diskFull { try checkLeftovers(fileSystem) }
+                if case .noSpace = fault.kind { try checkLeftovers(fileSystem) }
                 if refusals == 0 {
                     // It may have been opened, but for the last step.
                     for var model in crash.possible {
@@ -237,6 +242,7 @@ struct ErrorRun {
         case .refused(.failed) where isOver: return
         case .refused(.diskFull):
             guard isFullDisk else { throw Violation("\(operation) was refused, though there is space") }
+            try witness.refusedForSpace(operation, now: now)
             refusedWrites += 1
             // It changed nothing, and reads go on.
             try submit(environment.probes[0])

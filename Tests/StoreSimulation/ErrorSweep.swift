@@ -58,7 +58,10 @@ package struct ErrorSweep {
             faults.append(.init(.error, atCall: call, isForEver: isForEver))
             faults.append(.init(.lateError, atCall: call, isForEver: isForEver))
             switch kind {
-            case .sync:
+            case .sync, .rename, .syncDirectory:
+                // Once only: it is about these calls.
+                if !isForEver { faults.append(.init(.noSpaceError, atCall: call)) }
+                if kind != .sync { break }
                 faults.append(.init(.error, atCall: call, isForEver: isForEver, cacheKeepsContent: false))
             case .openOrCreate, .create, .write:
                 faults.append(.init(.noSpace(writesHalf: false), atCall: call, isForEver: isForEver))

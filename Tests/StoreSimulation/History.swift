@@ -129,15 +129,7 @@ package struct HistoryChecker {
 
     /// Whether a call's answer says that it changed nothing, wherever it was.
     private func changesNothing(_ call: Int) -> Bool {
-        switch calls[call].answer {
-        case .entries, .scanned, .nextDue, .counts, .page, .commit(.conflict): !isReopening(call)
-        case .claimed(let claims): claims.isEmpty
-        case .enqueued(let results): results.allSatisfy { $0 == .duplicate }
-        case .settled(let results): results.allSatisfy { $0 == .stale }
-        case .refused: !isOptional[call]
-        // A denied update may mend what it finds.
-        case .commit(.committed), .update: false
-        }
+        calls[call].answer.showsNoChange && !isReopening(call) && !isOptional[call]
     }
 
     private func isReopening(_ call: Int) -> Bool {

@@ -135,8 +135,10 @@ package struct OperationMix: Sendable {
             default: writes.append(.check(key, condition))
             }
         }
-        let withRecords = Int.random(in: 0..<4, using: &random) == 0
-        return .commit(writes, withRecords ? records(1...2, using: &random) : [])
+        if Int.random(in: 0..<4, using: &random) > 0 { return .commit(writes, []) }
+        // Now and then records alone, which may be there already.
+        let records = records(1...2, using: &random)
+        return .commit(Int.random(in: 0..<4, using: &random) == 0 ? [] : writes, records)
     }
 
     private func update(using random: inout some RandomNumberGenerator) -> AtomicUpdate {

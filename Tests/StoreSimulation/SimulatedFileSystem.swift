@@ -37,6 +37,8 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
             /// The disk is full: what needs space fails, a write after the first half of its bytes where
             /// `writesHalf` says so.
             case noSpace(writesHalf: Bool)
+            /// The call fails for lack of space, whether it needs any or not, and does nothing.
+            case noSpaceError
             /// The call does what it was asked, and reports an error.
             case lateError
             /// The call reads or writes half of what it was asked, and reports that.
@@ -158,6 +160,9 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         case .error:
             hasFailed = true
             throw FileSystemError(.other, "a fault at call \(callCount)")
+        case .noSpaceError:
+            hasFailed = true
+            throw FileSystemError(.noSpace, "the disk is full at call \(callCount)")
         case .lateError:
             hasFailed = true
             return .goAndFail(FileSystemError(.other, "a fault after call \(callCount)"))
@@ -196,13 +201,15 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         return file
     }
 
-    private var freeBytes: Int {
-        let used = disk.files.indices.reduce(0) { sum, file in
+    /// How many bytes the files have in all.
+    package var usedBytes: Int {
+        disk.files.indices.reduce(0) { sum, file in
             let isThere = disk.hasName(file) || descriptors.contains { $0.file == file }
             return isThere ? sum + disk.files[file].bytes.count : sum
         }
-        return max(0, capacity - used)
     }
+
+    private var freeBytes: Int { max(0, capacity - usedBytes) }
 
     private func name(_ open: OpenFile) -> String { descriptors[Int(open.rawValue)].name }
 

@@ -120,6 +120,9 @@ package final class SimulatedStore {
 
     // MARK: Steps
 
+    /// Whether the step that was begun rewrites the log.
+    package var isCompacting: Bool { if case .compact = begun { true } else { false } }
+
     /// Takes the next step from the core and does not do it yet; false when there is none.
     @discardableResult
     package func beginStep() -> Bool {

@@ -37,6 +37,18 @@ package enum StoreAnswer: Hashable, Sendable {
     case page(RecordPage)
     case refused(StoreError.Reason)
 
+    /// Whether it says that nothing was changed.
+    var showsNoChange: Bool {
+        switch self {
+        case .entries, .scanned, .nextDue, .counts, .page, .commit(.conflict), .refused: true
+        case .claimed(let claims): claims.isEmpty
+        case .enqueued(let results): results.allSatisfy { $0 == .duplicate }
+        case .settled(let results): results.allSatisfy { $0 == .stale }
+        // A denied update may mend what it finds.
+        case .commit(.committed), .update: false
+        }
+    }
+
     package struct ScannedEntry: Hashable, Sendable {
         package var key: StoreKey
         package var entry: StoreEntry

@@ -6,7 +6,7 @@ internal import ReliabilityStore
 package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
     case put, putExpiring, compareAndSet, compareAndSetInVain, createExpiring, touch, delete, commitThree, enqueue
     case claim, done, retry, dead, stale, add, rate, big, putMany, createMany, twoInOneBatch, readPending
-    case pagePending, writeBehindFlush, read, advance, almostAdvance, reopen
+    case pagePending, writeBehindFlush, readDuringCompaction, fullDisk, read, advance, almostAdvance, reopen
 }
 
 /// A few steps, one after the other.
@@ -173,6 +173,23 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.submit(.get([second]))
             try run.submit(.claim(queue, limit: 1, lease: .seconds(1)))
             try run.settle()
+        case .readDuringCompaction:
+            for _ in 0..<6 where !run.isCompacting {
+                try run.submit(put(expiring, .after(.seconds(1))))
+                run.begin()
+                try run.finish()
+                run.begin()
+            }
+            run.advance(by: 2_000_000_000)
+            try run.submit(.get([expiring]))
+            try run.settle()
+        case .fullDisk:
+            // One for which there is no space, and then one that is written, and the seal, into what there was.
+            for count in [5000, 500, 5000] {
+                run.limitSpace(to: 700)
+                try run.call(.commit([.put(third, [UInt8](repeating: 3, count: count), .never, if: .any)], []))
+            }
+            try run.reopen(unixTime: run.now)
         case .read:
             try run.call(.get([first, second, third, expiring, counter, rate]))
             try run.call(.scan(prefix: StoreKey(keyspace), after: nil, limit: 2))

@@ -122,7 +122,12 @@ struct LogFile {
             // Some of the zeros may be there; they are only used if they are enough.
             let size = try fileSystem.size(of: file)
             reached = min(size, target) / Int64(LogFormat.sectorSize) * Int64(LogFormat.sectorSize)
-            if reached < needed { throw error }
+            if reached < needed {
+                // Where the file is longer now, a crash could leave anything. Behind a frame that it cuts off, and behind
+                // the seal, that would be taken for damage.
+                try sync()
+                throw error
+            }
         }
         try sync()
         layout.reservedEnd = reached
