@@ -62,6 +62,7 @@ public final class FileStore: RecordStore {
         // Not on a thread of the pool that all tasks share: opening reads and writes the whole store.
         let result: Result<FileStore, StoreError> = await withCheckedContinuation { continuation in
             let isStarted = tryToStartThread {
+                refuseFileSizeSignal()
                 do throws(StoreError) {
                     let store = try FileStore(at: path, configuration: configuration, clock: clock)
                     continuation.resume(returning: .success(store))
@@ -104,7 +105,11 @@ public final class FileStore: RecordStore {
         capabilities = opening.capabilities
         recovery = opening.recovery
         // The thread holds the engine and not the store, so a store that nobody holds any more ends.
-        if !tryToStartThread({ engine.run() }) {
+        let isStarted = tryToStartThread {
+            refuseFileSizeSignal()
+            engine.run()
+        }
+        if !isStarted {
             opening.writer.release()
             throw .noThread
         }

@@ -136,6 +136,44 @@ import Testing
     }
 
     #if os(Linux)
+    @Test func `a limit on the size of files is a full disk, and does not end the process`() async {
+        await #expect(processExitsWith: .success) {
+            let path = FileManager.default.temporaryDirectory
+                .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
+            func limit(_ bytes: rlim_t?) -> Bool {
+                let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+                var limit = rlimit()
+                guard unsafe getrlimit(resource, &limit) == 0 else { return false }
+                limit.rlim_cur = bytes ?? limit.rlim_max
+                return unsafe setrlimit(resource, &limit) == 0
+            }
+            #expect(limit(3 << 19))
+            // As in a thread that a program starts itself; those that tasks run on block most signals already.
+            var signals = sigset_t()
+            unsafe sigemptyset(&signals)
+            unsafe sigaddset(&signals, SIGXFSZ)
+            unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+            let store = try await FileStore.open(at: path)
+            let value = [UInt8](repeating: 1, count: 100_000)
+            var written = 0
+            var refusal: StoreError.Reason?
+            while refusal == nil, written < 100 {
+                let name = "\(written)"
+                refusal = await reason { try await store.put(name, value) }
+                if refusal == nil { written += 1 }
+            }
+            #expect(refusal == .diskFull)
+            #expect(try await store.entries().count == written)
+            #expect(limit(nil))
+            try await store.put("again", value)
+            await store.close()
+            let second = try await FileStore.open(at: path)
+            #expect(try await second.entries().count == written + 1)
+            await second.close()
+            try FileManager.default.removeItem(atPath: path)
+        }
+    }
+
     @Test func `a parent that knows no sync is no obstacle to a directory that is there`() async throws {
         try await withDirectory { path in
             let files = PosixFileSystem()

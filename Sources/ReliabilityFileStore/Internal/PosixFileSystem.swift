@@ -8,6 +8,16 @@ internal import Musl
 
 // Everything of this module that differs between operating systems.
 
+/// Makes a write beyond the process's limit on the size of files an error for this thread, as a full disk is.
+///
+/// Otherwise it is a signal that ends the process. Linux sends it to the thread that writes.
+func refuseFileSizeSignal() {
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, SIGXFSZ)
+    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+}
+
 /// The operating system's files.
 package struct PosixFileSystem: FileSystem {
     package init() {}
