@@ -69,6 +69,25 @@ import Testing
         }
     }
 
+    @Test func `a directory whose name cannot be made durable is refused, at the second attempt too`() async {
+        await #expect(processExitsWith: .success) {
+            let parent = FileManager.default.temporaryDirectory
+                .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
+            try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: false)
+            // It can be written to and not be opened, but by the superuser, who therefore becomes somebody else.
+            #expect(unsafe chmod(parent, 0o333) == 0)
+            let isSuperuser = geteuid() == 0
+            if isSuperuser { #expect(seteuid(65_534) == 0) }
+            for _ in 0..<2 {
+                #expect(await reason { _ = try await FileStore.open(at: parent + "/store") } == .unavailable)
+            }
+            if isSuperuser { #expect(seteuid(0) == 0) }
+            #expect(unsafe chmod(parent, 0o700) == 0)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: parent).isEmpty)
+            try FileManager.default.removeItem(atPath: parent)
+        }
+    }
+
     @Test func `a second owner in the same process is refused and told who has it`() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)

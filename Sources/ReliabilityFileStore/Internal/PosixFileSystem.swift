@@ -47,6 +47,8 @@ package struct PosixFileSystem: FileSystem {
             return directory
         } catch {
             close(directory)
+            // The next attempt has to make the name anew: it could not know that this one was never made durable.
+            if isNew { unsafe rmdir(path) }
             throw error
         }
     }
