@@ -86,7 +86,7 @@ package struct PosixFileSystem: FileSystem {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
         let file = try regularFile(
             name,
-            try retrying("openat") { unsafe openat(directory.rawValue, name, flags, 0o600) }
+            try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         )
         if fchmod(file.rawValue, 0o600) != 0 {
             let error = failure("fchmod")
@@ -98,7 +98,7 @@ package struct PosixFileSystem: FileSystem {
 
     package func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
-        let descriptor = try retrying("openat") { unsafe openat(directory.rawValue, name, flags, 0o600) }
+        let descriptor = try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         if fchmod(descriptor, 0o600) != 0 {
             let error = failure("fchmod")
             close(OpenFile(rawValue: descriptor))
@@ -109,7 +109,10 @@ package struct PosixFileSystem: FileSystem {
 
     package func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-        return try regularFile(name, try retrying("openat") { unsafe openat(directory.rawValue, name, flags) })
+        return try regularFile(
+            name,
+            try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags) }
+        )
     }
 
     private func regularFile(_ name: String, _ descriptor: Int32) throws(FileSystemError) -> OpenFile {
@@ -188,7 +191,7 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
-        if unsafe unlinkat(directory.rawValue, name, 0) != 0 { throw failure("unlinkat") }
+        if unsafe unlinkat(directory.rawValue, name, 0) != 0 { throw failure("unlinkat of \(name)") }
     }
 
     package func syncDirectory(_ directory: OpenFile) throws(FileSystemError) {
