@@ -15,9 +15,9 @@ public import ReliabilityStore
 /// - A write that a crash cut off is dropped and reported in ``recovery``. Anything else that is not as it was written
 ///   makes the opening throw `corruption` with the file and the offset, and leaves the files as they are.
 /// - After an error from the disk nothing is acknowledged any more: writes under way end with `unknownOutcome`, and
-///   the store has to be opened anew. The same holds once somebody has removed or replaced the log. A disk that is
-///   full is another matter: writes then throw `diskFull` and change nothing, reads go on, and writes succeed again
-///   once there is space.
+///   the store has to be opened anew. The same holds once somebody has removed or replaced the log, so that its file
+///   has no name any more. A disk that is full is another matter: writes then throw `diskFull` and change nothing,
+///   reads go on, and writes succeed again once there is space.
 ///
 /// What it does not:
 ///
@@ -52,8 +52,9 @@ public final class FileStore: RecordStore {
     ///   - clock: Measures expiry and leases while the store is open.
     /// - Returns: The store.
     /// - Throws: `StoreError`: `locked` while another owner has it open, `corruption` when its files are damaged,
-    ///   `unsupportedFormat` when a newer version wrote them, `invalid` for a directory that is not safe, `diskFull`
-    ///   when there is no space for another copy of the content, which every opening writes.
+    ///   `unsupportedFormat` when a newer version wrote them, `invalid` for a directory that is not safe or a file in it
+    ///   that is none, `diskFull` when there is no space for another copy of the content, which every opening writes,
+    ///   `unavailable` when another call to the system failed.
     public static func open(
         at path: String,
         configuration: Configuration = Configuration(),
@@ -62,6 +63,7 @@ public final class FileStore: RecordStore {
         // Not on a thread of the pool that all tasks share: opening reads and writes the whole store.
         let result: Result<FileStore, StoreError> = await withCheckedContinuation { continuation in
             let isStarted = tryToStartThread {
+                refuseFileSizeSignal()
                 do throws(StoreError) {
                     let store = try FileStore(at: path, configuration: configuration, clock: clock)
                     continuation.resume(returning: .success(store))
@@ -104,7 +106,11 @@ public final class FileStore: RecordStore {
         capabilities = opening.capabilities
         recovery = opening.recovery
         // The thread holds the engine and not the store, so a store that nobody holds any more ends.
-        if !tryToStartThread({ engine.run() }) {
+        let isStarted = tryToStartThread {
+            refuseFileSizeSignal()
+            engine.run()
+        }
+        if !isStarted {
             opening.writer.release()
             throw .noThread
         }

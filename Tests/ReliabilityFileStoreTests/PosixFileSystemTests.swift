@@ -69,6 +69,25 @@ import Testing
         }
     }
 
+    @Test func `a directory whose name cannot be made durable is refused, at the second attempt too`() async {
+        await #expect(processExitsWith: .success) {
+            let parent = FileManager.default.temporaryDirectory
+                .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
+            try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: false)
+            // It can be written to and not be opened, but by the superuser, who therefore becomes somebody else.
+            #expect(unsafe chmod(parent, 0o333) == 0)
+            let isSuperuser = geteuid() == 0
+            if isSuperuser { #expect(seteuid(65_534) == 0) }
+            for _ in 0..<2 {
+                #expect(await reason { _ = try await FileStore.open(at: parent + "/store") } == .unavailable)
+            }
+            if isSuperuser { #expect(seteuid(0) == 0) }
+            #expect(unsafe chmod(parent, 0o700) == 0)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: parent).isEmpty)
+            try FileManager.default.removeItem(atPath: parent)
+        }
+    }
+
     @Test func `a second owner in the same process is refused and told who has it`() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)
@@ -136,6 +155,44 @@ import Testing
     }
 
     #if os(Linux)
+    @Test func `a limit on the size of files is a full disk, and does not end the process`() async {
+        await #expect(processExitsWith: .success) {
+            let path = FileManager.default.temporaryDirectory
+                .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
+            func limit(_ bytes: rlim_t?) -> Bool {
+                let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+                var limit = rlimit()
+                guard unsafe getrlimit(resource, &limit) == 0 else { return false }
+                limit.rlim_cur = bytes ?? limit.rlim_max
+                return unsafe setrlimit(resource, &limit) == 0
+            }
+            #expect(limit(3 << 19))
+            // As in a thread that a program starts itself; those that tasks run on block most signals already.
+            var signals = sigset_t()
+            unsafe sigemptyset(&signals)
+            unsafe sigaddset(&signals, SIGXFSZ)
+            unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+            let store = try await FileStore.open(at: path)
+            let value = [UInt8](repeating: 1, count: 100_000)
+            var written = 0
+            var refusal: StoreError.Reason?
+            while refusal == nil, written < 100 {
+                let name = "\(written)"
+                refusal = await reason { try await store.put(name, value) }
+                if refusal == nil { written += 1 }
+            }
+            #expect(refusal == .diskFull)
+            #expect(try await store.entries().count == written)
+            #expect(limit(nil))
+            try await store.put("again", value)
+            await store.close()
+            let second = try await FileStore.open(at: path)
+            #expect(try await second.entries().count == written + 1)
+            await second.close()
+            try FileManager.default.removeItem(atPath: path)
+        }
+    }
+
     @Test func `a parent that knows no sync is no obstacle to a directory that is there`() async throws {
         try await withDirectory { path in
             let files = PosixFileSystem()

@@ -8,6 +8,16 @@ internal import Musl
 
 // Everything of this module that differs between operating systems.
 
+/// Makes a write beyond the process's limit on the size of files an error for this thread, as a full disk is.
+///
+/// Otherwise it is a signal that ends the process. Linux sends it to the thread that writes.
+func refuseFileSizeSignal() {
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, SIGXFSZ)
+    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+}
+
 /// The operating system's files.
 package struct PosixFileSystem: FileSystem {
     package init() {}
@@ -37,6 +47,8 @@ package struct PosixFileSystem: FileSystem {
             return directory
         } catch {
             close(directory)
+            // The next attempt has to make the name anew: it could not know that this one was never made durable.
+            if isNew { unsafe rmdir(path) }
             throw error
         }
     }
@@ -74,7 +86,7 @@ package struct PosixFileSystem: FileSystem {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
         let file = try regularFile(
             name,
-            try retrying("openat") { unsafe openat(directory.rawValue, name, flags, 0o600) }
+            try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         )
         if fchmod(file.rawValue, 0o600) != 0 {
             let error = failure("fchmod")
@@ -86,7 +98,7 @@ package struct PosixFileSystem: FileSystem {
 
     package func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
-        let descriptor = try retrying("openat") { unsafe openat(directory.rawValue, name, flags, 0o600) }
+        let descriptor = try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         if fchmod(descriptor, 0o600) != 0 {
             let error = failure("fchmod")
             close(OpenFile(rawValue: descriptor))
@@ -97,7 +109,10 @@ package struct PosixFileSystem: FileSystem {
 
     package func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-        return try regularFile(name, try retrying("openat") { unsafe openat(directory.rawValue, name, flags) })
+        return try regularFile(
+            name,
+            try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags) }
+        )
     }
 
     private func regularFile(_ name: String, _ descriptor: Int32) throws(FileSystemError) -> OpenFile {
@@ -176,7 +191,7 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
-        if unsafe unlinkat(directory.rawValue, name, 0) != 0 { throw failure("unlinkat") }
+        if unsafe unlinkat(directory.rawValue, name, 0) != 0 { throw failure("unlinkat of \(name)") }
     }
 
     package func syncDirectory(_ directory: OpenFile) throws(FileSystemError) {
