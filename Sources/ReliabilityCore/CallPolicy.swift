@@ -2,6 +2,11 @@
 ///
 /// Every policy of this library has this one shape, which is what a pipeline composes.
 public protocol CallPolicy: Sendable {
+    /// What the policy does to a call, the outermost layer first.
+    ///
+    /// A policy has one layer; a composition of policies has theirs.
+    var layers: [PolicyLayer] { get }
+
     /// Runs `operation` under the policy.
     ///
     /// The operation keeps the caller's isolation, does not escape, and neither it nor its result has to be
@@ -13,4 +18,9 @@ public protocol CallPolicy: Sendable {
     nonisolated(nonsending) func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success
+}
+
+extension CallPolicy {
+    /// One layer that bears the type's name and promises nothing.
+    public var layers: [PolicyLayer] { [PolicyLayer(.other, "\(Self.self)", waits: nil)] }
 }

@@ -29,6 +29,11 @@ public protocol ReliabilityError: Error {
     ///
     /// A rejection is no evidence against the dependency.
     var isRejection: Bool { get }
+
+    /// Whether the call may have had an effect although it failed.
+    ///
+    /// A call that must not happen twice is tried again only after an error that says no here.
+    var mayHaveBeenSent: Bool { get }
 }
 
 extension ReliabilityError {
@@ -40,6 +45,8 @@ extension ReliabilityError {
     public var underlyingError: (any Error)? { nil }
     /// Not a rejection.
     public var isRejection: Bool { false }
+    /// Yes, but for a rejection.
+    public var mayHaveBeenSent: Bool { !isRejection }
 }
 
 /// A stable machine-readable error code, such as `retry.exhausted`.

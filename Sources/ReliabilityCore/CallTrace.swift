@@ -1,0 +1,44 @@
+/// Collects the steps of one call, while there is somebody who wants its record.
+package final class CallTrace: Sendable {
+    /// The trace of the call that the current task works on.
+    ///
+    /// Policies note their steps with `CallTrace.current?.note(…)`: without an observer that is one task-local read.
+    @TaskLocal package static var current: CallTrace?
+
+    private struct State {
+        var entries: [CallRecord.Entry] = []
+        var dropped = 0
+    }
+    private let state = Lock(State())
+    private let timeSource: TimeSource
+    private let start: Int64
+
+    /// Begins a trace now.
+    package init(timeSource: TimeSource) {
+        self.timeSource = timeSource
+        start = timeSource.now
+    }
+
+    /// Appends a step.
+    package func note(_ step: CallStep) {
+        let entry = CallRecord.Entry(at: .nanoseconds(timeSource.now.saturatingSubtract(start)), step: step)
+        state.withLock { state in
+            if state.entries.count < 100 { state.entries.append(entry) } else { state.dropped += 1 }
+        }
+    }
+
+    /// The record of the call, which ends now.
+    package func record(name: String, outcome: Outcome, error: (any Error)?) -> CallRecord {
+        let duration = Duration.nanoseconds(timeSource.now.saturatingSubtract(start))
+        let (entries, dropped) = state.withLock { ($0.entries, $0.dropped) }
+        return CallRecord(
+            name: name,
+            correlationID: CorrelationID.current,
+            duration: duration,
+            outcome: outcome,
+            error: error,
+            entries: entries,
+            droppedEntries: dropped
+        )
+    }
+}

@@ -1,0 +1,64 @@
+/// What one policy of a pipeline does to a call, in figures and in a sentence.
+///
+/// A pipeline adds the layers up: to print its worst case, and to refuse an order that cannot work.
+public struct PolicyLayer: Hashable, Sendable {
+    /// The kind of policy.
+    ///
+    /// The set is open: compare with the static members, and expect others.
+    public struct Kind: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+        /// The kind's name.
+        public let rawValue: String
+
+        /// Creates a kind from its name.
+        public init(rawValue: String) { self.rawValue = rawValue }
+
+        /// The kind's name.
+        public var description: String { rawValue }
+
+        /// Bounds the time of what is inside.
+        public static let timeout = Kind(rawValue: "timeout")
+        /// Repeats what is inside.
+        public static let retry = Kind(rawValue: "retry")
+        /// Keeps calls away from what fails.
+        public static let circuitBreaker = Kind(rawValue: "circuit breaker")
+        /// Admits so many calls in a time.
+        public static let rateLimit = Kind(rawValue: "rate limit")
+        /// Makes calls fail on purpose.
+        public static let chaos = Kind(rawValue: "chaos")
+        /// A policy of the user's.
+        public static let other = Kind(rawValue: "policy")
+    }
+
+    /// The kind of policy.
+    public let kind: Kind
+    /// What it does, with its figures: one phrase for a person.
+    public let summary: String
+    /// The longest time that what is inside may take; nil when the policy does not bound it.
+    public let limit: Duration?
+    /// The most times that what is inside is run.
+    public let attempts: Int
+    /// The longest time that the policy waits by itself, all its waits together; nil when nobody knows.
+    public let waits: Duration?
+
+    /// Describes a policy.
+    ///
+    /// - Parameters:
+    ///   - kind: The kind of policy.
+    ///   - summary: What it does, with its figures.
+    ///   - limit: The longest time that what is inside may take.
+    ///   - attempts: The most times that what is inside is run; at least 0.
+    ///   - waits: The longest time that the policy waits by itself; nil when nobody knows.
+    public init(
+        _ kind: Kind,
+        _ summary: String,
+        limit: Duration? = nil,
+        attempts: Int = 1,
+        waits: Duration? = .zero
+    ) {
+        self.kind = kind
+        self.summary = summary
+        self.limit = limit
+        self.attempts = attempts
+        self.waits = waits
+    }
+}

@@ -1,0 +1,9 @@
+/// Whether a call may happen twice without harm.
+///
+/// Only the caller knows: a `GET`, a write with an idempotency key or a compare-and-set may; a plain `POST` may not.
+public enum Idempotency: Hashable, Sendable {
+    /// It may: it is tried again after any failure that can pass.
+    case idempotent
+    /// It may not: it is tried again only when it surely was not sent.
+    case notIdempotent
+}
