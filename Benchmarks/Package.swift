@@ -1,6 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+let settings: [SwiftSetting] = [.swiftLanguageMode(.v6), .enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+
 let package = Package(
     name: "benchmarks",
     platforms: [.macOS(.v15)],
@@ -10,16 +12,26 @@ let package = Package(
         .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
     ],
     targets: [
+        // What is measured: ours, and beside it what one writes without us.
+        .target(
+            name: "Workloads",
+            dependencies: [.product(name: "Reliability", package: "swift-reliability")],
+            path: "Sources/Workloads",
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "Calls",
-            dependencies: [
-                .product(name: "Timeout", package: "swift-reliability"),
-                .product(name: "Retry", package: "swift-reliability"),
-                .product(name: "Benchmark", package: "benchmark"),
-            ],
+            dependencies: ["Workloads", .product(name: "Benchmark", package: "benchmark")],
             path: "Benchmarks/Calls",
-            swiftSettings: [.swiftLanguageMode(.v6), .enableUpcomingFeature("NonisolatedNonsendingByDefault")],
+            swiftSettings: settings,
             plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
-        )
+        ),
+        // Runs one workload a number of times and nothing else, for tools that look at a whole process.
+        .executableTarget(
+            name: "Once",
+            dependencies: ["Workloads"],
+            path: "Sources/Once",
+            swiftSettings: settings
+        ),
     ]
 )

@@ -1,0 +1,53 @@
+/// The textbook timeout: the operation and a sleep in a task group, whoever ends first.
+func withUsualTimeout<Success: Sendable>(
+    _ limit: Duration,
+    operation: @escaping @Sendable () async throws -> Success
+) async throws -> Success {
+    try await withThrowingTaskGroup(of: Success.self) { group in
+        group.addTask { try await operation() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw CancellationError()
+        }
+        defer { group.cancelAll() }
+        guard let success = try await group.next() else { throw CancellationError() }
+        return success
+    }
+}
+
+/// The textbook retry: a loop and a doubling sleep.
+func withUsualRetry<Success>(
+    attempts: Int,
+    operation: () async throws -> Success
+) async throws -> Success {
+    var attempt = 1
+    while true {
+        do {
+            return try await operation()
+        } catch {
+            if attempt >= attempts { throw error }
+            try await Task.sleep(for: .milliseconds(100 << attempt))
+            attempt += 1
+        }
+    }
+}
+
+/// The textbook circuit breaker: an actor that counts failures in a row.
+actor UsualBreaker {
+    private var failures = 0
+    private var openUntil: ContinuousClock.Instant?
+
+    func call<Success: Sendable>(_ operation: @Sendable () async throws -> Success) async throws -> Success {
+        if let openUntil, ContinuousClock.now < openUntil { throw CancellationError() }
+        do {
+            let success = try await operation()
+            failures = 0
+            openUntil = nil
+            return success
+        } catch {
+            failures += 1
+            if failures >= 5 { openUntil = .now + .seconds(30) }
+            throw error
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import Reliability
+
+/// A kind of call that is made many times.
+///
+/// Every one of ours has a baseline beside it, the same thing written by hand the usual way.
+public enum Workload: String, CaseIterable, Sendable {
+    case usualTimeout = "timeout.usual"
+    case timeout = "timeout.ours"
+    case usualTimeoutSuspending = "timeout-suspending.usual"
+    case timeoutSuspending = "timeout-suspending.ours"
+    case usualRetry = "retry.usual"
+    case retry = "retry.ours"
+    case usualPipeline = "pipeline.usual"
+    case pipeline = "pipeline.ours"
+
+    /// Makes the call `count` times, one after the other.
+    public func run(_ count: Int) async throws {
+        switch self {
+        case .usualTimeout:
+            for index in 0..<count { keep(try await withUsualTimeout(.seconds(30)) { index }) }
+        case .timeout:
+            for index in 0..<count { keep(try await withTimeout(.seconds(30)) { index }) }
+        case .usualTimeoutSuspending:
+            for index in 0..<count {
+                keep(
+                    try await withUsualTimeout(.seconds(30)) {
+                        await Task.yield()
+                        return index
+                    }
+                )
+            }
+        case .timeoutSuspending:
+            for index in 0..<count {
+                keep(
+                    try await withTimeout(.seconds(30)) {
+                        await Task.yield()
+                        return index
+                    }
+                )
+            }
+        case .usualRetry:
+            for index in 0..<count { keep(try await withUsualRetry(attempts: 3) { try await work(index) }) }
+        case .retry:
+            let retry = RetryPolicy(maxAttempts: 3)
+            for index in 0..<count { keep(try await retry.run { try await work(index) }) }
+        case .usualPipeline:
+            let breaker = UsualBreaker()
+            for index in 0..<count {
+                keep(
+                    try await withUsualTimeout(.seconds(8)) {
+                        try await withUsualRetry(attempts: 3) {
+                            try await breaker.call { try await withUsualTimeout(.seconds(2)) { try await work(index) } }
+                        }
+                    }
+                )
+            }
+        case .pipeline:
+            let pipeline = Pipeline {
+                TimeoutPolicy(.seconds(8))
+                RetryPolicy(maxAttempts: 3)
+                Breaker(.consecutiveFailures(5))
+                TimeoutPolicy(.seconds(2))
+            }
+            for index in 0..<count { keep(try await pipeline.run { try await work(index) }) }
+        }
+    }
+}
+
+/// A call that does nothing, which the compiler cannot know.
+@inline(never)
+private func work(_ value: Int) async throws -> Int {
+    if value < 0 { throw CancellationError() }
+    return value
+}
+
+/// Keeps a result from being optimised away.
+@inline(never)
+private func keep(_ value: Int) {}
