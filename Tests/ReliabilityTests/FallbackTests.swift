@@ -147,7 +147,8 @@ struct FallbackTests {
 
     @Test("a cancelled caller gets the call's own error, even where everything is answered")
     func cancelled() async {
-        let fallback = Fallback(.value(0), when: { _ in true }, observer: events.record)
+        let asked = Counter()
+        let fallback = Fallback(.value(0), when: { _ in asked.increment() > 0 }, observer: events.record)
         let task = Task {
             try await fallback.run {
                 try? await clock.sleep(for: .seconds(1))
@@ -157,6 +158,7 @@ struct FallbackTests {
         await clock.waitForSleepers(1)
         task.cancel()
         await #expect(throws: Failure(number: 3)) { try await task.value }
+        #expect(asked.value == 0)
         #expect(events.events.isEmpty)
     }
 

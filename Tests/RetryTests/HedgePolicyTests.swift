@@ -225,8 +225,9 @@ struct HedgePolicyTests {
             try await hedge.run { attempt in
                 try? await clock.sleep(for: .seconds(60))
                 return attempt
-            } disposing: {
-                disposed.record($0)
+            } disposing: { late in
+                #expect(!Task.isCancelled)
+                disposed.record(late)
             }
         }
         for sleepers in [2, 3] {

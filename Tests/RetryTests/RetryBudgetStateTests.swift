@@ -138,7 +138,9 @@ struct BudgetWindowModelTests {
 
     @Test("a share is not cut off: with 0.3 there are three for ten calls")
     func rounding() {
-        for (ratio, expected) in [(0.3, 300), (0.29, 290), (0.001, 1), (1.1, 1100), (100, 100_000)] {
+        for (ratio, expected) in [
+            (0.3, 300), (0.29, 290), (1.001, 1001), (1.005, 1005), (0.57, 570), (0.001, 1), (1.1, 1100), (100, 100_000),
+        ] {
             var state = RetryBudgetState(.window(ratio: ratio, perSecond: 0))
             for _ in 0..<1000 { state.noteCall(now: 0) }
             #expect(state.available(now: 0) == expected)

@@ -29,6 +29,21 @@ struct RetryBudgetTests {
     @Test("INV-24: thousands of tasks that ask at once get as much as there is, to the last one")
     func concurrentReservations() async {
         #expect(await grants(RetryBudget(.tokens()), requests: 5000) == 500 / 14)
+        // So many that two of them do meet.
+        let large = RetryBudget(.tokens(capacity: 10_000, transient: 1))
+        let granted = Counter()
+        await withTaskGroup { group in
+            for _ in 0..<2000 {
+                group.addTask {
+                    for _ in 0..<10 {
+                        guard let reservation = large.reserve(.transient) else { return }
+                        granted.increment()
+                        reservation.use()
+                    }
+                }
+            }
+        }
+        #expect(granted.value == 10_000)
         let window = RetryBudget(.window(), clock: clock)
         await withTaskGroup { group in
             for _ in 0..<2000 { group.addTask { window.noteCall() } }
