@@ -114,10 +114,12 @@ public final class Limiter: Sendable {
     func layer(_ key: StoreKey, cost: Int) -> PolicyLayer {
         let down = whenStoreIsDown.action == .open ? "allows all without its store" : "refuses without its store"
         let each = cost == 1 ? "" : ", \(cost) for each call"
+        let waits = canStoreStall ? whenStoreIsDown.timeLimit : .zero
         return PolicyLayer(
             .rateLimit,
             "\(limit.summary)\(each), for one key of \(keyspace); \(down)",
-            waits: canStoreStall ? whenStoreIsDown.timeLimit : .zero,
+            waits: waits,
+            plannedWaits: waits,
             identity: PolicyLayer.Identity(self, part: key.hashValue)
         )
     }

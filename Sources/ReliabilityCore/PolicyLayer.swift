@@ -41,6 +41,8 @@ public struct PolicyLayer: Hashable, Sendable {
     public let attempts: Int
     /// The longest time that the policy waits by itself, all its waits together; nil when nobody knows.
     public let waits: Duration?
+    /// The same, without the waits that a dependency asks for; nil when nobody knows.
+    package let plannedWaits: Duration?
     /// What tells the policy's state from that of others; nil for a policy without state.
     package let identity: Identity?
 
@@ -71,18 +73,20 @@ public struct PolicyLayer: Hashable, Sendable {
         attempts: Int = 1,
         waits: Duration? = .zero
     ) {
-        self.init(kind, summary, limit: limit, attempts: attempts, waits: waits, identity: nil)
+        self.init(kind, summary, limit: limit, attempts: attempts, waits: waits, plannedWaits: waits)
     }
 
-    /// Describes a policy with state, which may stand in a pipeline only once.
+    /// Describes a policy of this library; one with an identity may stand in a pipeline only once.
     package init(
         _ kind: Kind,
         _ summary: String,
         limit: Duration? = nil,
         attempts: Int = 1,
         waits: Duration? = .zero,
-        identity: Identity?
+        plannedWaits: Duration? = .zero,
+        identity: Identity? = nil
     ) {
+        self.plannedWaits = plannedWaits
         self.identity = identity
         self.kind = kind
         self.summary = summary

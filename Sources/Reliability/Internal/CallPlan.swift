@@ -66,18 +66,18 @@ struct CallPlan {
             let attempts = max(0, layer.attempts)
             if layer.kind == .retry {
                 call = attempts == 0 ? call.times(0) : call + extra.times(attempts - 1)
-                call.time = call.time + waits(of: layer)
+                call.time = call.time + bound(layer.waits, layer)
             } else {
                 (call, extra) = (call.times(attempts), extra.times(attempts))
-                call.time = call.time + waits(of: layer)
-                extra.time = extra.time + waits(of: layer)
+                call.time = call.time + bound(layer.waits, layer)
+                extra.time = extra.time + bound(layer.waits, layer)
             }
         }
         return (call, extra)
     }
 
-    private func waits(of layer: PolicyLayer) -> Bound {
-        if let waits = layer.waits { .atMost(max(0, waits.saturatingNanoseconds)) } else { .unknown(layer.summary) }
+    private func bound(_ waits: Duration?, _ layer: PolicyLayer) -> Bound {
+        if let waits { .atMost(max(0, waits.saturatingNanoseconds)) } else { .unknown(layer.summary) }
     }
 
     var worstCase: WorstCase {
@@ -144,21 +144,19 @@ struct CallPlan {
         return warnings
     }
 
-    /// Says so if a retry can take longer than it is given.
+    /// Says so if a retry can take longer than it is given, without waits that its dependency asks for.
     private func fit(of retry: Int) -> String? {
         let outer = layers[..<retry].enumerated().compactMap { layer in layer.element.limit.map { (layer.offset, $0) } }
         guard let (position, limit) = outer.min(by: { $0.1 < $1.1 }) else { return nil }
-        let (attempts, waits) = (layers[retry].attempts, layers[retry].waits)
-        if let waits, waits >= limit {
-            return
-                "the waits of \(name(retry)) can take \(waits.text), so not all of its \(attempts) attempts fit into the "
-                + "\(limit.text) of \(name(position))"
+        let layer = layers[retry]
+        let rest = "so not all of its \(layer.attempts) attempts fit into the \(limit.text) of \(name(position))"
+        if let waits = layer.plannedWaits, waits >= limit {
+            return "the waits of \(name(retry)) can take \(waits.text), \(rest)"
         }
-        switch cost(from: retry).call.time {
+        let inside = cost(from: retry + 1).call.time.cut(to: layer.limit)
+        switch inside.times(max(0, layer.attempts)) + bound(layer.plannedWaits, layer) {
         case .atMost(let time) where .nanoseconds(time) > limit:
-            return
-                "\(name(retry)) can take \(Duration.nanoseconds(time).text), so not all of its \(attempts) attempts fit "
-                + "into the \(limit.text) of \(name(position))"
+            return "\(name(retry)) can take \(Duration.nanoseconds(time).text), \(rest)"
         case .unlimited:
             return "nothing inside \(name(retry)) limits time: one attempt that hangs uses up the \(limit.text) of "
                 + "\(name(position))"
