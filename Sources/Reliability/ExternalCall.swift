@@ -60,7 +60,14 @@ public final class ExternalCall: CallPolicy {
                 Pipeline(
                     name,
                     recorder,
-                    configuration.policies(idempotency, rateLimit, breaker, budget, clock: clock, randomness: randomness)
+                    configuration.policies(
+                        idempotency,
+                        rateLimit,
+                        breaker,
+                        budget,
+                        clock: clock,
+                        randomness: randomness
+                    )
                 )
             }
             return ExternalCallPlan(

@@ -15,7 +15,8 @@ final class ExternalCallPlan: Sendable {
     @usableFromInline let pipeline: Pipeline<Policies>
     private let other: Pipeline<Policies>
 
-    init(_ configuration: ExternalCallConfiguration, idempotent: Pipeline<Policies>, notIdempotent: Pipeline<Policies>) {
+    init(_ configuration: ExternalCallConfiguration, idempotent: Pipeline<Policies>, notIdempotent: Pipeline<Policies>)
+    {
         self.configuration = configuration
         let isIdempotent = configuration.idempotency == .idempotent
         (pipeline, other) = isIdempotent ? (idempotent, notIdempotent) : (notIdempotent, idempotent)
