@@ -3,10 +3,10 @@
 /// Its description tells it line by line, for logs:
 ///
 /// ```
-/// payments failed after 2.3 s: retry.exhausted after 2 attempt(s): timeout.expired: …
+/// payments failed after 2.3 s: retry.exhausted: no attempt is left after 2 attempt(s), …
 ///   2 s: attempt 1 failed after 2 s: timeout.expired: …
 ///   2 s: waits 100 ms
-///   2.3 s: attempt 2 failed after 200 ms: refused()
+///   2.3 s: attempt 2 failed after 200 ms: …
 ///   2.3 s: gave up: retry.exhausted
 /// ```
 public struct CallRecord: Sendable, CustomStringConvertible {
@@ -40,7 +40,7 @@ public struct CallRecord: Sendable, CustomStringConvertible {
     /// How many entries there was no room for.
     public let droppedEntries: Int
 
-    /// How many attempts ended; zero when nothing in the pipeline counts them.
+    /// How many attempts the entries tell of; none when the first one succeeded, or nothing in the pipeline counts them.
     public var attempts: Int { entries.count { if case .attempt = $0.step { true } else { false } } }
 
     /// How much of the time was spent between attempts, as far as the entries tell.

@@ -4,7 +4,7 @@ extension Duration {
     /// It has at most three decimals, and is cut, not rounded.
     package var text: String {
         let nanoseconds = saturatingNanoseconds
-        if nanoseconds < 0 { return "-" + Duration.nanoseconds(Int64.zero.saturatingSubtract(nanoseconds)).text }
+        if nanoseconds < 0 { return "minus " + Duration.nanoseconds(Int64.zero.saturatingSubtract(nanoseconds)).text }
         switch nanoseconds {
         case ..<1_000: return "\(nanoseconds) ns"
         case ..<1_000_000: return "\(decimal(nanoseconds, of: 1_000)) µs"

@@ -259,6 +259,28 @@ struct CallPlanTests {
         )
     }
 
+    @Test("the pipeline of the README explains itself")
+    func readme() {
+        let breaker = Breaker(.threeFailuresInAMinute)
+        let payment = Pipeline("payments") {
+            TimeoutPolicy(.externalAPI)
+            RetryPolicy(.idempotent, maxAttempts: 3)
+            breaker
+            TimeoutPolicy(.seconds(2))
+        }
+        #expect(
+            payment.explain() == """
+                payments
+                  1  timeout          cancels after 8 s
+                  2  retry            up to 3 attempts, waits of 100 ms, doubling up to 20 s, full jitter
+                  3  circuit breaker  opens after 3 failures in 60 s, for 30 s, then one probe
+                  4  timeout          cancels after 2 s
+                At worst, a call takes 8 s and makes 3 attempts.
+                """
+        )
+        #expect(payment.worstCase == Pipeline { payment }.worstCase)
+    }
+
     @Test("the explanation says when nothing limits the time, and who does not say how long it waits")
     func unknownTime() throws {
         #expect(

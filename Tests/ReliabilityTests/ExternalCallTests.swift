@@ -56,6 +56,20 @@ struct ExternalCallTests {
         #expect(call().layers.map(\.kind) == [.timeout, .retry, .circuitBreaker, .timeout])
     }
 
+    @Test("the explanation reads as on the page of the module")
+    func explanation() {
+        #expect(
+            ExternalCall("payments", .externalAPI(.idempotent)).explain() == """
+                payments
+                  1  timeout          cancels after 8 s
+                  2  retry            up to 3 attempts, waits of 100 ms, doubling up to 2 s, full jitter
+                  3  circuit breaker  opens after 3 failures in 60 s, for 30 s, then one probe
+                  4  timeout          cancels after 2.5 s
+                At worst, a call takes 8 s and makes 3 attempts.
+                """
+        )
+    }
+
     @Test("a failing call is tried again; one that may have been sent and must not happen twice is not")
     func idempotency() async throws {
         var configuration = ExternalCallConfiguration.externalAPI(.notIdempotent)
