@@ -1,4 +1,5 @@
 public import ReliabilityCore
+internal import Synchronization
 
 /// Keeps calls away from a dependency that fails, and lets a few through to find out whether it is well again.
 ///
@@ -34,12 +35,15 @@ public final class Breaker: CallPolicy {
         case halfOpen
     }
 
-    /// When the breaker opens, for how long, and how it closes.
-    public let configuration: BreakerConfiguration
     private let classify: @Sendable (any Error) -> Outcome
     private let timeSource: TimeSource
     private let events: EventSink<BreakerEvent>
     private let lock: Lock<BreakerState>
+    /// What most calls need to know, so that they need neither the lock nor the clock.
+    ///
+    /// Zero unless the breaker is closed; else twice its generation, plus one when it is at rest: a success would change
+    /// nothing. Written with `lock` held only.
+    private let door: Atomic<UInt64>
 
     /// Creates a breaker from a configuration.
     ///
@@ -55,11 +59,12 @@ public final class Breaker: CallPolicy {
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (BreakerEvent) -> Void)? = nil
     ) {
-        self.configuration = configuration
         self.classify = classify
         timeSource = TimeSource(clock)
         events = EventSink(observer)
-        lock = Lock(BreakerState(configuration))
+        let state = BreakerState(configuration)
+        door = Atomic(Breaker.door(of: state))
+        lock = Lock(state)
     }
 
     /// Creates a breaker that opens for 30 seconds and closes after one successful probe.
@@ -86,6 +91,11 @@ public final class Breaker: CallPolicy {
         return faultsOfTheRequest.contains(error.category) ? .ignored : .failure
     }
 
+    /// When the breaker opens, for how long, and how it closes.
+    ///
+    /// ``reload(_:)`` changes it.
+    public var configuration: BreakerConfiguration { lock.withLock { $0.configuration } }
+
     /// What the breaker does with calls now.
     ///
     /// Asking changes nothing.
@@ -94,23 +104,41 @@ public final class Breaker: CallPolicy {
         return lock.withLock { $0.status(now: now) }
     }
 
+    /// One layer, with the configuration's figures.
+    public var layers: [PolicyLayer] {
+        [PolicyLayer(.circuitBreaker, configuration.summary, identity: PolicyLayer.Identity(self))]
+    }
+
+    /// Goes on under another configuration, without losing what the breaker knows.
+    ///
+    /// - An open breaker stays open for the time that remains, or for the new ``BreakerConfiguration/openFor`` if that is
+    ///   shorter. A half-open one goes on probing, and closes if enough probes have succeeded by the new count.
+    /// - What is remembered of calls is kept when the new rule is of the same kind and has the same window, and begun
+    ///   anew otherwise. A reload opens no breaker; the next failure may.
+    /// - Calls that are under way count as if nothing had changed.
+    ///
+    /// - Parameter configuration: When it opens, for how long, and how it closes from now on.
+    public func reload(_ configuration: BreakerConfiguration) {
+        let now = timeSource.now
+        update { state in (state.reload(configuration, now: now), ()) }
+    }
+
     /// Runs `operation` if the breaker admits it.
     ///
     /// - Parameter operation: The work; it keeps the caller's isolation.
     /// - Returns: What `operation` returns.
     /// - Throws: ``BreakerOpenError`` when the call is refused; otherwise what `operation` throws.
+    @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        let permit = try acquire()
+        let generation = try admit()
         do {
             let success = try await operation()
-            // Work that is cancelled often returns early instead of throwing: that is no evidence either.
-            permit.settle(Task.isCancelled ? .ignored : .success)
+            settleReturned(generation)
             return success
         } catch {
-            let outcome = Outcome.ofThrown(error)
-            permit.settle(outcome == .failure ? classify(error) : outcome)
+            settleThrown(error, generation)
             throw error
         }
     }
@@ -126,23 +154,68 @@ public final class Breaker: CallPolicy {
     /// - Returns: A permit, to be settled when the call is over.
     /// - Throws: ``BreakerOpenError`` when the call is refused.
     public func acquire() throws(BreakerOpenError) -> BreakerPermit {
+        BreakerPermit(self, generation: try admit())
+    }
+
+    /// The generation in which a call is admitted.
+    @usableFromInline
+    func admit() throws(BreakerOpenError) -> UInt64 {
+        let door = door.load(ordering: .acquiring)
+        if door != 0 { return door >> 1 }
         let now = timeSource.now
-        let admission = lock.withLock { state in
+        let admission = update { state in
             let (admission, event) = state.admit(now: now)
-            // Under the lock, so that events are queued in the order of the changes; the observer does not run in it.
-            if let event { events.emit(event) }
-            return admission
+            return (event, admission)
         }
         switch admission {
-        case .admitted(let generation): return BreakerPermit(self, generation: generation)
-        case .refused(let wait): throw BreakerOpenError(wait: .nanoseconds(wait))
+        case .admitted(let generation): return generation
+        case .refused(let wait):
+            let error = BreakerOpenError(wait: .nanoseconds(wait))
+            CallTrace.current?.note(.refused(error))
+            throw error
         }
     }
 
+    /// The operation returned.
+    @usableFromInline
+    func settleReturned(_ generation: UInt64) {
+        // Asked first because it is cheaper than the task's cancellation, which then makes no difference.
+        if isAtRest(in: generation) { return }
+        // Work that is cancelled often returns early instead of throwing: that is no evidence either.
+        settle(Task.isCancelled ? .ignored : .success, generation: generation)
+    }
+
+    /// The operation threw.
+    @usableFromInline
+    func settleThrown(_ error: any Error, _ generation: UInt64) {
+        let outcome = Outcome.ofThrown(error)
+        settle(outcome == .failure ? classify(error) : outcome, generation: generation)
+    }
+
     func settle(_ outcome: Outcome, generation: UInt64) {
+        if outcome != .failure, isAtRest(in: generation) { return }
         let now = timeSource.now
+        update { state in (state.settle(outcome, generation: generation, now: now), ()) }
+    }
+
+    /// Whether nothing but a failure of a call of this generation would change anything.
+    private func isAtRest(in generation: UInt64) -> Bool {
+        door.load(ordering: .acquiring) == generation << 1 | 1
+    }
+
+    private func update<Result: Sendable>(_ change: (inout BreakerState) -> (BreakerEvent?, Result)) -> Result {
         lock.withLock { state in
-            if let event = state.settle(outcome, generation: generation, now: now) { events.emit(event) }
+            let (event, result) = change(&state)
+            let now = Breaker.door(of: state)
+            if now != door.load(ordering: .relaxed) { door.store(now, ordering: .releasing) }
+            // Under the lock, so that events are queued in the order of the changes; the observer does not run in it.
+            if let event { events.emit(event) }
+            return result
         }
+    }
+
+    private static func door(of state: BreakerState) -> UInt64 {
+        guard state.phase == .closed else { return 0 }
+        return state.generation << 1 | (state.isAtRest ? 1 : 0)
     }
 }

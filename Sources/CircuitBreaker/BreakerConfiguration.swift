@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// When a circuit breaker opens, for how long, and how it finds out that the dependency is well again.
 public struct BreakerConfiguration: Hashable, Sendable {
     /// When a closed breaker opens.
@@ -22,5 +24,13 @@ public struct BreakerConfiguration: Hashable, Sendable {
         self.trip = trip
         self.openFor = openFor
         self.probes = probes
+    }
+}
+
+extension BreakerConfiguration {
+    /// The figures in a phrase.
+    var summary: String {
+        let probing = probes == 1 ? "one probe" : "\(probes) probes"
+        return "opens after \(trip.rule.summary), for \(openFor.text), then \(probing)"
     }
 }

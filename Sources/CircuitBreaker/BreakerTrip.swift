@@ -64,3 +64,16 @@ public struct BreakerTrip: Hashable, Sendable {
         )
     }
 }
+
+extension BreakerTrip.Rule {
+    /// The figures in a phrase.
+    var summary: String {
+        switch self {
+        case .consecutiveFailures(1): "1 failure"
+        case .consecutiveFailures(let count): "\(count) failures in a row"
+        case .failures(let count, let window): "\(count) failures in \(Duration.nanoseconds(window).text)"
+        case .failureRate(let rate, let minimumCalls, let window):
+            "a failure rate of \(rate) over at least \(minimumCalls) calls in \(Duration.nanoseconds(window).text)"
+        }
+    }
+}

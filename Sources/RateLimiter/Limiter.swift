@@ -27,7 +27,8 @@ public final class Limiter: Sendable {
     public let keyspace: Keyspace
     private let store: GuardedStore<any KeyValueStore>
     private let maximumKeyBytes: Int
-    private let whenStoreIsDown: StoreFailurePolicy.Action
+    private let canStoreStall: Bool
+    private let whenStoreIsDown: StoreFailurePolicy
     private let isStoreDown = Lock(false)
     private let events: EventSink<LimiterEvent>
 
@@ -52,7 +53,8 @@ public final class Limiter: Sendable {
         self.keyspace = keyspace
         self.store = GuardedStore(store, timeLimit: policy.timeLimit, timeSource: TimeSource(clock))
         maximumKeyBytes = store.capabilities.maximumKeyBytes
-        whenStoreIsDown = policy.action
+        canStoreStall = store.capabilities.canStall
+        whenStoreIsDown = policy
         events = EventSink(observer)
     }
 
@@ -98,9 +100,28 @@ public final class Limiter: Sendable {
 
     @discardableResult
     func require(_ key: StoreKey, cost: Int) async throws -> RateDecision {
-        let decision = try await check(key, cost: cost)
-        guard decision.isAllowed else { throw RateLimitError(.exceeded(decision)) }
-        return decision
+        do {
+            let decision = try await check(key, cost: cost)
+            guard decision.isAllowed else { throw RateLimitError(.exceeded(decision)) }
+            return decision
+        } catch let error as RateLimitError {
+            CallTrace.current?.note(.refused(error))
+            throw error
+        }
+    }
+
+    /// The one layer of a policy for a key.
+    func layer(_ key: StoreKey, cost: Int) -> PolicyLayer {
+        let down = whenStoreIsDown.action == .open ? "allows all without its store" : "refuses without its store"
+        let each = cost == 1 ? "" : ", \(cost) for each call"
+        let waits = canStoreStall ? whenStoreIsDown.timeLimit : .zero
+        return PolicyLayer(
+            .rateLimit,
+            "\(limit.summary)\(each), for one key of \(keyspace); \(down)",
+            waits: waits,
+            plannedWaits: waits,
+            identity: PolicyLayer.Identity(self, part: key.hashValue)
+        )
     }
 
     private func check(_ key: StoreKey, cost: Int) async throws -> RateDecision {
@@ -138,7 +159,7 @@ public final class Limiter: Sendable {
         // The caller went away: that says nothing about the store.
         if Task.isCancelled { throw CancellationError() }
         noteStore(isDown: true, .storeDown(error))
-        switch whenStoreIsDown {
+        switch whenStoreIsDown.action {
         case .closed: throw RateLimitError(.storeUnavailable(error))
         case .open:
             return RateDecision(

@@ -9,6 +9,9 @@ public struct LimiterPolicy: CallPolicy {
     let key: StoreKey
     let cost: Int
 
+    /// One layer, with the limit's figures.
+    public var layers: [PolicyLayer] { [limiter.layer(key, cost: cost)] }
+
     /// Runs `operation` if the limiter allows it.
     ///
     /// - Parameter operation: The work; it keeps the caller's isolation.

@@ -72,4 +72,12 @@ public struct RateLimit: Hashable, Sendable {
         case .fixedWindow(let length): .fixedWindow(length: .nanoseconds(length), limit: capacity, cost: cost)
         }
     }
+
+    /// The figures in a phrase.
+    var summary: String {
+        switch rule {
+        case .gcra(let interval): "one call each \(Duration.nanoseconds(interval).text), \(capacity) at once"
+        case .fixedWindow(let length): "\(capacity) calls in \(Duration.nanoseconds(length).text)"
+        }
+    }
 }

@@ -3,9 +3,9 @@ public import ReliabilityCore
 /// Policies around a call, the outermost first.
 ///
 /// ```swift
-/// let payment = Pipeline {
+/// let payment = Pipeline("payments") {
 ///     TimeoutPolicy(.seconds(8))                  // for everything below
-///     RetryPolicy(.idempotent)
+///     RetryPolicy(.idempotent, maxAttempts: 3)
 ///     breaker                                     // shared by all calls to the dependency
 ///     TimeoutPolicy(.seconds(2))                  // for each attempt
 /// }
@@ -13,19 +13,77 @@ public import ReliabilityCore
 /// ```
 ///
 /// The recommended order, from the outside: total timeout, rate limit, retry, circuit breaker, attempt timeout. The
-/// breaker then sees every attempt, time-outs included, and a wait between attempts holds nothing.
+/// breaker then sees every attempt, time-outs included, and a wait between attempts holds nothing. ``ExternalCall`` is
+/// that order in one line.
+///
+/// An order that cannot work is refused when it is made: a time limit that one outside it always reaches first, or one
+/// breaker or rate limit that stands in it twice. ``warnings`` says what can work but is seldom meant, and ``explain()``
+/// what the whole comes to.
 ///
 /// A pipeline is one static type: running it allocates nothing beyond what its policies need.
 public struct Pipeline<Policies: CallPolicy>: CallPolicy {
+    /// The name in records and explanations.
+    public let name: String
     @usableFromInline let policies: Policies
+    @usableFromInline let recorder: CallRecorder?
 
     /// Composes policies, the outermost first.
     ///
-    /// - Parameter policies: The policies.
-    @inlinable
-    public init(@PipelineBuilder _ policies: () -> Policies) {
-        self.policies = policies()
+    /// - Parameters:
+    ///   - name: The name in records and explanations.
+    ///   - clock: Measures the times in records; the policies have clocks of their own.
+    ///   - observer: Is told the story of every call when it has ended.
+    ///   - policies: The policies.
+    /// - Precondition: The order can work.
+    public init(
+        _ name: String = "pipeline",
+        clock: some Clock<Duration> = ContinuousClock(),
+        observer: (@Sendable (CallRecord) -> Void)? = nil,
+        @PipelineBuilder _ policies: () -> Policies
+    ) {
+        self.init(name, CallRecorder(name, clock, observer), policies())
+        let problems = CallPlan(layers).problems
+        precondition(problems.isEmpty, "the pipeline \(name) cannot work: \(problems.joined(separator: "; "))")
     }
+
+    /// Composes policies whose figures come from outside the program, the outermost first.
+    ///
+    /// - Parameters:
+    ///   - name: The name in records and explanations.
+    ///   - clock: Measures the times in records; the policies have clocks of their own.
+    ///   - observer: Is told the story of every call when it has ended.
+    ///   - policies: The policies.
+    /// - Throws: ``PipelineError`` when the order cannot work.
+    public init(
+        validating name: String,
+        clock: some Clock<Duration> = ContinuousClock(),
+        observer: (@Sendable (CallRecord) -> Void)? = nil,
+        @PipelineBuilder _ policies: () -> Policies
+    ) throws(PipelineError) {
+        self.init(name, CallRecorder(name, clock, observer), policies())
+        let problems = CallPlan(layers).problems
+        if !problems.isEmpty { throw PipelineError(name: name, problems: problems) }
+    }
+
+    init(_ name: String, _ recorder: CallRecorder?, _ policies: Policies) {
+        self.name = name
+        self.recorder = recorder
+        self.policies = policies
+    }
+
+    /// The layers of all policies, the outermost first.
+    public var layers: [PolicyLayer] { policies.layers }
+
+    /// The longest time that a call can take, and the most attempts that it can make.
+    public var worstCase: WorstCase { CallPlan(layers).worstCase }
+
+    /// What can work but is seldom meant, in sentences.
+    public var warnings: [String] { CallPlan(layers).warnings }
+
+    /// The policies in order with their figures, the worst case, and the warnings, as text for a person.
+    ///
+    /// - Returns: Lines of text.
+    public func explain() -> String { CallPlan(layers).explanation(of: name) }
 
     /// Runs `operation` under all policies.
     ///
@@ -36,52 +94,7 @@ public struct Pipeline<Policies: CallPolicy>: CallPolicy {
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        try await policies.run(operation)
-    }
-}
-
-/// A policy inside another.
-public struct NestedPolicy<Outer: CallPolicy, Inner: CallPolicy>: CallPolicy {
-    @usableFromInline let outer: Outer
-    @usableFromInline let inner: Inner
-
-    /// Puts `inner` inside `outer`.
-    ///
-    /// - Parameters:
-    ///   - outer: The policy that runs first.
-    ///   - inner: The policy that it runs.
-    @inlinable
-    public init(_ outer: Outer, _ inner: Inner) {
-        self.outer = outer
-        self.inner = inner
-    }
-
-    /// Runs `operation` under the inner policy, and that under the outer one.
-    ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or the error of a policy.
-    @inlinable
-    nonisolated(nonsending) public func run<Success>(
-        _ operation: nonisolated(nonsending) () async throws -> Success
-    ) async throws -> Success {
-        try await outer.run { try await inner.run(operation) }
-    }
-}
-
-/// Builds a ``Pipeline`` from a list of policies.
-@resultBuilder
-public enum PipelineBuilder {
-    /// Begins with the outermost policy.
-    @inlinable
-    public static func buildPartialBlock<Policy: CallPolicy>(first: Policy) -> Policy { first }
-
-    /// Puts the next policy inside those before it.
-    @inlinable
-    public static func buildPartialBlock<Outer: CallPolicy, Inner: CallPolicy>(
-        accumulated: Outer,
-        next: Inner
-    ) -> NestedPolicy<Outer, Inner> {
-        NestedPolicy(accumulated, next)
+        if let recorder { return try await recorder.run(policies, operation) }
+        return try await policies.run(operation)
     }
 }

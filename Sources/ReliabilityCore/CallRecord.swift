@@ -1,5 +1,15 @@
 /// The story of one call: what was tried, what was waited for, what was decided, and how it ended.
-public struct CallRecord: Sendable {
+///
+/// Its description tells it line by line, for logs:
+///
+/// ```
+/// payments failed after 2.3 s: retry.exhausted: no attempt is left after 2 attempt(s), …
+///   2 s: attempt 1 failed after 2 s: timeout.expired: …
+///   2 s: waits 100 ms
+///   2.3 s: attempt 2 failed after 200 ms: …
+///   2.3 s: gave up: retry.exhausted
+/// ```
+public struct CallRecord: Sendable, CustomStringConvertible {
     /// One thing that happened, and when.
     public struct Entry: Sendable {
         /// How long after the call's beginning.
@@ -29,6 +39,35 @@ public struct CallRecord: Sendable {
     public let entries: [Entry]
     /// How many entries there was no room for.
     public let droppedEntries: Int
+
+    /// How many attempts the entries tell of; none when the first one succeeded, or nothing in the pipeline counts them.
+    public var attempts: Int { entries.count { if case .attempt = $0.step { true } else { false } } }
+
+    /// How much of the time was spent between attempts, as far as the entries tell.
+    public var waited: Duration {
+        let waits = entries.map { entry -> Int64 in
+            if case .waiting(let wait) = entry.step { wait.saturatingNanoseconds } else { 0 }
+        }
+        return .nanoseconds(waits.reduce(Int64.zero) { $0.saturatingAdd($1) })
+    }
+
+    /// The story as text: a line for the end and one for each entry.
+    public var description: String {
+        var text = "\(name) \(ending) after \(duration.text)"
+        if let error { text += ": \(error)" }
+        if let correlationID { text += " [\(correlationID)]" }
+        for entry in entries { text += "\n  \(entry.at.text): \(entry.step)" }
+        if droppedEntries > 0 { text += "\n  and \(droppedEntries) more" }
+        return text
+    }
+
+    private var ending: String {
+        switch outcome {
+        case .success: "succeeded"
+        case .failure: "failed"
+        case .ignored: (error as? any ReliabilityError)?.isRejection == true ? "was refused" : "was cancelled"
+        }
+    }
 
     package init(
         name: String,

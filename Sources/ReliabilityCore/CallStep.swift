@@ -2,7 +2,7 @@
 ///
 /// The set may grow.
 @nonexhaustive
-public enum CallStep: Sendable {
+public enum CallStep: Sendable, CustomStringConvertible {
     /// An attempt ended after `took`; `error` is nil when it succeeded.
     case attempt(number: Int, took: Duration, error: (any Error)?)
     /// A retry waits before its next attempt.
@@ -17,4 +17,18 @@ public enum CallStep: Sendable {
     case timedOut(limit: Duration)
     /// A fallback answered in place of the call.
     case fellBack(to: String, error: any Error)
+
+    /// The step as text, for logs.
+    public var description: String {
+        switch self {
+        case .attempt(let number, let took, nil): "attempt \(number) succeeded after \(took.text)"
+        case .attempt(let number, let took, let error?): "attempt \(number) failed after \(took.text): \(error)"
+        case .waiting(let wait): "waits \(wait.text)"
+        case .hedged(let number, let delay): "hedged with attempt \(number) after \(delay.text)"
+        case .gaveUp(let code): "gave up: \(code)"
+        case .refused(let error): "refused: \(error)"
+        case .timedOut(let limit): "reached the limit of \(limit.text)"
+        case .fellBack(let source, let error): "fell back to \(source): \(error)"
+        }
+    }
 }

@@ -1,4 +1,6 @@
 /// Collects the steps of one call, while there is somebody who wants its record.
+///
+/// Of nested traces, each step goes to the innermost and from there to those around it.
 package final class CallTrace: Sendable {
     /// The trace of the call that the current task works on.
     ///
@@ -12,15 +14,18 @@ package final class CallTrace: Sendable {
     private let state = Lock(State())
     private let timeSource: TimeSource
     private let start: Int64
+    private let parent: CallTrace?
 
-    /// Begins a trace now.
+    /// Begins a trace now, inside the one of the current task if there is one.
     package init(timeSource: TimeSource) {
         self.timeSource = timeSource
         start = timeSource.now
+        parent = CallTrace.current
     }
 
     /// Appends a step.
     package func note(_ step: CallStep) {
+        parent?.note(step)
         let entry = CallRecord.Entry(at: .nanoseconds(timeSource.now.saturatingSubtract(start)), step: step)
         state.withLock { state in
             if state.entries.count < 100 { state.entries.append(entry) } else { state.dropped += 1 }

@@ -18,6 +18,8 @@ public struct PolicyLayer: Hashable, Sendable {
         /// Bounds the time of what is inside.
         public static let timeout = Kind(rawValue: "timeout")
         /// Repeats what is inside.
+        ///
+        /// Retries do not multiply: within the second and later attempts of one, those inside it make one attempt each.
         public static let retry = Kind(rawValue: "retry")
         /// Keeps calls away from what fails.
         public static let circuitBreaker = Kind(rawValue: "circuit breaker")
@@ -39,6 +41,22 @@ public struct PolicyLayer: Hashable, Sendable {
     public let attempts: Int
     /// The longest time that the policy waits by itself, all its waits together; nil when nobody knows.
     public let waits: Duration?
+    /// The same, without the waits that a dependency asks for; nil when nobody knows.
+    package let plannedWaits: Duration?
+    /// What tells the policy's state from that of others; nil for a policy without state.
+    package let identity: Identity?
+
+    /// A state that calls share.
+    package struct Identity: Hashable, Sendable {
+        private let object: ObjectIdentifier
+        private let part: Int
+
+        /// The state of an object, or the part of it that belongs to a key with this hash value.
+        package init(_ object: AnyObject, part: Int = 0) {
+            self.object = ObjectIdentifier(object)
+            self.part = part
+        }
+    }
 
     /// Describes a policy.
     ///
@@ -55,6 +73,21 @@ public struct PolicyLayer: Hashable, Sendable {
         attempts: Int = 1,
         waits: Duration? = .zero
     ) {
+        self.init(kind, summary, limit: limit, attempts: attempts, waits: waits, plannedWaits: waits)
+    }
+
+    /// Describes a policy of this library; one with an identity may stand in a pipeline only once.
+    package init(
+        _ kind: Kind,
+        _ summary: String,
+        limit: Duration? = nil,
+        attempts: Int = 1,
+        waits: Duration? = .zero,
+        plannedWaits: Duration? = .zero,
+        identity: Identity? = nil
+    ) {
+        self.plannedWaits = plannedWaits
+        self.identity = identity
         self.kind = kind
         self.summary = summary
         self.limit = limit

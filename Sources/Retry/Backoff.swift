@@ -138,10 +138,10 @@ public struct Backoff: Hashable, Sendable {
 }
 
 extension Backoff: CustomStringConvertible {
-    /// The waits in words, such as `waits of 0.1 seconds, doubling up to 20.0 seconds, full jitter`.
+    /// The waits in words, such as `waits of 100 ms, doubling up to 20 s, full jitter`.
     public var description: String {
-        let first = Duration.nanoseconds(initial)
-        let last = Duration.nanoseconds(cap)
+        let first = Duration.nanoseconds(initial).text
+        let last = Duration.nanoseconds(cap).text
         switch growth {
         case .constant where cap == 0: return "no waits"
         case .constant(let jitter): return "waits of \(first), \(jitter)"

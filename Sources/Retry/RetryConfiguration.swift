@@ -58,18 +58,20 @@ extension RetryConfiguration {
         // What a dependency asks for, and the tenth that jitter adds.
         let asked = maximumRetryAfter.saturatingNanoseconds
         let floor = asked.saturatingAdd(asked / 10)
+        return sum { max(floor, backoff.ceiling(afterAttempt: $0), throttledBackoff.ceiling(afterAttempt: $0)) }
+    }
+
+    /// The longest that they can take when the dependency does not ask for more.
+    var longestBackoff: Duration { sum(backoff.ceiling(afterAttempt:)) }
+
+    private func sum(_ longestWait: (_ attempt: Int) -> Int64) -> Duration {
         var sum: Int64 = 0
         var attempt = 1
         // By then every backoff has reached its cap.
         while attempt < min(maxAttempts, 64) {
-            sum = sum.saturatingAdd(longestWait(afterAttempt: attempt, floor: floor))
+            sum = sum.saturatingAdd(longestWait(attempt))
             attempt += 1
         }
-        let last = longestWait(afterAttempt: attempt, floor: floor)
-        return .nanoseconds(sum.saturatingAdd(last.saturatingMultiply(Int64(maxAttempts - attempt))))
-    }
-
-    private func longestWait(afterAttempt attempt: Int, floor: Int64) -> Int64 {
-        max(floor, backoff.ceiling(afterAttempt: attempt), throttledBackoff.ceiling(afterAttempt: attempt))
+        return .nanoseconds(sum.saturatingAdd(longestWait(attempt).saturatingMultiply(Int64(maxAttempts - attempt))))
     }
 }

@@ -77,7 +77,8 @@ public struct RetryPolicy: CallPolicy {
                 .retry,
                 configuration.idempotency == .idempotent ? summary : "\(summary), only what was not sent",
                 attempts: configuration.maxAttempts,
-                waits: configuration.longestWaits
+                waits: configuration.longestWaits,
+                plannedWaits: configuration.longestBackoff
             )
         ]
     }

@@ -35,6 +35,9 @@ public struct TimeoutPolicy: CallPolicy {
     /// - Parameter limit: How long a call may take.
     public init(_ limit: TimeLimit) { self.init(limit.duration) }
 
+    /// One layer, which limits the time of what is inside.
+    public var layers: [PolicyLayer] { [PolicyLayer(.timeout, "cancels after \(limit.text)", limit: limit)] }
+
     /// Runs `operation` and cancels it when the limit is reached.
     ///
     /// - Parameter operation: The work; it keeps the caller's isolation.

@@ -135,14 +135,48 @@ struct PipelineTests {
         }
     }
 
-    @Test("an actor's state is changed in place")
-    func isolation() async throws {
-        let pipeline = Pipeline {
+    private static func full(isObserved: Bool) -> some CallPolicy {
+        let observer: @Sendable (CallRecord) -> Void = { _ in }
+        return Pipeline("full", observer: isObserved ? observer : nil) {
             TimeoutPolicy(.seconds(3600))
             RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none)
             Breaker(.consecutiveFailures(10))
-            TimeoutPolicy(.seconds(3600))
+            TimeoutPolicy(.seconds(1800))
         }
-        #expect(try await Account().deposit(pipeline) == 3)
+    }
+
+    @Test("an actor's state is changed in place, observed or not", arguments: [false, true])
+    func isolation(isObserved: Bool) async throws {
+        #expect(try await Account().deposit(Self.full(isObserved: isObserved)) == 3)
+        var configuration = ExternalCallConfiguration.cache(.idempotent)
+        (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
+        #expect(try await Account().deposit(ExternalCall("full", configuration)) == 3)
+    }
+
+    final class NotSendable { var count = 0 }
+
+    @Test("the main actor stays the main actor, observed or not", arguments: [false, true])
+    @MainActor
+    func mainActor(isObserved: Bool) async throws {
+        let box = NotSendable()
+        let result = try await Self.full(isObserved: isObserved).run {
+            MainActor.preconditionIsolated()
+            box.count += 1
+            if box.count < 3 { throw Failure() }
+            return box
+        }
+        #expect(result === box)
+        #expect(box.count == 3)
+    }
+
+    @Test("nowhere in particular, a value that is not Sendable can be used and returned", arguments: [false, true])
+    func nonisolated(isObserved: Bool) async throws {
+        let box = NotSendable()
+        let result = try await Self.full(isObserved: isObserved).run {
+            box.count += 1
+            return box
+        }
+        #expect(result === box)
+        #expect(try await ExternalCall("full", .cache(.idempotent)).run(.notIdempotent) { box } === box)
     }
 }

@@ -113,9 +113,9 @@ struct BackoffTests {
     @Test("a backoff says in words what it does")
     func description() {
         #expect("\(Backoff.none)" == "no waits")
-        #expect("\(Backoff.constant(.seconds(1), jitter: .none))" == "waits of 1.0 seconds, no jitter")
-        #expect("\(Backoff.exponential())" == "waits of 0.1 seconds, doubling up to 20.0 seconds, full jitter")
-        #expect("\(Backoff.decorrelated())" == "waits from 0.1 seconds to 20.0 seconds, decorrelated jitter")
+        #expect("\(Backoff.constant(.seconds(1), jitter: .none))" == "waits of 1 s, no jitter")
+        #expect("\(Backoff.exponential())" == "waits of 100 ms, doubling up to 20 s, full jitter")
+        #expect("\(Backoff.decorrelated())" == "waits from 100 ms to 20 s, decorrelated jitter")
     }
 
     @Test("a cap below the first wait is refused at construction")

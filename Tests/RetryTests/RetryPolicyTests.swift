@@ -379,7 +379,7 @@ struct RetryPolicyTests {
         #expect(layer.waits == .seconds(7))
         #expect(
             layer.summary == """
-                up to 4 attempts, waits of 1.0 seconds, doubling up to 3.0 seconds, full jitter, only what was not sent
+                up to 4 attempts, waits of 1 s, doubling up to 3 s, full jitter, only what was not sent
                 """
         )
         let patient = RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: .max))

@@ -24,16 +24,45 @@ struct BreakerState: Hashable {
     private(set) var phase = Phase.closed
     /// Grows with every change of phase; a permit has effect in its own generation only.
     private(set) var generation: UInt64 = 1
+    private(set) var configuration: BreakerConfiguration
     private var history: CallHistory
-    private let rule: BreakerTrip.Rule
-    private let openFor: Int64
-    private let probes: Int
+
+    private var rule: BreakerTrip.Rule { configuration.trip.rule }
+    private var openFor: Int64 { configuration.openFor.saturatingNanoseconds }
+    private var probes: Int { configuration.probes }
 
     init(_ configuration: BreakerConfiguration) {
-        rule = configuration.trip.rule
-        history = CallHistory(rule)
-        openFor = configuration.openFor.saturatingNanoseconds
-        probes = configuration.probes
+        self.configuration = configuration
+        history = CallHistory(configuration.trip.rule)
+    }
+
+    /// Whether a call that is admitted now and succeeds leaves everything as it is.
+    var isAtRest: Bool { phase == .closed && history.isSuccessOfNoConsequence(rule) }
+
+    /// Goes on under another configuration.
+    ///
+    /// The phase and its generation stay, so permits are honoured; what is open stays open, no longer than it would by
+    /// the new configuration. What was remembered of calls is kept where the new rule counts the same calls.
+    ///
+    /// - Parameters:
+    ///   - new: The configuration.
+    ///   - now: The time.
+    /// - Returns: The change of phase: a half-open breaker closes if enough probes have succeeded by the new count.
+    mutating func reload(_ new: BreakerConfiguration, now: Int64) -> BreakerEvent? {
+        history.change(from: rule, to: new.trip.rule)
+        configuration = new
+        switch phase {
+        case .closed: return nil
+        case .open(var countdown):
+            countdown.clamp(to: openFor, now)
+            phase = .open(countdown)
+            return nil
+        case .halfOpen(var probing):
+            if probing.successes >= probes { return close() }
+            probing.lease.clamp(to: openFor, now)
+            phase = .halfOpen(probing)
+            return nil
+        }
     }
 
     func status(now: Int64) -> Breaker.State {

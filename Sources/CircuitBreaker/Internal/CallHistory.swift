@@ -14,11 +14,31 @@ struct CallHistory: Hashable {
         }
     }
 
+    /// Whether a successful call would change nothing.
+    func isSuccessOfNoConsequence(_ rule: BreakerTrip.Rule) -> Bool {
+        switch rule {
+        case .consecutiveFailures: consecutiveFailures == 0
+        case .failures: true
+        case .failureRate: false
+        }
+    }
+
+    /// Fits what is remembered to another rule: kept where that counts the same calls, else begun anew.
+    mutating func change(from old: BreakerTrip.Rule, to new: BreakerTrip.Rule) {
+        switch (old, new) {
+        case (.consecutiveFailures, .consecutiveFailures): break
+        case (.failures(_, let before), .failures(let limit, let after)) where before == after:
+            failures.keepLast(limit)
+        case (.failureRate(_, _, let before), .failureRate(_, _, let after)) where before == after: break
+        default: self = CallHistory(new)
+        }
+    }
+
     /// Takes note of how a call ended.
     ///
     /// - Parameters:
     ///   - outcome: How it ended.
-    ///   - rule: The breaker's rule, always the same.
+    ///   - rule: The breaker's rule: the one that this was made with or changed to.
     ///   - now: The time.
     /// - Returns: Whether the breaker is to open. A success or an ignored call never opens it.
     mutating func record(_ outcome: Outcome, _ rule: BreakerTrip.Rule, now: Int64) -> Bool {
@@ -48,7 +68,7 @@ struct FailureTimes: Hashable {
     ///
     /// - Parameters:
     ///   - now: When it happened.
-    ///   - limit: How many to keep; always the same.
+    ///   - limit: How many to keep; the same as before, or as in ``keepLast(_:)``.
     ///   - length: The window.
     /// - Returns: Whether there are as many as the limit and the oldest of them lies within the window.
     mutating func record(_ now: Int64, keeping limit: Int, within length: Int64) -> Bool {
@@ -61,6 +81,12 @@ struct FailureTimes: Hashable {
         guard times.count == limit else { return false }
         // The magnitude, because a moment that a corrected clock left in the future is not recent for ever.
         return now.saturatingSubtract(times[oldest]).magnitude < length.magnitude
+    }
+
+    /// Forgets all but the newest, from here on of at most `limit`.
+    mutating func keepLast(_ limit: Int) {
+        times = Array((times[oldest...] + times[..<oldest]).suffix(limit))
+        oldest = 0
     }
 }
 

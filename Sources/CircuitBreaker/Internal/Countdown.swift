@@ -22,4 +22,9 @@ struct Countdown: Hashable {
         if end.saturatingSubtract(now) > length.saturatingMultiply(2) { end = now.saturatingAdd(length) }
         return left(at: now)
     }
+
+    /// Ends it no later than `limit` from now.
+    mutating func clamp(to limit: Int64, _ now: Int64) {
+        if left(at: now) > limit { self = Countdown(limit, from: now) }
+    }
 }

@@ -1,0 +1,76 @@
+internal import CircuitBreaker
+internal import RateLimiter
+internal import ReliabilityCore
+internal import Retry
+internal import Timeout
+
+/// What the calls of an ``ExternalCall`` run under until the next reload.
+@usableFromInline
+final class ExternalCallPlan: Sendable {
+    @usableFromInline typealias Policies = NestedPolicy<
+        NestedPolicy<NestedPolicy<NestedPolicy<TimeoutPolicy, Admission>, RetryPolicy>, Breaker>, TimeoutPolicy
+    >
+
+    let configuration: ExternalCallConfiguration
+    @usableFromInline let pipeline: Pipeline<Policies>
+    private let other: Pipeline<Policies>
+
+    init(_ configuration: ExternalCallConfiguration, idempotent: Pipeline<Policies>, notIdempotent: Pipeline<Policies>)
+    {
+        self.configuration = configuration
+        let isIdempotent = configuration.idempotency == .idempotent
+        (pipeline, other) = isIdempotent ? (idempotent, notIdempotent) : (notIdempotent, idempotent)
+    }
+
+    @usableFromInline
+    func pipeline(_ idempotency: Idempotency) -> Pipeline<Policies> {
+        idempotency == configuration.idempotency ? pipeline : other
+    }
+
+    /// A rate limit, or none.
+    @usableFromInline
+    struct Admission: CallPolicy {
+        @usableFromInline let limiter: LimiterPolicy?
+
+        @usableFromInline var layers: [PolicyLayer] { limiter?.layers ?? [] }
+
+        @inlinable
+        nonisolated(nonsending) func run<Success>(
+            _ operation: nonisolated(nonsending) () async throws -> Success
+        ) async throws -> Success {
+            if let limiter { return try await limiter.run(operation) }
+            return try await operation()
+        }
+    }
+}
+
+extension ExternalCallConfiguration {
+    var breaker: BreakerConfiguration {
+        BreakerConfiguration(trip: .failures(breakerFailures, within: breakerWindow), openFor: breakerOpenFor)
+    }
+
+    /// The policies of a configuration without problems.
+    func policies(
+        _ idempotency: Idempotency,
+        _ rateLimit: LimiterPolicy?,
+        _ breaker: Breaker,
+        _ budget: RetryBudget,
+        clock: some Clock<Duration>,
+        randomness: some RandomNumberGenerator & Sendable
+    ) -> ExternalCallPlan.Policies {
+        let retry = RetryConfiguration(
+            idempotency,
+            maxAttempts: maxAttempts,
+            backoff: .exponential(initial: firstWait, cap: longestWait),
+            // A longer wait than the whole call may take cannot be waited for.
+            maximumRetryAfter: totalLimit
+        )
+        return Pipeline {
+            TimeoutPolicy(totalLimit, clock: clock)
+            ExternalCallPlan.Admission(limiter: rateLimit)
+            RetryPolicy(retry, budget: budget, clock: clock, randomness: randomness)
+            breaker
+            TimeoutPolicy(attemptLimit, clock: clock)
+        }.policies
+    }
+}

@@ -1,0 +1,329 @@
+import Reliability
+import ReliabilityTesting
+import Testing
+
+@Suite("What a pipeline comes to")
+struct CallPlanTests {
+    private func pipeline(_ policies: [FakePolicy]) throws(PipelineError) -> Pipeline<FakePolicy> {
+        try Pipeline(validating: "test") { FakePolicy(layers: policies.flatMap(\.layers)) }
+    }
+
+    private func worstCase(_ policies: FakePolicy...) throws -> (Duration?, Int) {
+        let worstCase = try pipeline(policies).worstCase
+        return (worstCase.duration, worstCase.attempts)
+    }
+
+    @Test("a limit bounds what is inside, retries multiply it and add their waits, an outer limit cuts the sum")
+    func fold() throws {
+        #expect(try worstCase(.timeout(.seconds(2))) == (.seconds(2), 1))
+        #expect(try worstCase(.retry(3, waits: .seconds(1)), .timeout(.seconds(2))) == (.seconds(7), 3))
+        #expect(
+            try worstCase(.timeout(.seconds(8)), .retry(3, waits: .seconds(1)), .timeout(.seconds(2))) == (
+                .seconds(7), 3
+            )
+        )
+        #expect(
+            try worstCase(.timeout(.seconds(6)), .retry(3, waits: .seconds(1)), .timeout(.seconds(2))) == (
+                .seconds(6), 3
+            )
+        )
+    }
+
+    @Test("waits count where the policy stands: outside the limit they add to it, inside they are cut by it")
+    func waits() throws {
+        #expect(try worstCase(.waiting(.seconds(3)), .timeout(.seconds(2))) == (.seconds(5), 1))
+        #expect(try worstCase(.timeout(.seconds(2)), .waiting(.seconds(3))) == (.seconds(2), 1))
+        #expect(
+            try worstCase(.retry(2), .waiting(.seconds(3)), .timeout(.seconds(1))) == (.seconds(8), 2)
+        )
+    }
+
+    @Test("what nothing bounds, or nobody knows, has no duration; a limit around it gives one")
+    func unbounded() throws {
+        #expect(try worstCase(.retry(2)) == (nil, 2))
+        #expect(try worstCase(.waiting(nil), .timeout(.seconds(1))) == (nil, 1))
+        #expect(try worstCase(.timeout(.seconds(4)), .waiting(nil)) == (.seconds(4), 1))
+        #expect(try worstCase(.timeout(.seconds(4)), .retry(2)) == (.seconds(4), 2))
+    }
+
+    @Test("nested retries add up: a, b and c make a + b + c − 2 attempts, and so many attempt limits")
+    func nestedRetries() throws {
+        #expect(try worstCase(.retry(3), .retry(4), .timeout(.seconds(1))) == (.seconds(6), 6))
+        #expect(try worstCase(.retry(3), .retry(4), .retry(5), .timeout(.seconds(1))) == (.seconds(10), 10))
+        #expect(try worstCase(.retry(1), .retry(4), .timeout(.seconds(1))) == (.seconds(4), 4))
+        // A queue between them is passed by every attempt of the outer one.
+        #expect(
+            try worstCase(.retry(3), .waiting(.seconds(1)), .retry(4), .timeout(.seconds(1))) == (.seconds(9), 6)
+        )
+    }
+
+    @Test("a policy of the user's that repeats multiplies: only retries suppress each other")
+    func otherRepeats() throws {
+        let twice = FakePolicy(layers: [PolicyLayer(.other, "twice", attempts: 2)])
+        #expect(try worstCase(twice, .retry(3), .timeout(.seconds(1))) == (.seconds(6), 6))
+        #expect(try worstCase(.retry(3), twice, .timeout(.seconds(1))) == (.seconds(6), 6))
+    }
+
+    @Test("absurd figures saturate")
+    func saturates() throws {
+        let forEver = Duration.nanoseconds(Int64.max)
+        #expect(try worstCase(.retry(.max), .timeout(.seconds(Int64.max))) == (forEver, .max))
+        #expect(try worstCase(.retry(.max, waits: .seconds(Int64.max)), .retry(.max)) == (nil, .max))
+        let absurd = FakePolicy(
+            layers: [PolicyLayer(.other, "", limit: .seconds(Int64.min), attempts: .min, waits: .seconds(Int64.min))]
+        )
+        #expect(try worstCase(absurd) == (.zero, 0))
+        let many = FakePolicy(layers: [PolicyLayer(.other, "", attempts: .max)])
+        #expect(try worstCase(many, many, .timeout(.seconds(1))) == (forEver, .max))
+        #expect(try pipeline([.retry(.max, waits: .seconds(Int64.max)), absurd, many]).explain().isEmpty == false)
+    }
+
+    // MARK: Refusals
+
+    private func problems(_ policies: FakePolicy...) -> [String] {
+        do throws(PipelineError) {
+            _ = try pipeline(policies)
+            return []
+        } catch {
+            return error.problems
+        }
+    }
+
+    @Test("INV-33: a time limit that another around it always reaches first is refused, with both figures")
+    func unreachableLimit() {
+        #expect(
+            problems(.timeout(.seconds(2)), .retry(3), .timeout(.seconds(5))) == [
+                "the limit of 5 s of timeout (3) is never reached, because timeout (1) around it ends after 2 s"
+            ]
+        )
+        #expect(problems(.timeout(.seconds(2)), .timeout(.seconds(2))).count == 1)
+        #expect(problems(.timeout(.seconds(2)), .timeout(.milliseconds(1999))) == [])
+        // It is the shortest of those around it that counts, wherever it stands.
+        #expect(problems(.timeout(.seconds(9)), .timeout(.seconds(3)), .retry(2), .timeout(.seconds(4))).count == 1)
+        #expect(problems(.timeout(.seconds(3)), .timeout(.seconds(9)), .timeout(.seconds(2))).count == 1)
+    }
+
+    @Test("INV-33: the order is seen through nested pipelines")
+    func nestedPipelines() {
+        let inner = Pipeline { FakePolicy.timeout(.seconds(10)) }
+        #expect(throws: PipelineError.self) {
+            try Pipeline(validating: "outer") {
+                FakePolicy.timeout(.seconds(8))
+                inner
+            }
+        }
+    }
+
+    @Test("one breaker twice is refused: its only probe would wait for itself")
+    func sameBreaker() throws {
+        let breaker = Breaker(.threeFailuresInAMinute)
+        let error = #expect(throws: PipelineError.self) {
+            try Pipeline(validating: "payments") {
+                breaker
+                FakePolicy.timeout(.seconds(1))
+                breaker
+            }
+        }
+        #expect(
+            error?.problems == ["circuit breaker (1) and circuit breaker (3) are the same, so each call counts twice"]
+        )
+        #expect(error?.name == "payments")
+        #expect(error?.code == "pipeline.cannot_work")
+        #expect(error?.category == .internal)
+        #expect(error?.description.contains("payments: circuit breaker (1)") == true)
+        _ = try Pipeline(validating: "two") {
+            breaker
+            Breaker(.threeFailuresInAMinute)
+        }
+    }
+
+    @Test("one rate limit for one key twice is refused; for two keys it is not")
+    func sameLimit() throws {
+        let limiter = Limiter(
+            .fivePerQuarterHour,
+            keyspace: "logins",
+            store: InMemoryStore(),
+            whenStoreIsDown: .closed()
+        )
+        #expect(throws: PipelineError.self) {
+            try Pipeline(validating: "twice") {
+                limiter.policy(for: "ann")
+                limiter.policy(for: "ann", cost: 2)
+            }
+        }
+        _ = try Pipeline(validating: "two keys") {
+            limiter.policy(for: "ann")
+            limiter.policy(for: "10.0.0.1")
+        }
+    }
+
+    @Test("INV-33: what cannot work does not get past construction")
+    func traps() async {
+        await #expect(processExitsWith: .failure) {
+            _ = Pipeline {
+                TimeoutPolicy(.seconds(2))
+                TimeoutPolicy(.seconds(3))
+            }
+        }
+        let breaker = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let breaker = Breaker(.threeFailuresInAMinute)
+            _ = Pipeline("payments") {
+                breaker
+                breaker
+            }
+        }
+        let text = String(decoding: breaker?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("the pipeline payments cannot work: circuit breaker (1) and circuit breaker (2)"))
+    }
+
+    // MARK: Warnings
+
+    private func warnings(_ policies: FakePolicy...) throws -> [String] { try pipeline(policies).warnings }
+    private static let breaker = FakePolicy(layers: [PolicyLayer(.circuitBreaker, "opens")])
+
+    @Test("the recommended order has no warnings")
+    func recommended() throws {
+        #expect(
+            try warnings(.timeout(.seconds(8)), .retry(3, waits: .seconds(1)), Self.breaker, .timeout(.seconds(2)))
+                == []
+        )
+    }
+
+    @Test("a breaker outside the retry sees no attempts")
+    func breakerOutside() throws {
+        #expect(
+            try warnings(Self.breaker, .retry(3), .timeout(.seconds(2))) == [
+                "circuit breaker (1) is outside retry (2): it counts whole calls, and does not see each attempt fail"
+            ]
+        )
+        #expect(try warnings(Self.breaker, .retry(1), .timeout(.seconds(2))) == [])
+    }
+
+    @Test("a breaker with no limit inside does not see what hangs, not even under an outer limit")
+    func breakerWithoutLimit() throws {
+        #expect(
+            try warnings(.timeout(.seconds(2)), Self.breaker) == [
+                "nothing inside circuit breaker (2) limits time: a dependency that hangs never counts as failing"
+            ]
+        )
+    }
+
+    @Test("a retry inside a retry is one too many")
+    func retryInRetry() throws {
+        #expect(
+            try warnings(.retry(3), .retry(2), .timeout(.seconds(2))) == [
+                "retry (2) is inside retry (1): the extra attempts add up, one is enough"
+            ]
+        )
+    }
+
+    @Test("attempts or waits that do not fit into the limit around them are named with their figures")
+    func doNotFit() throws {
+        #expect(
+            try warnings(.timeout(.seconds(8)), .retry(3, waits: .milliseconds(300)), .timeout(.seconds(3))) == [
+                "retry (2) can take 9.3 s, so not all of its 3 attempts fit into the 8 s of timeout (1)"
+            ]
+        )
+        #expect(
+            try warnings(.timeout(.seconds(8)), .retry(9, waits: .seconds(12)), .timeout(.seconds(3))) == [
+                "the waits of retry (2) can take 12 s, so not all of its 9 attempts fit into the 8 s of timeout (1)"
+            ]
+        )
+        #expect(
+            try warnings(.timeout(.seconds(8)), .retry(2)) == [
+                "nothing inside retry (2) limits time: one attempt that hangs uses up the 8 s of timeout (1)"
+            ]
+        )
+    }
+
+    // MARK: Text
+
+    @Test("the explanation has a line for each layer, the worst case, and the warnings")
+    func explanation() throws {
+        let pipeline = try Pipeline(validating: "payments") {
+            FakePolicy.timeout(.seconds(8))
+            FakePolicy.retry(3, waits: .milliseconds(300))
+            Breaker(.threeFailuresInAMinute)
+            FakePolicy.timeout(.seconds(3))
+        }
+        #expect(
+            pipeline.explain() == """
+                payments
+                  1  timeout          cancels after 8 s
+                  2  retry            tries 3 times
+                  3  circuit breaker  opens after 3 failures in 60 s, for 30 s, then one probe
+                  4  timeout          cancels after 3 s
+                At worst, a call takes 8 s and makes 3 attempts.
+                Warning: retry (2) can take 9.3 s, so not all of its 3 attempts fit into the 8 s of timeout (1).
+                """
+        )
+    }
+
+    @Test("the pipeline of the README explains itself")
+    func readme() {
+        let breaker = Breaker(.threeFailuresInAMinute)
+        let payment = Pipeline("payments") {
+            TimeoutPolicy(.externalAPI)
+            RetryPolicy(.idempotent, maxAttempts: 3)
+            breaker
+            TimeoutPolicy(.seconds(2))
+        }
+        #expect(
+            payment.explain() == """
+                payments
+                  1  timeout          cancels after 8 s
+                  2  retry            up to 3 attempts, waits of 100 ms, doubling up to 20 s, full jitter
+                  3  circuit breaker  opens after 3 failures in 60 s, for 30 s, then one probe
+                  4  timeout          cancels after 2 s
+                At worst, a call takes 8 s and makes 3 attempts.
+                """
+        )
+        #expect(payment.worstCase == Pipeline { payment }.worstCase)
+    }
+
+    @Test("the explanation says when nothing limits the time, and who does not say how long it waits")
+    func unknownTime() throws {
+        #expect(
+            Pipeline { FakePolicy.retry(1) }.explain() == """
+                pipeline
+                  1  retry  tries 1 times
+                At worst, a call makes 1 attempt and never ends: nothing limits its time.
+                """
+        )
+        let unknown = Pipeline {
+            FakePolicy.waiting(nil)
+            FakePolicy.timeout(.seconds(1))
+        }
+        #expect(
+            unknown.explain().split(separator: "\n").last
+                == "At worst, a call makes 1 attempt; nobody knows how long a queue waits."
+        )
+    }
+
+    @Test("every policy of the library has its figures in a phrase")
+    func summaries() {
+        func summary(_ policy: some CallPolicy) -> String { policy.layers.map(\.summary).joined(separator: " | ") }
+        #expect(
+            summary(Breaker(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(90), probes: 2)))
+                == "opens after 1 failure, for 90 s, then 2 probes"
+        )
+        #expect(
+            summary(Breaker(.consecutiveFailures(5))) == "opens after 5 failures in a row, for 30 s, then one probe"
+        )
+        #expect(
+            summary(Breaker(.failureRate(0.07, minimumCalls: 20, within: .seconds(10))))
+                == "opens after a failure rate of 0.07 over at least 20 calls in 10 s, for 30 s, then one probe"
+        )
+        let store = InMemoryStore()
+        let windows = Limiter(.fivePerQuarterHour, keyspace: "logins", store: store, whenStoreIsDown: .closed())
+        #expect(
+            summary(windows.policy(for: "secret"))
+                == "5 calls in 15 min, for one key of logins; refuses without its store"
+        )
+        let smooth = Limiter(.gcra(10, per: .seconds(1)), keyspace: "mails", store: store, whenStoreIsDown: .open())
+        #expect(
+            summary(smooth.policy(for: "secret", cost: 2))
+                == "one call each 100 ms, 10 at once, 2 for each call, for one key of mails; allows all without its store"
+        )
+    }
+}
