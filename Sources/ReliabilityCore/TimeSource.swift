@@ -16,7 +16,13 @@ package struct TimeSource: Sendable {
     package let identity: ObjectIdentifier?
     private let anchor: Anchor?
 
-    private final class Anchor: Sendable {}
+    private final class Anchor: Sendable {
+        let taskExecutor: (any TaskExecutor)?
+        init(_ taskExecutor: (any TaskExecutor)?) { self.taskExecutor = taskExecutor }
+    }
+
+    /// What unstructured tasks on behalf of this source run on; nil for the usual.
+    package var taskExecutor: (any TaskExecutor)? { anchor?.taskExecutor }
 
     /// `ContinuousClock`, with sleeps and timers on the shared scheduler.
     package static let continuous = TimeSource()
@@ -34,7 +40,7 @@ package struct TimeSource: Sendable {
             return
         }
         let origin = clock.now
-        let anchor = Anchor()
+        let anchor = Anchor((clock as? any ExecutingClock)?.taskExecutor)
         self.anchor = anchor
         identity = ObjectIdentifier(anchor)
         kind = .erased(
@@ -96,7 +102,7 @@ package struct TimeSource: Sendable {
             return .scheduled(DeadlineScheduler.shared.schedule(at: instant, action))
         case .erased(_, let sleep):
             return .task(
-                Task.detached {
+                Task.detached(executorPreference: taskExecutor) {
                     do { try await sleep(instant) } catch { return }
                     action()
                 }

@@ -1,4 +1,4 @@
-internal import ReliabilityCore
+package import ReliabilityCore
 
 /// A clock that stands still until a test moves it, and on which a test can wait for sleepers.
 ///
@@ -10,7 +10,7 @@ internal import ReliabilityCore
 /// ```
 ///
 /// No test has to yield, poll or sleep for real: ``waitForSleepers(_:)`` returns when the sleepers are there.
-public final class ManualClock: Clock, Sendable {
+public final class ManualClock: Clock, ExecutingClock, Sendable {
     /// A moment of a manual clock: the time since it was made.
     ///
     /// Arithmetic saturates at ±292 years.
@@ -61,8 +61,13 @@ public final class ManualClock: Clock, Sendable {
 
     private let state = Lock(State())
 
+    package let taskExecutor: (any TaskExecutor)?
+
     /// Creates a clock at zero.
-    public init() {}
+    public convenience init() { self.init(taskExecutor: nil) }
+
+    /// Creates a clock for a simulation whose tasks all run on one executor.
+    init(taskExecutor: (any TaskExecutor)?) { self.taskExecutor = taskExecutor }
 
     /// The present instant.
     public var now: Instant { state.withLock { $0.now } }
