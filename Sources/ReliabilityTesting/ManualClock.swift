@@ -1,4 +1,4 @@
-package import ReliabilityCore
+public import ReliabilityCore
 
 /// A clock that stands still until a test moves it, and on which a test can wait for sleepers.
 ///
