@@ -81,6 +81,7 @@ final class OrderDesk: Sendable {
             TimeoutPolicy(.seconds(4))
             RetryPolicy(
                 RetryConfiguration(
+                    .idempotent,  // the gateway charges once for each key
                     maxAttempts: 4,
                     backoff: .exponential(initial: .milliseconds(20), cap: .milliseconds(200))
                 ),

@@ -5,7 +5,7 @@ public import ReliabilityCore
 /// ```swift
 /// let payment = Pipeline {
 ///     TimeoutPolicy(.seconds(8))                  // for everything below
-///     RetryPolicy(maxAttempts: 3)
+///     RetryPolicy(.idempotent)
 ///     breaker                                     // shared by all calls to the dependency
 ///     TimeoutPolicy(.seconds(2))                  // for each attempt
 /// }

@@ -4,7 +4,7 @@ internal import ReliabilityCore
 ///
 /// ```swift
 /// let events = EventRecorder<RetryEvent>()
-/// let retry = RetryPolicy(maxAttempts: 3, observer: events.record)
+/// let retry = RetryPolicy(RetryConfiguration(.idempotent), observer: events.record)
 /// …
 /// let seen = await events.wait(for: 2)
 /// ```

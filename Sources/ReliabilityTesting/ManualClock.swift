@@ -4,7 +4,7 @@ public import ReliabilityCore
 ///
 /// ```swift
 /// let clock = ManualClock()
-/// async let result = RetryPolicy(maxAttempts: 2, clock: clock).run { try await fetch() }
+/// async let result = RetryPolicy(RetryConfiguration(.idempotent), clock: clock).run { try await fetch() }
 /// await clock.waitForSleepers(1)
 /// clock.advance(by: .seconds(20))
 /// ```

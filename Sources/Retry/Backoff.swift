@@ -3,7 +3,7 @@ package import ReliabilityCore
 /// How long to wait between attempts.
 public struct Backoff: Hashable, Sendable {
     /// How much of a wait is left to chance.
-    public enum Jitter: Hashable, Sendable {
+    public enum Jitter: Hashable, Sendable, CustomStringConvertible {
         /// None: everyone who failed together tries again together.
         case none
         /// Anything from nothing to the whole wait: the least load on what is recovering (AWS, “Exponential Backoff
@@ -11,24 +11,40 @@ public struct Backoff: Hashable, Sendable {
         case full
         /// At least half the wait.
         case equal
+
+        /// The kind in words.
+        public var description: String {
+            switch self {
+            case .none: "no jitter"
+            case .full: "full jitter"
+            case .equal: "equal jitter"
+            }
+        }
+    }
+
+    private enum Growth: Hashable {
+        case constant(Jitter)
+        case doubling(Jitter)
+        /// Up to three times the wait before.
+        case decorrelated
     }
 
     private let initial: Int64
     private let cap: Int64
-    private let doubles: Bool
-    private let jitter: Jitter
+    private let growth: Growth
 
-    private init(initial: Duration, cap: Duration, doubles: Bool, jitter: Jitter) {
+    private init(initial: Duration, cap: Duration, _ growth: Growth) {
         precondition(initial >= .zero, "a backoff's wait must not be negative (is \(initial))")
         precondition(cap >= initial, "a backoff's cap must be at least its first wait of \(initial) (is \(cap))")
-        self.initial = initial.saturatingNanoseconds
-        self.cap = cap.saturatingNanoseconds
-        self.doubles = doubles
-        self.jitter = jitter
+        // Whole nanoseconds: the cap rounds down, for no wait exceeds it.
+        let rounded = cap.saturatingNanoseconds
+        self.cap = .nanoseconds(rounded) > cap ? rounded - 1 : rounded
+        self.initial = min(initial.saturatingNanoseconds, self.cap)
+        self.growth = growth
     }
 
     /// No wait at all.
-    public static let none = Backoff(initial: .zero, cap: .zero, doubles: false, jitter: .none)
+    public static let none = Backoff(initial: .zero, cap: .zero, .constant(.none))
 
     /// The same wait each time.
     ///
@@ -38,7 +54,7 @@ public struct Backoff: Hashable, Sendable {
     /// - Returns: The backoff.
     /// - Precondition: `wait` is not negative.
     public static func constant(_ wait: Duration, jitter: Jitter = .equal) -> Backoff {
-        Backoff(initial: wait, cap: wait, doubles: false, jitter: jitter)
+        Backoff(initial: wait, cap: wait, .constant(jitter))
     }
 
     /// A wait that doubles each time, up to a cap.
@@ -54,29 +70,83 @@ public struct Backoff: Hashable, Sendable {
         cap: Duration = .seconds(20),
         jitter: Jitter = .full
     ) -> Backoff {
-        Backoff(initial: initial, cap: cap, doubles: true, jitter: jitter)
+        Backoff(initial: initial, cap: cap, .doubling(jitter))
+    }
+
+    /// A wait between the shortest one and three times the one before, by chance.
+    ///
+    /// Waits are never near zero, and two callers that failed together drift apart with each attempt (“decorrelated
+    /// jitter” in the same article). Here the cap bounds the range that is drawn from: cutting off afterwards would put
+    /// most of the late waits on the cap itself, all together again.
+    ///
+    /// - Parameters:
+    ///   - initial: The shortest wait.
+    ///   - cap: The longest wait.
+    /// - Returns: The backoff.
+    /// - Precondition: `initial` is not negative and `cap` is at least `initial`.
+    public static func decorrelated(
+        initial: Duration = .milliseconds(100),
+        cap: Duration = .seconds(20)
+    ) -> Backoff {
+        Backoff(initial: initial, cap: cap, .decorrelated)
     }
 
     /// The wait after an attempt.
     ///
     /// - Parameters:
     ///   - attempt: Which attempt failed, from 1. Any number is allowed: the wait saturates at the cap.
+    ///   - previous: The wait before that attempt; without it, a decorrelated wait has the widest range it could have.
     ///   - random: Where chance comes from.
     /// - Returns: From zero to the cap.
-    package func wait(afterAttempt attempt: Int, random: RandomSource) -> Duration {
+    package func wait(afterAttempt attempt: Int, previous: Duration? = nil, random: RandomSource) -> Duration {
         let ceiling = ceiling(afterAttempt: attempt)
-        switch jitter {
-        case .none: return .nanoseconds(ceiling)
-        case .full: return .nanoseconds(random.next(upTo: ceiling))
-        case .equal: return .nanoseconds(ceiling - ceiling / 2 + random.next(upTo: ceiling / 2))
+        switch growth {
+        case .constant(.none), .doubling(.none): return .nanoseconds(ceiling)
+        case .constant(.full), .doubling(.full): return .nanoseconds(random.next(upTo: ceiling))
+        case .constant(.equal), .doubling(.equal):
+            return .nanoseconds(ceiling - ceiling / 2 + random.next(upTo: ceiling / 2))
+        case .decorrelated:
+            let tripled = previous?.saturatingNanoseconds.saturatingMultiply(3) ?? ceiling
+            return .nanoseconds(initial + random.next(upTo: min(ceiling, tripled) - initial))
         }
     }
 
-    private func ceiling(afterAttempt attempt: Int) -> Int64 {
-        guard doubles, attempt > 1 else { return initial }
-        let doublings = attempt - 1
-        // Shifting further than the leading zeros would overflow: the cap is reached long before.
-        guard initial > 0, doublings < initial.leadingZeroBitCount - 1 else { return initial == 0 ? 0 : cap }
-        return min(cap, initial << Int64(doublings))
+    /// A wait that was asked for; with jitter up to a tenth more, lest those who were told the same come back together.
+    func wait(noLessThan floor: Duration, random: RandomSource) -> Duration {
+        let floor = max(0, floor.saturatingNanoseconds)
+        switch growth {
+        case .constant(.none), .doubling(.none): return .nanoseconds(floor)
+        default: return .nanoseconds(floor.saturatingAdd(random.next(upTo: floor / 10)))
+        }
+    }
+
+    /// The longest wait after an attempt, in nanoseconds; it never falls from one attempt to the next.
+    func ceiling(afterAttempt attempt: Int) -> Int64 {
+        switch growth {
+        case .constant: return initial
+        case .doubling: return grown(by: 2, times: max(attempt, 1) - 1)
+        case .decorrelated: return grown(by: 3, times: max(attempt, 1))
+        }
+    }
+
+    private func grown(by factor: Int64, times: Int) -> Int64 {
+        // From 1 ns, 63 doublings reach any cap.
+        var wait = initial
+        for _ in 0..<min(times, 63) where wait < cap { wait = wait.saturatingMultiply(factor) }
+        return min(wait, cap)
+    }
+}
+
+extension Backoff: CustomStringConvertible {
+    /// The waits in words, such as `waits of 0.1 seconds, doubling up to 20.0 seconds, full jitter`.
+    public var description: String {
+        let first = Duration.nanoseconds(initial)
+        let last = Duration.nanoseconds(cap)
+        switch growth {
+        case .constant where cap == 0: return "no waits"
+        case .constant(let jitter): return "waits of \(first), \(jitter)"
+        case .doubling(let jitter): return "waits of \(first), doubling up to \(last), \(jitter)"
+        case .decorrelated: return "waits from \(first) to \(last), decorrelated jitter"
+        }
     }
 }

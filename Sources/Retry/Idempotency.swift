@@ -5,5 +5,8 @@ public enum Idempotency: Hashable, Sendable {
     /// It may: it is tried again after any failure that can pass.
     case idempotent
     /// It may not: it is tried again only when it surely was not sent.
+    ///
+    /// An error says so itself (``ReliabilityCore/ReliabilityError/mayHaveBeenSent`` is false), as the refusals of
+    /// this library do, or the operation says it by throwing a ``NotSentError``. Every other error leaves it open.
     case notIdempotent
 }

@@ -2,6 +2,7 @@ public import ReliabilityCore
 
 /// A call failed and is not tried again, although another attempt might have helped.
 ///
+/// It tells the whole story: every attempt, how long each ran, the waits between them, and the rule that ended the call.
 /// An error that no attempt can mend is thrown as it is, without this wrapper.
 public struct RetryError: ReliabilityError, CustomStringConvertible {
     /// Why there is no further attempt.
@@ -11,31 +12,48 @@ public struct RetryError: ReliabilityError, CustomStringConvertible {
     public enum Reason: Hashable, Sendable {
         /// The configured number of attempts was made.
         case attemptsExhausted
-        /// The wait before the next attempt does not fit before the deadline.
+        /// The call is not idempotent, and the last attempt may have been sent.
+        case mayHaveBeenSent
+        /// The deadline has passed, or the next wait and the attempt after it do not fit before it.
         case deadlineTooClose
         /// The dependency asked for a longer wait than the configuration allows.
         case retryAfterTooLong
+        /// The retries and hedges of all calls that share the budget have used it up.
+        case budgetExhausted
     }
 
     /// Why there is no further attempt.
     public let reason: Reason
-    /// How many attempts were made.
-    public let attempts: Int
     /// What the last attempt threw.
     public let lastError: any Error
+    private let history: RetryHistory
 
-    init(_ reason: Reason, attempts: Int, lastError: any Error) {
+    init(_ reason: Reason, _ history: RetryHistory, lastError: any Error) {
         self.reason = reason
-        self.attempts = attempts
+        self.history = history
         self.lastError = lastError
     }
+
+    /// The attempts, in order: all of them up to 20, of more the first 10 and the last 10.
+    public var attempts: [RetryAttempt] { history.attempts }
+
+    /// How many attempts were made.
+    public var attemptCount: Int { history.count }
+
+    /// How long the attempts ran, together.
+    public var timeRunning: Duration { .nanoseconds(history.running) }
+
+    /// How long the policy waited between attempts, together.
+    public var timeWaiting: Duration { .nanoseconds(history.waiting) }
 
     /// A code such as `retry.exhausted`.
     public var code: ErrorCode {
         switch reason {
         case .attemptsExhausted: "retry.exhausted"
+        case .mayHaveBeenSent: "retry.may_have_been_sent"
         case .deadlineTooClose: "retry.deadline_too_close"
         case .retryAfterTooLong: "retry.retry_after_too_long"
+        case .budgetExhausted: "retry.budget_exhausted"
         }
     }
 
@@ -53,9 +71,23 @@ public struct RetryError: ReliabilityError, CustomStringConvertible {
     /// What the last attempt threw.
     public var underlyingError: (any Error)? { lastError }
 
-    /// Whether the last attempt was refused before it reached the dependency.
-    public var isRejection: Bool { known?.isRejection ?? false }
+    /// Whether every attempt was refused before it reached the dependency.
+    public var isRejection: Bool { history.isRejected }
 
-    /// The code, the number of attempts and the last error, for logs.
-    public var description: String { "\(code) after \(attempts) attempt(s): \(lastError)" }
+    /// Whether any attempt may have had an effect.
+    public var mayHaveBeenSent: Bool { history.mayHaveBeenSent }
+
+    /// The rule, the times and the attempts in one line, for logs.
+    public var description: String {
+        let rule =
+            switch reason {
+            case .attemptsExhausted: "no attempt is left"
+            case .mayHaveBeenSent: "the call is not idempotent and may have been sent"
+            case .deadlineTooClose: "another attempt does not fit before the deadline"
+            case .retryAfterTooLong: "the wait that was asked for is longer than allowed"
+            case .budgetExhausted: "the retry budget, which is this process's own, is used up"
+            }
+        let story = attempts.map(\.description).joined(separator: "; ")
+        return "\(code): \(rule) after \(attemptCount) attempt(s), ran \(timeRunning), waited \(timeWaiting): \(story)"
+    }
 }

@@ -3,7 +3,7 @@ public import ReliabilityCore
 /// Runs a call again when it fails in a way that may pass.
 ///
 /// ```swift
-/// let retry = RetryPolicy(maxAttempts: 4)
+/// let retry = RetryPolicy(.idempotent, maxAttempts: 4)
 /// let page = try await retry.run {
 ///     try await fetch(url)
 /// }
@@ -11,35 +11,42 @@ public import ReliabilityCore
 ///
 /// The number of attempts is bounded, the waits grow and are jittered, a dependency's `retryAfter` is never undercut,
 /// and no wait begins that cannot end before the ``ReliabilityCore/Deadline`` of the task. When the task is cancelled,
-/// there is no further attempt. Of two nested retry policies, the outer one does not repeat what the inner one gave up.
+/// there is no further attempt. A call that is ``Idempotency/notIdempotent`` is tried again only when it surely was not
+/// sent. A ``RetryBudget`` bounds the retries of all calls that share it.
 ///
-/// A policy has no state between calls: share one, or make one for each call.
+/// Of nested retry policies, the outer one does not repeat what the inner one gave up, and while the outer one repeats,
+/// the inner one makes one attempt each time: two that make at most a and b attempts make at most a + b − 1 together.
+///
+/// A policy has no state between calls, but for its budget: share one, or make one for each call.
 public struct RetryPolicy: CallPolicy {
     /// How often a call is tried, and how long apart.
     public let configuration: RetryConfiguration
-    private let classify: @Sendable (any Error) -> RetryDecision
-    private let timeSource: TimeSource
-    private let random: RandomSource
-    private let events: EventSink<RetryEvent>
+    let classify: @Sendable (any Error) -> RetryDecision
+    @usableFromInline let budget: RetryBudget?
+    let timeSource: TimeSource
+    let random: RandomSource
+    let events: EventSink<RetryEvent>
 
     /// Creates a policy from a configuration.
     ///
     /// - Parameters:
     ///   - configuration: How often a call is tried, and how long apart.
-    ///   - classify: Which errors may pass. A call that must not be repeated once it may have arrived answers
-    ///     ``RetryDecision/stop`` to every error that leaves this open.
+    ///   - classify: Which errors may pass. It may be slow, and may call back into the policy.
+    ///   - budget: Bounds the retries of all calls that share it.
     ///   - clock: Measures the waits.
     ///   - randomness: Where jitter comes from.
     ///   - observer: Is told of retries and of giving up.
     public init(
         _ configuration: RetryConfiguration,
         classify: @escaping @Sendable (any Error) -> RetryDecision = RetryDecision.standard(for:),
+        budget: RetryBudget? = nil,
         clock: some Clock<Duration> = ContinuousClock(),
         randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
         observer: (@Sendable (RetryEvent) -> Void)? = nil
     ) {
         self.configuration = configuration
         self.classify = classify
+        self.budget = budget
         timeSource = TimeSource(clock)
         random = RandomSource(randomness)
         events = EventSink(observer)
@@ -48,47 +55,126 @@ public struct RetryPolicy: CallPolicy {
     /// Creates a policy with a number of attempts.
     ///
     /// - Parameters:
+    ///   - idempotency: Whether the call may happen twice without harm.
     ///   - maxAttempts: The most attempts, the first included.
     ///   - backoff: The waits between attempts.
+    ///   - budget: Bounds the retries of all calls that share it.
     /// - Precondition: `maxAttempts` is at least 1.
-    public init(maxAttempts: Int, backoff: Backoff = .exponential()) {
-        self.init(RetryConfiguration(maxAttempts: maxAttempts, backoff: backoff))
+    public init(
+        _ idempotency: Idempotency,
+        maxAttempts: Int = 3,
+        backoff: Backoff = .exponential(),
+        budget: RetryBudget? = nil
+    ) {
+        self.init(RetryConfiguration(idempotency, maxAttempts: maxAttempts, backoff: backoff), budget: budget)
+    }
+
+    /// One layer, with the most attempts and the longest waits, those that a dependency asks for included.
+    public var layers: [PolicyLayer] {
+        let summary = "up to \(configuration.maxAttempts) attempts, \(configuration.backoff)"
+        return [
+            PolicyLayer(
+                .retry,
+                configuration.idempotency == .idempotent ? summary : "\(summary), only what was not sent",
+                attempts: configuration.maxAttempts,
+                waits: configuration.longestWaits
+            )
+        ]
     }
 
     /// Runs `operation` until it succeeds, fails for good, or there is no attempt left.
     ///
     /// - Parameter operation: The work; it keeps the caller's isolation.
     /// - Returns: What the first successful attempt returns.
-    /// - Throws: An error that no attempt can mend, as it is; ``RetryError`` when there is no attempt left;
-    ///   `CancellationError` when the task is cancelled during a wait.
+    /// - Throws: An error that no attempt can mend, as it is; ``RetryError`` when there is no further attempt although
+    ///   one might have helped; `CancellationError` when the task is cancelled during a wait.
+    @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        var state = RetryState()
+        try await run(retryingResult: { _ in .stop }, operation)
+    }
+
+    /// Runs `operation` until its result is good enough, it fails for good, or there is no attempt left.
+    ///
+    /// ```swift
+    /// let response = try await retry.run(retryingResult: { $0.status == 503 ? .retry : .stop }) {
+    ///     try await client.get(url)
+    /// }
+    /// ```
+    ///
+    /// When there is no further attempt, the last result is returned, good or not; ``RetryEvent/gaveUp(_:)`` tells the
+    /// observer why. Whatever gave a result was sent: that of a call that is ``Idempotency/notIdempotent`` is returned
+    /// at once.
+    ///
+    /// - Parameters:
+    ///   - decide: Whether a result is tried again; ``RetryDecision/stop`` for one that is good enough.
+    ///   - operation: The work; it keeps the caller's isolation.
+    /// - Returns: The first good result, or the last one.
+    /// - Throws: As ``run(_:)``, when the last attempt threw.
+    @inlinable
+    nonisolated(nonsending) public func run<Success>(
+        retryingResult decide: (Success) -> RetryDecision,
+        _ operation: nonisolated(nonsending) () async throws -> Success
+    ) async throws -> Success {
+        // What is inlined is the call that succeeds at once; all that another end needs is in `runAgain`.
+        let started = callBegins()
+        let success: Success
+        do {
+            success = try await operation()
+        } catch {
+            return try await runAgain(after: .threw(error), startedAt: started, decide, operation)
+        }
+        let decision = decide(success)
+        guard case .stop = decision else {
+            return try await runAgain(after: .returned(success, decision), startedAt: started, decide, operation)
+        }
+        if budget != nil { callSucceededAtOnce() }
+        return success
+    }
+
+    @usableFromInline
+    func callBegins() -> Int64 { timeSource.now }
+
+    /// Tells the budget of a call that needed no other attempt.
+    ///
+    /// A call is counted when its first attempt has ended, not before: one that its caller cancels is no call to the
+    /// budget. Nor is one that is itself an extra attempt.
+    @usableFromInline
+    func callSucceededAtOnce() {
+        guard let budget, !ExtraAttempts.areSuppressed else { return }
+        budget.noteCall()
+        budget.noteSuccess()
+    }
+
+    /// Goes on after a first attempt that failed.
+    @inline(never)
+    @usableFromInline
+    nonisolated(nonsending) func runAgain<Success>(
+        after first: AttemptEnd<Success>,
+        startedAt started: Int64,
+        _ decide: (Success) -> RetryDecision,
+        _ operation: nonisolated(nonsending) () async throws -> Success
+    ) async throws -> Success {
+        var course = RetryCourse(self, startedAt: started)
+        var end = first
         while true {
-            let attempt = state.attempt
-            do {
-                return try await operation()
-            } catch {
-                // The caller went away: its error is the answer, and nothing is counted or repeated.
-                if Task.isCancelled { throw error }
-                let action = state.attemptFailed(
-                    classify(error),
-                    configuration: configuration,
-                    remaining: Deadline.current?.remaining,
-                    backoff: { configuration.backoff.wait(afterAttempt: $0, random: random) }
-                )
-                switch action {
-                case .rethrow:
-                    throw error
-                case .giveUp(let reason):
-                    let final = RetryError(reason, attempts: attempt, lastError: error)
-                    events.emit(.gaveUp(final))
-                    throw final
-                case .retry(let wait):
-                    events.emit(.retrying(attempt: attempt, after: wait, error: error))
-                    try await timeSource.sleep(for: wait)
-                }
+            let verdict: RetryCourse.Verdict
+            switch end {
+            case .succeeded(let success):
+                course.attemptSucceeded()
+                return success
+            case .returned(_, let decision):
+                verdict = try await course.attemptFailed(UnwantedResultError(decision)) { _ in decision }
+            case .threw(let error):
+                verdict = try await course.attemptFailed(error, classify)
+            }
+            switch (verdict, end) {
+            case (.again, _):
+                end = await ExtraAttempts.$areSuppressed.withValue(true) { await AttemptEnd(decide, operation) }
+            case (_, .succeeded(let success)), (_, .returned(let success, _)): return success
+            case (.asItIs, .threw(let error)): throw error
+            case (.gaveUp(let error), .threw): throw error
             }
         }
     }

@@ -84,7 +84,7 @@ struct CancellationTests {
         let pipeline = Pipeline {
             TimeoutPolicy(.seconds(60), clock: clock)
             limiter.policy(for: "customer")
-            RetryPolicy(RetryConfiguration(maxAttempts: 3, backoff: .none), clock: clock)
+            RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none), clock: clock)
             breaker
             TimeoutPolicy(.seconds(10), clock: clock)
         }

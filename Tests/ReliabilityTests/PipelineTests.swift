@@ -42,7 +42,7 @@ struct PipelineTests {
     func breakerInsideRetry() async {
         let calls = Counter()
         let pipeline = Pipeline {
-            RetryPolicy(maxAttempts: 10, backoff: .none)
+            RetryPolicy(.idempotent, maxAttempts: 10, backoff: .none)
             Breaker(BreakerConfiguration(trip: .consecutiveFailures(3), openFor: .seconds(3600)))
         }
         let error = await #expect(throws: RetryError.self) {
@@ -62,7 +62,7 @@ struct PipelineTests {
         let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(2)), clock: clock)
         let pipeline = Pipeline {
             TimeoutPolicy(.seconds(60), clock: clock)
-            RetryPolicy(RetryConfiguration(maxAttempts: 2, backoff: .none), clock: clock)
+            RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none), clock: clock)
             breaker
             TimeoutPolicy(.seconds(1), clock: clock)
         }
@@ -91,7 +91,7 @@ struct PipelineTests {
         let pipeline = Pipeline {
             TimeoutPolicy(.seconds(5), clock: clock)
             RetryPolicy(
-                RetryConfiguration(maxAttempts: 100, backoff: .constant(.seconds(2), jitter: .none)),
+                RetryConfiguration(.idempotent, maxAttempts: 100, backoff: .constant(.seconds(2), jitter: .none)),
                 clock: clock
             )
         }
@@ -102,7 +102,7 @@ struct PipelineTests {
         }
         let error = await #expect(throws: RetryError.self) { try await task.value }
         #expect(error?.reason == .deadlineTooClose)
-        #expect(error?.attempts == 3)
+        #expect(error?.attemptCount == 3)
     }
 
     @Test("caller cancellation leaves the breaker as it was")
@@ -110,7 +110,7 @@ struct PipelineTests {
         let clock = ManualClock()
         let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)))
         let pipeline = Pipeline {
-            RetryPolicy(maxAttempts: 3)
+            RetryPolicy(.idempotent, maxAttempts: 3)
             breaker
             TimeoutPolicy(.seconds(3600))
         }
@@ -139,7 +139,7 @@ struct PipelineTests {
     func isolation() async throws {
         let pipeline = Pipeline {
             TimeoutPolicy(.seconds(3600))
-            RetryPolicy(maxAttempts: 5, backoff: .none)
+            RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none)
             Breaker(.consecutiveFailures(10))
             TimeoutPolicy(.seconds(3600))
         }

@@ -26,7 +26,12 @@ struct RetryPolicyTests {
         observer: (@Sendable (RetryEvent) -> Void)? = nil
     ) -> RetryPolicy {
         RetryPolicy(
-            RetryConfiguration(maxAttempts: maxAttempts, backoff: backoff, maximumRetryAfter: maximumRetryAfter),
+            RetryConfiguration(
+                .idempotent,
+                maxAttempts: maxAttempts,
+                backoff: backoff,
+                maximumRetryAfter: maximumRetryAfter
+            ),
             clock: clock,
             randomness: SeededGenerator(seed: 1),
             observer: observer
@@ -66,7 +71,7 @@ struct RetryPolicyTests {
         }
         #expect(runs == attempts)
         #expect(error?.reason == .attemptsExhausted)
-        #expect(error?.attempts == attempts)
+        #expect(error?.attemptCount == attempts)
         #expect(error?.lastError as? Flaky == Flaky(number: attempts))
     }
 
@@ -113,7 +118,7 @@ struct RetryPolicyTests {
             try await policy(5, maximumRetryAfter: .seconds(10)).run { throw Refusal(retryAfter: .seconds(11)) }
         }
         #expect(error?.reason == .retryAfterTooLong)
-        #expect(error?.attempts == 1)
+        #expect(error?.attemptCount == 1)
     }
 
     @Test("INV-38: a refusal by a policy is not tried again unless it says when")
@@ -198,7 +203,7 @@ struct RetryPolicyTests {
         let seen = await events.wait(for: 3).map { event in
             switch event {
             case .retrying(let attempt, _, _): "retrying \(attempt)"
-            case .gaveUp(let error): "gave up \(error.attempts)"
+            case .gaveUp(let error): "gave up \(error.attemptCount)"
             }
         }
         #expect(seen == ["retrying 1", "retrying 2", "gave up 3"])
@@ -223,7 +228,7 @@ struct RetryPolicyTests {
 
     @Test("no attempts are refused at construction, with the value in the message")
     func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = RetryPolicy(maxAttempts: 0) }
+        await #expect(processExitsWith: .failure) { _ = RetryPolicy(.idempotent, maxAttempts: 0) }
     }
 }
 
@@ -245,7 +250,7 @@ struct RetryIsolationTests {
 
     @Test("an actor's state is changed in place")
     func actorIsolated() async throws {
-        let balance = try await Account().deposit(RetryPolicy(maxAttempts: 5, backoff: .none))
+        let balance = try await Account().deposit(RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none))
         #expect(balance == 3)
     }
 
@@ -253,7 +258,7 @@ struct RetryIsolationTests {
     @MainActor
     func mainActor() async throws {
         let box = NotSendable()
-        let result = try await RetryPolicy(maxAttempts: 2, backoff: .none).run {
+        let result = try await RetryPolicy(.idempotent, maxAttempts: 2, backoff: .none).run {
             MainActor.preconditionIsolated()
             box.count += 1
             if box.count < 2 { throw Flaky() }
@@ -266,7 +271,7 @@ struct RetryIsolationTests {
     @Test("a value that is not Sendable can be used and returned")
     func nonisolated() async throws {
         let box = NotSendable()
-        let result = try await RetryPolicy(maxAttempts: 2, backoff: .none).run { box }
+        let result = try await RetryPolicy(.idempotent, maxAttempts: 2, backoff: .none).run { box }
         #expect(result === box)
     }
 }

@@ -50,7 +50,7 @@ let benchmarks: @Sendable () -> Void = {
         }
     }
 
-    let retry = RetryPolicy(maxAttempts: 3)
+    let retry = RetryPolicy(.idempotent, maxAttempts: 3)
     Benchmark("retry that succeeds at once: RetryPolicy") { benchmark in
         for _ in benchmark.scaledIterations {
             blackHole(try await retry.run { 1 })

@@ -1,9 +1,35 @@
+internal import ReliabilityCore
+
 /// The course of one call: which attempt it is at, and what follows a failure.
 struct RetryState {
+    /// What is known of a failed attempt.
+    struct Failure {
+        /// What the classification says.
+        var decision: RetryDecision
+        /// Whether the attempt may have had an effect.
+        var mayHaveBeenSent = true
+        /// The error's category, if it has one.
+        var category: ErrorCategory?
+        /// Whether one of our own policies refused the attempt.
+        var isRejection = false
+
+        /// Whether the dependency said that it is asked too often; our own limiters know exactly when to come back.
+        var isThrottled: Bool { category == .rateLimited && !isRejection }
+
+        /// What another attempt costs a budget.
+        var expense: RetryBudget.Expense {
+            switch category {
+            case .timeout?: .timeout
+            case .rateLimited?: .throttled
+            default: .transient
+            }
+        }
+    }
+
     /// What follows a failed attempt.
     enum Action: Hashable {
-        /// Wait this long, then try again.
-        case retry(after: Duration)
+        /// Wait so many nanoseconds, then try again.
+        case retry(after: Int64)
         /// Throw the attempt's own error.
         case rethrow
         /// Throw a `RetryError`.
@@ -11,33 +37,49 @@ struct RetryState {
     }
 
     private(set) var attempt = 1
+    private var previousWait: Duration?
 
     /// An attempt failed.
     ///
     /// - Parameters:
-    ///   - decision: What the error's classification says.
+    ///   - failure: What is known of it.
     ///   - configuration: The policy's configuration.
-    ///   - remaining: The time left until the deadline; nil without one.
-    ///   - backoff: The backoff's wait after an attempt; asked only when there is to be another.
+    ///   - remaining: The nanoseconds left until the deadline; nil without one.
+    ///   - isSuppressed: Whether the call is itself an extra attempt of a policy further out, which then decides.
+    ///   - random: Where jitter comes from.
     /// - Returns: What to do now.
-    mutating func attemptFailed(
-        _ decision: RetryDecision,
+    func attemptFailed(
+        _ failure: Failure,
         configuration: RetryConfiguration,
-        remaining: Duration?,
-        backoff: (_ attempt: Int) -> Duration
+        remaining: Int64?,
+        isSuppressed: Bool,
+        random: RandomSource
     ) -> Action {
         var floor = Duration.zero
-        switch decision {
+        switch failure.decision {
         case .stop: return .rethrow
         case .retryAfter(let wait): floor = wait
         case .retry: break
         }
+        // Before anything else, and said by an error that ends the policies further out as well.
+        if configuration.idempotency == .notIdempotent, failure.mayHaveBeenSent { return .giveUp(.mayHaveBeenSent) }
+        if isSuppressed { return .rethrow }
         if attempt >= configuration.maxAttempts { return .giveUp(.attemptsExhausted) }
         if floor > configuration.maximumRetryAfter { return .giveUp(.retryAfterTooLong) }
-        let wait = max(floor, backoff(attempt))
+        let backoff = failure.isThrottled ? configuration.throttledBackoff : configuration.backoff
+        let wait = max(
+            backoff.wait(afterAttempt: attempt, previous: previousWait, random: random).saturatingNanoseconds,
+            backoff.wait(noLessThan: floor, random: random).saturatingNanoseconds
+        )
         // A wait that ends at the deadline leaves no time for the attempt.
-        if let remaining, remaining <= wait { return .giveUp(.deadlineTooClose) }
-        attempt += 1
+        let needed = wait.saturatingAdd(configuration.minimumAttempt.saturatingNanoseconds)
+        if let remaining, remaining <= needed { return .giveUp(.deadlineTooClose) }
         return .retry(after: wait)
+    }
+
+    /// The wait is over, and the next attempt begins.
+    mutating func attemptBegins(after wait: Int64) {
+        attempt += 1
+        previousWait = .nanoseconds(wait)
     }
 }

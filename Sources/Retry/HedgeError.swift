@@ -1,0 +1,61 @@
+public import ReliabilityCore
+
+/// All attempts of a hedged call failed.
+///
+/// A call that had one attempt only throws that attempt's own error, without this wrapper.
+public struct HedgeError: ReliabilityError, CustomStringConvertible {
+    /// One attempt that failed.
+    public struct Attempt: Sendable {
+        /// Which attempt, from 1.
+        public let number: Int
+        /// How long after the call it began.
+        public let startedAfter: Duration
+        /// How long it took.
+        public let took: Duration
+        /// What it threw.
+        public let error: any Error
+    }
+
+    /// The attempts, in the order in which they failed.
+    ///
+    /// There are at least two.
+    public let attempts: [Attempt]
+    /// The error that decides what this one says: the first that no attempt can mend, else the last.
+    public let decisiveError: any Error
+
+    init(attempts: [Attempt], decisiveError: any Error) {
+        self.attempts = attempts
+        self.decisiveError = decisiveError
+    }
+
+    /// The code `hedge.exhausted`.
+    public var code: ErrorCode { "hedge.exhausted" }
+
+    /// The decisive error's category; `unavailable` where it has none.
+    public var category: ErrorCategory { (decisiveError as? any ReliabilityError)?.category ?? .unavailable }
+
+    /// A constant sentence.
+    public var message: String { "The service is not available at the moment." }
+
+    /// The longest of the attempts' hints.
+    public var retryAfter: Duration? {
+        attempts.compactMap { ($0.error as? any ReliabilityError)?.retryAfter }.max()
+    }
+
+    /// The decisive error.
+    public var underlyingError: (any Error)? { decisiveError }
+
+    /// Whether all attempts were refused before they reached the dependency.
+    public var isRejection: Bool { attempts.allSatisfy { ($0.error as? any ReliabilityError)?.isRejection ?? false } }
+
+    /// Whether one of the attempts may have had an effect.
+    public var mayHaveBeenSent: Bool {
+        attempts.contains { ($0.error as? any ReliabilityError)?.mayHaveBeenSent ?? true }
+    }
+
+    /// The code and every attempt, for logs.
+    public var description: String {
+        let attempts = attempts.map { "\($0.number) after \($0.startedAfter) took \($0.took): \($0.error)" }
+        return "\(code): \(attempts.joined(separator: "; "))"
+    }
+}

@@ -1,0 +1,14 @@
+/// What a hedge policy does, for an observer.
+///
+/// A call that is not hedged has no events. The set may grow.
+@nonexhaustive
+public enum HedgeEvent: Sendable {
+    /// Another attempt began, so long after the call.
+    case hedged(attempt: Int, after: Duration)
+    /// Another attempt was due, and the budget had nothing left for it.
+    case budgetExhausted(attempt: Int)
+    /// Of a call with several attempts, this one answered first.
+    case won(attempt: Int)
+    /// All attempts of a call with several failed.
+    case failed(HedgeError)
+}
