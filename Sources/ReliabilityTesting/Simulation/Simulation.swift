@@ -32,6 +32,7 @@ public final class Simulation: Sendable {
         var generator: SeededGenerator
         var clients: [Client] = []
         var result: Result<Void, any Error>?
+        var violation: String?
         var steps = 0
         var cancellations: [(step: Int, cancel: @Sendable () -> Void)] = []
         var trace: [String] = []
@@ -126,7 +127,8 @@ public final class Simulation: Sendable {
 
     private func reasonOfFailure(isIdle: Bool) -> SimulationFailure.Reason? {
         if executor.didEscape { return .escaped }
-        let result = state.withLock { $0.result }
+        let (result, violation) = state.withLock { ($0.result, $0.violation) }
+        if let violation { return .violated(violation) }
         if case .failure(let error) = result { return .threw(error) }
         if !isIdle { return .stepLimit }
         let waiting = (result == nil ? ["the scenario"] : []) + clients.filter { !$0.hasEnded }.map(\.name)
@@ -233,6 +235,18 @@ public final class Simulation: Sendable {
     /// - Returns: What a policy takes as its `randomness`.
     public func generator() -> SeededGenerator {
         SeededGenerator(seed: state.withLock { $0.generator.next() })
+    }
+
+    /// Makes the run fail when something does not hold; the run goes on, and the first thing that did not hold is reported.
+    ///
+    /// - Parameters:
+    ///   - condition: What must hold.
+    ///   - message: What is wrong when it does not.
+    public func expect(_ condition: Bool, _ message: @autoclosure () -> String) {
+        if condition { return }
+        let message = message()
+        note(message)
+        state.withLock { if $0.violation == nil { $0.violation = message } }
     }
 
     /// Writes a line into the trace of a run with one seed.

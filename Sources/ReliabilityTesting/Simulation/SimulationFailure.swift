@@ -7,6 +7,8 @@ public struct SimulationFailure: Error, CustomStringConvertible {
     public enum Reason: Sendable {
         /// The scenario threw.
         case threw(any Error)
+        /// Something that ``Simulation/expect(_:_:)`` was to see did not hold.
+        case violated(String)
         /// Nobody can go on and nobody sleeps, but these have not ended.
         case deadlock(waiting: [String])
         /// The run did not end within the limit of steps.
@@ -32,6 +34,8 @@ public struct SimulationFailure: Error, CustomStringConvertible {
         switch reason {
         case .threw(let error):
             "seed \(seed): \(error)"
+        case .violated(let message):
+            "seed \(seed): \(message)"
         case .deadlock(let waiting):
             """
             seed \(seed): nobody can go on and nobody sleeps on the simulation's clock, but these have not ended: \
