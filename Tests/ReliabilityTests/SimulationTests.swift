@@ -123,7 +123,8 @@ struct SimulationTests {
                 BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(10)),
                 clock: clock
             )
-            let budget = RetryBudget(.tokens(capacity: 10), clock: clock)
+            let budget = RetryBudget(.tokens(capacity: 100), clock: clock)
+            let available = budget.available
             let bank = ScriptedDependency(
                 [.zero: .healthy(latency: .milliseconds(1)...(.milliseconds(50)))],
                 clock: clock,
@@ -146,7 +147,7 @@ struct SimulationTests {
             }
             await simulation.waitForClients()
             simulation.expect(breaker.state == .closed, "the breaker is \(breaker.state)")
-            simulation.expect(budget.available == 10, "the budget has \(budget.available) of 10")
+            simulation.expect(budget.available == available, "the budget has \(budget.available) of \(available)")
             simulation.expect(clock.sleeperCount == 0, "\(clock.sleeperCount) timers were left behind")
             simulation.expect(bank.inFlight == 0, "\(bank.inFlight) calls were left behind")
         }
@@ -304,15 +305,17 @@ struct SimulationTests {
             }
             await simulation.waitForClients()
             let calls = bank.history.calls
-            for first in calls where first.caller == "extra" {
-                // Nineteen twentieths of the window; a call counts up to a slice longer than that.
-                let window = first.arrival..<(first.arrival + .milliseconds(1900))
-                let extras = bank.history.calls(in: window).count { $0.caller == "extra" }
-                let requests = bank.history.calls(in: window).count { $0.caller == "first" }
+            for last in calls where last.caller == "extra" {
+                // Nineteen twentieths of the budget's window, which looks back. An attempt was decided up to the longest
+                // backoff before it began, and a retry's call counts up to its latency after it arrived.
+                let window = (last.arrival - .milliseconds(1900))...last.arrival
+                let counted = (window.lowerBound - .milliseconds(200 + 60))...window.upperBound
+                let extras = calls.count { $0.caller == "extra" && window.contains($0.arrival) }
+                let requests = calls.count { $0.caller == "first" && counted.contains($0.arrival) }
                 let most = 2 + requests / 5
                 simulation.expect(
                     extras <= most,
-                    "\(extras) extra attempts for \(requests) calls from \(first.arrival)"
+                    "\(extras) extra attempts for \(requests) calls until \(last.arrival)"
                 )
             }
         }
