@@ -249,7 +249,7 @@ struct SimulationTests {
             }
             let pipeline = Pipeline {
                 retry(outer)
-                TimeoutPolicy(.seconds(3600), clock: clock)
+                TimeoutPolicy(.milliseconds(50), clock: clock)
                 retry(inner)
             }
             let bank = ScriptedDependency(
