@@ -105,7 +105,6 @@ public final class HedgePolicy: Sendable {
     ) async throws -> Success {
         // An attempt of an attempt: it is neither a call to count nor a first answer to measure.
         if ExtraAttempts.areSuppressed { return try await operation(1) }
-        budget?.noteCall()
         let result = await withTaskGroup(of: HedgedCall<Success>.Event.self) { group in
             var call = HedgedCall(self, operation)
             return await call.run(in: &group, disposing: dispose)

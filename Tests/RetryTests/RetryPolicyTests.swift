@@ -121,6 +121,67 @@ struct RetryPolicyTests {
         #expect(error?.attemptCount == 1)
     }
 
+    @Test("INV-23: those who were told the same come back at different times, and none too early", arguments: 0..<20)
+    func spreadsRetryAfter(seed: UInt64) async {
+        let retry = RetryPolicy(
+            RetryConfiguration(.idempotent, maxAttempts: 2),
+            clock: clock,
+            randomness: SeededGenerator(seed: seed)
+        )
+        let task = Task { try await retry.run { throw Refusal(retryAfter: .seconds(50)) } }
+        await clock.waitForSleepers(1)
+        let wait = clock.timeToNextSleeper ?? .zero
+        #expect(wait > .seconds(50) && wait <= .seconds(55), "seed \(seed)")
+        task.cancel()
+        _ = await task.result
+    }
+
+    @Test("a dependency that is asked too often is given more time than one that fails")
+    func throttled() async {
+        let retry = RetryPolicy(
+            RetryConfiguration(
+                .idempotent,
+                maxAttempts: 3,
+                backoff: .constant(.seconds(1), jitter: .none),
+                throttledBackoff: .constant(.seconds(5), jitter: .none)
+            ),
+            clock: clock
+        )
+        let runs = Counter()
+        let task = Task {
+            try await retry.run {
+                throw Refusal(category: runs.increment() == 1 ? .rateLimited : .timeout, isRejection: false)
+            }
+        }
+        await clock.waitForSleepers(1)
+        #expect(clock.timeToNextSleeper == .seconds(5))
+        await clock.advanceToNextSleeper()
+        await clock.waitForSleepers(1)
+        #expect(clock.timeToNextSleeper == .seconds(1))
+        await clock.advanceToNextSleeper()
+        await #expect(throws: RetryError.self) { try await task.value }
+    }
+
+    @Test("INV-38: a refusal that says when is tried again if that is before the deadline", arguments: [4, 6])
+    func rejectionsBeforeTheDeadline(seconds: Int) async {
+        let timeSource = TimeSource(clock)
+        let deadline = Deadline(instant: timeSource.instant(after: .seconds(5)), timeSource: timeSource)
+        let retry = policy(2)
+        let runs = Counter()
+        let task = Task {
+            try await Deadline.$ambient.withValue(deadline) {
+                try await retry.run {
+                    runs.increment()
+                    throw Refusal(retryAfter: .seconds(seconds))
+                }
+            }
+        }
+        if seconds < 5 { await clock.advanceToNextSleeper() }
+        let error = await #expect(throws: RetryError.self) { try await task.value }
+        #expect(runs.value == (seconds < 5 ? 2 : 1))
+        #expect(error?.reason == (seconds < 5 ? .attemptsExhausted : .deadlineTooClose))
+    }
+
     @Test("INV-38: a refusal by a policy is not tried again unless it says when")
     func rejectionsAreFinal() async {
         var runs = 0
@@ -131,22 +192,6 @@ struct RetryPolicyTests {
             }
         }
         #expect(runs == 1)
-    }
-
-    @Test("INV-39: nested policies make a + b − 1 attempts at most")
-    func nested() async {
-        var runs = 0
-        let inner = policy(3)
-        let outer = policy(4)
-        await #expect(throws: RetryError.self) {
-            try await outer.run {
-                try await inner.run {
-                    runs += 1
-                    throw Flaky()
-                }
-            }
-        }
-        #expect(runs == 3)
     }
 
     @Test("INV-20: no wait begins that cannot end before the deadline")
@@ -162,6 +207,50 @@ struct RetryPolicyTests {
         #expect(error?.reason == .deadlineTooClose)
         #expect(error?.lastError as? Flaky == Flaky(number: 7))
         #expect(clock.sleeperCount == 0)
+    }
+
+    @Test("INV-20: no wait begins that leaves less than an attempt needs", arguments: [3, 4])
+    func minimumAttempt(seconds: Int) async {
+        let timeSource = TimeSource(clock)
+        let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
+        let retry = RetryPolicy(
+            RetryConfiguration(
+                .idempotent,
+                maxAttempts: 2,
+                backoff: .constant(.seconds(6), jitter: .none),
+                minimumAttempt: .seconds(seconds)
+            ),
+            clock: clock
+        )
+        let task = Task {
+            try await Deadline.$ambient.withValue(deadline) { try await retry.run { throw Flaky() } }
+        }
+        if seconds == 3 { await clock.advanceToNextSleeper() }
+        let error = await #expect(throws: RetryError.self) { try await task.value }
+        #expect(error?.reason == (seconds == 3 ? .attemptsExhausted : .deadlineTooClose))
+    }
+
+    @Test("INV-20: an attempt that the deadline cut off does not hide why those before it failed")
+    func deadlineDuringLaterAttempt() async {
+        let timeSource = TimeSource(clock)
+        let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
+        let retry = policy(5)
+        let task = Task { [clock] in
+            var runs = 0
+            try await Deadline.$ambient.withValue(deadline) {
+                try await retry.run {
+                    runs += 1
+                    if runs == 1 { throw Flaky(number: 1) }
+                    clock.advance(by: .seconds(10))
+                    unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+                    throw CancellationError()
+                }
+            }
+        }
+        let error = await #expect(throws: RetryError.self) { try await task.value }
+        #expect(error?.reason == .deadlineTooClose)
+        #expect(error?.attempts.first?.error as? Flaky == Flaky(number: 1))
+        #expect(error?.lastError is CancellationError)
     }
 
     @Test("INV-19: cancellation during a wait returns at once and makes no further attempt")
@@ -226,9 +315,85 @@ struct RetryPolicyTests {
         #expect(runs.value == 300)
     }
 
+    @Test("any number of attempts is allowed")
+    func unlimited() async throws {
+        var runs = 0
+        let value = try await policy(.max).run {
+            runs += 1
+            if runs < 10_000 { throw Flaky() }
+            return runs
+        }
+        #expect(value == 10_000)
+    }
+
+    @Test("a classification may call back into the policy")
+    func classifyReenters() async {
+        let inner = policy(2)
+        let retry = RetryPolicy(
+            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none),
+            classify: { inner.configuration.maxAttempts == 2 ? RetryDecision.standard(for: $0) : .stop },
+            clock: clock
+        )
+        let error = await #expect(throws: RetryError.self) { try await retry.run { throw Flaky() } }
+        #expect(error?.attemptCount == 2)
+    }
+
+    @Test("a traced call notes its attempts, its waits and why it gave up")
+    func trace() async {
+        let trace = CallTrace(timeSource: TimeSource(clock))
+        _ = try? await CallTrace.$current.withValue(trace) {
+            try await policy(2).run { throw Flaky() }
+        }
+        let runs = Counter()
+        _ = try? await CallTrace.$current.withValue(trace) {
+            try await policy(2).run { if runs.increment() == 1 { throw Flaky() } }
+        }
+        let steps = trace.record(name: "call", outcome: .failure, error: nil).entries.map { entry in
+            switch entry.step {
+            case .attempt(let number, _, let error): "attempt \(number) \(error == nil ? "succeeded" : "failed")"
+            case .waiting: "waiting"
+            case .gaveUp(let code): "\(code)"
+            case .hedged, .refused, .timedOut, .fellBack: "?"
+            }
+        }
+        #expect(
+            steps == [
+                "attempt 1 failed", "waiting", "attempt 2 failed", "retry.exhausted",
+                "attempt 1 failed", "waiting", "attempt 2 succeeded",
+            ]
+        )
+    }
+
+    @Test("a policy says how many attempts and how much waiting there can be")
+    func layers() throws {
+        let configuration = RetryConfiguration(
+            .notIdempotent,
+            maxAttempts: 4,
+            backoff: .exponential(initial: .seconds(1), cap: .seconds(3)),
+            throttledBackoff: .constant(.seconds(2)),
+            maximumRetryAfter: .zero
+        )
+        let layer = try #require(RetryPolicy(configuration).layers.first)
+        #expect(layer.kind == .retry)
+        #expect(layer.attempts == 4)
+        #expect(layer.waits == .seconds(7))
+        #expect(
+            layer.summary == """
+                up to 4 attempts, waits of 1.0 seconds, doubling up to 3.0 seconds, full jitter, only what was not sent
+                """
+        )
+        let patient = RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: .max))
+        #expect(patient.layers.first?.waits == .nanoseconds(Int64.max))
+        #expect(RetryPolicy(.idempotent, maxAttempts: 3).layers.first?.waits == .seconds(132))
+        #expect(RetryPolicy(.idempotent, maxAttempts: 1).layers.first?.waits == .zero)
+    }
+
     @Test("no attempts are refused at construction, with the value in the message")
     func misconfiguration() async {
         await #expect(processExitsWith: .failure) { _ = RetryPolicy(.idempotent, maxAttempts: 0) }
+        await #expect(processExitsWith: .failure) {
+            _ = RetryConfiguration(.idempotent, minimumAttempt: .seconds(-1))
+        }
     }
 }
 

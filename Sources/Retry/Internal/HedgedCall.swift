@@ -20,6 +20,7 @@ struct HedgedCall<Success: Sendable> {
     /// The first error that no attempt can mend.
     private var finalError: (any Error)?
     private var winner: Success?
+    private var isCounted = false
 
     init(_ policy: HedgePolicy, _ operation: @escaping @Sendable (Int) async throws -> Success) {
         self.policy = policy
@@ -104,7 +105,9 @@ struct HedgedCall<Success: Sendable> {
     private mutating func hedge(in group: inout TaskGroup<Event>) {
         let attempt = state.started + 1
         let isTooLate = Task.isCancelled || Deadline.current?.isExpired == true
-        if isTooLate || !policy.takeFromBudget(for: attempt) { return follow(state.hedgeRefused(), in: &group) }
+        if isTooLate { return follow(state.hedgeRefused(), in: &group) }
+        countCall()
+        guard policy.takeFromBudget(for: attempt) else { return follow(state.hedgeRefused(), in: &group) }
         state.hedgeStarted()
         start(attempt, in: &group)
         let after = Duration.nanoseconds(starts[attempt - 1].saturatingSubtract(starts[0]))
@@ -123,6 +126,7 @@ struct HedgedCall<Success: Sendable> {
         )
         // The caller went away: nothing is measured, and nothing is tried again.
         if Task.isCancelled { return state.attemptFailed(canBeMended: false) }
+        countCall()
         if attempt == 1, Outcome.ofThrown(error) == .failure {
             policy.noteFailure(took(1, end: end).saturatingNanoseconds, now: end)
         }
@@ -131,13 +135,21 @@ struct HedgedCall<Success: Sendable> {
         return state.attemptFailed(canBeMended: canBeMended)
     }
 
-    private func noteWin(of attempt: Int, end: Int64) {
+    private mutating func noteWin(of attempt: Int, end: Int64) {
         if state.started > 1 { policy.events.emit(.won(attempt: attempt)) }
         // Work that is cancelled often returns early instead of throwing: that is neither a success nor a latency.
         if Task.isCancelled { return }
+        countCall()
         if attempt == 1 { policy.budget?.noteSuccess() }
         let firstHasFailed = failures.contains { $0.number == 1 }
         if !firstHasFailed { policy.noteLatency(took(1, end: end).saturatingNanoseconds, now: end) }
+    }
+
+    /// Tells the budget of the call, once, and not before it is sure that its caller has not cancelled it by then.
+    private mutating func countCall() {
+        if isCounted { return }
+        isCounted = true
+        policy.budget?.noteCall()
     }
 
     private func took(_ attempt: Int, end: Int64) -> Duration {

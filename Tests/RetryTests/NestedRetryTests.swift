@@ -1,0 +1,136 @@
+import ReliabilityCore
+import ReliabilityTesting
+import Retry
+import Testing
+
+@Suite("Nested retries")
+struct NestedRetryTests {
+    private struct Failure: Error {}
+    private struct Passing: ReliabilityError {
+        var code: ErrorCode { "test.passing" }
+        var category: ErrorCategory { .unavailable }
+        var message: String { "Passing." }
+    }
+
+    private static func policy(
+        _ maxAttempts: Int,
+        _ classify: @escaping @Sendable (any Error) -> RetryDecision = { _ in .retry }
+    ) -> RetryPolicy {
+        RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: maxAttempts, backoff: .none), classify: classify)
+    }
+
+    private static let limits = [(1, 1), (1, 4), (4, 1), (3, 3), (4, 3), (2, 5)]
+
+    @Test("INV-39: what an inner policy gave up, an outer one does not repeat", arguments: limits)
+    func innerGivesUp(outer: Int, inner: Int) async {
+        var runs = 0
+        await #expect(throws: RetryError.self) {
+            try await RetryPolicy(.idempotent, maxAttempts: outer, backoff: .none).run {
+                try await RetryPolicy(.idempotent, maxAttempts: inner, backoff: .none).run {
+                    runs += 1
+                    throw Failure()
+                }
+            }
+        }
+        #expect(runs == inner)
+    }
+
+    @Test("INV-39: an outer policy that repeats even that makes a + b − 1 attempts", arguments: limits)
+    func outerInsists(outer: Int, inner: Int) async {
+        var runs = 0
+        await #expect(throws: RetryError.self) {
+            try await Self.policy(outer).run {
+                try await Self.policy(inner).run {
+                    runs += 1
+                    throw Failure()
+                }
+            }
+        }
+        #expect(runs == outer + inner - 1)
+    }
+
+    @Test("INV-39: three levels make a + b + c − 2 attempts at most", arguments: limits)
+    func threeLevels(outer: Int, inner: Int) async {
+        var runs = 0
+        await #expect(throws: RetryError.self) {
+            try await Self.policy(outer).run {
+                try await Self.policy(3).run {
+                    try await Self.policy(inner).run {
+                        runs += 1
+                        throw Failure()
+                    }
+                }
+            }
+        }
+        #expect(runs == outer + 3 + inner - 2)
+    }
+
+    @Test("INV-39: an error that only the outer policy repeats is repeated by it alone", arguments: limits)
+    func onlyOuter(outer: Int, inner: Int) async {
+        var runs = 0
+        await #expect(throws: RetryError.self) {
+            try await Self.policy(outer).run {
+                try await Self.policy(inner) { _ in .stop }.run {
+                    runs += 1
+                    throw Failure()
+                }
+            }
+        }
+        #expect(runs == outer)
+    }
+
+    @Test("INV-39: errors that change from attempt to attempt do not make more than a + b − 1", arguments: 0..<50)
+    func changingErrors(seed: UInt64) async {
+        var random = SeededGenerator(seed: seed)
+        var runs = 0
+        _ = try? await Self.policy(4).run {
+            try await Self.policy(3) { $0 is Passing ? .retry : .stop }.run {
+                runs += 1
+                if Bool.random(using: &random) { throw Failure() }
+                throw Passing()
+            }
+        }
+        #expect(runs <= 6, "seed \(seed)")
+    }
+
+    @Test("while the outer policy repeats, the inner one throws the attempt's own error")
+    func ownError() async {
+        var thrown: [String] = []
+        _ = try? await Self.policy(3).run {
+            do {
+                try await Self.policy(2).run { throw Failure() }
+            } catch {
+                thrown.append("\(type(of: error))")
+                throw error
+            }
+        }
+        #expect(thrown == ["RetryError", "Failure", "Failure"])
+    }
+
+    @Test("a call that is not idempotent is not repeated by an outer policy that is, once it may have been sent")
+    func notIdempotentInside() async {
+        var runs = 0
+        let error = await #expect(throws: RetryError.self) {
+            try await RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none).run {
+                try await RetryPolicy(.notIdempotent, maxAttempts: 5, backoff: .none).run {
+                    runs += 1
+                    if runs == 1 { throw NotSentError(Failure()) }
+                    throw Failure()
+                }
+            }
+        }
+        #expect(runs == 2)
+        #expect(error?.reason == .mayHaveBeenSent)
+    }
+
+    @Test("calls beside each other in a repeated attempt have each their own first attempt back afterwards")
+    func afterwards() async throws {
+        _ = try? await Self.policy(2).run { throw Failure() }
+        var runs = 0
+        _ = try? await Self.policy(3).run {
+            runs += 1
+            throw Failure()
+        }
+        #expect(runs == 3)
+    }
+}
