@@ -1,12 +1,13 @@
 #if RELIABILITY_SANITIZE_THREAD
 
 /// A value behind a lock; in sanitizer builds a `pthread_mutex`, whose calls the thread sanitizer sees.
-package struct Lock<State>: ~Copyable, @unchecked Sendable {
+@usableFromInline
+package struct Lock<State: ~Copyable>: ~Copyable, @unchecked Sendable {
     // @unchecked Sendable: `state` is read and written between `monitor.lock()` and `unlock()` only.
     private final class Storage {
         let monitor = ThreadMonitor()
         var state: State
-        init(_ state: sending State) { self.state = state }
+        init(_ state: consuming sending State) { self.state = state }
     }
     private let storage: Storage
 
@@ -26,10 +27,11 @@ package struct Lock<State>: ~Copyable, @unchecked Sendable {
 }
 
 #else
-package import Synchronization
+public import Synchronization
 
 /// A value behind a lock; `Mutex`, but for sanitizer builds, which cannot see through it.
-package struct Lock<State>: ~Copyable, Sendable {
+@usableFromInline
+package struct Lock<State: ~Copyable>: ~Copyable, Sendable {
     @usableFromInline let mutex: Mutex<State>
 
     /// Creates a lock around an initial value.

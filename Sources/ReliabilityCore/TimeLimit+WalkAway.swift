@@ -1,11 +1,12 @@
 /// Starts a task in place where the system can (Linux, and Apple's systems from 26), else in the usual way.
 package func startTask<Success: Sendable>(
+    on executor: (any TaskExecutor)? = nil,
     _ operation: @escaping @Sendable () async -> Success
 ) -> Task<Success, Never> {
     if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *) {
-        Task.immediate { @concurrent in await operation() }
+        Task.immediate(executorPreference: executor) { @concurrent in await operation() }
     } else {
-        Task { @concurrent in await operation() }
+        Task(executorPreference: executor) { @concurrent in await operation() }
     }
 }
 
@@ -25,7 +26,7 @@ nonisolated(nonsending) package func withinLimit<Success: Sendable>(
     return await withTaskCancellationHandler {
         await withCheckedContinuation { continuation in
             race.begin(continuation)
-            let task = startTask {
+            let task = startTask(on: timeSource.taskExecutor) {
                 // It would otherwise run uncancelled up to its first suspension: far enough for a write.
                 if race.isCancelled { unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() } }
                 let success = await operation()

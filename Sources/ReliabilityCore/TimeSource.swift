@@ -2,66 +2,39 @@
 ///
 /// Readings are nanoseconds since an origin of the source's own, so they are meaningful within one source only.
 /// They never trap: a reading past ±292 years saturates.
+@usableFromInline
 package struct TimeSource: Sendable {
-    private enum Kind: Sendable {
-        case continuous
-        case erased(
-            now: @Sendable () -> Int64,
-            sleep: @Sendable (_ until: Int64) async throws -> Void
-        )
-    }
+    /// Nil for `ContinuousClock`, which costs no more than its clock.
+    @usableFromInline let erased: ErasedClock?
 
-    private let kind: Kind
-    /// Distinguishes sources whose readings cannot be compared.
-    package let identity: ObjectIdentifier?
-    private let anchor: Anchor?
-
-    private final class Anchor: Sendable {}
+    @inlinable
+    init(erased: ErasedClock?) { self.erased = erased }
 
     /// `ContinuousClock`, with sleeps and timers on the shared scheduler.
-    package static let continuous = TimeSource()
-
-    private init() {
-        kind = .continuous
-        identity = nil
-        anchor = nil
-    }
+    @inlinable
+    package static var continuous: TimeSource { TimeSource(erased: nil) }
 
     /// Erases `clock`; a `ContinuousClock` becomes ``continuous``.
+    @inlinable
     package init<C: Clock<Duration>>(_ clock: C) {
-        if clock is ContinuousClock {
-            self = .continuous
-            return
-        }
-        let origin = clock.now
-        let anchor = Anchor()
-        self.anchor = anchor
-        identity = ObjectIdentifier(anchor)
-        kind = .erased(
-            now: { origin.duration(to: clock.now).saturatingNanoseconds },
-            sleep: { until in
-                // From the present reading: `origin + until` could overflow a clock's own instant. And from one reading:
-                // a clock that moves between two would make the sleep longer by as much.
-                let now = clock.now
-                let wait = until.saturatingSubtract(origin.duration(to: now).saturatingNanoseconds)
-                if wait > 0 {
-                    try await clock.sleep(until: now.advanced(by: .nanoseconds(wait)), tolerance: nil)
-                } else {
-                    try Task.checkCancellation()
-                }
-            }
-        )
+        self.init(erased: C.self == ContinuousClock.self ? nil : ErasedClock(clock))
     }
 
+    /// Distinguishes sources whose readings cannot be compared.
+    @inlinable
+    package var identity: ObjectIdentifier? { erased.map { ObjectIdentifier($0) } }
+
+    /// What unstructured tasks on behalf of this source run on; nil for the usual.
+    package var taskExecutor: (any TaskExecutor)? { erased?.taskExecutor }
+
     /// The present reading in nanoseconds.
+    @inlinable
     package var now: Int64 {
-        switch kind {
-        case .continuous: continuousOrigin.duration(to: ContinuousClock.now).saturatingNanoseconds
-        case .erased(let now, _): now()
-        }
+        if let erased { erased.now } else { continuousNanoseconds() }
     }
 
     /// The reading `duration` from now.
+    @inlinable
     package func instant(after duration: Duration) -> Int64 {
         now.saturatingAdd(duration.saturatingNanoseconds)
     }
@@ -70,9 +43,10 @@ package struct TimeSource: Sendable {
     ///
     /// - Throws: `CancellationError`, at once, when the task is cancelled.
     package func sleep(until instant: Int64) async throws {
-        switch kind {
-        case .continuous: try await DeadlineScheduler.shared.sleep(until: instant)
-        case .erased(_, let sleep): try await sleep(instant)
+        if let erased {
+            try await erased.timers.sleep(until: instant)
+        } else {
+            try await DeadlineScheduler.shared.sleep(until: instant)
         }
     }
 
@@ -87,39 +61,44 @@ package struct TimeSource: Sendable {
         }
     }
 
-    /// Runs `action` when the reading is reached, unless the timer is cancelled before.
+    /// Arms an entry; one that is armed already is moved.
     ///
-    /// `action` runs on the scheduler's thread and must be short: cancel a task, resume a continuation.
-    package func timer(at instant: Int64, _ action: @escaping @Sendable () -> Void) -> Timer {
-        switch kind {
-        case .continuous:
-            return .scheduled(DeadlineScheduler.shared.schedule(at: instant, action))
-        case .erased(_, let sleep):
-            return .task(
-                Task.detached {
-                    do { try await sleep(instant) } catch { return }
-                    action()
-                }
-            )
+    /// It runs on the scheduler's thread, or in the call that moves a manual clock. Where the instant has come already,
+    /// that may be before this returns: no lock that it takes may be held.
+    package func arm(_ entry: DeadlineScheduler.Entry, at instant: Int64) {
+        if let erased {
+            erased.timers.arm(entry, at: instant)
+        } else {
+            DeadlineScheduler.shared.arm(entry, at: instant)
         }
     }
 
+    /// Removes an entry that was armed with this source.
+    ///
+    /// - Returns: Whether the entry was armed; then it does not run.
+    @discardableResult
+    package func cancel(_ entry: DeadlineScheduler.Entry) -> Bool {
+        if let erased { erased.timers.cancel(entry) } else { DeadlineScheduler.shared.cancel(entry) }
+    }
+
+    /// Runs `action` when the reading is reached, unless the timer is cancelled before.
+    ///
+    /// `action` must be short: cancel a task, resume a continuation. As for an entry that is armed, it may run before
+    /// this returns.
+    package func timer(at instant: Int64, _ action: @escaping @Sendable () -> Void) -> Timer {
+        let entry = ActionEntry(action)
+        arm(entry, at: instant)
+        return Timer(entry: entry, timeSource: self)
+    }
+
     /// A running timer.
-    package enum Timer: Sendable {
-        case scheduled(DeadlineScheduler.Entry)
-        case task(Task<Void, Never>)
+    package struct Timer: Sendable {
+        let entry: DeadlineScheduler.Entry
+        let timeSource: TimeSource
 
         /// Stops the timer and frees what it holds, at once.
         ///
         /// Its action may be running already.
-        package func cancel() {
-            switch self {
-            case .scheduled(let entry): DeadlineScheduler.shared.cancel(entry)
-            case .task(let task): task.cancel()
-            }
-        }
+        package func cancel() { timeSource.cancel(entry) }
     }
 }
-
-/// The instant from which ``TimeSource/continuous`` counts.
-let continuousOrigin = ContinuousClock.now

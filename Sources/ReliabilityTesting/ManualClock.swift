@@ -1,10 +1,10 @@
-internal import ReliabilityCore
+package import ReliabilityCore
 
 /// A clock that stands still until a test moves it, and on which a test can wait for sleepers.
 ///
 /// ```swift
 /// let clock = ManualClock()
-/// async let result = RetryPolicy(RetryConfiguration(.idempotent), clock: clock).run { try await fetch() }
+/// async let result = RetryPolicy(maxAttempts: 2, clock: clock).run { try await fetch() }
 /// await clock.waitForSleepers(1)
 /// clock.advance(by: .seconds(20))
 /// ```
@@ -31,28 +31,51 @@ public final class ManualClock: Clock, Sendable {
         public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
     }
 
-    private struct Sleeper {
-        let id: UInt64
-        let until: Instant
-        let continuation: CheckedContinuation<Void, any Error>
-    }
-
-    private struct Waiter {
-        let id: UInt64
+    private final class Waiter: Sendable {
         let count: Int
-        let continuation: CheckedContinuation<Void, Never>
+        let state = Lock((continuation: CheckedContinuation<Void, Never>?.none, isOver: false))
+
+        init(count: Int) { self.count = count }
+
+        /// False when the wait is over already.
+        func start(_ continuation: CheckedContinuation<Void, Never>) -> Bool {
+            state.withLock { state in
+                if state.isOver { return false }
+                state.continuation = continuation
+                return true
+            }
+        }
+
+        func finish() {
+            let continuation = state.withLock { state in
+                state.isOver = true
+                return state.continuation.take()
+            }
+            continuation?.resume()
+        }
     }
 
-    private struct State {
-        var now = Instant(nanoseconds: 0)
-        var lastID: UInt64 = 0
-        var sleepers: [Sleeper] = []
-        /// Who was cancelled before it began to wait.
-        var cancelled: Set<UInt64> = []
+    private struct State: ~Copyable {
+        var now: Int64 = 0
+        var wheel = DeadlineWheel(at: 0)
+        /// How many calls run what is due, each until nothing is.
+        var runners = 0
         var waiters: [Waiter] = []
 
+        /// The first entry that is due; it has been removed.
+        mutating func nextDue() -> DeadlineScheduler.Entry? {
+            while true {
+                switch wheel.next(at: now) {
+                case .due(let entry): return entry
+                case .later: return nil
+                case .unfinished: continue
+                }
+            }
+        }
+
         mutating func removeSatisfiedWaiters() -> [Waiter] {
-            let count = sleepers.count
+            if waiters.isEmpty { return [] }
+            let count = wheel.count
             let satisfied = waiters.filter { $0.count <= count }
             waiters.removeAll { $0.count <= count }
             return satisfied
@@ -61,21 +84,28 @@ public final class ManualClock: Clock, Sendable {
 
     private let state = Lock(State())
 
+    package let taskExecutor: (any TaskExecutor)?
+
     /// Creates a clock at zero.
-    public init() {}
+    public convenience init() { self.init(taskExecutor: nil) }
+
+    /// Creates a clock for a simulation whose tasks all run on one executor.
+    init(taskExecutor: (any TaskExecutor)?) { self.taskExecutor = taskExecutor }
 
     /// The present instant.
-    public var now: Instant { state.withLock { $0.now } }
+    public var now: Instant { Instant(nanoseconds: reading) }
 
     /// One nanosecond.
     public var minimumResolution: Duration { .nanoseconds(1) }
 
     /// The number of tasks and timers that sleep on the clock.
-    public var sleeperCount: Int { state.withLock { $0.sleepers.count } }
+    public var sleeperCount: Int { state.withLock { $0.wheel.count } }
 
     /// How long until the first sleeper wakes; nil when none sleeps.
     public var timeToNextSleeper: Duration? {
-        state.withLock { state in state.sleepers.map(\.until).min().map { state.now.duration(to: $0) } }
+        state.withLock { state in
+            state.wheel.earliest().map { .nanoseconds(max(0, $0.saturatingSubtract(state.now))) }
+        }
     }
 
     /// Suspends until the clock has been moved to the instant.
@@ -85,86 +115,90 @@ public final class ManualClock: Clock, Sendable {
     ///   - tolerance: Not used.
     /// - Throws: `CancellationError`, at once, when the task is cancelled.
     public func sleep(until deadline: Instant, tolerance: Duration?) async throws {
-        let id = newID()
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let (result, waiters): (Result<Void, any Error>?, [Waiter]) = state.withLock { state in
-                    if state.cancelled.remove(id) != nil { return (.failure(CancellationError()), []) }
-                    if deadline <= state.now { return (.success(()), []) }
-                    state.sleepers.append(Sleeper(id: id, until: deadline, continuation: continuation))
-                    return (nil, state.removeSatisfiedWaiters())
-                }
-                if let result { continuation.resume(with: result) }
-                for waiter in waiters { waiter.continuation.resume() }
-            }
-        } onCancel: {
-            let sleeper = state.withLock { state -> Sleeper? in
-                guard let index = state.sleepers.firstIndex(where: { $0.id == id }) else {
-                    state.cancelled.insert(id)
-                    return nil
-                }
-                return state.sleepers.remove(at: index)
-            }
-            sleeper?.continuation.resume(throwing: CancellationError())
-        }
-        _ = state.withLock { $0.cancelled.remove(id) }
+        try await sleep(until: deadline.nanoseconds)
     }
 
-    private func newID() -> UInt64 {
-        state.withLock { state in
-            state.lastID += 1
-            return state.lastID
-        }
-    }
-
-    /// Moves the clock and wakes those who are due, the earliest first.
+    /// Moves the clock, runs the timers and wakes the tasks that are due, the earliest first, and of two at one instant
+    /// the one that came first.
     ///
-    /// All of them see the clock where it ends up. ``advanceToNextSleeper()`` stops on the way.
+    /// All of them see the clock where it ends up. ``advanceToNextSleeper()`` stops on the way. When this returns, the
+    /// timers have run; the tasks that were woken go on by themselves.
     ///
     /// - Parameter duration: How far; not negative.
     /// - Precondition: `duration` is not negative.
     public func advance(by duration: Duration) {
         precondition(duration >= .zero, "a manual clock moves forward only (by \(duration))")
-        let due = state.withLock { state in
-            state.now = state.now.advanced(by: duration)
-            let now = state.now
-            let due = state.sleepers.filter { $0.until <= now }
-            state.sleepers.removeAll { $0.until <= now }
-            return due.sorted { ($0.until, $0.id) < ($1.until, $1.id) }
+        state.withLock { state in
+            state.now = state.now.saturatingAdd(duration.saturatingNanoseconds)
+            state.runners += 1
         }
-        for sleeper in due { sleeper.continuation.resume() }
+        runDue()
+    }
+
+    /// Runs what is due until nothing is, one after the other, so that each may still cancel those behind it.
+    private func runDue() {
+        while true {
+            let entry = state.withLock { state in
+                let entry = state.nextDue()
+                if entry == nil { state.runners -= 1 }
+                return entry
+            }
+            guard let entry else { return }
+            entry.fire()
+        }
     }
 
     /// Suspends until at least `count` tasks and timers sleep on the clock, or the task is cancelled.
     ///
     /// - Parameter count: How many.
     public func waitForSleepers(_ count: Int) async {
-        let id = newID()
+        let waiter = Waiter(count: count)
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
+                guard waiter.start(continuation) else {
+                    continuation.resume()
+                    return
+                }
                 let isOver = state.withLock { state in
-                    if state.cancelled.remove(id) != nil || state.sleepers.count >= count { return true }
-                    state.waiters.append(Waiter(id: id, count: count, continuation: continuation))
+                    if state.wheel.count >= count { return true }
+                    state.waiters.append(waiter)
                     return false
                 }
-                if isOver { continuation.resume() }
+                if isOver { waiter.finish() }
             }
         } onCancel: {
-            let waiter = state.withLock { state -> Waiter? in
-                guard let index = state.waiters.firstIndex(where: { $0.id == id }) else {
-                    state.cancelled.insert(id)
-                    return nil
-                }
-                return state.waiters.remove(at: index)
-            }
-            waiter?.continuation.resume()
+            waiter.finish()
         }
-        _ = state.withLock { $0.cancelled.remove(id) }
+        state.withLock { $0.waiters.removeAll { $0 === waiter } }
     }
 
     /// Waits for a sleeper, or for the task's cancellation, and moves the clock to the instant at which the first one wakes.
     public func advanceToNextSleeper() async {
         await waitForSleepers(1)
         if let wait = timeToNextSleeper { advance(by: max(.zero, wait)) }
+    }
+}
+
+extension ManualClock: TimerClock {
+    package var reading: Int64 { state.withLock { $0.now } }
+
+    /// Arms an entry; one that is due already runs now, unless others that are due are being run: then it waits its turn.
+    package func arm(_ entry: DeadlineScheduler.Entry, at instant: Int64) {
+        let (waiters, isDue) = state.withLock { state -> ([Waiter], Bool) in
+            state.wheel.insert(entry, at: instant)
+            if instant > state.now { return (state.removeSatisfiedWaiters(), false) }
+            if state.runners > 0 { return ([], false) }
+            state.runners += 1
+            return ([], true)
+        }
+        if isDue { runDue() }
+        for waiter in waiters { waiter.finish() }
+    }
+
+    @discardableResult
+    package func cancel(_ entry: DeadlineScheduler.Entry) -> Bool {
+        let wasArmed = state.withLock { $0.wheel.remove(entry) }
+        if wasArmed { entry.cancelled() }
+        return wasArmed
     }
 }

@@ -120,3 +120,16 @@ package func unixNanoseconds() -> Int64 {
     unsafe clock_gettime(CLOCK_REALTIME, &instant)
     return Int64(instant.tv_sec).saturatingMultiply(1_000_000_000).saturatingAdd(Int64(instant.tv_nsec))
 }
+
+/// The reading of the clock behind `ContinuousClock`, in nanoseconds since the system was started.
+@usableFromInline
+package func continuousNanoseconds() -> Int64 {
+    #if canImport(Darwin)
+    return Int64(clamping: clock_gettime_nsec_np(CLOCK_MONOTONIC_RAW))
+    #else
+    var instant = timespec()
+    unsafe clock_gettime(CLOCK_BOOTTIME, &instant)
+    // No system runs for 292 years.
+    return Int64(instant.tv_sec) &* 1_000_000_000 &+ Int64(instant.tv_nsec)
+    #endif
+}

@@ -49,7 +49,7 @@ struct HedgedCall<Success: Sendable> {
                     noteWin(of: attempt, end: end)
                 } else if let dispose {
                     // In a task of its own, because what closes a connection must not be cancelled with the call.
-                    await startTask { await dispose(value) }.value
+                    await startTask(on: policy.timeSource.taskExecutor) { await dispose(value) }.value
                 }
             case .ended(let attempt, .failure(let error), let end):
                 note(attempt, end: end, error: error)

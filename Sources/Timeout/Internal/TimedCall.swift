@@ -63,7 +63,7 @@ private final class TimedCall<Success>: @unchecked Sendable {
         let timer = deadline.timeSource.timer(at: deadline.instant) { self.cancel(.expired) }
         defer { timer.cancel() }
         await withTaskCancellationHandler {
-            let task = start(isolation) {
+            let task = start(on: deadline.timeSource.taskExecutor, isolation) {
                 // What came before `setTask` could not reach the task; its first line is to see it all the same.
                 if self.phase.isCancelled { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
                 await Deadline.$ambient.withValue(deadline) { await self.runOperation() }
@@ -102,11 +102,12 @@ private final class TimedCall<Success>: @unchecked Sendable {
     ///
     /// Not in place: work that never suspends would run to its end before anybody could name the task to cancel it.
     private func start(
+        on executor: (any TaskExecutor)?,
         _ isolation: isolated (any Actor)?,
         _ body: @escaping () async -> Void
     ) -> Task<Void, Never> {
         let body = Transferred(call: body)
-        return Task {
+        return Task(executorPreference: executor) {
             _ = isolation
             await body.call()
         }

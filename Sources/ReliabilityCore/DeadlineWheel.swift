@@ -1,0 +1,194 @@
+/// Pending entries by their instants: a hierarchical timing wheel (Varghese and Lauck, 1987).
+///
+/// Time is cut into ticks of 2^16 ns (65.5 µs). A level has 64 slots; a slot of the lowest level is one tick, a slot of
+/// any other one is the 64 slots of the level below. Eight levels reach every instant that an `Int64` can hold. An entry
+/// is in the level of the highest six bits in which its tick differs from the cursor's, so arming and cancelling take
+/// the same few steps however many are pending. When the cursor enters a slot, the entries in it move to lower levels.
+/// Those of the cursor's own tick, and of any before, are in a heap, which keeps them in their exact order.
+///
+/// It has no clock, no lock and no thread.
+package struct DeadlineWheel: ~Copyable {
+    /// What ``next(at:)`` found.
+    package enum Next: Sendable {
+        /// An entry that was due; it has been removed.
+        case due(DeadlineScheduler.Entry)
+        /// None is due, and none will be before this instant; `Int64.max` when there is none.
+        case later(Int64)
+        /// There is more to move before that can be said: ask again.
+        case unfinished
+    }
+
+    private struct Slot {
+        var first: DeadlineScheduler.Entry?
+        /// No entry in the slot is earlier.
+        var earliest = Int64.max
+    }
+
+    private static let levels = 8
+    /// How many entries one call moves at most, so that nobody waits long for the lock around it.
+    private static let stride = 256
+
+    private var slots = [Slot](repeating: Slot(), count: 64 * levels)
+    /// Which slots of each level have entries, a bit for each.
+    private var occupied = [UInt64](repeating: 0, count: levels)
+    private var due = DeadlineHeap(firstPosition: 64 * levels)
+    /// The tick up to which all entries are in the heap.
+    private var cursor: UInt64
+    /// The slot that the cursor has entered, while there may be entries in it.
+    private var open: Int?
+    private var sequence: UInt64 = 0
+
+    /// The number of entries.
+    package private(set) var count = 0
+
+    /// Creates an empty wheel.
+    package init(at instant: Int64) { cursor = Self.tick(instant) }
+
+    deinit {
+        // A long list would otherwise be freed recursively, and the links of two that are neighbours are a cycle.
+        for slot in slots {
+            var entry = slot.first
+            while let current = entry {
+                entry = current.next.take()
+                current.previous = nil
+            }
+        }
+    }
+
+    /// Adds an entry; one that is in the wheel already is moved.
+    package mutating func insert(_ entry: DeadlineScheduler.Entry, at instant: Int64) {
+        remove(entry)
+        count += 1
+        sequence &+= 1
+        entry.instant = instant
+        entry.sequence = sequence
+        place(entry)
+    }
+
+    /// Removes an entry.
+    ///
+    /// - Returns: Whether it was in the wheel.
+    @discardableResult
+    package mutating func remove(_ entry: DeadlineScheduler.Entry) -> Bool {
+        let position = entry.position
+        if position == DeadlineScheduler.Entry.nowhere { return false }
+        if position < slots.count { unlink(entry, from: position) } else { due.remove(entry) }
+        entry.position = DeadlineScheduler.Entry.nowhere
+        count -= 1
+        return true
+    }
+
+    /// Removes the first entry if its instant has come.
+    ///
+    /// A reading that stands still or goes back is as good as any other: what is not due by it, is not due. A jump takes
+    /// a few steps for every slot with entries that it passes, however far it is.
+    package mutating func next(at now: Int64) -> Next {
+        guard advance(to: Self.tick(now)) else { return .unfinished }
+        guard let first = due.first else { return .later(nextSlot().map { slots[$0.slot].earliest } ?? .max) }
+        guard first.instant <= now else { return .later(first.instant) }
+        remove(first)
+        return .due(first)
+    }
+
+    /// The instant of the first entry; nil when there is none.
+    ///
+    /// It looks at every entry of a slot.
+    package func earliest() -> Int64? {
+        if let open {
+            var earliest = due.first?.instant
+            scan(open) { earliest = min($0, earliest ?? $0) }
+            if let earliest { return earliest }
+        } else if let first = due.first {
+            return first.instant
+        }
+        var earliest: Int64?
+        if let (slot, _) = nextSlot() { scan(slot) { earliest = min($0, earliest ?? $0) } }
+        return earliest
+    }
+
+    private func scan(_ slot: Int, _ body: (Int64) -> Void) {
+        var entry = slots[slot].first
+        while let current = entry {
+            body(current.instant)
+            entry = current.next
+        }
+    }
+
+    /// Counts from the least instant.
+    private static func tick(_ instant: Int64) -> UInt64 {
+        (UInt64(bitPattern: instant) ^ (1 << 63)) >> 16
+    }
+
+    /// Moves the cursor, and into the heap what it reaches; false when it has not come that far.
+    private mutating func advance(to tick: UInt64) -> Bool {
+        var budget = Self.stride
+        while true {
+            if let slot = open {
+                while let entry = slots[slot].first {
+                    if budget == 0 { return false }
+                    budget -= 1
+                    unlink(entry, from: slot)
+                    place(entry)
+                }
+                open = nil
+            }
+            guard let (slot, start) = nextSlot(), start <= tick else {
+                cursor = max(cursor, tick)
+                return true
+            }
+            cursor = start
+            open = slot
+        }
+    }
+
+    /// The first slot after the cursor with entries, and its first tick.
+    ///
+    /// Those in a level are all earlier than those in the level above. The open slot has been passed.
+    private func nextSlot() -> (slot: Int, start: UInt64)? {
+        for level in 0..<Self.levels {
+            var bits = occupied[level]
+            if let open, open / 64 == level { bits &= ~(1 << UInt64(open % 64)) }
+            if bits == 0 { continue }
+            let index = bits.trailingZeroBitCount
+            let above = (cursor >> UInt64(6 * level + 6)) << UInt64(6 * level + 6)
+            return (64 * level + index, above | UInt64(index) << UInt64(6 * level))
+        }
+        return nil
+    }
+
+    private mutating func place(_ entry: DeadlineScheduler.Entry) {
+        let tick = Self.tick(entry.instant)
+        guard tick > cursor else {
+            due.insert(entry)
+            return
+        }
+        let level = (63 - (tick ^ cursor).leadingZeroBitCount) / 6
+        let index = Int(truncatingIfNeeded: tick >> UInt64(6 * level)) & 63
+        link(entry, into: 64 * level + index)
+    }
+
+    private mutating func link(_ entry: DeadlineScheduler.Entry, into slot: Int) {
+        entry.position = slot
+        if let first = slots[slot].first {
+            first.previous = entry
+            entry.next = first
+            slots[slot].earliest = min(slots[slot].earliest, entry.instant)
+        } else {
+            occupied[slot / 64] |= 1 << UInt64(slot % 64)
+            slots[slot].earliest = entry.instant
+        }
+        slots[slot].first = entry
+    }
+
+    private mutating func unlink(_ entry: DeadlineScheduler.Entry, from slot: Int) {
+        let next = entry.next.take()
+        let previous = entry.previous.take()
+        next?.previous = previous
+        if let previous {
+            previous.next = next
+        } else {
+            slots[slot].first = next
+            if next == nil { occupied[slot / 64] &= ~(1 << UInt64(slot % 64)) }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+internal import ReliabilityCore
+
+/// Chooses the calls to which chaos does something, and counts them.
+struct ChaosDraw: Sendable {
+    let rate: Double
+    let count = Counter()
+    private let chaos: ChaosSwitch
+    private let random: RandomSource
+
+    init(rate: Double, chaos: ChaosSwitch, randomness: some RandomNumberGenerator & Sendable) {
+        precondition((0...1).contains(rate), "a rate is from 0 to 1 (is \(rate))")
+        self.rate = rate
+        self.chaos = chaos
+        random = RandomSource(randomness)
+    }
+
+    var timeSource: TimeSource { chaos.timeSource }
+
+    /// Chooses the next call, or not.
+    ///
+    /// - Returns: The instant at which chaos ends; nil for a call that is left alone.
+    func next() -> Int64? {
+        guard let end = chaos.end else { return nil }
+        // 53 bits, which a Double holds without rounding.
+        let drawn = Double(random.next(upTo: (1 << 53) - 1)) / Double(1 << 53)
+        guard drawn < rate else { return nil }
+        count.increment()
+        return end
+    }
+
+    func duration(in range: ClosedRange<Duration>) -> Duration {
+        let lower = range.lowerBound.saturatingNanoseconds
+        return .nanoseconds(lower + random.next(upTo: range.upperBound.saturatingNanoseconds - lower))
+    }
+}

@@ -1,0 +1,53 @@
+internal import ReliabilityCore
+
+/// Keeps the jobs of a simulation until the simulating thread runs them, one at a time.
+final class SimulatedExecutor: TaskExecutor {
+    private struct State {
+        var ready: [(job: UnownedJob, task: Int)] = []
+        var didEscape = false
+        var isTracing = false
+        /// The number of the task to which a job belongs, by the runtime's own numbering: that one counts all tasks of
+        /// the process, so it differs from run to run.
+        var taskNumbers: [Substring: Int] = [:]
+    }
+    private let state = Lock(State())
+    private let thread = ThreadIdentity.current
+
+    init(isTracing: Bool) { state.withLock { $0.isTracing = isTracing } }
+
+    /// Whether a job came from another thread: the order of the jobs is then no longer the seed's.
+    var didEscape: Bool { state.withLock { $0.didEscape } }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let isForeign = ThreadIdentity.current != thread
+        let job = UnownedJob(job)
+        state.withLock { state in
+            if isForeign { state.didEscape = true }
+            var number = 0
+            if state.isTracing {
+                let name = job.description.drop { !$0.isNumber }
+                number = state.taskNumbers[name] ?? state.taskNumbers.count
+                state.taskNumbers[name] = number
+            }
+            state.ready.append((job, number))
+        }
+    }
+
+    /// Runs one of the jobs that are ready.
+    ///
+    /// - Parameter choose: Chooses among so many.
+    /// - Returns: The number of the job's task and how many jobs were ready; nil when none was.
+    func runOne(_ choose: (_ count: Int) -> Int) -> (task: Int, of: Int)? {
+        let chosen = state.withLock { state -> (job: UnownedJob, task: Int, of: Int)? in
+            let count = state.ready.count
+            if count == 0 { return nil }
+            let index = count == 1 ? 0 : choose(count)
+            state.ready.swapAt(index, count - 1)
+            let (job, task) = state.ready.removeLast()
+            return (job, task, count)
+        }
+        guard let chosen else { return nil }
+        unsafe chosen.job.runSynchronously(on: asUnownedTaskExecutor())
+        return (chosen.task, chosen.of)
+    }
+}

@@ -1,0 +1,131 @@
+import ReliabilityCore
+import ReliabilityTesting
+import Testing
+
+@Suite("Chaos")
+struct ChaosTests {
+    private struct Failure: Error {}
+    private let clock = ManualClock()
+
+    @Test("it is off until it is armed, and off again when its time is over or it is disarmed")
+    func armed() async throws {
+        let chaos = ChaosSwitch(clock: clock)
+        let policy = ChaosPolicy(.failure(Failure()), rate: 1, when: chaos)
+        func fails() async -> Bool {
+            do { try await policy.run {} } catch { return true }
+            return false
+        }
+        #expect(await !fails())
+        chaos.arm(for: .seconds(10))
+        #expect(chaos.remaining == .seconds(10))
+        #expect(await fails())
+        clock.advance(by: .seconds(10))
+        #expect(!chaos.isArmed)
+        #expect(await !fails())
+        chaos.arm(for: .seconds(10))
+        chaos.disarm()
+        #expect(await !fails())
+        #expect(policy.injected == 1)
+    }
+
+    @Test("it cannot be armed for ever, nor for no time")
+    func badTimes() async {
+        await #expect(processExitsWith: .failure) { ChaosSwitch().arm(for: .seconds(86_401)) }
+        await #expect(processExitsWith: .failure) { ChaosSwitch().arm(for: .zero) }
+    }
+
+    @Test("it picks calls at its rate, the same ones for the same seed")
+    func rate() async {
+        let chaos = ChaosSwitch(clock: clock)
+        chaos.arm(for: .seconds(1))
+        func picked(_ seed: UInt64, rate: Double) async -> [Bool] {
+            let generator = SeededGenerator(seed: seed)
+            let policy = ChaosPolicy(.failure(Failure()), rate: rate, when: chaos, randomness: generator)
+            var picked: [Bool] = []
+            for _ in 0..<1000 {
+                do {
+                    try await policy.run {}
+                    picked.append(false)
+                } catch {
+                    picked.append(true)
+                }
+            }
+            return picked
+        }
+        let first = await picked(1, rate: 0.2)
+        #expect((150...250).contains(first.count { $0 }))
+        #expect(await picked(1, rate: 0.2) == first)
+        #expect(await picked(2, rate: 0.2) != first)
+        #expect(await !picked(1, rate: 0).contains(true))
+        #expect(await !picked(1, rate: 1).contains(false))
+    }
+
+    @Test("latency comes before the call, and a lost answer after it")
+    func order() throws {
+        try Simulation.run(seed: 1) { simulation in
+            let chaos = ChaosSwitch(clock: simulation.clock)
+            chaos.arm(for: .seconds(3600))
+            let late = ChaosPolicy(.latency(.seconds(2)...(.seconds(3))), rate: 1, when: chaos)
+            let start = simulation.clock.now
+            let began = try await late.run { simulation.clock.now }
+            #expect((.seconds(2)...(.seconds(3))).contains(start.duration(to: began)))
+
+            let calls = Counter()
+            let lost = ChaosPolicy(.lostAnswer(Failure()), rate: 1, when: chaos)
+            await #expect(throws: Failure.self) { try await lost.run { _ = calls.increment() } }
+            #expect(calls.value == 1)
+            await #expect(throws: Failure.self) {
+                try await ChaosPolicy(.failure(Failure()), rate: 1, when: chaos).run { _ = calls.increment() }
+            }
+            #expect(calls.value == 1)
+        }
+    }
+
+    @Test("a call hangs until its task is cancelled, or chaos ends")
+    func hang() throws {
+        try Simulation.run(seed: 1) { simulation in
+            let chaos = ChaosSwitch(clock: simulation.clock)
+            chaos.arm(for: .seconds(60))
+            let policy = ChaosPolicy(.hang, rate: 1, when: chaos)
+            let task = simulation.spawn { try await policy.run {} }
+            try await simulation.clock.sleep(for: .seconds(1))
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            let start = simulation.clock.now
+            try await policy.run {}
+            #expect(start.duration(to: simulation.clock.now) == .seconds(59))
+        }
+    }
+
+    @Test("a wrong result is made from the right one")
+    func wrongResult() async throws {
+        let chaos = ChaosSwitch(clock: clock)
+        let wrong = ChaosResult<Int>(rate: 1, when: chaos) { -$0 }
+        #expect(try await wrong.run { 7 } == 7)
+        chaos.arm(for: .seconds(1))
+        #expect(try await wrong.run { 7 } == -7)
+        #expect(wrong.injected == 1)
+    }
+
+    @Test("an observer is told what was done")
+    func observer() async throws {
+        let chaos = ChaosSwitch(clock: clock)
+        chaos.arm(for: .seconds(1))
+        let events = EventRecorder<ChaosEvent>()
+        let policy = ChaosPolicy(.failure(Failure()), rate: 1, when: chaos, observer: events.record)
+        try? await policy.run {}
+        _ = try? await ChaosResult<Int>(rate: 1, when: chaos, observer: events.record) { $0 }.run { 1 }
+        let seen = await events.wait(for: 2)
+        #expect(seen.contains { if case .failed(let error) = $0 { error is Failure } else { false } })
+        #expect(seen.contains { if case .wrongResult = $0 { true } else { false } })
+    }
+
+    @Test("a pipeline sees what it is: a layer that may wait for nobody knows how long when it hangs")
+    func layers() {
+        let chaos = ChaosSwitch(clock: clock)
+        #expect(ChaosPolicy(.hang, rate: 0.5, when: chaos).layers.map(\.kind) == [.chaos])
+        #expect(ChaosPolicy(.hang, rate: 0.5, when: chaos).layers.map(\.waits) == [nil])
+        let late = ChaosPolicy(.latency(.zero...(.seconds(2))), rate: 0.5, when: chaos)
+        #expect(late.layers.map(\.waits) == [.seconds(2)])
+    }
+}
