@@ -40,7 +40,7 @@ public struct CallRecord: Sendable, CustomStringConvertible {
     /// How many entries there was no room for.
     public let droppedEntries: Int
 
-    /// How many attempts the entries tell of; none when the first one succeeded, or nothing in the pipeline counts them.
+    /// How many attempts the entries tell of; none when every one of them was refused by a policy before it began.
     public var attempts: Int { entries.count { if case .attempt = $0.step { true } else { false } } }
 
     /// How much of the time was spent between attempts, as far as the entries tell.

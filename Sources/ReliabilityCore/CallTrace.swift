@@ -32,6 +32,13 @@ package final class CallTrace: Sendable {
         }
     }
 
+    /// Whether a retry has told of an attempt.
+    package var hasAttempts: Bool {
+        state.withLock { state in
+            state.entries.contains { if case .attempt = $0.step { true } else { false } }
+        }
+    }
+
     /// The record of the call, which ends now.
     package func record(name: String, outcome: Outcome, error: (any Error)?) -> CallRecord {
         let duration = Duration.nanoseconds(timeSource.now.saturatingSubtract(start))

@@ -94,8 +94,9 @@ public struct RetryBudgetConfiguration: Hashable, Sendable {
 
     /// A share of the calls of a sliding window, and a number that is allowed even when there are few calls.
     ///
-    /// The window slides in twentieths of its length, and nothing older than it counts. In every nineteen of them there
-    /// are at most `perSecond · window + ratio · calls` extra attempts. The defaults are those of Finagle.
+    /// The window slides in twentieths of its length, and nothing older than it counts. Whenever an extra attempt is
+    /// decided on, the nineteen of them up to that moment hold at most `perSecond · window + ratio · calls` extra
+    /// attempts. The defaults are those of Finagle.
     ///
     /// With `ratio` and `perSecond` both zero, there is no extra attempt at all.
     ///

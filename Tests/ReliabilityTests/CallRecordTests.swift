@@ -38,8 +38,8 @@ struct CallRecordTests {
         #expect(record.outcome == .success)
         #expect(record.error == nil)
         #expect(record.correlationID == id)
-        #expect(record.entries.isEmpty && record.attempts == 0 && record.waited == .zero)
-        #expect(record.description == "users succeeded after 2 s [request-7]")
+        #expect(record.entries.count == 1 && record.attempts == 1 && record.waited == .zero)
+        #expect(record.description == "users succeeded after 2 s [request-7]\n  2 s: attempt 1 succeeded after 2 s")
     }
 
     @Test("the steps that policies note come in order, with their time since the beginning")
@@ -165,8 +165,8 @@ struct CallRecordTests {
         try await pipeline.run {}
         let record = try #require(await records.wait(for: 1).first)
         #expect(record.entries.count == 100)
-        #expect(record.droppedEntries == 150)
-        #expect(record.description.hasSuffix("\n  and 150 more"))
+        #expect(record.droppedEntries == 151)
+        #expect(record.description.hasSuffix("\n  and 151 more"))
     }
 
     @Test("every step has words")

@@ -21,12 +21,32 @@ final class CallRecorder: Sendable {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         let trace = CallTrace(timeSource: timeSource)
+        var runs = 0
+        var last: (took: Duration, error: (any Error)?) = (.zero, nil)
+        func end(_ outcome: Outcome, _ error: (any Error)?) {
+            // A retry tells of its attempts, but for one that succeeds at once; without a retry nobody does.
+            if runs == 1, !trace.hasAttempts { trace.note(.attempt(number: 1, took: last.took, error: last.error)) }
+            events.emit(trace.record(name: name, outcome: outcome, error: error))
+        }
         do {
-            let success = try await CallTrace.$current.withValue(trace) { try await policies.run(operation) }
-            events.emit(trace.record(name: name, outcome: Task.isCancelled ? .ignored : .success, error: nil))
+            let success = try await CallTrace.$current.withValue(trace) {
+                try await policies.run {
+                    runs += 1
+                    let start = timeSource.now
+                    do {
+                        let success = try await operation()
+                        last = (.nanoseconds(timeSource.now.saturatingSubtract(start)), nil)
+                        return success
+                    } catch {
+                        last = (.nanoseconds(timeSource.now.saturatingSubtract(start)), error)
+                        throw error
+                    }
+                }
+            }
+            end(Task.isCancelled ? .ignored : .success, nil)
             return success
         } catch {
-            events.emit(trace.record(name: name, outcome: Outcome.ofThrown(error), error: error))
+            end(Outcome.ofThrown(error), error)
             throw error
         }
     }

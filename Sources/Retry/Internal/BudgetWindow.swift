@@ -3,8 +3,8 @@ internal import ReliabilityCore
 /// Counts calls and extra attempts of a sliding window.
 ///
 /// A slice of the window is a twentieth of it. An extra attempt counts for 19 to 20 slices and a call for 18 to 19: so
-/// in any time as long as 19 slices there are no more extra attempts than what is allowed for the calls of this same
-/// time, and nothing older than the window counts for anything.
+/// whenever one is decided on, the 19 slices up to then hold no more of them than their calls allow, and nothing older
+/// than the window counts for anything. It looks back: extra attempts may follow a burst of calls that has just ended.
 struct BudgetWindow: Hashable {
     private var slices: WindowSlices
     private var callCounts: [Int]
