@@ -71,6 +71,13 @@ let package = Package(
             path: "Tests/StoreSimulation"
         ),
         .executableTarget(name: "StoreCheck", dependencies: ["StoreSimulation"], path: "Tests/StoreCheck"),
+        .executableTarget(
+            name: "CallCheck",
+            dependencies: [
+                "ReliabilityCore", "Timeout", "Retry", "CircuitBreaker", "Reliability", "ReliabilityTesting",
+            ],
+            path: "Tests/CallCheck"
+        ),
         tests("ReliabilityFileStore", ["ReliabilityStore", "ReliabilityCrashChild", "StoreSimulation"]),
         tests("Timeout"),
         tests("Retry"),

@@ -3,14 +3,17 @@ extension DeadlineScheduler {
     ///
     /// A subclass is a timer and whatever else it has to be in one object. It is `open`, in a type that only this package
     /// sees, because that is how the modules of a package can inherit from each other's classes.
-    open class Entry: @unchecked Sendable {
+    @safe open class Entry: @unchecked Sendable {
         // @unchecked Sendable: all of this belongs to the wheel, and is protected by the lock of the queue that has it.
-        final var instant: Int64 = 0
-        final var sequence: UInt64 = 0
+        // First what a cancellation needs, so that it is in one line of the cache.
+        // The links are not retained: the wheel holds one reference to every entry that is in it. A retain is an atomic
+        // operation, which later reads of the processor cannot overtake.
+        final var next: Unmanaged<Entry>?
+        final var previous: Unmanaged<Entry>?
         /// The slot of the wheel, or the place in its heap; see ``DeadlineWheel``.
         final var position = Entry.nowhere
-        final var next: Entry?
-        final var previous: Entry?
+        final var instant: Int64 = 0
+        final var sequence: UInt64 = 0
 
         static var nowhere: Int { -1 }
 

@@ -18,8 +18,8 @@ package struct DeadlineWheel: ~Copyable {
         case unfinished
     }
 
-    private struct Slot {
-        var first: DeadlineScheduler.Entry?
+    @safe private struct Slot {
+        var first: Unmanaged<DeadlineScheduler.Entry>?
         /// No entry in the slot is earlier.
         var earliest = Int64.max
     }
@@ -45,20 +45,24 @@ package struct DeadlineWheel: ~Copyable {
     package init(at instant: Int64) { cursor = Self.tick(instant) }
 
     deinit {
-        // A long list would otherwise be freed recursively, and the links of two that are neighbours are a cycle.
         for slot in slots {
-            var entry = slot.first
-            while let current = entry {
-                entry = current.next.take()
-                current.previous = nil
+            var link = unsafe slot.first
+            while let entry = unsafe link?.takeUnretainedValue() {
+                unsafe link = entry.next
+                Self.letGo(of: entry)
             }
         }
+        for entry in due.entries { Self.letGo(of: entry) }
     }
 
     /// Adds an entry; one that is in the wheel already is moved.
     package mutating func insert(_ entry: DeadlineScheduler.Entry, at instant: Int64) {
-        remove(entry)
-        count += 1
+        if entry.position == DeadlineScheduler.Entry.nowhere {
+            unsafe _ = Unmanaged.passRetained(entry)
+            count += 1
+        } else {
+            takeOut(entry)
+        }
         sequence &+= 1
         entry.instant = instant
         entry.sequence = sequence
@@ -70,12 +74,22 @@ package struct DeadlineWheel: ~Copyable {
     /// - Returns: Whether it was in the wheel.
     @discardableResult
     package mutating func remove(_ entry: DeadlineScheduler.Entry) -> Bool {
-        let position = entry.position
-        if position == DeadlineScheduler.Entry.nowhere { return false }
-        if position < slots.count { unlink(entry, from: position) } else { due.remove(entry) }
-        entry.position = DeadlineScheduler.Entry.nowhere
+        if entry.position == DeadlineScheduler.Entry.nowhere { return false }
+        takeOut(entry)
         count -= 1
+        Self.letGo(of: entry)
         return true
+    }
+
+    private mutating func takeOut(_ entry: DeadlineScheduler.Entry) {
+        let position = entry.position
+        if position < slots.count { unlink(entry, from: position) } else { due.remove(entry) }
+    }
+
+    /// Gives up the wheel's one reference to an entry.
+    private static func letGo(of entry: DeadlineScheduler.Entry) {
+        entry.position = DeadlineScheduler.Entry.nowhere
+        unsafe Unmanaged.passUnretained(entry).release()
     }
 
     /// Removes the first entry if its instant has come.
@@ -107,10 +121,10 @@ package struct DeadlineWheel: ~Copyable {
     }
 
     private func scan(_ slot: Int, _ body: (Int64) -> Void) {
-        var entry = slots[slot].first
-        while let current = entry {
-            body(current.instant)
-            entry = current.next
+        var link = unsafe slots[slot].first
+        while let entry = unsafe link?.takeUnretainedValue() {
+            body(entry.instant)
+            unsafe link = entry.next
         }
     }
 
@@ -124,7 +138,7 @@ package struct DeadlineWheel: ~Copyable {
         var budget = Self.stride
         while true {
             if let slot = open {
-                while let entry = slots[slot].first {
+                while let entry = unsafe slots[slot].first?.takeUnretainedValue() {
                     if budget == 0 { return false }
                     budget -= 1
                     unlink(entry, from: slot)
@@ -168,27 +182,29 @@ package struct DeadlineWheel: ~Copyable {
     }
 
     private mutating func link(_ entry: DeadlineScheduler.Entry, into slot: Int) {
+        let this = unsafe Unmanaged.passUnretained(entry)
         entry.position = slot
-        if let first = slots[slot].first {
-            first.previous = entry
-            entry.next = first
+        unsafe entry.previous = nil
+        unsafe entry.next = slots[slot].first
+        if let next = unsafe entry.next {
+            unsafe next._withUnsafeGuaranteedRef { unsafe $0.previous = this }
             slots[slot].earliest = min(slots[slot].earliest, entry.instant)
         } else {
             occupied[slot / 64] |= 1 << UInt64(slot % 64)
             slots[slot].earliest = entry.instant
         }
-        slots[slot].first = entry
+        unsafe slots[slot].first = this
     }
 
     private mutating func unlink(_ entry: DeadlineScheduler.Entry, from slot: Int) {
-        let next = entry.next.take()
-        let previous = entry.previous.take()
-        next?.previous = previous
-        if let previous {
-            previous.next = next
+        let next = unsafe entry.next
+        let previous = unsafe entry.previous
+        if let next = unsafe next { unsafe next._withUnsafeGuaranteedRef { unsafe $0.previous = previous } }
+        if let previous = unsafe previous {
+            unsafe previous._withUnsafeGuaranteedRef { unsafe $0.next = next }
         } else {
-            slots[slot].first = next
-            if next == nil { occupied[slot / 64] &= ~(1 << UInt64(slot % 64)) }
+            unsafe slots[slot].first = next
+            if unsafe next == nil { occupied[slot / 64] &= ~(1 << UInt64(slot % 64)) }
         }
     }
 }

@@ -94,6 +94,40 @@ struct DeadlineSchedulerTests {
         #expect(scheduler.pendingCount == 0)
     }
 
+    @Test("cancelling says whether the entry was armed, so that it either runs or was cancelled")
+    func cancelSays() async {
+        let ended = Counter()
+        let wins = await withTaskGroup(of: Int.self) { group in
+            for number in 0..<4000 {
+                group.addTask {
+                    let instant = TimeSource.continuous.now + Int64(number % 7) * 1000
+                    let entry = scheduler.schedule(at: instant) { ended.increment() }
+                    await Task.yield()
+                    return scheduler.cancel(entry) ? 1 : 0
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        // All that was armed has been removed; the last may still be running.
+        let last = EventRecorder<Void>()
+        _ = scheduler.schedule(at: .min) { last.record(()) }
+        await last.wait(for: 1)
+        #expect(ended.value + wins == 4000)
+        #expect(scheduler.pendingCount == 0)
+    }
+
+    @Test("INV-17: instants at the ends of time neither trap nor spin")
+    func endsOfTime() async {
+        let events = EventRecorder<Int>()
+        let far = [Int64.max, .max - 1, .max / 2].map { scheduler.schedule(at: $0) { events.record(0) } }
+        _ = scheduler.schedule(at: .min) { events.record(1) }
+        _ = scheduler.schedule(at: .min + 1) { events.record(2) }
+        #expect(await events.wait(for: 2).sorted() == [1, 2])
+        #expect(scheduler.pendingCount == 3)
+        for entry in far { scheduler.cancel(entry) }
+        #expect(scheduler.pendingCount == 0)
+    }
+
     @Test("of 100,000 random entries, armed and cancelled, exactly those left run, in order", arguments: [1, 2])
     func randomAgainstModel(seed: UInt64) async {
         var random = SeededGenerator(seed: seed)

@@ -46,6 +46,21 @@ struct SaturatingTests {
             let bits = Int128(Int64(bitPattern: random.next())) << 60
             return Duration(attoseconds: bits >> Int128.random(in: 0..<120, using: &random))
         }
+        // Around every bound: of a nanosecond, of what fits in an `Int64`, and of half of an `Int128`.
+        for nanoseconds: Int128 in [-1, 0, 1, 1 << 31, 1 << 32, 1 << 62, 1 << 63] + [
+            500_000_000 << 64, 499_999_999 << 64,
+        ] {
+            for offset: Int128 in [-1_000_000_001, -1_000_000_000, -999_999_999, -1, 0, 1, 999_999_999, 1_000_000_000] {
+                durations.append(Duration(attoseconds: nanoseconds * 1_000_000_000 + offset))
+                durations.append(Duration(attoseconds: nanoseconds + offset))
+            }
+        }
+        for _ in 0..<20_000 {
+            let high = Int128(
+                Int64.random(in: 0..<500_000_001, using: &random) >> Int64.random(in: 0..<30, using: &random)
+            )
+            durations.append(Duration(attoseconds: high << 64 | Int128(random.next())))
+        }
         for duration in durations {
             let attoseconds = duration.attoseconds
             #expect(duration.saturatingNanoseconds == roundedUp(attoseconds, 1_000_000_000), "\(attoseconds)")
@@ -74,6 +89,18 @@ struct TimeSourceTests {
         #expect(source.instant(after: .microseconds(2)) == 2007)
         clock.advance(by: .seconds(Int64.max))
         #expect(source.instant(after: .seconds(Int64.max)) == .max)
+    }
+
+    @Test("a reading of the continuous source is one of `ContinuousClock`")
+    func continuous() {
+        let outer = ContinuousClock.now
+        let first = TimeSource.continuous.now
+        let inner = ContinuousClock.now
+        var last = ContinuousClock.now
+        while inner.duration(to: last) < .microseconds(10) { last = .now }
+        let second = TimeSource.continuous.now
+        #expect(Duration.nanoseconds(second - first) >= inner.duration(to: last))
+        #expect(Duration.nanoseconds(second - first) <= outer.duration(to: .now))
     }
 
     @Test("sources of different clocks are told apart, and copies of one are not")
@@ -163,6 +190,61 @@ struct TimeSourceTests {
         #expect(events.events == [])
         TimeSource.continuous.timer(at: .max) { events.record("cancelled") }.cancel()
         #expect(events.events == [])
+    }
+}
+
+/// A clock of somebody else's, on which nothing but sleeping is possible.
+private struct PlainClock: Clock {
+    let inner: ManualClock
+    var now: ManualClock.Instant { inner.now }
+    var minimumResolution: Duration { inner.minimumResolution }
+    func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
+        try await inner.sleep(until: deadline, tolerance: tolerance)
+    }
+}
+
+/// An entry that counts how it ended.
+private final class Tally: DeadlineScheduler.Entry, @unchecked Sendable {
+    // @unchecked Sendable: both are constants.
+    let fired = EventRecorder<Void>()
+    let wasCancelled = Counter()
+    override func fire() { fired.record(()) }
+    override func cancelled() { wasCancelled.increment() }
+}
+
+@Suite("Entries of a time source")
+struct EntryTests {
+    let clock = ManualClock()
+
+    @Test("an entry runs once for every time it was armed, on a clock without timers too", arguments: [false, true])
+    func plain(isPlain: Bool) async {
+        let source = isPlain ? TimeSource(PlainClock(inner: clock)) : TimeSource(clock)
+        let entry = Tally()
+        for round in 1...3 {
+            source.arm(entry, at: source.instant(after: .seconds(1)))
+            await clock.waitForSleepers(1)
+            clock.advance(by: .seconds(1))
+            await entry.fired.wait(for: round)
+            #expect(!source.cancel(entry))
+        }
+        // Moved, and then cancelled.
+        source.arm(entry, at: source.instant(after: .seconds(1)))
+        source.arm(entry, at: source.instant(after: .seconds(9)))
+        #expect(source.cancel(entry))
+        #expect(!source.cancel(entry))
+        #expect(entry.wasCancelled.value == 1)
+        while clock.sleeperCount > 0 { await Task.yield() }
+        clock.advance(by: .seconds(9))
+        #expect(entry.fired.events.count == 3)
+    }
+
+    @Test("an entry that is due already runs, on every kind of clock")
+    func due() async {
+        for source in [TimeSource(PlainClock(inner: clock)), TimeSource(clock), .continuous] {
+            let entry = Tally()
+            source.arm(entry, at: .min)
+            await entry.fired.wait(for: 1)
+        }
     }
 }
 

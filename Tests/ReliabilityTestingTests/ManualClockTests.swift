@@ -1,3 +1,4 @@
+import ReliabilityCore
 import ReliabilityTesting
 import Testing
 
@@ -118,6 +119,116 @@ struct ManualClockTests {
         }
         #expect(woken.value == 2000)
         #expect(clock.sleeperCount == 0)
+    }
+
+    @Test("timers have run when the clock has been moved, in the order of their instants and of their arming")
+    func timers() {
+        let source = TimeSource(clock)
+        let events = EventRecorder<Int>()
+        for (seconds, number) in [(3, 4), (1, 1), (2, 2), (2, 3), (9, 5)] {
+            _ = source.timer(at: source.instant(after: .seconds(seconds))) { events.record(number) }
+        }
+        #expect(clock.sleeperCount == 5)
+        clock.advance(by: .seconds(2))
+        #expect(events.events == [1, 2, 3])
+        clock.advance(by: .seconds(100))
+        #expect(events.events == [1, 2, 3, 4, 5])
+        #expect(clock.sleeperCount == 0)
+    }
+
+    @Test("a timer that is cancelled, also by one that ran before it, does not run and is forgotten")
+    func timerCancelled() {
+        let source = TimeSource(clock)
+        let events = EventRecorder<Int>()
+        let second = source.timer(at: 2) { events.record(2) }
+        _ = source.timer(at: 1) {
+            events.record(1)
+            second.cancel()
+        }
+        let third = source.timer(at: 3) { events.record(3) }
+        third.cancel()
+        #expect(clock.sleeperCount == 2)
+        clock.advance(by: .seconds(1))
+        #expect(events.events == [1])
+        #expect(clock.sleeperCount == 0)
+    }
+
+    @Test("timers that a timer arms run in their turn, and those that are due already before the clock has been moved")
+    func reentrant() {
+        let source = TimeSource(clock)
+        let events = EventRecorder<Int>()
+        _ = source.timer(at: 10) {
+            _ = source.timer(at: 30) { events.record(3) }
+            _ = source.timer(at: 5) { events.record(1) }
+            _ = source.timer(at: 900) { events.record(9) }
+            events.record(0)
+        }
+        _ = source.timer(at: 20) { events.record(2) }
+        clock.advance(by: .nanoseconds(50))
+        #expect(events.events == [0, 1, 2, 3])
+        #expect(clock.timeToNextSleeper == .nanoseconds(850))
+        _ = source.timer(at: 50) { events.record(4) }
+        #expect(events.events == [0, 1, 2, 3, 4])
+    }
+
+    @Test("the next sleeper is the next one also when earlier ones were cancelled")
+    func nextAfterCancel() {
+        let source = TimeSource(clock)
+        let instants = (1...2000).map { $0 * Int64(1_000_000) }
+        var timers = instants.map { source.timer(at: $0) {} }
+        while !timers.isEmpty {
+            let first = 2000 - timers.count
+            #expect(clock.timeToNextSleeper == .nanoseconds(instants[first]))
+            timers.removeFirst().cancel()
+        }
+        #expect(clock.timeToNextSleeper == nil)
+    }
+
+    @Test("ten thousand timers and sleepers run in order")
+    func tenThousand() async throws {
+        var random = SeededGenerator(seed: 10)
+        let source = TimeSource(clock)
+        let events = EventRecorder<Int64>()
+        let instants = (0..<10_000).map { _ in Int64.random(in: 1..<1_000_000_000, using: &random) }
+        for instant in instants { _ = source.timer(at: instant) { events.record(instant) } }
+        let sleeper = Task { try await sleep(.seconds(1)) }
+        await clock.waitForSleepers(10_001)
+        while clock.sleeperCount > 1 { clock.advance(by: .milliseconds(1)) }
+        #expect(events.events == instants.sorted())
+        clock.advance(by: .seconds(1))
+        try await sleeper.value
+    }
+
+    @Test("INV-16: two runs with the same moves of the clock are the same, however long they take")
+    func sameRuns() {
+        func run() -> [String] {
+            let clock = ManualClock()
+            let source = TimeSource(clock)
+            let events = EventRecorder<String>()
+            var random = SeededGenerator(seed: 3)
+            for number in 0..<500 {
+                let timer = source.timer(at: Int64.random(in: 0..<10_000_000, using: &random)) {
+                    events.record("\(number) at \(source.now)")
+                }
+                if number.isMultiple(of: 5) { timer.cancel() }
+                clock.advance(by: .nanoseconds(Int64.random(in: 0..<20_000, using: &random)))
+            }
+            return events.events
+        }
+        #expect(run() == run())
+    }
+
+    @Test("INV-17: a clock that stands still runs nothing, and one that jumps to the end of time runs all")
+    func jump() {
+        let source = TimeSource(clock)
+        let events = EventRecorder<Int>()
+        _ = source.timer(at: .max) { events.record(3) }
+        _ = source.timer(at: 1) { events.record(1) }
+        _ = source.timer(at: Int64.max / 2) { events.record(2) }
+        for _ in 0..<3 { clock.advance(by: .zero) }
+        #expect(events.events == [])
+        clock.advance(by: .seconds(Int64.max))
+        #expect(events.events == [1, 2, 3])
     }
 
     @Test("instants past all bounds saturate")

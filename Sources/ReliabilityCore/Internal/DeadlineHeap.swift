@@ -2,7 +2,7 @@
 struct DeadlineHeap {
     /// The position of the entry in the first place.
     let firstPosition: Int
-    private var entries: [DeadlineScheduler.Entry] = []
+    private(set) var entries: [DeadlineScheduler.Entry] = []
 
     init(firstPosition: Int) { self.firstPosition = firstPosition }
 
