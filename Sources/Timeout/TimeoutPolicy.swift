@@ -43,11 +43,22 @@ public struct TimeoutPolicy: CallPolicy {
     /// - Parameter operation: The work; it keeps the caller's isolation.
     /// - Returns: What `operation` returns.
     /// - Throws: What `operation` throws, or ``TimeoutError``.
+    @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        let result = await Timeout.run(until: Deadline(limit, timeSource), operation)
+        var success: Success?
+        try await perform { success = try await operation() }
+        guard let success else { throw CancellationError() }
+        return success
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func perform(
+        _ operation: nonisolated(nonsending) () async throws -> Void
+    ) async throws {
+        let result = await Timeout.run(within: limit, timeSource, operation)
         if case .expired(let error) = result { events.emit(.expired(error)) }
-        return try result.get()
+        try result.get()
     }
 }

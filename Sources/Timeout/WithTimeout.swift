@@ -1,4 +1,4 @@
-internal import ReliabilityCore
+public import ReliabilityCore
 
 /// Runs `operation` and cancels it when the limit is reached.
 ///
@@ -25,12 +25,16 @@ internal import ReliabilityCore
 ///   - operation: The work.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
+@inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
     clock: some Clock<Duration> = ContinuousClock(),
     operation: nonisolated(nonsending) () async throws -> Success
 ) async throws -> Success {
-    try await run(until: Deadline(limit, TimeSource(clock)), operation).get()
+    var success: Success?
+    try await run(within: limit, TimeSource(clock)) { success = try await operation() }.get()
+    guard let success else { throw CancellationError() }
+    return success
 }
 
 /// Runs `operation` and cancels it when the named limit is reached, such as `.database`.
@@ -41,12 +45,42 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
+@inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: TimeLimit,
     clock: some Clock<Duration> = ContinuousClock(),
     operation: nonisolated(nonsending) () async throws -> Success
 ) async throws -> Success {
     try await withTimeout(limit.duration, clock: clock, operation: operation)
+}
+
+/// Runs `operation` and cancels it when the limit is reached, which `operation` may move.
+///
+/// ```swift
+/// try await withTimeout(.seconds(5)) { deadline in
+///     for try await part in parts {
+///         try await send(part)
+///         deadline.move(to: .seconds(5))
+///     }
+/// }
+/// ```
+///
+/// - Parameters:
+///   - limit: How long the operation may take, unless it moves the deadline.
+///   - clock: Measures the time.
+///   - operation: The work; it is handed its deadline.
+/// - Returns: What `operation` returns.
+/// - Throws: What `operation` throws, or ``TimeoutError``.
+@inlinable
+nonisolated(nonsending) public func withTimeout<Success>(
+    _ limit: Duration,
+    clock: some Clock<Duration> = ContinuousClock(),
+    operation: nonisolated(nonsending) (borrowing OwnedDeadline) async throws -> Success
+) async throws -> Success {
+    var success: Success?
+    try await run(movably: limit, TimeSource(clock)) { success = try await operation($0) }.get()
+    guard let success else { throw CancellationError() }
+    return success
 }
 
 /// Runs `operation` and cancels it at an instant.
@@ -57,6 +91,7 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
+@inlinable
 nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
     until instant: C.Instant,
     clock: C = ContinuousClock(),
@@ -65,7 +100,7 @@ nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
     let now = clock.now
     // Only a distance into the future is measured: an instant may lie further back than a duration reaches.
     let limit = instant > now ? now.duration(to: instant) : .zero
-    return try await run(until: Deadline(limit, TimeSource(clock)), operation).get()
+    return try await withTimeout(limit, clock: clock, operation: operation)
 }
 
 /// Runs `operation`, and returns a default when it does not succeed within the limit.
@@ -85,9 +120,11 @@ nonisolated(nonsending) public func withTimeout<Success>(
     clock: some Clock<Duration> = ContinuousClock(),
     operation: nonisolated(nonsending) () async throws -> Success
 ) async throws -> Success {
-    let result = await run(until: Deadline(limit, TimeSource(clock)), operation)
+    var success: Success?
+    let result = await run(within: limit, TimeSource(clock)) { success = try await operation() }
     if case .expired = result { return fallback() }
-    return try result.get()
+    try result.get()
+    return success ?? fallback()
 }
 
 /// Runs operations at the same time, each with its own limit, and waits for all.
@@ -104,24 +141,27 @@ nonisolated(nonsending) public func withConcurrentTimeouts<Success: Sendable>(
 ) async -> [Result<Success, any Error>] {
     let timeSource = TimeSource(clock)
     // Every limit counts from the same moment.
-    let deadlines = operations.map { Deadline($0.limit, timeSource) }
+    let now = timeSource.now
     return await withTaskGroup { group in
-        for (index, deadline) in deadlines.enumerated() {
-            let operation = operations[index].operation
+        for (index, operation) in operations.enumerated() {
+            let instant = now.saturatingAdd(operation.limit.saturatingNanoseconds)
             group.addTask {
-                let result = await run(until: deadline) { try await operation() }
-                return (index, Result { try result.get() })
+                var success: Success?
+                let result = await run(until: Deadline(instant: instant, timeSource: timeSource), now: timeSource.now) {
+                    success = try await operation.operation()
+                }
+                return (
+                    index,
+                    Result {
+                        try result.get()
+                        guard let success else { throw CancellationError() }
+                        return success
+                    }
+                )
             }
         }
         var results: [Result<Success, any Error>] = operations.map { _ in .failure(CancellationError()) }
         for await (index, result) in group { results[index] = result }
         return results
-    }
-}
-
-extension Deadline {
-    /// The deadline that is `limit` from now.
-    init(_ limit: Duration, _ timeSource: TimeSource) {
-        self.init(instant: timeSource.instant(after: limit), timeSource: timeSource)
     }
 }

@@ -1,141 +1,196 @@
 internal import ReliabilityCore
+internal import Synchronization
 
-/// How a call under a deadline ended.
-enum TimedResult<Success> {
-    case success(Success)
-    case failure(any Error)
-    /// The deadline cancelled it, or it was never begun.
-    case expired(TimeoutError)
+/// One call under a deadline: its timer, and where that, the operation and the caller's cancellation meet.
+///
+/// Cancelling runs the operation's own cancellation handlers, which may do anything: cancel the caller, end the
+/// operation, come back to this call. So nothing is locked meanwhile. Whoever cancels first says so, and an operation
+/// that ends in the middle of it waits, for the handle to its task is good only until the task's end.
+final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
+    // @unchecked Sendable: `operation` and `error` are used by the operation's task alone until its end, and by the
+    // caller alone after; `phase` orders the rest, as said there.
 
-    func get() throws -> Success {
-        switch self {
-        case .success(let success): return success
-        case .failure(let error): throw error
-        case .expired(let error): throw error
-        }
-    }
-}
+    /// What has happened so far, one bit each.
+    private struct Phase: OptionSet, Sendable {
+        let rawValue: UInt8
 
-/// Runs an operation in the caller's isolation and cancels it at the deadline; waits for its end in any case.
-func run<Success>(
-    until deadline: Deadline,
-    isolation: isolated (any Actor)? = #isolation,
-    _ operation: nonisolated(nonsending) () async throws -> Success
-) async -> TimedResult<Success> {
-    let deadline = deadline.clampedToAmbient()
-    if deadline.isExpired { return .expired(TimeoutError(deadline: deadline, underlyingError: nil)) }
-    // The operation runs in a task of its own, for a task is what can be cancelled. It does not escape: this function
-    // returns after that task's end, and caller and task take turns in one isolation.
-    return await withoutActuallyEscaping(operation) { escaping in
-        let call = TimedCall(escaping)
-        await call.run(until: deadline, isolation: isolation)
-        return call.result(for: deadline)
-    }
-}
+        /// The deadline came first.
+        static let expired = Phase(rawValue: 1)
+        /// The caller's cancellation came first.
+        static let callerCancelled = Phase(rawValue: 2)
+        /// The operation's task is known: `task` or `current` is set, and stays.
+        static let isKnown = Phase(rawValue: 4)
+        /// Somebody is in the middle of cancelling that task.
+        static let isCancelling = Phase(rawValue: 8)
+        /// The operation has ended.
+        static let hasEnded = Phase(rawValue: 16)
+        /// The operation's task waits for whoever is cancelling it: `waiter` is set.
+        static let isWaiting = Phase(rawValue: 32)
 
-/// One call under a deadline: the meeting point of the operation, the timer and the caller's cancellation.
-private final class TimedCall<Success>: @unchecked Sendable {
-    // @unchecked Sendable: `state` has its lock. `operation` and `outcome` are used by the operation's task alone until
-    // its end, and by the caller alone after.
-    private enum Phase {
-        case running
-        case ended
-        case expired
-        case callerCancelled
-
-        var isCancelled: Bool { self == .expired || self == .callerCancelled }
+        static let cause: Phase = [.expired, .callerCancelled]
     }
 
-    private struct State {
-        var phase = Phase.running
-        var task: Task<Void, Never>?
-    }
+    /// The deadline, as it is ambient for the operation: it may move.
+    private let deadline: Deadline
+    private let phaseBits = Atomic<UInt8>(0)
+    var operation: (nonisolated(nonsending) () async throws -> Void)?
+    private var error: (any Error)?
+    private var task: Task<Void, Never>?
+    private var current: CurrentTask?
+    private var waiter: CheckedContinuation<Void, Never>?
 
-    private var operation: (nonisolated(nonsending) () async throws -> Success)?
-    private var outcome: Result<Success, any Error>?
-    private let state = Lock(State())
-
-    init(_ operation: nonisolated(nonsending) @escaping () async throws -> Success) {
+    init(until deadline: Deadline, _ operation: (nonisolated(nonsending) () async throws -> Void)? = nil) {
+        self.deadline = deadline
         self.operation = operation
+        super.init()
     }
 
-    func run(until deadline: Deadline, isolation: isolated (any Actor)?) async {
-        let timer = deadline.timeSource.timer(at: deadline.instant) { self.cancel(.expired) }
-        defer { timer.cancel() }
+    private var phase: Phase { Phase(rawValue: phaseBits.load(ordering: .acquiring)) }
+
+    /// Adds to the phase.
+    ///
+    /// - Returns: What it was before.
+    private func add(_ phase: Phase) -> Phase {
+        Phase(rawValue: phaseBits.bitwiseOr(phase.rawValue, ordering: .acquiringAndReleasing).oldValue)
+    }
+
+    /// Runs the operation to its end.
+    @inline(__always)
+    nonisolated(nonsending) func run() async {
+        deadline.timeSource.arm(self, at: deadline.instant)
+        if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *), isNowhere() {
+            // What is in here runs nowhere, as the caller does.
+            await withTaskCancellationHandler(
+                operation: {
+                    let task = Task.immediate(executorPreference: deadline.timeSource.taskExecutor) {
+                        await self.performInPlace()
+                    }
+                    if !phase.contains(.hasEnded) || phase.contains(.isCancelling) { await task.value }
+                },
+                onCancel: { cancel(.callerCancelled) },
+                isolation: nil
+            )
+        } else {
+            await runEnqueued()
+        }
+        deadline.timeSource.cancel(self)
+    }
+
+    /// Runs the operation in a task that waits for its turn in the caller's isolation.
+    private func runEnqueued(isolation: isolated (any Actor)? = #isolation) async {
         await withTaskCancellationHandler {
-            let task = start(on: deadline.timeSource.taskExecutor, isolation) {
-                // What came before `setTask` could not reach the task; its first line is to see it all the same.
-                if self.phase.isCancelled { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
-                await Deadline.$ambient.withValue(deadline) { await self.runOperation() }
+            let task = Task(executorPreference: deadline.timeSource.taskExecutor) {
+                _ = isolation
+                await self.performEnqueued()
             }
-            setTask(task)
+            self.task = task
+            if !add(.isKnown).isDisjoint(with: .cause) { task.cancel() }
             await task.value
         } onCancel: {
             cancel(.callerCancelled)
         }
     }
 
-    func result(for deadline: Deadline) -> TimedResult<Success> {
-        switch outcome {
-        case .success(let success): .success(success)
-        case .failure(let error):
-            phase == .expired
-                ? .expired(TimeoutError(deadline: deadline, underlyingError: error)) : .failure(error)
-        case nil: .failure(CancellationError())
+    /// How the call ended; asked once, after the operation's end.
+    @inline(__always)
+    func result(limit: @autoclosure () -> Duration) -> TimedResult {
+        guard let error else { return .success }
+        guard phase.contains(.expired) else { return .failure(error) }
+        CallTrace.current?.note(.timedOut(limit: limit()))
+        return .expired(TimeoutError(deadline: deadline.snapshot, underlyingError: error))
+    }
+
+    override func fire() { cancel(.expired) }
+
+    /// Cancels the operation, unless it has ended or was cancelled before: the first cause stays.
+    private func cancel(_ cause: Phase) {
+        var old = phase
+        while true {
+            if !old.isDisjoint(with: [.cause, .hasEnded]) { return }
+            let new = old.union(old.contains(.isKnown) ? [cause, .isCancelling] : cause)
+            let (isDone, found) = phaseBits.weakCompareExchange(
+                expected: old.rawValue,
+                desired: new.rawValue,
+                ordering: .acquiringAndReleasing
+            )
+            if isDone { break }
+            old = Phase(rawValue: found)
+        }
+        // Otherwise the operation's task sees the cause before it begins.
+        guard old.contains(.isKnown) else { return }
+        if let task { task.cancel() } else { current?.cancel() }
+        let mask = ~Phase.isCancelling.rawValue
+        let before = Phase(rawValue: phaseBits.bitwiseAnd(mask, ordering: .acquiringAndReleasing).oldValue)
+        if before.contains(.isWaiting) { waiter.take()?.resume() }
+    }
+
+    /// Moves the deadline to where `instant` has gone, or is going; for the operation that has `instant`.
+    ///
+    /// - Returns: False when the deadline has passed already.
+    func move(_ instant: MovingInstant, to nanoseconds: Int64) -> Bool {
+        guard deadline.timeSource.cancel(self) else { return false }
+        instant.nanoseconds = nanoseconds
+        deadline.timeSource.arm(self, at: nanoseconds)
+        return true
+    }
+
+    // MARK: The operation's task
+
+    /// Runs the operation in a task that starts in place, before anybody else could name it.
+    ///
+    /// An operation that never suspends runs to its end in here. The task makes itself known, so that it can be
+    /// cancelled all the same.
+    @inline(__always)
+    @concurrent private func performInPlace() async {
+        await unsafe withUnsafeCurrentTask { @Sendable task in
+            current = unsafe CurrentTask(task)
+            // What came before could not reach the task; the operation's first line is to see it all the same.
+            if !add(.isKnown).isDisjoint(with: .cause) { current?.cancel() }
+            await perform()
+            if add(.hasEnded).contains(.isCancelling) { await waitForCanceller() }
+            current = nil
         }
     }
 
-    private var phase: Phase { state.withLock { $0.phase } }
+    /// Runs the operation in a task that the caller makes known, or has made known.
+    ///
+    /// For isolated callers: the asynchronous `withUnsafeCurrentTask` would leave their isolation.
+    nonisolated(nonsending) private func performEnqueued() async {
+        if !phase.isDisjoint(with: .cause) { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
+        await perform()
+        _ = add(.hasEnded)
+    }
 
-    private func runOperation() async {
-        outcome = await takeOutcome()
-        state.withLock { if $0.phase == .running { $0.phase = .ended } }
+    private func waitForCanceller() async {
+        await withCheckedContinuation { continuation in
+            waiter = continuation
+            if !add(.isWaiting).contains(.isCancelling) { waiter.take()?.resume() }
+        }
     }
 
     /// Runs the operation and lets go of it: when the task has ended, nobody holds the closure any more.
-    private func takeOutcome() async -> Result<Success, any Error> {
-        guard let operation = operation.take() else { return .failure(CancellationError()) }
-        do { return .success(try await operation()) } catch { return .failure(error) }
-    }
-
-    /// Starts a task in the given isolation.
-    ///
-    /// Not in place: work that never suspends would run to its end before anybody could name the task to cancel it.
-    private func start(
-        on executor: (any TaskExecutor)?,
-        _ isolation: isolated (any Actor)?,
-        _ body: @escaping () async -> Void
-    ) -> Task<Void, Never> {
-        let body = Transferred(call: body)
-        return Task(executorPreference: executor) {
-            _ = isolation
-            await body.call()
+    @inline(__always)
+    nonisolated(nonsending) private func perform() async {
+        guard let operation = operation.take() else { return }
+        await Deadline.$ambient.withValue(deadline) {
+            do { try await operation() } catch { self.error = error }
         }
-    }
-
-    private func setTask(_ task: Task<Void, Never>) {
-        let phase = state.withLock { state in
-            state.task = task
-            return state.phase
-        }
-        if phase.isCancelled { task.cancel() }
-    }
-
-    /// Cancels the operation, unless it has ended or was cancelled before.
-    ///
-    /// The first reason stays.
-    private func cancel(_ reason: Phase) {
-        let task = state.withLock { state -> Task<Void, Never>? in
-            guard state.phase == .running else { return nil }
-            state.phase = reason
-            return state.task
-        }
-        task?.cancel()
-    }
-
-    /// A closure that is handed to a task in the same isolation.
-    private struct Transferred: @unchecked Sendable {
-        // @unchecked Sendable: it is called once, in the isolation in which it was made.
-        let call: () async -> Void
     }
 }
+
+/// What cancels the current task from anywhere.
+@safe private struct CurrentTask: @unchecked Sendable {
+    // @safe, @unchecked Sendable: `UnsafeCurrentTask` leaves `cancel()` to every thread while the closure runs that it
+    // was handed to. The one who makes this sees to that.
+    private let task: UnsafeCurrentTask
+
+    init?(_ task: UnsafeCurrentTask?) {
+        guard let task = unsafe task else { return nil }
+        unsafe self.task = task
+    }
+
+    func cancel() { unsafe task.cancel() }
+}
+
+/// Whether the caller runs in no actor's isolation.
+private func isNowhere(_ isolation: (any Actor)? = #isolation) -> Bool { isolation == nil }
