@@ -331,6 +331,97 @@ struct TimeoutIsolationTests {
         #expect(try await Account().deposit() == 2)
     }
 
+    /// Runs its jobs on a queue's thread of its own.
+    final class QueueExecutor: SerialExecutor {
+        private let lock = Lock<(queue: [UnownedJob], isRunning: Bool)>(([], false))
+
+        func enqueue(_ job: consuming ExecutorJob) {
+            let job = UnownedJob(job)
+            let mustStart = lock.withLock { state in
+                state.queue.append(job)
+                defer { state.isRunning = true }
+                return !state.isRunning
+            }
+            if mustStart { startThread { [self] in drain() } }
+        }
+
+        private func drain() {
+            while true {
+                let job = lock.withLock { state -> UnownedJob? in
+                    if state.queue.isEmpty {
+                        state.isRunning = false
+                        return nil
+                    }
+                    return state.queue.removeFirst()
+                }
+                guard let job else { return }
+                unsafe job.runSynchronously(on: asUnownedSerialExecutor())
+            }
+        }
+    }
+
+    actor OnQueue {
+        private let executor = QueueExecutor()
+        nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
+        var count = 0
+
+        func run() async throws -> Int {
+            try await withTimeout(.seconds(60)) {
+                preconditionIsolated()
+                count += 1
+                await Task.yield()
+                preconditionIsolated()
+                count += 1
+            }
+            preconditionIsolated()
+            return count
+        }
+    }
+
+    @Test("an actor with an executor of its own stays on it")
+    func customExecutor() async throws {
+        let actor = OnQueue()
+        #expect(try await actor.run() == 2)
+    }
+
+    @Test("one actor's call inside of another's goes there and back")
+    @MainActor
+    func actorInsideMainActor() async throws {
+        let account = Account()
+        let balance = try await withTimeout(.seconds(60)) {
+            let balance = try await account.deposit()
+            MainActor.preconditionIsolated()
+            return balance
+        }
+        MainActor.preconditionIsolated()
+        #expect(balance == 2)
+    }
+
+    @Test("a call from nowhere starts where its caller is, and its priority is the caller's")
+    func startsInPlace() async throws {
+        let task = Task(priority: .low) {
+            try await withTimeout(.seconds(60)) { Task.basePriority }
+        }
+        #expect(try await task.value == .low)
+    }
+
+    @Test("a task-local value that was set outside is seen, and one that is set inside is not seen after")
+    func taskLocals() async throws {
+        let id = CorrelationID.random()
+        try await withCorrelationID(id) {
+            try await withTimeout(.seconds(60)) {
+                #expect(CorrelationID.current == id)
+                await withCorrelationID(.random()) {
+                    #expect(CorrelationID.current != id)
+                    await Task.yield()
+                }
+                #expect(CorrelationID.current == id)
+            }
+            #expect(CorrelationID.current == id)
+            #expect(Deadline.current == nil)
+        }
+    }
+
     @Test("the main actor stays the main actor, and task-local values are seen")
     @MainActor
     func mainActor() async throws {

@@ -6,7 +6,7 @@ internal import Synchronization
 /// Cancelling runs the operation's own cancellation handlers, which may do anything: cancel the caller, end the
 /// operation, come back to this call. So nothing is locked meanwhile. Whoever cancels first says so, and an operation
 /// that ends in the middle of it waits, for the handle to its task is good only until the task's end.
-final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
+@safe final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
     // @unchecked Sendable: `operation` and `error` are used by the operation's task alone until its end, and by the
     // caller alone after; `phase` orders the rest, as said there.
 
@@ -36,7 +36,7 @@ final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
     var operation: (nonisolated(nonsending) () async throws -> Void)?
     private var error: (any Error)?
     private var task: Task<Void, Never>?
-    private var current: CurrentTask?
+    nonisolated(unsafe) private var current: UnsafeCurrentTask?
     private var waiter: CheckedContinuation<Void, Never>?
 
     init(until deadline: Deadline, _ operation: (nonisolated(nonsending) () async throws -> Void)? = nil) {
@@ -118,7 +118,7 @@ final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
         }
         // Otherwise the operation's task sees the cause before it begins.
         guard old.contains(.isKnown) else { return }
-        if let task { task.cancel() } else { current?.cancel() }
+        if let task { task.cancel() } else { unsafe current?.cancel() }
         let mask = ~Phase.isCancelling.rawValue
         let before = Phase(rawValue: phaseBits.bitwiseAnd(mask, ordering: .acquiringAndReleasing).oldValue)
         if before.contains(.isWaiting) { waiter.take()?.resume() }
@@ -143,13 +143,27 @@ final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
     @inline(__always)
     @concurrent private func performInPlace() async {
         await unsafe withUnsafeCurrentTask { @Sendable task in
-            current = unsafe CurrentTask(task)
-            // What came before could not reach the task; the operation's first line is to see it all the same.
-            if !add(.isKnown).isDisjoint(with: .cause) { current?.cancel() }
+            unsafe begin(task)
             await perform()
-            if add(.hasEnded).contains(.isCancelling) { await waitForCanceller() }
-            current = nil
+            if end() { await waitForCanceller() }
         }
+    }
+
+    // Not inlined: what these need must not make the frame of the task larger, which is to fit into its first slab.
+
+    @inline(never)
+    private func begin(_ task: UnsafeCurrentTask?) {
+        unsafe current = task
+        // What came before could not reach the task; the operation's first line is to see it all the same.
+        if !add(.isKnown).isDisjoint(with: .cause) { unsafe current?.cancel() }
+    }
+
+    /// Ends the call; true when somebody is in the middle of cancelling it.
+    @inline(never)
+    private func end() -> Bool {
+        if add(.hasEnded).contains(.isCancelling) { return true }
+        unsafe current = nil
+        return false
     }
 
     /// Runs the operation in a task that the caller makes known, or has made known.
@@ -166,6 +180,7 @@ final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
             waiter = continuation
             if !add(.isWaiting).contains(.isCancelling) { waiter.take()?.resume() }
         }
+        unsafe current = nil
     }
 
     /// Runs the operation and lets go of it: when the task has ended, nobody holds the closure any more.
