@@ -64,6 +64,19 @@ struct CallPlanTests {
         #expect(try worstCase(.retry(3), twice, .timeout(.seconds(1))) == (.seconds(6), 6))
     }
 
+    @Test("a retry of the user's multiplies: it does not know of the library's, nor they of it")
+    func foreignRetry() throws {
+        let foreign = FakePolicy(layers: [PolicyLayer(.retry, "a loop", attempts: 3)])
+        #expect(try worstCase(foreign, .retry(4), .timeout(.seconds(1))) == (.seconds(12), 12))
+        #expect(try worstCase(.retry(4), foreign, .timeout(.seconds(1))) == (.seconds(12), 12))
+        #expect(try worstCase(.retry(2), foreign, .retry(4), .timeout(.seconds(1))) == (.seconds(15), 15))
+        #expect(
+            try warnings(.retry(4), foreign, .timeout(.seconds(1))) == [
+                "retry (2) is inside retry (1): the attempts multiply, one is enough"
+            ]
+        )
+    }
+
     @Test("absurd figures saturate")
     func saturates() throws {
         let forEver = Duration.nanoseconds(Int64.max)
