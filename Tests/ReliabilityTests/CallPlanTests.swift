@@ -221,6 +221,21 @@ struct CallPlanTests {
         )
     }
 
+    @Test("a policy that lets nothing through is named, such as a rate limit that a call's cost exceeds")
+    func nothingThrough() throws {
+        let limiter = Limiter(
+            .fixedWindow(5, per: .seconds(1)),
+            keyspace: "mails",
+            store: InMemoryStore(),
+            whenStoreIsDown: .closed()
+        )
+        for (cost, isUsable) in [(Int.min, false), (0, false), (1, true), (5, true), (6, false), (.max, false)] {
+            let pipeline = Pipeline { limiter.policy(for: "ann", cost: cost) }
+            #expect(pipeline.worstCase.attempts == (isUsable ? 1 : 0))
+            #expect(pipeline.warnings == (isUsable ? [] : ["rate limit (1) lets no call through"]))
+        }
+    }
+
     @Test("a retry inside a retry is one too many")
     func retryInRetry() throws {
         #expect(

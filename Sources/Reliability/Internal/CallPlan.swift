@@ -123,6 +123,7 @@ struct CallPlan {
         let layer = layers[position]
         let inside = layers[(position + 1)...]
         var warnings: [String] = []
+        if layer.attempts < 1 { warnings.append("\(name(position)) lets no call through") }
         if layer.kind == .circuitBreaker {
             if let retry = inside.firstIndex(where: isRetry) {
                 warnings.append(
