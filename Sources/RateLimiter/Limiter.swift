@@ -118,6 +118,7 @@ public final class Limiter: Sendable {
         return PolicyLayer(
             .rateLimit,
             "\(limit.summary)\(each), for one key of \(keyspace); \(down)",
+            attempts: (1...limit.capacity).contains(cost) ? 1 : 0,
             waits: waits,
             plannedWaits: waits,
             identity: PolicyLayer.Identity(self, part: key.hashValue)

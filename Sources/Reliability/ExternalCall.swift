@@ -15,6 +15,10 @@ public import Retry
 /// breaker, a time limit for each attempt. Make one for each dependency, and keep it: all its calls share the breaker and
 /// the budget.
 ///
+/// An error that finds fault with the request, such as a declined card, should conform to
+/// ``ReliabilityCore/ReliabilityError`` and say so by its category: it is then thrown at once, and is no evidence against
+/// the dependency. An error that says nothing of itself is tried again, and each failed attempt counts to the breaker.
+///
 /// ``reload(_:)`` changes the figures while calls are under way, and keeps what breaker and budget know.
 public final class ExternalCall: CallPolicy {
     /// The name in records and explanations.

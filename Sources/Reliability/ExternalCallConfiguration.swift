@@ -13,7 +13,8 @@ internal import Timeout
 /// | ``webhook(_:)`` | 15 s | 3 | 4.5 s | 200 ms, 400 ms |
 ///
 /// The waits are the longest; each is anything from zero to that, by chance. In every preset the circuit breaker opens
-/// after three failures in 60 seconds, for 30 seconds.
+/// after three failed attempts in 60 seconds, for 30 seconds: those of one call can be enough. A dependency with many
+/// calls, of which some always fail, wants a higher ``breakerFailures``.
 public struct ExternalCallConfiguration: Hashable, Sendable {
     /// Whether a call may happen twice without harm, when the call itself does not say.
     public var idempotency: Idempotency
@@ -27,7 +28,7 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
     public var firstWait: Duration
     /// The longest wait of all.
     public var longestWait: Duration
-    /// How many failures within ``breakerWindow`` open the circuit breaker.
+    /// How many failures within ``breakerWindow`` open the circuit breaker; each failed attempt is one.
     public var breakerFailures: Int
     /// How far back failures count.
     public var breakerWindow: Duration

@@ -48,6 +48,10 @@ public struct Pipeline<Policies: CallPolicy>: CallPolicy {
 
     /// Composes policies whose figures come from outside the program, the outermost first.
     ///
+    /// It is the order that is checked here. A policy checks its own figures when it is made, by preconditions: what comes
+    /// from a file is to be looked at before, or is an ``ExternalCallConfiguration``, which takes any figures and has
+    /// ``ExternalCallConfiguration/problems()``.
+    ///
     /// - Parameters:
     ///   - name: The name in records and explanations.
     ///   - clock: Measures the times in records; the policies have clocks of their own.

@@ -4,7 +4,8 @@
 public protocol CallPolicy: Sendable {
     /// What the policy does to a call, the outermost layer first.
     ///
-    /// A policy has one layer; a composition of policies has theirs.
+    /// A policy has one layer; a composition of policies has theirs. One that runs its operation more than once, or
+    /// bounds its time, has to say so here.
     var layers: [PolicyLayer] { get }
 
     /// Runs `operation` under the policy.
@@ -21,6 +22,6 @@ public protocol CallPolicy: Sendable {
 }
 
 extension CallPolicy {
-    /// One layer that bears the type's name and promises nothing.
+    /// One layer that bears the type's name, runs what is inside once, and waits nobody knows how long.
     public var layers: [PolicyLayer] { [PolicyLayer(.other, "\(Self.self)", waits: nil)] }
 }

@@ -41,6 +41,8 @@ public struct CallRecord: Sendable, CustomStringConvertible {
     public let droppedEntries: Int
 
     /// How many attempts the entries tell of; none when every one of them was refused by a policy before it began.
+    ///
+    /// Retries tell of theirs, and a call without one is one attempt. A policy of yours that repeats tells of none.
     public var attempts: Int { entries.count { if case .attempt = $0.step { true } else { false } } }
 
     /// How much of the time was spent between attempts, as far as the entries tell.

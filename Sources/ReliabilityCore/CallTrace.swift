@@ -23,9 +23,14 @@ package final class CallTrace: Sendable {
         parent = CallTrace.current
     }
 
-    /// Appends a step.
+    /// Appends a step, here and around.
     package func note(_ step: CallStep) {
         parent?.note(step)
+        noteHere(step)
+    }
+
+    /// Appends a step that those around tell of by themselves.
+    package func noteHere(_ step: CallStep) {
         let entry = CallRecord.Entry(at: .nanoseconds(timeSource.now.saturatingSubtract(start)), step: step)
         state.withLock { state in
             if state.entries.count < 100 { state.entries.append(entry) } else { state.dropped += 1 }

@@ -19,7 +19,8 @@ public struct PolicyLayer: Hashable, Sendable {
         public static let timeout = Kind(rawValue: "timeout")
         /// Repeats what is inside.
         ///
-        /// Retries do not multiply: within the second and later attempts of one, those inside it make one attempt each.
+        /// The library's own do not multiply: within the second and later attempts of one, those inside it make one
+        /// attempt each. They and one of yours know nothing of each other, and are taken to multiply.
         public static let retry = Kind(rawValue: "retry")
         /// Keeps calls away from what fails.
         public static let circuitBreaker = Kind(rawValue: "circuit breaker")
@@ -43,6 +44,8 @@ public struct PolicyLayer: Hashable, Sendable {
     public let waits: Duration?
     /// The same, without the waits that a dependency asks for; nil when nobody knows.
     package let plannedWaits: Duration?
+    /// Whether it is a retry that makes one attempt within the extra attempts of another.
+    package let addsUp: Bool
     /// What tells the policy's state from that of others; nil for a policy without state.
     package let identity: Identity?
 
@@ -73,7 +76,7 @@ public struct PolicyLayer: Hashable, Sendable {
         attempts: Int = 1,
         waits: Duration? = .zero
     ) {
-        self.init(kind, summary, limit: limit, attempts: attempts, waits: waits, plannedWaits: waits)
+        self.init(kind, summary, limit: limit, attempts: attempts, waits: waits, plannedWaits: waits, addsUp: false)
     }
 
     /// Describes a policy of this library; one with an identity may stand in a pipeline only once.
@@ -84,9 +87,11 @@ public struct PolicyLayer: Hashable, Sendable {
         attempts: Int = 1,
         waits: Duration? = .zero,
         plannedWaits: Duration? = .zero,
+        addsUp: Bool = false,
         identity: Identity? = nil
     ) {
         self.plannedWaits = plannedWaits
+        self.addsUp = addsUp
         self.identity = identity
         self.kind = kind
         self.summary = summary

@@ -78,7 +78,8 @@ public struct RetryPolicy: CallPolicy {
                 configuration.idempotency == .idempotent ? summary : "\(summary), only what was not sent",
                 attempts: configuration.maxAttempts,
                 waits: configuration.longestWaits,
-                plannedWaits: configuration.longestBackoff
+                plannedWaits: configuration.longestBackoff,
+                addsUp: true
             )
         ]
     }

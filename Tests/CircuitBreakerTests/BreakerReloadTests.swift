@@ -179,6 +179,25 @@ struct BreakerReloadTests {
         #expect(breaker.state == .closed)
     }
 
+    @Test("INV-44: a reload that changes no time leaves a slow probe the time that it was given")
+    func doubledLease() throws {
+        let breaker = breaker(.consecutiveFailures(1))
+        try fail(breaker)
+        clock.advance(by: .seconds(10))
+        let lost = try breaker.acquire()
+        clock.advance(by: .seconds(10))
+        // The lost probe's successor has twice the time: what answers after fifteen seconds is heard.
+        let slow = try breaker.acquire()
+        for _ in 0..<3 {
+            breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(10)))
+            clock.advance(by: .seconds(5))
+        }
+        #expect(throws: BreakerOpenError.self) { _ = try breaker.acquire() }
+        slow.succeed()
+        #expect(breaker.state == .closed)
+        lost.ignore()
+    }
+
     @Test("INV-44: whatever is reloaded whenever, no permit is lost and successes close the breaker in the end")
     func storm() async throws {
         let breaker = breaker(.failureRate(0.5, minimumCalls: 5, within: .seconds(5)), probes: 2)

@@ -64,6 +64,19 @@ struct CallPlanTests {
         #expect(try worstCase(.retry(3), twice, .timeout(.seconds(1))) == (.seconds(6), 6))
     }
 
+    @Test("a retry of the user's multiplies: it does not know of the library's, nor they of it")
+    func foreignRetry() throws {
+        let foreign = FakePolicy(layers: [PolicyLayer(.retry, "a loop", attempts: 3)])
+        #expect(try worstCase(foreign, .retry(4), .timeout(.seconds(1))) == (.seconds(12), 12))
+        #expect(try worstCase(.retry(4), foreign, .timeout(.seconds(1))) == (.seconds(12), 12))
+        #expect(try worstCase(.retry(2), foreign, .retry(4), .timeout(.seconds(1))) == (.seconds(15), 15))
+        #expect(
+            try warnings(.retry(4), foreign, .timeout(.seconds(1))) == [
+                "retry (2) is inside retry (1): the attempts multiply, one is enough"
+            ]
+        )
+    }
+
     @Test("absurd figures saturate")
     func saturates() throws {
         let forEver = Duration.nanoseconds(Int64.max)
@@ -206,6 +219,21 @@ struct CallPlanTests {
                 "nothing inside circuit breaker (2) limits time: a dependency that hangs never counts as failing"
             ]
         )
+    }
+
+    @Test("a policy that lets nothing through is named, such as a rate limit that a call's cost exceeds")
+    func nothingThrough() throws {
+        let limiter = Limiter(
+            .fixedWindow(5, per: .seconds(1)),
+            keyspace: "mails",
+            store: InMemoryStore(),
+            whenStoreIsDown: .closed()
+        )
+        for (cost, isUsable) in [(Int.min, false), (0, false), (1, true), (5, true), (6, false), (.max, false)] {
+            let pipeline = Pipeline { limiter.policy(for: "ann", cost: cost) }
+            #expect(pipeline.worstCase.attempts == (isUsable ? 1 : 0))
+            #expect(pipeline.warnings == (isUsable ? [] : ["rate limit (1) lets no call through"]))
+        }
     }
 
     @Test("a retry inside a retry is one too many")

@@ -143,6 +143,17 @@ struct CallRecordTests {
         #expect(seen.first { $0.name == "outer" }?.waited == .seconds(3))
     }
 
+    @Test("an attempt that is itself a call with an observer counts once in the outer record")
+    func observedAttempts() async throws {
+        let inner = Pipeline("inner", clock: clock, observer: records.record) { FakePolicy.retry(1) }
+        let retry = RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none)
+        let outer = Pipeline("outer", clock: clock, observer: records.record) { RetryPolicy(retry, clock: clock) }
+        _ = try? await outer.run { try await inner.run { throw Failure() } }
+        let seen = await records.wait(for: 3)
+        #expect(seen.filter { $0.name == "inner" }.map(\.attempts) == [1, 1])
+        #expect(seen.first { $0.name == "outer" }?.attempts == 2)
+    }
+
     @Test("a pipeline without an observer inside one with an observer leaves its steps in the outer record")
     func silentInner() async throws {
         let outer = Pipeline("outer", clock: clock, observer: records.record) {

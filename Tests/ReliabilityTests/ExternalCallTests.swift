@@ -103,6 +103,27 @@ struct ExternalCallTests {
         #expect(calls.value == 0)
     }
 
+    @Test("an error that finds fault with the request is neither tried again nor counted against the dependency")
+    func faultOfTheRequest() async {
+        struct Declined: ReliabilityError {
+            let code: ErrorCode = "card.declined"
+            let category = ErrorCategory.unprocessable
+            let message = "The card was declined."
+        }
+        let call = call()
+        let calls = Counter()
+        for _ in 0..<5 {
+            await #expect(throws: Declined.self) {
+                try await call.run {
+                    calls.increment()
+                    throw Declined()
+                }
+            }
+        }
+        #expect(calls.value == 5)
+        #expect(call.breaker.state == .closed)
+    }
+
     @Test("the observer is told of each call once, whichever form it has, in order")
     func observed() async throws {
         let records = EventRecorder<CallRecord>()

@@ -11,7 +11,14 @@ struct FakePolicy: CallPolicy {
     static func retry(_ attempts: Int, waits: Duration? = .zero) -> FakePolicy {
         FakePolicy(
             layers: [
-                PolicyLayer(.retry, "tries \(attempts) times", attempts: attempts, waits: waits, plannedWaits: waits)
+                PolicyLayer(
+                    .retry,
+                    "tries \(attempts) times",
+                    attempts: attempts,
+                    waits: waits,
+                    plannedWaits: waits,
+                    addsUp: true
+                )
             ]
         )
     }

@@ -45,7 +45,39 @@ struct RejectionTests {
             let retry = RetryConfiguration(.idempotent, maximumRetryAfter: .zero)
             try await RetryPolicy(retry).run { try await breaker.run {} }
         }
+        await collect {
+            let hedge = HedgePolicy(
+                HedgeConfiguration(after: .fixed(.seconds(1))),
+                classify: { _ in .retry },
+                clock: clock
+            )
+            try await hedge.run { _ in try await breaker.run {} }
+        }
+        await collect { try await leavingOneBehind { try await breaker.run {} } }
         return refusals
+    }
+
+    /// Makes a call while one that its caller has left still runs, with no room for another.
+    private func leavingOneBehind(_ operation: @escaping @Sendable () async throws -> Void) async throws {
+        let abandoned = AbandonedOperations(limit: 1)
+        let (stream, end) = AsyncStream.makeStream(of: Void.self)
+        defer { end.finish() }
+        let task = Task {
+            try await withAbandoningTimeout(.seconds(1), grace: .zero, abandoned: abandoned, clock: clock) {
+                // A task of its own, which the limit does not cancel.
+                await Task { for await _ in stream {} }.value
+            }
+        }
+        await clock.waitForSleepers(1)
+        clock.advance(by: .seconds(1))
+        _ = await task.result
+        try await withAbandoningTimeout(
+            .seconds(1),
+            grace: .zero,
+            abandoned: abandoned,
+            clock: clock,
+            operation: operation
+        )
     }
 
     @Test("there is one of each kind, none of which may have been sent")
@@ -55,7 +87,7 @@ struct RejectionTests {
             codes == [
                 "circuit_breaker.open", "rate_limit.exceeded", "rate_limit.never_satisfiable",
                 "rate_limit.invalid_cost", "rate_limit.store_unavailable", "timeout.expired",
-                "retry.retry_after_too_long",
+                "retry.retry_after_too_long", "hedge.exhausted", "timeout.too_many_abandoned",
             ]
         )
         for refusal in await refusals() { #expect(!refusal.mayHaveBeenSent, "\(refusal)") }

@@ -50,6 +50,7 @@ struct BreakerState: Hashable {
     /// - Returns: The change of phase: a half-open breaker closes if enough probes have succeeded by the new count.
     mutating func reload(_ new: BreakerConfiguration, now: Int64) -> BreakerEvent? {
         history.change(from: rule, to: new.trip.rule)
+        let isShorter = new.openFor < configuration.openFor
         configuration = new
         switch phase {
         case .closed: return nil
@@ -59,7 +60,8 @@ struct BreakerState: Hashable {
             return nil
         case .halfOpen(var probing):
             if probing.successes >= probes { return close() }
-            probing.lease.clamp(to: openFor, now)
+            // A lease that has been doubled for a slow dependency is cut by a shorter time, not by the one it grew from.
+            if isShorter { probing.lease.clamp(to: openFor, now) }
             phase = .halfOpen(probing)
             return nil
         }

@@ -56,15 +56,15 @@ struct CallPlan {
         }
     }
 
-    /// The cost of all layers from one on: of a call, and of an extra attempt of a retry outside of them, in which the
-    /// retries among them make one attempt each.
+    /// The cost of all layers from one on: of a call, and of an extra attempt of a retry outside of them, in which those
+    /// retries among them that add up make one attempt each.
     private func cost(from first: Int) -> (call: Cost, extraAttempt: Cost) {
         var (call, extra) = (Cost(), Cost())
         for layer in layers[first...].reversed() {
             call.time = call.time.cut(to: layer.limit)
             extra.time = extra.time.cut(to: layer.limit)
             let attempts = max(0, layer.attempts)
-            if layer.kind == .retry {
+            if layer.addsUp {
                 call = attempts == 0 ? call.times(0) : call + extra.times(attempts - 1)
                 call.time = call.time + bound(layer.waits, layer)
             } else {
@@ -123,6 +123,7 @@ struct CallPlan {
         let layer = layers[position]
         let inside = layers[(position + 1)...]
         var warnings: [String] = []
+        if layer.attempts < 1 { warnings.append("\(name(position)) lets no call through") }
         if layer.kind == .circuitBreaker {
             if let retry = inside.firstIndex(where: isRetry) {
                 warnings.append(
@@ -137,7 +138,8 @@ struct CallPlan {
         }
         if isRetry(layer) {
             if let inner = inside.firstIndex(where: isRetry) {
-                warnings.append("\(name(inner)) is inside \(name(position)): the extra attempts add up, one is enough")
+                let sum = layer.addsUp && layers[inner].addsUp ? "extra attempts add up" : "attempts multiply"
+                warnings.append("\(name(inner)) is inside \(name(position)): the \(sum), one is enough")
             }
             if let warning = fit(of: position) { warnings.append(warning) }
         }

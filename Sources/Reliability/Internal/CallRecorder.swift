@@ -24,8 +24,9 @@ final class CallRecorder: Sendable {
         var runs = 0
         var last: (took: Duration, error: (any Error)?) = (.zero, nil)
         func end(_ outcome: Outcome, _ error: (any Error)?) {
-            // A retry tells of its attempts, but for one that succeeds at once; without a retry nobody does.
-            if runs == 1, !trace.hasAttempts { trace.note(.attempt(number: 1, took: last.took, error: last.error)) }
+            // A retry tells of its attempts, but for one that succeeds at once; without a retry nobody does. Not told
+            // around: to a retry there, or to the recorder there, the whole call is the attempt.
+            if runs == 1, !trace.hasAttempts { trace.noteHere(.attempt(number: 1, took: last.took, error: last.error)) }
             events.emit(trace.record(name: name, outcome: outcome, error: error))
         }
         do {
