@@ -87,6 +87,8 @@ struct RetryCourse {
         CallTrace.current?.note(.waiting(duration))
         do {
             try await policy.timeSource.sleep(for: duration)
+            // A sleep that was over is not cancelled any more, though the task has not run since.
+            try Task.checkCancellation()
         } catch {
             // The caller went away; or the deadline, which has been moved since.
             if Deadline.current?.isExpired == true { return giveUp(.deadlineTooClose, failure) }
