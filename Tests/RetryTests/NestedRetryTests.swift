@@ -162,7 +162,7 @@ struct NestedRetryTests {
         #expect(runs.value == 3 + 4 - 1)
     }
 
-    @Test("calls beside each other in a repeated attempt have each their own first attempt back afterwards")
+    @Test("a call after one that was repeated has all its attempts")
     func afterwards() async throws {
         _ = try? await Self.policy(2).run { throw Failure() }
         var runs = 0

@@ -38,7 +38,7 @@ struct RetryCancellationTests {
         }
     }
 
-    @Test("INV-19: a call that is cancelled when its wait is just over makes no further attempt, and is given back its cost")
+    @Test("INV-19: a call that is cancelled when its wait is just over makes no further attempt and costs nothing")
     @MainActor
     func cancelledAtTheEndOfTheWait() async {
         let budget = RetryBudget(.tokens(capacity: 5, refill: 1, transient: 1, timeout: 1, throttled: 1, hedge: 1))
@@ -55,6 +55,30 @@ struct RetryCancellationTests {
         clock.advance(by: .seconds(10))
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(runs.value == 1)
+        #expect(budget.available == 5)
+    }
+
+    @Test("INV-20: a call that wakes from its wait after the deadline makes no further attempt and costs nothing")
+    func wokenTooLate() async {
+        let timeSource = TimeSource(clock)
+        let deadline = Deadline(instant: timeSource.instant(after: .seconds(11)), timeSource: timeSource)
+        let budget = RetryBudget(.tokens(capacity: 5, refill: 1, transient: 1, timeout: 1, throttled: 1, hedge: 1))
+        let retry = policy(budget: budget)
+        let runs = Counter()
+        let task = Task {
+            try await Deadline.$ambient.withValue(deadline) {
+                try await retry.run {
+                    runs.increment()
+                    throw Failure()
+                }
+            }
+        }
+        await clock.waitForSleepers(1)
+        clock.advance(by: .seconds(11))
+        let error = await #expect(throws: RetryError.self) { try await task.value }
+        #expect(error?.reason == .deadlineTooClose)
+        #expect(error?.lastError is Failure)
         #expect(runs.value == 1)
         #expect(budget.available == 5)
     }
