@@ -91,11 +91,11 @@ package struct TimeSource: Sendable {
         return Timer(entry: entry, timeSource: self)
     }
 
-    /// Cancels a task for a timer's action.
+    /// Runs `cancel`, which cancels a task, for a timer's action.
     ///
     /// The task's cancellation handlers are the user's and may block; the scheduler's thread is that of every deadline.
-    package func cancelFromTimer(_ task: Task<Void, Never>) {
-        if erased == nil { CallbackThread.cancellations.run { task.cancel() } } else { task.cancel() }
+    package func cancelFromTimer(_ cancel: @escaping @Sendable () -> Void) {
+        if erased == nil { CallbackThread.cancellations.run(cancel) } else { cancel() }
     }
 
     /// A running timer.

@@ -99,7 +99,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         if end > now { arm(at: end, isGrace: true) { self.walkAway() } } else { walkAway() }
         guard let task else { return }
         switch cause {
-        case .expired: deadline.timeSource.cancelFromTimer(task)
+        case .expired: deadline.timeSource.cancelFromTimer { task.cancel() }
         case .callerCancelled: task.cancel()
         }
     }
