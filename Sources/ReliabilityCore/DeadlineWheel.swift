@@ -108,15 +108,12 @@ package struct DeadlineWheel: ~Copyable {
     ///
     /// It looks at every entry of a slot.
     package func earliest() -> Int64? {
-        if let open {
-            var earliest = due.first?.instant
-            scan(open) { earliest = min($0, earliest ?? $0) }
-            if let earliest { return earliest }
-        } else if let first = due.first {
-            return first.instant
+        var earliest = due.first?.instant
+        // What is in the heap comes before every slot but the open one, whose entries move to the heap and to other slots.
+        let next = earliest == nil ? nextSlot()?.slot : nil
+        for slot in [open, next] {
+            if let slot { scan(slot) { earliest = min($0, earliest ?? $0) } }
         }
-        var earliest: Int64?
-        if let (slot, _) = nextSlot() { scan(slot) { earliest = min($0, earliest ?? $0) } }
         return earliest
     }
 

@@ -37,7 +37,7 @@ private final class EventQueue<Event: Sendable>: Sendable {
             state.isDraining = true
             return true
         }
-        if mustStart { ObserverThread.shared.run { [self] in drain() } }
+        if mustStart { CallbackThread.observers.run { [self] in drain() } }
     }
 
     /// Tells the observer what waits, and comes again after the other queues' turns.
@@ -50,6 +50,6 @@ private final class EventQueue<Event: Sendable>: Sendable {
         }
         if batch.isEmpty { return }
         for event in batch { observer(event) }
-        ObserverThread.shared.run { [self] in drain() }
+        CallbackThread.observers.run { [self] in drain() }
     }
 }

@@ -91,6 +91,13 @@ package struct TimeSource: Sendable {
         return Timer(entry: entry, timeSource: self)
     }
 
+    /// Runs `cancel`, which cancels a task, for a timer's action.
+    ///
+    /// The task's cancellation handlers are the user's and may block; the scheduler's thread is that of every deadline.
+    package func cancelFromTimer(_ cancel: @escaping @Sendable () -> Void) {
+        if erased == nil { CallbackThread.cancellations.run(cancel) } else { cancel() }
+    }
+
     /// A running timer.
     package struct Timer: Sendable {
         let entry: DeadlineScheduler.Entry

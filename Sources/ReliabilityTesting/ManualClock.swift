@@ -4,7 +4,7 @@ package import ReliabilityCore
 ///
 /// ```swift
 /// let clock = ManualClock()
-/// async let result = RetryPolicy(maxAttempts: 2, clock: clock).run { try await fetch() }
+/// async let result = RetryPolicy(.idempotent, maxAttempts: 2, clock: clock).run { try await fetch() }
 /// await clock.waitForSleepers(1)
 /// clock.advance(by: .seconds(20))
 /// ```
@@ -105,6 +105,13 @@ public final class ManualClock: Clock, Sendable {
     public var timeToNextSleeper: Duration? {
         state.withLock { state in
             state.wheel.earliest().map { .nanoseconds(max(0, $0.saturatingSubtract(state.now))) }
+        }
+    }
+
+    /// The same, but nil when those that sleep do so for ever: until the last instant there is.
+    var timeToNextEnd: Duration? {
+        state.withLock { state in
+            state.wheel.earliest().flatMap { $0 == .max ? nil : .nanoseconds(max(0, $0.saturatingSubtract(state.now))) }
         }
     }
 

@@ -8,5 +8,8 @@ public enum Idempotency: Hashable, Sendable {
     ///
     /// An error says so itself (``ReliabilityCore/ReliabilityError/mayHaveBeenSent`` is false), as the refusals of
     /// this library do, or the operation says it by throwing a ``NotSentError``. Every other error leaves it open.
+    ///
+    /// The error speaks for the whole operation. One that first sends and then calls something else, whose breaker or
+    /// limiter may refuse, does not let such a refusal through as it is: it would be taken for “nothing was sent”.
     case notIdempotent
 }

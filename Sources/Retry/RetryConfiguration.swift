@@ -19,7 +19,7 @@ public struct RetryConfiguration: Hashable, Sendable {
     /// The longest wait that a failing dependency may ask for; when it asks for more, there is no further attempt.
     public let maximumRetryAfter: Duration
 
-    /// The least time that an attempt needs: with less than this left before the deadline, there is no other.
+    /// The least time that an attempt needs: when no more than this is left before the deadline, there is no other.
     public let minimumAttempt: Duration
 
     /// Creates a configuration.

@@ -13,13 +13,15 @@ public enum RetryDecision: Hashable, Sendable {
     ///
     /// An error of this library's protocol is tried again when its category says that another attempt may find it
     /// mended: `timeout`, `unavailable` and `rateLimited`; its `retryAfter` is honoured. A refusal by one of our own
-    /// policies is tried again only if it says when. `CancellationError` and an exhausted inner retry are not tried
-    /// again. Every other error is: a policy around a call that must not be repeated has to say so.
+    /// policies is tried again only if it says when. What an inner retry gave up is not tried again. Every other error
+    /// is, `CancellationError` too: a policy does not ask when the caller was cancelled, so it was something inside the
+    /// call. A policy around a call that must not be repeated has to say so.
     ///
     /// - Parameter error: What the call threw.
     /// - Returns: The decision.
     public static func standard(for error: any Error) -> RetryDecision {
-        if error is RetryError || error is CancellationError { return .stop }
+        if error is RetryError { return .stop }
+        if let error = error as? HedgeError, standard(for: error.decisiveError) == .stop { return .stop }
         guard let error = error as? any ReliabilityError else { return .retry }
         let categories: [ErrorCategory] = [.timeout, .unavailable, .rateLimited]
         guard categories.contains(error.category) else { return .stop }

@@ -144,7 +144,8 @@ public struct RetryPolicy: CallPolicy {
     /// budget. Nor is one that is itself an extra attempt.
     @usableFromInline
     func callSucceededAtOnce() {
-        guard let budget, !ExtraAttempts.areSuppressed else { return }
+        // Work that is cancelled often returns early instead of throwing.
+        guard let budget, !Task.isCancelled, !ExtraAttempts.areSuppressed else { return }
         budget.noteCall()
         budget.noteSuccess()
     }
@@ -173,7 +174,7 @@ public struct RetryPolicy: CallPolicy {
             }
             switch (verdict, end) {
             case (.again, _):
-                end = await ExtraAttempts.$areSuppressed.withValue(true) { await AttemptEnd(decide, operation) }
+                end = await ExtraAttempts.run { await AttemptEnd(decide, operation) }
             case (_, .succeeded(let success)), (_, .returned(let success, _)): return success
             case (.asItIs, .threw(let error)): throw error
             case (.gaveUp(let error), .threw): throw error

@@ -30,8 +30,6 @@ public final class AbandonedOperations: Sendable {
     /// The most that there have been at once.
     public var highest: Int { state.withLock { $0.highest } }
 
-    var isFull: Bool { count >= limit }
-
     func add() {
         state.withLock { state in
             state.count += 1

@@ -41,9 +41,7 @@ public struct OwnedDeadline: ~Copyable {
     /// - Returns: Whether the deadline was moved: one that has passed stays.
     @discardableResult
     public func move(to limit: Duration) -> Bool {
-        let now = timeSource.now
-        let wanted = now.saturatingAdd(limit.saturatingNanoseconds)
-        return call.move(instant, to: min(wanted, enclosing?.reading(of: timeSource, now: now) ?? .max))
+        move(to: limit, notAfter: .max)
     }
 
     /// Moves the deadline to `limit` from now when that is earlier.
@@ -51,7 +49,13 @@ public struct OwnedDeadline: ~Copyable {
     /// - Parameter limit: How long the call may take from now, at most.
     /// - Returns: Whether the deadline had not passed yet.
     @discardableResult
-    public func shorten(to limit: Duration) -> Bool { move(to: min(limit, remaining)) }
+    public func shorten(to limit: Duration) -> Bool { move(to: limit, notAfter: instant.nanoseconds) }
+
+    private func move(to limit: Duration, notAfter bound: Int64) -> Bool {
+        let now = timeSource.now
+        let wanted = min(now.saturatingAdd(limit.saturatingNanoseconds), bound)
+        return call.move(instant, to: min(wanted, enclosing?.reading(of: timeSource, now: now) ?? .max))
+    }
 }
 
 extension Deadline {

@@ -29,7 +29,7 @@ internal import ReliabilityCore
 ///   - abandoned: Counts what was left behind, and refuses calls when that is too much.
 ///   - clock: Measures the time.
 ///   - dispose: Gets a value that came too late: to close the connection that nobody waits for any more. It runs in a task
-///     that is not cancelled.
+///     that is not cancelled and has no deadline.
 ///   - operation: The work; it runs concurrently with its caller.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws; ``TimeoutError``; ``AbandonedOperationsError``; `CancellationError` when the caller is
@@ -42,6 +42,7 @@ public func withAbandoningTimeout<Success: Sendable>(
     disposing dispose: @escaping @Sendable (Success) async -> Void = { _ in },
     operation: @escaping @Sendable () async throws -> Success
 ) async throws -> Success {
+    try Task.checkCancellation()
     let timeSource = TimeSource(clock)
     let own = Deadline(instant: timeSource.instant(after: limit), timeSource: timeSource)
     let deadline = own.clampedToAmbient()
@@ -50,8 +51,9 @@ public func withAbandoningTimeout<Success: Sendable>(
         CallTrace.current?.note(.refused(error))
         throw error
     }
-    if abandoned.isFull {
-        let error = AbandonedOperationsError(count: abandoned.count, limit: abandoned.limit)
+    let count = abandoned.count
+    if count >= abandoned.limit {
+        let error = AbandonedOperationsError(count: count, limit: abandoned.limit)
         CallTrace.current?.note(.refused(error))
         throw error
     }

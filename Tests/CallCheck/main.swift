@@ -1,5 +1,5 @@
 let suites: [(name: String, run: @Sendable () async -> Void)] = [
-    ("pending", pendingSuite)
+    ("pending", pendingSuite), ("schedules", schedulesSuite),
 ]
 
 let arguments = CommandLine.arguments.dropFirst()

@@ -183,6 +183,20 @@ struct DeadlineWheelTests {
         #expect(atTen == [0])
     }
 
+    @Test("the earliest is known in the middle of a move too")
+    func earliestMeanwhile() {
+        var wheel = DeadlineWheel(at: 0)
+        let instant = 64 * 64 * Self.tick
+        // What was armed last is moved first, to a slot of its own.
+        for number in 0..<1000 { wheel.insert(Numbered(number), at: instant + Int64(2000 - number) * Self.tick) }
+        guard case .unfinished = wheel.next(at: instant) else {
+            Issue.record("a thousand entries were moved at once")
+            return
+        }
+        let earliest = wheel.earliest()
+        #expect(earliest == instant + 1001 * Self.tick)
+    }
+
     @Test("a call moves some of many entries only, and those that are armed or cancelled in between are not lost")
     func unfinished() {
         var wheel = DeadlineWheel(at: 0)

@@ -203,6 +203,15 @@ private struct PlainClock: Clock {
     }
 }
 
+/// A clock that cannot sleep.
+private struct BrokenClock: Clock {
+    struct Failure: Error {}
+    let inner = ManualClock()
+    var now: ManualClock.Instant { inner.now }
+    var minimumResolution: Duration { inner.minimumResolution }
+    func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws { throw Failure() }
+}
+
 /// An entry that counts how it ended.
 private final class Tally: DeadlineScheduler.Entry, @unchecked Sendable {
     // @unchecked Sendable: both are constants.
@@ -236,6 +245,15 @@ struct EntryTests {
         while clock.sleeperCount > 0 { await Task.yield() }
         clock.advance(by: .seconds(9))
         #expect(entry.fired.events.count == 3)
+    }
+
+    @Test("a clock that cannot sleep lets an entry run, and does not lose it")
+    func brokenClock() async {
+        let source = TimeSource(BrokenClock())
+        let entry = Tally()
+        source.arm(entry, at: source.instant(after: .seconds(1)))
+        await entry.fired.wait(for: 1)
+        #expect(!source.cancel(entry))
     }
 
     @Test("an entry that is due already runs, on every kind of clock")

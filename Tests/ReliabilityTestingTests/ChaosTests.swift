@@ -97,6 +97,25 @@ struct ChaosTests {
         }
     }
 
+    @Test("a call is never late beyond the time for which chaos was armed")
+    func latencyEnds() throws {
+        try Simulation.run(seed: 1) { simulation in
+            let chaos = ChaosSwitch(clock: simulation.clock)
+            chaos.arm(for: .seconds(60))
+            let year = Duration.seconds(365 * 86_400)
+            let late = ChaosPolicy(.latency(year...year), rate: 1, when: chaos)
+            let start = simulation.clock.now
+            try await late.run {}
+            #expect(start.duration(to: simulation.clock.now) == .seconds(60))
+        }
+    }
+
+    @Test("a rate that is none is refused")
+    func badRate() async {
+        await #expect(processExitsWith: .failure) { _ = ChaosPolicy(.hang, rate: .nan, when: ChaosSwitch()) }
+        await #expect(processExitsWith: .failure) { _ = ChaosPolicy(.hang, rate: 1.01, when: ChaosSwitch()) }
+    }
+
     @Test("a wrong result is made from the right one")
     func wrongResult() async throws {
         let chaos = ChaosSwitch(clock: clock)

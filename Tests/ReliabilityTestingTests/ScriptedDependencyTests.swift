@@ -9,6 +9,27 @@ struct ScriptedDependencyTests {
         return nil
     }
 
+    @Test("calls from many threads are all in the history, in the order of their arrival, each ended once")
+    func concurrent() async throws {
+        let bank = ScriptedDependency([.zero: .healthy(errorRate: 0.5, capacity: 3)], clock: ContinuousClock())
+        let failures = await withTaskGroup { group in
+            for _ in 0..<16 {
+                group.addTask {
+                    var failures = 0
+                    for _ in 0..<2000 { if await Self.reason({ try await bank.call() }) != nil { failures += 1 } }
+                    return failures
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        let calls = bank.history.calls
+        #expect(calls.count == 32_000)
+        #expect(bank.inFlight == 0)
+        #expect(calls.count { $0.outcome == .failed } == failures)
+        #expect(zip(calls, calls.dropFirst()).allSatisfy { $0.arrival <= $1.arrival })
+        #expect(calls.allSatisfy { call in call.end.map { $0 >= call.arrival } == true })
+    }
+
     @Test("the phase in which a call arrives decides how it ends")
     func phases() throws {
         try Simulation.run(seed: 1) { simulation in

@@ -155,6 +155,87 @@ struct SimulationTests {
         #expect(Set(moments.events) == [0, 1, 2, 3, 4, 5])
     }
 
+    @Test("a cancellation that was drawn comes to a task that waits for nothing else")
+    func cancelsWaiting() throws {
+        try Simulation.run(seeds: 0..<50) { simulation in
+            let never = EventRecorder<Int>()
+            let task = simulation.spawn { await never.wait(for: 1) }
+            simulation.cancelSometime(task)
+            await simulation.waitForClients()
+        }
+    }
+
+    @Test("a sleep without end is no reason to move the clock to the end of time")
+    func endlessSleep() {
+        let failure = failure { simulation in
+            let bank = ScriptedDependency([.zero: .hanging], honoursCancellation: false, clock: simulation.clock)
+            simulation.spawn("caller") { try await bank.call() }
+            simulation.spawn("sleeper") { try await simulation.clock.sleep(for: .seconds(Int64.max)) }
+        }
+        guard case .deadlock(waiting: ["caller", "sleeper"]) = failure?.reason else {
+            Issue.record("\(String(describing: failure))")
+            return
+        }
+    }
+
+    @TaskLocal private static var mark = 0
+
+    @Test("a run inside a run, and inside a task, disturbs neither")
+    func nested() async throws {
+        try await Self.$mark.withValue(1) {
+            let order = EventRecorder<Int>()
+            try Simulation.run(seed: 1) { outer in
+                try await Self.$mark.withValue(2) {
+                    try Simulation.run(seed: 2) { inner in
+                        try await inner.clock.sleep(for: .seconds(1))
+                        order.record(inner.random(in: 3...3))
+                    }
+                    order.record(Self.mark)
+                    try await outer.clock.sleep(for: .seconds(1))
+                    #expect(!Task.isCancelled)
+                }
+            }
+            #expect(order.events == [3, 2])
+            #expect(Self.mark == 1)
+            await Task.yield()
+            #expect(Self.mark == 1)
+        }
+    }
+
+    private actor Tally {
+        var count = 0
+        func add() async {
+            let before = count
+            await Task.yield()
+            count = max(count, before + 1)
+        }
+        func increment() { count += 1 }
+    }
+
+    @Test("actors take part, and their re-entrancy is a choice of the seed too")
+    func actors() throws {
+        let counts = EventRecorder<Int>()
+        try Simulation.run(seeds: 0..<100) { simulation in
+            let (safe, unsafe) = (Tally(), Tally())
+            for _ in 0..<5 {
+                simulation.spawn {
+                    await safe.increment()
+                    await unsafe.add()
+                }
+            }
+            await simulation.waitForClients()
+            let count = await safe.count
+            simulation.expect(count == 5, "\(count)")
+            counts.record(await unsafe.count)
+        }
+        #expect(Set(counts.events).count > 1)
+    }
+
+    @Test("a scenario on the main actor does not pass")
+    func mainActor() {
+        #expect(failure { _ in await MainActor.run {} } != nil)
+    }
+
     @Test("each generator draws other numbers, the same for the same seed")
     func generators() throws {
         let drawn = EventRecorder<[UInt64]>()

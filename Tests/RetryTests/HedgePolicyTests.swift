@@ -362,6 +362,32 @@ struct HedgePolicyTests {
         #expect(hedge.delay == .milliseconds(50))
     }
 
+    @Test("INV-39: what a retry gave up inside a hedged call, a retry around it does not repeat")
+    func givenUpInside() async {
+        let hedge = policy()
+        let calls = Counter()
+        let task = Task {
+            try await RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none).run {
+                try await hedge.run { attempt -> Int in
+                    try await RetryPolicy(.idempotent, maxAttempts: 1).run {
+                        if calls.increment() > 2 { throw Broken() }
+                        try await clock.sleep(for: .milliseconds(70))
+                        throw Broken(attempt: attempt)
+                    }
+                }
+            }
+        }
+        await clock.waitForSleepers(2)
+        clock.advance(by: .milliseconds(50))
+        await clock.waitForSleepers(2)
+        clock.advance(by: .milliseconds(20))
+        await clock.waitForSleepers(1)
+        clock.advance(by: .milliseconds(50))
+        let error = await #expect(throws: HedgeError.self) { try await task.value }
+        #expect(error?.decisiveError is RetryError)
+        #expect(calls.value == 2)
+    }
+
     @Test("a call's record has its hedge and the end of every attempt")
     func trace() async throws {
         let trace = CallTrace(timeSource: TimeSource(clock))

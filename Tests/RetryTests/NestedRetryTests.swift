@@ -123,7 +123,46 @@ struct NestedRetryTests {
         #expect(error?.reason == .mayHaveBeenSent)
     }
 
-    @Test("calls beside each other in a repeated attempt have each their own first attempt back afterwards")
+    @Test("work that an extra attempt leaves behind has its own attempts once that attempt is over")
+    func leftBehind() async throws {
+        let clock = ManualClock()
+        let runs = Counter()
+        let started = EventRecorder<Task<Void, any Error>>()
+        _ = try? await Self.policy(2).run {
+            started.record(
+                Task {
+                    try await clock.sleep(for: .seconds(1))
+                    try await Self.policy(3).run {
+                        runs.increment()
+                        throw Failure()
+                    }
+                }
+            )
+            throw Failure()
+        }
+        let last = try #require(started.events.last)
+        await clock.waitForSleepers(2)
+        started.events.first?.cancel()
+        await clock.advanceToNextSleeper()
+        await #expect(throws: RetryError.self) { try await last.value }
+        #expect(runs.value == 3)
+    }
+
+    @Test("work that an extra attempt starts in a task of its own and waits for makes one attempt")
+    func unstructured() async {
+        let runs = Counter()
+        _ = try? await Self.policy(3).run {
+            try await Task {
+                try await Self.policy(4).run {
+                    runs.increment()
+                    throw Failure()
+                }
+            }.value
+        }
+        #expect(runs.value == 3 + 4 - 1)
+    }
+
+    @Test("a call after one that was repeated has all its attempts")
     func afterwards() async throws {
         _ = try? await Self.policy(2).run { throw Failure() }
         var runs = 0

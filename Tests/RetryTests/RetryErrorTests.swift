@@ -66,6 +66,21 @@ struct RetryErrorTests {
         )
     }
 
+    @Test("a wait from which the task woke late is told as long as it was")
+    func lateWaking() async throws {
+        let retry = RetryPolicy(
+            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .constant(.seconds(10), jitter: .none)),
+            clock: clock
+        )
+        let task = Task { try await retry.run { throw Failure(description: "failure") } }
+        await clock.waitForSleepers(1)
+        clock.advance(by: .seconds(15))
+        let error = await #expect(throws: RetryError.self) { try await task.value }
+        #expect(error?.attempts.map(\.waited) == [.zero, .seconds(15)])
+        #expect(error?.timeWaiting == .seconds(15))
+        #expect(error?.timeRunning == .zero)
+    }
+
     @Test("of very many attempts the first and the last are kept, and all are counted")
     func manyAttempts() async {
         let error = await error(1000) { throw Failure(description: "\($0)") }

@@ -1,7 +1,8 @@
 import ReliabilityCore
 import ReliabilityTesting
 import Testing
-import Timeout
+
+@testable import Timeout
 
 private struct Failure: Error, Equatable {}
 
@@ -97,6 +98,14 @@ struct AbandoningTimeoutTests {
         _ = try await abandon { _ in cancelled.record(Task.isCancelled) }
         barrier.open()
         #expect(await cancelled.wait(for: 1) == [false])
+    }
+
+    @Test("a late value is disposed under no deadline: the one that was missed says nothing about the disposal")
+    func disposesWithoutDeadline() async throws {
+        let deadlines = EventRecorder<Bool>()
+        _ = try await abandon { _ in deadlines.record(Deadline.current != nil) }
+        barrier.open()
+        #expect(await deadlines.wait(for: 1) == [false])
     }
 
     @Test("past the cap a call is refused and not begun; when one of the abandoned ends, calls are admitted again")
@@ -195,6 +204,40 @@ struct AbandoningTimeoutTests {
         await #expect(throws: CancellationError.self) { try await task.value }
         #expect(begun.value == 0)
         #expect(abandoned.highest == 0)
+    }
+
+    @Test("a caller that is cancelled already is told so, whatever else there is to refuse")
+    func cancelledIsNoTimeout() async throws {
+        abandoned.add()
+        abandoned.add()
+        for limit in [Duration.zero, .seconds(5)] {
+            let task = Task {
+                unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+                try await withAbandoningTimeout(limit, grace: .zero, abandoned: abandoned, clock: clock) {}
+            }
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+    }
+
+    @Test("a cancellation handler that blocks holds neither its caller nor other timers")
+    func blockingHandler() async throws {
+        let gate = ThreadMonitor()
+        gate.lock()
+        let handlerRuns = EventRecorder<Void>()
+        await #expect(throws: TimeoutError.self) {
+            try await withAbandoningTimeout(.milliseconds(1), grace: .milliseconds(50), abandoned: abandoned) {
+                await withTaskCancellationHandler {
+                    await handlerRuns.wait(for: 1)
+                    await barrier.pass()
+                } onCancel: {
+                    handlerRuns.record(())
+                    gate.lock()
+                    gate.unlock()
+                }
+            }
+        }
+        gate.unlock()
+        barrier.open()
     }
 
     @Test("a call with no time left is not begun", arguments: [Duration.zero, .seconds(-1), .seconds(Int64.min)])

@@ -3,6 +3,19 @@ import ReliabilityTesting
 import Testing
 import Timeout
 
+/// A clock on which a millisecond passes at each look.
+private struct TickingClock: Clock {
+    let inner = ManualClock()
+    var now: ManualClock.Instant {
+        inner.advance(by: .milliseconds(1))
+        return inner.now
+    }
+    var minimumResolution: Duration { inner.minimumResolution }
+    func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
+        try await inner.sleep(until: deadline, tolerance: tolerance)
+    }
+}
+
 @Suite("OwnedDeadline")
 struct OwnedDeadlineTests {
     let clock = ManualClock()
@@ -89,6 +102,16 @@ struct OwnedDeadlineTests {
             #expect(isMoved7)
             let left12 = deadline.remaining
             #expect(left12 == .seconds(2))
+        }
+    }
+
+    @Test("shortening to more than is left leaves the deadline where it is, although time passes meanwhile")
+    func shortenInTime() async throws {
+        try await withTimeout(.seconds(5), clock: TickingClock()) { deadline in
+            let before = Deadline.current?.instant
+            let isMoved = deadline.shorten(to: .seconds(9))
+            #expect(isMoved)
+            #expect(Deadline.current?.instant == before)
         }
     }
 

@@ -10,7 +10,7 @@ public struct ChaosFault: Sendable {
     }
     let kind: Kind
 
-    /// Begins it later.
+    /// Begins it later, but not after the time for which chaos was armed.
     ///
     /// - Parameter range: How much later; drawn for each call.
     /// - Returns: The fault.

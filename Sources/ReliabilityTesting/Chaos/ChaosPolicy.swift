@@ -66,7 +66,7 @@ public struct ChaosPolicy: CallPolicy {
         guard let end = draw.next() else { return try await operation() }
         switch fault.kind {
         case .latency(let range):
-            let delay = draw.duration(in: range)
+            let delay = min(draw.duration(in: range), draw.timeLeft(until: end))
             events.emit(.delayed(delay))
             try await draw.timeSource.sleep(for: delay)
             return try await operation()

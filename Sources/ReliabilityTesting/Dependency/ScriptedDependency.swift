@@ -22,6 +22,7 @@ public final class ScriptedDependency: Sendable {
         var generator: SeededGenerator
         var calls: [DependencyCall] = []
         var inFlight = 0
+        var latestArrival: Int64 = 0
     }
 
     /// What the dependency does with one call.
@@ -103,9 +104,12 @@ public final class ScriptedDependency: Sendable {
     private var now: Int64 { timeSource.now.saturatingSubtract(start) }
 
     private func begin(_ caller: String) -> Plan {
-        let now = now
-        let phase = phases.lastIndex { $0.from <= now } ?? 0
+        let reading = now
         return state.withLock { state in
+            // Who looked at the clock first need not come here first, and the history is in the order of arrival.
+            let now = max(reading, state.latestArrival)
+            state.latestArrival = now
+            let phase = phases.lastIndex { $0.from <= now } ?? 0
             let index = state.calls.count
             state.inFlight += 1
             state.calls.append(

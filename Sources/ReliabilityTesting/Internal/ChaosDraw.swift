@@ -28,6 +28,8 @@ struct ChaosDraw: Sendable {
         return end
     }
 
+    func timeLeft(until end: Int64) -> Duration { .nanoseconds(end.saturatingSubtract(timeSource.now)) }
+
     func duration(in range: ClosedRange<Duration>) -> Duration {
         let lower = range.lowerBound.saturatingNanoseconds
         return .nanoseconds(lower + random.next(upTo: range.upperBound.saturatingNanoseconds - lower))

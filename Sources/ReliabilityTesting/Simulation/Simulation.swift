@@ -141,9 +141,12 @@ public final class Simulation: Sendable {
             guard beginStep(limit) else { return false }
             if let (task, count) = executor.runOne({ count in random(in: 0...(count - 1)) }) {
                 if isTracing { append("task \(task), one of \(count)") }
-            } else if let wait = clock.timeToNextSleeper {
-                clock.advance(by: max(.zero, wait))
+            } else if let wait = clock.timeToNextEnd {
+                clock.advance(by: wait)
                 if isTracing { append("the clock moves by \(wait)") }
+            } else if let cancel = nextCancellation() {
+                // Its step would never come.
+                cancel()
             } else {
                 return true
             }
@@ -164,6 +167,14 @@ public final class Simulation: Sendable {
         guard let due else { return false }
         for cancel in due { cancel() }
         return true
+    }
+
+    /// The first cancellation that is not due yet; it has been removed.
+    private func nextCancellation() -> (@Sendable () -> Void)? {
+        state.withLock { state in
+            let first = state.cancellations.indices.min { state.cancellations[$0].step < state.cancellations[$1].step }
+            return first.map { state.cancellations.remove(at: $0).cancel }
+        }
     }
 
     private func append(_ line: String) {
@@ -216,7 +227,7 @@ public final class Simulation: Sendable {
     ///
     /// - Parameters:
     ///   - task: The task.
-    ///   - steps: How many steps may pass until then.
+    ///   - steps: How many steps may pass until then; fewer when nothing else is left to happen.
     public func cancelSometime<Success, Failure: Error>(_ task: Task<Success, Failure>, within steps: Int = 200) {
         let wait = random(in: 1...max(1, min(steps, 1_000_000)))
         state.withLock { $0.cancellations.append(($0.steps + wait, { task.cancel() })) }

@@ -71,7 +71,7 @@ struct HedgedCall<Success: Sendable> {
                     if attempt == 1 {
                         try await operation(attempt)
                     } else {
-                        try await ExtraAttempts.$areSuppressed.withValue(true) { try await operation(attempt) }
+                        try await ExtraAttempts.run { try await operation(attempt) }
                     }
                 result = .success(value)
             } catch {

@@ -85,17 +85,22 @@ struct RetryCourse {
         let duration = Duration.nanoseconds(wait)
         policy.events.emit(.retrying(attempt: state.attempt, after: duration, error: failure))
         CallTrace.current?.note(.waiting(duration))
+        let ended = policy.timeSource.now
         do {
             try await policy.timeSource.sleep(for: duration)
+            // A sleep that was over is not cancelled any more, though the task has not run since.
+            try Task.checkCancellation()
         } catch {
             // The caller went away; or the deadline, which has been moved since.
             if Deadline.current?.isExpired == true { return giveUp(.deadlineTooClose, failure) }
             throw error
         }
+        // The task woke late.
+        if Deadline.current?.isExpired == true { return giveUp(.deadlineTooClose, failure) }
         reservation.take()?.use()
         state.attemptBegins(after: wait)
-        waited = wait
         started = policy.timeSource.now
+        waited = started.saturatingSubtract(ended)
         return .again
     }
 

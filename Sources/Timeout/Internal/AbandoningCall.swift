@@ -97,7 +97,11 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         let end = (cause == .expired ? deadline.instant : now).saturatingAdd(grace)
         // Before the operation is cancelled: its handlers are the user's, and may block.
         if end > now { arm(at: end, isGrace: true) { self.walkAway() } } else { walkAway() }
-        task?.cancel()
+        guard let task else { return }
+        switch cause {
+        case .expired: deadline.timeSource.cancelFromTimer { task.cancel() }
+        case .callerCancelled: task.cancel()
+        }
     }
 
     /// Arms the timer of a phase, unless the call is in another by now.
@@ -146,8 +150,10 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         switch (before.phase, result) {
         case (.abandoned, .success(let late)):
             abandoned.remove()
-            // In a task of its own, for this one is cancelled.
-            _ = startTask(on: deadline.timeSource.taskExecutor) { [dispose] in await dispose(late) }
+            // In a task of its own, for this one is cancelled; and the deadline that was missed is not the disposal's.
+            Deadline.$ambient.withValue(nil) {
+                _ = startTask(on: deadline.timeSource.taskExecutor) { [dispose] in await dispose(late) }
+            }
         case (.abandoned, .failure):
             abandoned.remove()
         case (.cancelled(.expired), .failure(let error)):

@@ -100,13 +100,21 @@ internal import Synchronization
         return .expired(TimeoutError(deadline: deadline.snapshot, underlyingError: error))
     }
 
-    override func fire() { cancel(.expired) }
+    override func fire() {
+        if claim(.expired) { deadline.timeSource.cancelFromTimer { [self] in cancelOperation() } }
+    }
 
-    /// Cancels the operation, unless it has ended or was cancelled before: the first cause stays.
     private func cancel(_ cause: Phase) {
+        if claim(cause) { cancelOperation() }
+    }
+
+    /// Notes why the operation is cancelled, unless it has ended or was cancelled before: the first cause stays.
+    ///
+    /// - Returns: Whether the operation is to be cancelled now. It waits for that at its end.
+    private func claim(_ cause: Phase) -> Bool {
         var old = phase
         while true {
-            if !old.isDisjoint(with: [.cause, .hasEnded]) { return }
+            if !old.isDisjoint(with: [.cause, .hasEnded]) { return false }
             let new = old.union(old.contains(.isKnown) ? [cause, .isCancelling] : cause)
             let (isDone, found) = phaseBits.weakCompareExchange(
                 expected: old.rawValue,
@@ -117,7 +125,10 @@ internal import Synchronization
             old = Phase(rawValue: found)
         }
         // Otherwise the operation's task sees the cause before it begins.
-        guard old.contains(.isKnown) else { return }
+        return old.contains(.isKnown)
+    }
+
+    private func cancelOperation() {
         if let task { task.cancel() } else { unsafe current?.cancel() }
         let mask = ~Phase.isCancelling.rawValue
         let before = Phase(rawValue: phaseBits.bitwiseAnd(mask, ordering: .acquiringAndReleasing).oldValue)

@@ -1,11 +1,14 @@
-/// The one thread on which observers run.
+/// A thread on which the user's callbacks of one kind run.
 ///
-/// It is none of the few that tasks share: an observer that blocks delays other observers, and no task.
-final class ObserverThread: @unchecked Sendable {
+/// It is none of the few that tasks share, nor that of the timers: one that blocks delays others of its kind, and nothing
+/// else.
+final class CallbackThread: @unchecked Sendable {
     // @unchecked Sendable: everything mutable is read and written with `monitor` locked only.
 
-    /// The process's thread.
-    static let shared = ObserverThread()
+    /// The process's thread for observers.
+    static let observers = CallbackThread()
+    /// The process's thread for the cancellation handlers of what ran out of time.
+    static let cancellations = CallbackThread()
 
     private let monitor = ThreadMonitor()
     private var turns: [@Sendable () -> Void] = []
