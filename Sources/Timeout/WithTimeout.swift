@@ -18,8 +18,7 @@ public import ReliabilityCore
 ///
 /// The operation runs in a task of its own, which keeps the isolation, the priority and the task-local values, but not a
 /// task executor preference. Where the caller is in no actor's isolation, it starts in place. Since the task is another
-/// one, `operation` must not add tasks to a group that was made outside of it. Its cancellation handlers are run by the
-/// thread of all timers, so they must not block.
+/// one, `operation` must not add tasks to a group that was made outside of it.
 ///
 /// A limit without end, such as `.seconds(Int64.max)`, costs nothing: the operation then runs as if called directly.
 ///
