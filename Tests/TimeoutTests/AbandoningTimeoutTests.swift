@@ -221,8 +221,7 @@ struct AbandoningTimeoutTests {
 
     @Test("a cancellation handler that blocks holds neither its caller nor other timers")
     func blockingHandler() async throws {
-        let gate = ThreadMonitor()
-        gate.lock()
+        let gate = Gate()
         let handlerRuns = EventRecorder<Void>()
         await #expect(throws: TimeoutError.self) {
             try await withAbandoningTimeout(.milliseconds(1), grace: .milliseconds(50), abandoned: abandoned) {
@@ -231,12 +230,11 @@ struct AbandoningTimeoutTests {
                     await barrier.pass()
                 } onCancel: {
                     handlerRuns.record(())
-                    gate.lock()
-                    gate.unlock()
+                    gate.pass()
                 }
             }
         }
-        gate.unlock()
+        gate.open()
         barrier.open()
     }
 

@@ -23,6 +23,24 @@ private func hang(until gate: ManualClock = ManualClock()) async throws { try aw
 struct TimedCallCancellationTests {
     let clock = ManualClock()
 
+    @Test("a cancellation handler that blocks holds up no timer")
+    func blockingHandler() async {
+        let gate = Gate()
+        await #expect(throws: TimeoutError.self) {
+            try await withTimeout(.seconds(300)) { deadline in
+                try await withTaskCancellationHandler {
+                    // Not before the handler is there: it would run on one of the few threads that tasks share.
+                    deadline.move(to: .milliseconds(1))
+                    try await hang()
+                } onCancel: {
+                    // Never, if this holds the thread of the timers.
+                    _ = TimeSource.continuous.timer(at: TimeSource.continuous.now + 1_000_000) { gate.open() }
+                    gate.pass()
+                }
+            }
+        }
+    }
+
     @Test("the operation's own cancellation handlers run once, whoever cancels after the first")
     func once() async {
         let handled = Counter()
