@@ -150,7 +150,7 @@ struct PipelineTests {
         #expect(try await Account().deposit(Self.full(isObserved: isObserved)) == 3)
         var configuration = ExternalCallConfiguration.cache(.idempotent)
         (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
-        #expect(try await Account().deposit(ExternalCall("full", configuration)) == 3)
+        #expect(try await Account().deposit(ExternalCall("full", configuration, clock: ManualClock())) == 3)
     }
 
     final class NotSendable { var count = 0 }
@@ -177,6 +177,6 @@ struct PipelineTests {
             return box
         }
         #expect(result === box)
-        #expect(try await ExternalCall("full", .cache(.idempotent)).run(.notIdempotent) { box } === box)
+        #expect(try await ExternalCall("full", .cache(.idempotent), clock: ManualClock()).run(.notIdempotent) { box } === box)
     }
 }

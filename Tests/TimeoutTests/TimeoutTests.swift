@@ -315,7 +315,7 @@ struct TimeoutIsolationTests {
     actor Account {
         var balance = 0
         func deposit() async throws -> Int {
-            try await withTimeout(.seconds(60)) {
+            try await withTimeout(.seconds(3600)) {
                 self.preconditionIsolated()
                 balance += 1
                 await Task.yield()
@@ -366,7 +366,7 @@ struct TimeoutIsolationTests {
         var count = 0
 
         func run() async throws -> Int {
-            try await withTimeout(.seconds(60)) {
+            try await withTimeout(.seconds(3600)) {
                 preconditionIsolated()
                 count += 1
                 await Task.yield()
@@ -388,7 +388,7 @@ struct TimeoutIsolationTests {
     @MainActor
     func actorInsideMainActor() async throws {
         let account = Account()
-        let balance = try await withTimeout(.seconds(60)) {
+        let balance = try await withTimeout(.seconds(3600)) {
             let balance = try await account.deposit()
             MainActor.preconditionIsolated()
             return balance
@@ -400,7 +400,7 @@ struct TimeoutIsolationTests {
     @Test("a call from nowhere starts where its caller is, and its priority is the caller's")
     func startsInPlace() async throws {
         let task = Task(priority: .low) {
-            try await withTimeout(.seconds(60)) { Task.basePriority }
+            try await withTimeout(.seconds(3600)) { Task.basePriority }
         }
         #expect(try await task.value == .low)
     }
@@ -409,7 +409,7 @@ struct TimeoutIsolationTests {
     func taskLocals() async throws {
         let id = CorrelationID.random()
         try await withCorrelationID(id) {
-            try await withTimeout(.seconds(60)) {
+            try await withTimeout(.seconds(3600)) {
                 #expect(CorrelationID.current == id)
                 await withCorrelationID(.random()) {
                     #expect(CorrelationID.current != id)
@@ -428,7 +428,7 @@ struct TimeoutIsolationTests {
         let box = NotSendable()
         let id = CorrelationID.random()
         let result = try await withCorrelationID(id) {
-            try await withTimeout(.seconds(60)) {
+            try await withTimeout(.seconds(3600)) {
                 MainActor.preconditionIsolated()
                 box.count += 1
                 await Task.yield()
@@ -443,7 +443,7 @@ struct TimeoutIsolationTests {
     @Test("a value that is not Sendable can be used and returned")
     func nonisolated() async throws {
         let box = NotSendable()
-        let result = try await withTimeout(.seconds(60)) {
+        let result = try await withTimeout(.seconds(3600)) {
             await Task.yield()
             box.count += 1
             return box
