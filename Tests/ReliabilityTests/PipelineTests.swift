@@ -177,6 +177,9 @@ struct PipelineTests {
             return box
         }
         #expect(result === box)
-        #expect(try await ExternalCall("full", .cache(.idempotent), clock: ManualClock()).run(.notIdempotent) { box } === box)
+        #expect(
+            try await ExternalCall("full", .cache(.idempotent), clock: ManualClock()).run(.notIdempotent) { box }
+                === box
+        )
     }
 }
