@@ -70,7 +70,8 @@ final class CallbackThread: @unchecked Sendable {
     private func runTurns() {
         monitor.lock()
         while true {
-            guard let turn = takeTurn() else {
+            var turn = takeTurn()
+            if turn == nil {
                 idleThreads += 1
                 monitor.wait(nanoseconds: nil)
                 idleThreads -= 1
@@ -78,7 +79,9 @@ final class CallbackThread: @unchecked Sendable {
             }
             begun &+= 1
             monitor.unlock()
-            turn()
+            turn?()
+            // Released before the lock is taken again: freeing what the turn captured is not our code.
+            turn = nil
             monitor.lock()
         }
     }
