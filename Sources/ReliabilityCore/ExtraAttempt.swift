@@ -23,20 +23,14 @@ package final class ExtraAttempt: Sendable {
         start = timeSource.now
     }
 
-    /// Whether a call of the current task is to make one attempt only.
-    ///
-    /// - Parameter running: The nanoseconds for which the call has been running.
+    /// Whether a call of the current task, which has been running for so many nanoseconds, is to make one attempt only.
     package static func suppressesCall(running: Int64 = 0) -> Bool {
         guard let attempt = innermost, !attempt.isOver.load(ordering: .relaxed) else { return false }
         let age = attempt.timeSource.now.saturatingSubtract(attempt.start)
         return age.saturatingSubtract(max(0, running)) <= span.saturatingNanoseconds
     }
 
-    /// Runs an extra attempt.
-    ///
-    /// - Parameters:
-    ///   - timeSource: The clock of the policy that makes the attempt.
-    ///   - body: The attempt.
+    /// Runs an extra attempt of a policy with this clock.
     nonisolated(nonsending) package static func run<Success>(
         _ timeSource: TimeSource,
         _ body: nonisolated(nonsending) () async throws -> Success

@@ -34,7 +34,7 @@ nonisolated(nonsending) func run(
 
 /// Runs an operation in the caller's isolation and cancels it at the deadline; waits for its end in any case.
 ///
-/// - Parameter now: A reading of `timeSource`.
+/// `now` is a reading of `timeSource`.
 @inline(__always)
 nonisolated(nonsending) func run(
     until end: NestedLimit,
