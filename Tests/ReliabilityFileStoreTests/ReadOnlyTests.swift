@@ -48,7 +48,9 @@ import Testing
         let store = try openStore(files, mode: .readOnly)
         let claim = RecordClaim(queue: "q", id: "2", payload: [], attempt: 1, token: StoreVersion(rawValue: 1))
         #expect(await reason { try await store.put("a", [2]) } == .readOnly)
-        #expect(await reason { _ = try await store.enqueue([NewRecord(queue: "q", id: "9", payload: [])]) } == .readOnly)
+        #expect(
+            await reason { _ = try await store.enqueue([NewRecord(queue: "q", id: "9", payload: [])]) } == .readOnly
+        )
         #expect(await reason { _ = try await store.claim("q", limit: 1, lease: .seconds(1)) } == .readOnly)
         #expect(await reason { _ = try await store.settle([Settlement(claim, .done)]) } == .readOnly)
         let add = AtomicUpdate.add(1, within: 0...9, expiry: .seconds(1))
@@ -77,7 +79,8 @@ import Testing
         _ = try await store.claim("q", limit: 1, lease: .seconds(60))
     }
 
-    @Test func `an owner keeps readers away while it is open, and readers keep nobody away once they are`() async throws {
+    @Test func `an owner keeps readers away while it is open, and readers keep nobody away once they are`() async throws
+    {
         let owner = try openStore(files)
         try await owner.put("a", [1])
         #expect(await reason { _ = try openStore(files, mode: .readOnly) } == .locked)

@@ -18,7 +18,8 @@ import Testing
     private func unbounded() -> FileStore.Configuration { .init(maximumClockJump: .seconds(Int64.max)) }
 
     @Test(arguments: [FileStore.Mode.readWrite, .readOnly])
-    func `one opening with the wall clock a year ahead ends nothing and is reported`(mode: FileStore.Mode) async throws {
+    func `one opening with the wall clock a year ahead ends nothing and is reported`(mode: FileStore.Mode) async throws
+    {
         try await fill()
         let wrong = try openStore(files, mode: mode, unixTime: someday + 365 * day)
         #expect(wrong.recovery.wallClockOffset == .seconds(365 * 86_400))

@@ -273,7 +273,9 @@ struct ErrorRun {
             return try witness.told(by: store)
         }
         if isOver { return }
-        guard isError, fileSystem.hasHarmedLog, end.reason == .failed else { throw Violation("the store failed: \(end)") }
+        guard isError, fileSystem.hasHarmedLog, end.reason == .failed else {
+            throw Violation("the store failed: \(end)")
+        }
         isOver = true
         failures += 1
         try witness.failed(store)

@@ -31,7 +31,7 @@ package struct LogWriter {
             case .extend(let target, let needed):
                 do throws(FileSystemError) {
                     try file.extend(to: target, needed: needed)
-                } catch where error.kind == .noSpace {
+                } catch  where error.kind == .noSpace {
                     return .undone(error)
                 }
             case .compact(let snapshot, let moment):
