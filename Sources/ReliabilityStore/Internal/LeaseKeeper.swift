@@ -110,7 +110,7 @@ extension StoreError {
     fileprivate var isLasting: Bool {
         switch reason {
         case .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .cancelled: false
-        case .invalid, .corruption, .locked, .unsupportedFormat, .failed, .closed: true
+        case .invalid, .corruption, .locked, .unsupportedFormat, .readOnly, .failed, .closed: true
         }
     }
 }
