@@ -189,7 +189,7 @@ public struct Deduplicator: Sendable {
 
     /// Prolongs the claim until it is cancelled or the claim is lost.
     private func renew(_ held: Held) -> Task<Void, Never> {
-        startTask {
+        startTask(on: timeSource.taskExecutor) {
             let write = StoreWrite.touch(held.key, .after(configuration.lease), if: .version(held.token))
             while true {
                 do { try await timeSource.sleep(for: max(configuration.lease / 3, .milliseconds(1))) } catch { return }
@@ -299,7 +299,7 @@ public struct Deduplicator: Sendable {
 
     /// Removes a claim that was written without our knowledge.
     private func abandon(_ key: StoreKey, _ nonce: [UInt8]) async {
-        await startTask {
+        await startTask(on: timeSource.taskExecutor) {
             guard let entry = try? await store.read({ store throws(StoreError) in try await store.get(key) }),
                 DedupRecord(entry.value)?.nonce == nonce
             else { return }
