@@ -5,14 +5,21 @@ import CheckSupport
 ///
 /// `--count` says how many nestings there are, `--seed` which ones. A failure prints a smaller nesting that breaks the
 /// same law, as Swift source for a test. `--first` stops at the first failure and does not look for a smaller one.
+/// `--number` looks at one nesting only, and prints its schedule.
 func nestingsSuite(_ options: Options) -> SuiteResult {
     let count = options["count"] ?? 20_000
-    let seed = options["seed"] ?? 1
+    let seed = UInt64(truncatingIfNeeded: options["seed"] ?? 1)
+    if let number = options["number"] {
+        let nesting = NestingGenerator.nesting(seed: seed, number: number)
+        print(nesting)
+        for line in nesting.schedule { print(line) }
+        return SuiteResult(summary: "nesting \(number)", failures: nesting.violations.map(\.description))
+    }
     let stopsAtFirst = options["first"] != nil
     let shares = onAllProcessors { share, shares in
         var found: [(number: Int, nesting: Nesting, violations: [Violation])] = []
         for number in stride(from: share, to: count, by: shares) {
-            let nesting = NestingGenerator.nesting(seed: UInt64(truncatingIfNeeded: seed), number: number)
+            let nesting = NestingGenerator.nesting(seed: seed, number: number)
             let violations = nesting.violations
             if violations.isEmpty { continue }
             found.append((number, nesting, violations))

@@ -6,7 +6,7 @@ let figures: [(name: String, run: @Sendable () async -> Void)] = [
 ]
 
 let arguments = CommandLine.arguments.dropFirst()
-if arguments.first == "nestings", let options = Options(arguments.dropFirst(), known: ["count", "seed", "first"]) {
+if arguments.first == "nestings", let options = Options(arguments.dropFirst(), known: ["count", "seed", "number", "first"]) {
     let start = ContinuousClock.now
     let result = nestingsSuite(options)
     for failure in result.failures { print("VIOLATION: \(failure)") }
@@ -14,13 +14,10 @@ if arguments.first == "nestings", let options = Options(arguments.dropFirst(), k
     print("nestings: \(result.summary); \(result.failures.count) violations; \(seconds) s")
     exit(result.failures.isEmpty ? 0 : 1)
 }
-    debugSuite()
-    exit(0)
-}
 let chosen = figures.filter { arguments.contains($0.name) }
 guard !chosen.isEmpty, chosen.count == arguments.count else {
     print("CallCheck " + figures.map(\.name).joined(separator: " | "))
-    print("CallCheck nestings [--count NUMBER] [--seed NUMBER] [--first]")
+    print("CallCheck nestings [--count NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
     exit(2)
 }
 for figure in chosen { await figure.run() }

@@ -24,3 +24,14 @@ extension Nesting {
         return world.violations
     }
 }
+
+extension Nesting {
+    /// What the simulation chose in a run of the nesting, a line for each step.
+    package var schedule: [String] {
+        do {
+            return try Simulation.run(seed: seed, stepLimit: 10_000) { try await World(self, $0).run() }
+        } catch {
+            return error.trace
+        }
+    }
+}

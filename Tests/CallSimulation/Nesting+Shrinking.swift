@@ -4,6 +4,7 @@ extension Nesting {
     /// - Parameters:
     ///   - law: The law.
     ///   - tries: How many runs it may cost.
+    /// - Returns: The nesting.
     package func shrunk(breaking law: Law, tries: Int = 4000) -> Nesting {
         var smallest = self
         var left = tries
