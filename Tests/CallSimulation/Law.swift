@@ -11,7 +11,9 @@ package enum Law: String, CaseIterable, Sendable {
     case sentOnce
     /// An error that a policy has made after something was sent says that the call may have been sent, and is no rejection.
     ///
-    /// A retry that throws its last attempt's error as it is answers for the attempts before the last one too.
+    /// A retry that throws its last attempt's error as it is answers for the attempts before the last one too. Outside of
+    /// a pipeline, a retry whose attempts all threw rejections may be a rejection itself: it cannot know whether they came
+    /// from a policy around the operation or from inside the operation.
     case saysWhatWasSent
     /// A circuit breaker counts one failure for each admitted call that failed, or that a deadline ended, and none for a
     /// call that returned, whose caller left first, or in which no operation began.
@@ -40,6 +42,8 @@ package enum Law: String, CaseIterable, Sendable {
     /// A layer throws what its last attempt threw, or an error of its own if it decided the call itself.
     case errorNamesPolicy
     /// A call returns when its caller leaves and at its deadline, or when what cannot be interrupted inside has ended.
+    ///
+    /// While the store is down, a call that needs it may wait for it after its caller has left, and not after its deadline.
     case returnsInTime
     /// A retry makes no more attempts than configured, and none after its deadline, after its caller left, or sooner than
     /// the dependency asked; a layer that is no retry and no hedge makes one.

@@ -190,8 +190,10 @@ package struct Outage: Hashable, Sendable {
         case refuses
         /// They take effect and their outcome is unknown.
         case loses
-        /// They hang.
+        /// They hang until they are cancelled.
         case hangs
+        /// They hang until the end, whether they are cancelled or not, and take effect then.
+        case stalls
     }
 
     /// The kind.

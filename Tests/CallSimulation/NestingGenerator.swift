@@ -88,7 +88,7 @@ package struct NestingGenerator {
     private mutating func outage() -> Outage {
         let from = Duration.milliseconds(one(of: [0, 5, 20, 50]))
         return Outage(
-            one(of: [.refuses, .loses, .hangs]),
+            one(of: [.refuses, .loses, .hangs, .stalls]),
             from: from,
             to: from + .milliseconds(one(of: [10, 100, 2000]))
         )

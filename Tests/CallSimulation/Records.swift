@@ -59,6 +59,10 @@ final class Run: @unchecked Sendable {
     var won: Moment?
     /// The last instant at which something inside could not be interrupted.
     var busyUntil = Int64.min
+    /// The last instant at which something inside could be interrupted by a deadline, and not by the caller.
+    var busyForCallerUntil = Int64.min
+    /// Whether the layer is one of a pipeline.
+    var isInPipeline = false
 
     init(_ layer: Layer, in outer: Attempt, at began: Moment, limit: Duration? = nil) {
         self.layer = layer
@@ -68,6 +72,14 @@ final class Run: @unchecked Sendable {
     }
 
     var origin: Origin { outer.origin }
+
+    /// Whether the layer waits for the store.
+    var usesStore: Bool {
+        switch layer {
+        case .dedup, .limiter, .outbox: true
+        default: false
+        }
+    }
 }
 
 /// One run of what is inside a layer.
@@ -111,6 +123,12 @@ final class Attempt: @unchecked Sendable {
     func cannotBeInterrupted(until time: Int64) {
         for attempt in chain {
             if let run = attempt.run { run.busyUntil = max(run.busyUntil, time) }
+        }
+    }
+
+    func cannotBeInterruptedByCaller(until time: Int64) {
+        for attempt in chain {
+            if let run = attempt.run { run.busyForCallerUntil = max(run.busyForCallerUntil, time) }
         }
     }
 }

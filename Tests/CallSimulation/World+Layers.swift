@@ -15,6 +15,8 @@ extension World {
     static let fallbackValue = -2
 
     func perform(_ run: Run, _ inside: @escaping @Sendable (Attempt) async throws -> Int) async throws -> Int {
+        // A caller who leaves waits for a store that is down, for a while.
+        defer { if nesting.outage != nil, run.usesStore { run.outer.cannotBeInterruptedByCaller(until: now) } }
         switch run.layer {
         case .timeout(let limit):
             return try await withTimeout(limit, clock: clock) { try await attempt(run, inside) }
@@ -50,7 +52,6 @@ extension World {
             let result = try await deduplicator.run(["owner", "\(key)"]) { _ in
                 String(try await attempt(run, inside))
             }
-            if nesting.outage != nil { run.outer.cannotBeInterrupted(until: now) }
             return Int(result.value) ?? 0
         case .fallback:
             return try await Fallback(.value(World.fallbackValue)).run { try await attempt(run, inside) }.value
@@ -139,6 +140,7 @@ private final class PolicyChain: CallPolicy, @unchecked Sendable {
         }
         let (layer, policy) = policies[index]
         let run = world.begin(layer, in: outer)
+        run.isInPipeline = true
         do {
             let success = try await policy.run {
                 let attempt = world.begin(run)
@@ -178,6 +180,12 @@ final class Post: @unchecked Sendable {
             self.inside = inside
         }
 
+        /// Nothing interrupts the call to the store.
+        func sendingEnded(at time: Int64) {
+            run.busyUntil = max(run.busyUntil, time)
+            run.outer.cannotBeInterrupted(until: time)
+        }
+
         /// The first delivery has ended, or the caller has left.
         func end(_ how: End) {
             if first != nil { return }
@@ -205,6 +213,8 @@ final class Post: @unchecked Sendable {
     private let queue: OutboxQueue
     private(set) var mails: [Mail] = []
     private var relay: (OutboxRelay, Task<Void, Never>)?
+    /// The call that needed the relay first.
+    private var starter: Attempt?
 
     init(_ world: World) {
         self.world = world
@@ -213,12 +223,14 @@ final class Post: @unchecked Sendable {
 
     func deliver(_ run: Run, _ inside: @escaping @Sendable (Attempt) async throws -> Int) async throws -> Int {
         // Started when it is first needed, as a part of an application may be: inside of somebody's call.
-        startRelay()
+        startRelay(in: run.outer)
         let message = OutboxMessage(id: "\(mails.count)", topic: "mail", payload: [])
         let mail = Mail(run, inside)
         mails.append(mail)
         run.outer.send(at: world.moment())
+        // Nothing bounds this call.
         _ = try await queue.commit([], sending: [message])
+        mail.sendingEnded(at: world.now)
         mail.wasSent = true
         relay?.0.wake()
         return try await withTaskCancellationHandler {
@@ -231,8 +243,9 @@ final class Post: @unchecked Sendable {
         }
     }
 
-    private func startRelay() {
+    private func startRelay(in starter: Attempt) {
         if relay != nil { return }
+        self.starter = starter
         let new = OutboxRelay(
             queue,
             Post.configuration,
@@ -248,7 +261,7 @@ final class Post: @unchecked Sendable {
         guard let number = Int(delivery.message.id) else { return }
         let mail = mails[number]
         let limit = Int64(Post.configuration.timeLimit / .nanoseconds(1))
-        let origin = Origin("a delivery", starter: mail.run.outer, deadline: world.now + limit)
+        let origin = Origin("a delivery", starter: starter, deadline: world.now + limit)
         let attempt = Attempt(origin, at: world.moment())
         world.judgeDelivery(delivery.attempt, of: mail)
         mail.deliveries.append((delivery.attempt, attempt))

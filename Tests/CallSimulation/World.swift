@@ -81,6 +81,11 @@ final class World: @unchecked Sendable {
     private func makeStore() -> any RecordStore {
         let memory = InMemoryStore(clock: clock)
         guard let outage = nesting.outage else { return memory }
+        if outage.kind == .stalls {
+            let from = Int64(outage.from / .nanoseconds(1))
+            let to = Int64(outage.to / .nanoseconds(1))
+            return StallingStore(memory, timeSource, stall: from..<to)
+        }
         let (clock, start) = (clock, start)
         return FaultInjectingStore(memory, clock: clock) { _ in
             let time = start.duration(to: clock.now)
@@ -262,11 +267,11 @@ extension BreakerShape {
 }
 
 extension Outage {
-    var fault: StoreFault {
+    fileprivate var fault: StoreFault {
         switch kind {
         case .refuses: .failBefore
         case .loses: .unknownOutcomeAfterApply
-        case .hangs: .hang
+        case .hangs, .stalls: .hang
         }
     }
 }
