@@ -1,37 +1,32 @@
 extension Nesting {
     /// A smaller nesting that breaks the same law, or the nesting itself.
     ///
-    /// - Parameters:
-    ///   - law: The law.
-    ///   - tries: How many runs it may cost.
+    /// - Parameter law: The law.
     /// - Returns: The nesting.
-    package func shrunk(breaking law: Law, tries: Int = 4000) -> Nesting {
-        var smallest = self
-        var left = tries
-        var hasChanged = true
-        while hasChanged {
-            hasChanged = false
-            for candidate in smallest.simpler {
-                if let found = candidate.breaking(law, &left) {
-                    smallest = found
-                    hasChanged = true
-                    break
-                }
-                if left <= 0 { return smallest }
-            }
-        }
-        return smallest
+    package func shrunk(breaking law: Law) -> Nesting {
+        shrunk { $0.violations.contains { $0.law == law } }
     }
 
-    /// This nesting under its own schedule or another that breaks the law.
-    private func breaking(_ law: Law, _ left: inout Int) -> Nesting? {
-        for seed in [seed] + (0..<8) {
-            left -= 1
-            var candidate = self
-            candidate.seed = seed
-            if candidate.violations.contains(where: { $0.law == law }) { return candidate }
+    /// A smaller nesting for which something still holds, or the nesting itself.
+    ///
+    /// - Parameters:
+    ///   - tries: How often `holds` may be asked.
+    ///   - holds: What must still hold; it is asked for several schedules of each smaller nesting.
+    /// - Returns: The nesting.
+    package func shrunk(tries: Int = 4000, while holds: (Nesting) -> Bool) -> Nesting {
+        var smallest = self
+        var left = tries
+        func found(_ candidate: Nesting) -> Nesting? {
+            var candidate = candidate
+            for seed in [candidate.seed] + (0..<8) where left > 0 {
+                left -= 1
+                candidate.seed = seed
+                if holds(candidate) { return candidate }
+            }
+            return nil
         }
-        return nil
+        while let next = smallest.simpler.lazy.compactMap(found).first { smallest = next }
+        return smallest
     }
 
     /// Nestings that are a little simpler, the simplest first.

@@ -4,7 +4,7 @@ extension Nesting: CustomStringConvertible {
     package var description: String {
         var lines = ["Nesting("]
         lines.append("    seed: \(seed),")
-        lines += list("calls", calls.map { $0.source(4) }, isLast: false)
+        lines += list("calls", calls.map { $0.source(8) }, isLast: false)
         let defaults = Nesting(calls: [])
         var rest: [[String]] = []
         if callers != defaults.callers { rest.append(list("callers", callers.map(\.source))) }
@@ -32,18 +32,30 @@ extension Nesting: CustomStringConvertible {
 }
 
 extension Call {
+    /// The source, of which the lines after the first are indented by so many spaces at least.
     func source(_ indentation: Int) -> String {
-        let layers = "[\(layers.map(\.source).joined(separator: ", "))]"
-        let steps = "[\(steps.map { $0.source(indentation + 4) }.joined(separator: ", "))]"
-        let line = "Call(\(layers), \(steps))"
-        if line.count <= 100 - indentation { return line }
-        let space = String(repeating: " ", count: indentation + 8)
-        return "Call(\n\(space)\(layers),\n\(space)\(steps)\n\(space.dropLast(4)))"
+        let line = "Call(\(text(layers.map { $0.source(0) })), \(text(steps.map { $0.source(0) })))"
+        if line.count <= 100 - indentation, !line.contains("\n") { return line }
+        let inner = indentation + 4
+        let parts = [
+            text(layers.map { $0.source(inner + 4) }, inner), text(steps.map { $0.source(inner + 4) }, inner),
+        ]
+        return "Call(" + parts.map { newLine(inner) + $0 }.joined(separator: ",") + newLine(indentation) + ")"
     }
+
+    private func text(_ elements: [String], _ indentation: Int? = nil) -> String {
+        let line = "[\(elements.joined(separator: ", "))]"
+        guard let indentation, line.count > 110 - indentation || line.contains("\n") else { return line }
+        return "[" + elements.map { newLine(indentation + 4) + $0 + "," }.joined() + newLine(indentation) + "]"
+    }
+
+    private func newLine(_ indentation: Int) -> String { "\n" + String(repeating: " ", count: indentation) }
 }
 
 extension Layer {
-    var source: String {
+    var source: String { source(0) }
+
+    func source(_ indentation: Int) -> String {
         switch self {
         case .timeout(let limit): ".timeout(\(limit.source))"
         case .movedTimeout(let limit, let wait, let new):
@@ -57,7 +69,7 @@ extension Layer {
         case .limiter(let number): ".limiter(\(number))"
         case .dedup(let number): ".dedup(\(number))"
         case .fallback: ".fallback"
-        case .fallbackTo(let call): ".fallbackTo(\(call.source(8)))"
+        case .fallbackTo(let call): ".fallbackTo(\(call.source(indentation)))"
         case .external(let idempotency): ".external(.\(idempotency))"
         case .outbox: ".outbox"
         case .pipeline(let layers): ".pipeline([\(layers.map(\.source).joined(separator: ", "))])"
