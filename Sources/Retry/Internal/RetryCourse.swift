@@ -42,7 +42,7 @@ struct RetryCourse {
         if Task.isCancelled {
             guard state.attempt > 1, Deadline.current?.isExpired == true else { return .asItIs }
             // It was the deadline: why the earlier attempts failed says more than how this one was cut off.
-            history.append(error, waited: waited, took: took)
+            history.append(error, meaning: error, waited: waited, took: took)
             return giveUp(.deadlineTooClose, error)
         }
         let isSuppressed = ExtraAttempts.areSuppressed
@@ -50,8 +50,9 @@ struct RetryCourse {
             if state.attempt == 1 { policy.budget?.noteCall() }
             CallTrace.current?.note(.attempt(number: state.attempt, took: .nanoseconds(took), error: error))
         }
-        history.append(error, waited: waited, took: took)
-        let failure = RetryState.Failure(error, decide(error))
+        let meaning = policy.map?(error) ?? error
+        history.append(error, meaning: meaning, waited: waited, took: took)
+        let failure = RetryState.Failure(meaning, decide(meaning))
         let action = state.attemptFailed(
             failure,
             configuration: policy.configuration,
@@ -105,10 +106,12 @@ struct RetryCourse {
     }
 
     private func giveUp(_ reason: RetryError.Reason, _ error: any Error) -> Verdict {
-        let final = RetryError(reason, history, lastError: error)
+        let meaning = policy.map?(error) ?? error
+        let final = RetryError(reason, history, lastError: error, meaning: meaning)
         policy.events.emit(.gaveUp(final))
         CallTrace.current?.note(.gaveUp(final.code))
-        return .gaveUp(final)
+        let isTold = history.isTold(by: meaning, isEnough: policy.configuration.rethrowsLastError)
+        return isTold ? .asItIs : .gaveUp(final)
     }
 }
 

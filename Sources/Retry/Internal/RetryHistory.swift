@@ -14,13 +14,29 @@ struct RetryHistory: Sendable {
     /// Whether no attempt reached the dependency.
     private(set) var isRejected = true
 
+    /// Whether an attempt's error says all that there is to say of the call.
+    ///
+    /// - Parameters:
+    ///   - error: What the error of the last attempt means.
+    ///   - isEnough: Whether the last attempt's error is enough if it does not deny that an earlier attempt was sent.
+    func isTold(by error: any Error, isEnough: Bool) -> Bool {
+        if count == 1 || isRejected { return true }
+        return isEnough && error.mayHaveBeenSent == mayHaveBeenSent
+    }
+
     /// Appends an attempt.
-    mutating func append(_ error: any Error, waited: Int64, took: Int64) {
+    ///
+    /// - Parameters:
+    ///   - error: What it threw.
+    ///   - meaning: What the error means: itself, or what it was mapped to.
+    ///   - waited: The wait before it.
+    ///   - took: How long it ran.
+    mutating func append(_ error: any Error, meaning: any Error, waited: Int64, took: Int64) {
         count = min(count, .max - 1) + 1
         running = running.saturatingAdd(took)
         waiting = waiting.saturatingAdd(waited)
-        mayHaveBeenSent = mayHaveBeenSent || error.mayHaveBeenSent
-        isRejected = isRejected && (error as? any ReliabilityError)?.isRejection == true
+        mayHaveBeenSent = mayHaveBeenSent || meaning.mayHaveBeenSent
+        isRejected = isRejected && (meaning as? any ReliabilityError)?.isRejection == true
         if attempts.count == 2 * Self.kept { attempts.remove(at: Self.kept) }
         attempts.append(
             RetryAttempt(number: count, waited: .nanoseconds(waited), took: .nanoseconds(took), error: error)
