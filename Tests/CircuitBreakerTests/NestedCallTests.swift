@@ -32,7 +32,10 @@ struct NestedCallTests {
         return breaker
     }
 
-    @Test("two functions that share a breaker and call each other close it when the dependency is well", arguments: [1, 3])
+    @Test(
+        "two functions that share a breaker and call each other close it if the dependency is well",
+        arguments: [1, 3]
+    )
     func sharedBreaker(probes: Int) async throws {
         let breaker = await dueBreaker(probes: probes)
         func inner() async throws -> Int { try await breaker.run { 7 } }
@@ -137,11 +140,18 @@ struct NestedCallTests {
         let breaker = await dueBreaker()
         try await breaker.run {
             clock.advance(by: .seconds(10))
+            let (start, end) = (AsyncStream.makeStream(of: Void.self), AsyncStream.makeStream(of: Void.self))
             // A task that inherits nothing is no part of the probe.
-            let replacement = Task.detached { try breaker.acquire() }
-            let next = try await replacement.value
+            let next = Task.detached {
+                try await breaker.run {
+                    start.continuation.finish()
+                    for await _ in end.stream {}
+                }
+            }
+            for await _ in start.stream {}
             await #expect(throws: BreakerOpenError.self) { try await breaker.run {} }
-            next.succeed()
+            end.continuation.finish()
+            try await next.value
             #expect(breaker.state == .closed)
             try await breaker.run {}
         }
