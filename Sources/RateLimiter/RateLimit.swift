@@ -54,7 +54,9 @@ public struct RateLimit: Hashable, Sendable {
         // Rounded up: never more than was configured.
         let interval = (max(1, nanoseconds) - 1) / Int64(max(1, count)) + 1
         if interval.saturatingMultiply(Int64(max(1, burst))) > 36_525 * 86_400_000_000_000 {
-            problems.append("a burst of \(burst) at \(count) per \(period) takes more than 100 years to be allowed again")
+            problems.append(
+                "a burst of \(burst) at \(count) per \(period) takes more than 100 years to be allowed again"
+            )
         }
         return RateLimit(rule: .gcra(interval: interval), found: problems, capacity: burst)
     }

@@ -276,7 +276,10 @@ struct LimiterTests {
         let figures = [Int.min, -1, 0, 1, .max]
         for count in figures {
             for seconds in [Int64.min, -1, 0, 1, .max] {
-                #expect((RateLimit.fixedWindow(count, per: .seconds(seconds)).problems() == []) == (count > 0 && seconds > 0))
+                #expect(
+                    (RateLimit.fixedWindow(count, per: .seconds(seconds)).problems() == [])
+                        == (count > 0 && seconds > 0)
+                )
                 for burst in figures {
                     let limit = RateLimit.gcra(count, per: .seconds(seconds), burst: burst)
                     if count < 1 || seconds < 1 || burst < 1 { #expect(!limit.problems().isEmpty) }
