@@ -3,7 +3,7 @@ public import ReliabilityCore
 /// All attempts of a hedged call failed.
 ///
 /// A call that had one attempt only throws that attempt's own error, without this wrapper.
-public struct HedgeError: AttemptsError, CustomStringConvertible {
+public struct HedgeError: ReliabilityError, AttemptsError, CustomStringConvertible {
     /// One attempt that failed.
     public struct Attempt: Sendable {
         /// Which attempt, from 1.

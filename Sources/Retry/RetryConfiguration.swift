@@ -59,7 +59,10 @@ public struct RetryConfiguration: Hashable, Sendable {
     ) {
         requireValid(maxAttempts >= 1, "maxAttempts must be at least 1 (is \(maxAttempts))")
         requireValid(maximumRetryAfter >= .zero, "maximumRetryAfter must not be negative (is \(maximumRetryAfter))")
-        requireValid(maximumRejectionWait >= .zero, "maximumRejectionWait must not be negative (is \(maximumRejectionWait))")
+        requireValid(
+            maximumRejectionWait >= .zero,
+            "maximumRejectionWait must not be negative (is \(maximumRejectionWait))"
+        )
         requireValid(minimumAttempt >= .zero, "minimumAttempt must not be negative (is \(minimumAttempt))")
         self.idempotency = idempotency
         self.maxAttempts = maxAttempts

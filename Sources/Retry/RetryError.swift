@@ -5,7 +5,7 @@ public import ReliabilityCore
 /// It tells the whole story: every attempt, how long each ran, the waits between them, and the rule that ended the call.
 /// Thrown as they are, without this wrapper, are an error that no attempt can help, the error of a call that made one
 /// attempt, and the rejection of a call all of whose attempts were rejected.
-public struct RetryError: AttemptsError, CustomStringConvertible {
+public struct RetryError: ReliabilityError, AttemptsError, CustomStringConvertible {
     /// Why there is no further attempt.
     ///
     /// The set may grow.
@@ -71,8 +71,8 @@ public struct RetryError: AttemptsError, CustomStringConvertible {
     /// | category of the last error | category |
     /// |---|---|
     /// | `timeout`, and one of your own | the same |
-    /// | `internal`, `cancelled`, and an error that says nothing of itself | `internal`: it may be a fault of this service |
-    /// | any other, such as `rateLimited` or `unauthenticated` | `unavailable`: the client of this service is not at fault |
+    /// | `internal`, `cancelled`, or no `ReliabilityError` | `internal`: it may be a fault of this service |
+    /// | any other, such as `rateLimited` or `conflict` | `unavailable`: the client of this service is not at fault |
     public var category: ErrorCategory {
         guard let category = known?.category, category != .cancelled else { return .internal }
         return category == .rateLimited || category.isFaultOfRequest ? .unavailable : category
@@ -105,6 +105,7 @@ public struct RetryError: AttemptsError, CustomStringConvertible {
             case .budgetExhausted: "the retry budget, which is this process's own, is used up"
             }
         let story = attempts.map(\.description).joined(separator: "; ")
-        return "\(code): \(rule) after \(attemptCount) attempt(s), ran \(timeRunning.text), waited \(timeWaiting.text): \(story)"
+        let times = "ran \(timeRunning.text), waited \(timeWaiting.text)"
+        return "\(code): \(rule) after \(attemptCount) attempt(s), \(times): \(story)"
     }
 }

@@ -21,7 +21,7 @@ struct NestedRetryTests {
 
     private static let limits = [(1, 1), (1, 4), (4, 1), (3, 3), (4, 3), (2, 5)]
 
-    @Test("INV-39: what an inner policy gave up after several attempts, an outer one does not repeat", arguments: limits)
+    @Test("INV-39: what an inner policy gave up after attempts, an outer one does not repeat", arguments: limits)
     func innerGivesUp(outer: Int, inner: Int) async {
         var runs = 0
         await #expect(throws: (any Error).self) {

@@ -166,7 +166,10 @@ struct RetryErrorTests {
     @Test("the last error is rethrown if that is wanted, unless it denies that an earlier attempt was sent")
     func rethrowsLastError() async {
         let rethrowing = RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none, rethrowsLastError: true)
-        #expect((await thrown([Known(.timeout), Failure(description: "last")], rethrowing) as? Failure)?.description == "last")
+        #expect(
+            (await thrown([Known(.timeout), Failure(description: "last")], rethrowing) as? Failure)?.description
+                == "last"
+        )
         #expect(await thrown([NotSentError(Failure())], rethrowing) is NotSentError)
         #expect(await thrown([Failure(), NotSentError(Failure())], rethrowing) is RetryError)
         #expect(await thrown([Failure(), Refusal()], rethrowing) is RetryError)
@@ -198,7 +201,8 @@ struct RetryErrorTests {
 
     @Test("an error that was mapped is judged as what it means, and thrown as it is")
     func mapped() async {
-        func error(_ meaning: any ReliabilityError, _ idempotency: Idempotency = .idempotent) async -> (any Error, Int) {
+        func error(_ meaning: any ReliabilityError, _ idempotency: Idempotency = .idempotent) async -> (any Error, Int)
+        {
             var runs = 0
             let retry = RetryPolicy(
                 RetryConfiguration(idempotency, maxAttempts: 2, backoff: .none, throttledBackoff: .none),

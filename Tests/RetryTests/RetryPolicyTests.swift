@@ -195,7 +195,13 @@ struct RetryPolicyTests {
         let decisions: [RetryDecision?] = [nil, .retry, .retryAfter(.zero)]
         for decision in decisions {
             var runs = 0
-            let retry = RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none, classify: { decision ?? .standard(for: $0) }, clock: clock)
+            let retry = RetryPolicy(
+                .idempotent,
+                maxAttempts: 5,
+                backoff: .none,
+                classify: { decision ?? .standard(for: $0) },
+                clock: clock
+            )
             await #expect(throws: Refusal.self) {
                 try await retry.run {
                     runs += 1

@@ -19,6 +19,7 @@ struct RetryHistory: Sendable {
     /// - Parameters:
     ///   - error: What the error of the last attempt means.
     ///   - isEnough: Whether the last attempt's error is enough if it does not deny that an earlier attempt was sent.
+    /// - Returns: Whether the error is thrown as it is.
     func isTold(by error: any Error, isEnough: Bool) -> Bool {
         if count == 1 || isRejected { return true }
         return isEnough && error.mayHaveBeenSent == mayHaveBeenSent
