@@ -274,44 +274,95 @@ struct CallPlanTests {
         let limit = TimeoutPolicy(.seconds(2))
         func warnings(_ pipeline: Pipeline<some CallPolicy>) -> [String] { pipeline.warnings }
         #expect(
-            warnings(Pipeline { first; second }) == [
+            warnings(
+                Pipeline {
+                    first
+                    second
+                }
+            ) == [
                 "rate limit (1) counts a call before rate limit (2) inside it may reject it: the call is not made, and "
                     + "counts nevertheless"
             ]
         )
         #expect(
-            warnings(Pipeline { RetryPolicy(.idempotent); first; breaker; limit }) == [
+            warnings(
+                Pipeline {
+                    RetryPolicy(.idempotent)
+                    first
+                    breaker
+                    limit
+                }
+            ) == [
                 "rate limit (2) counts a call before circuit breaker (3) inside it may reject it: the call is not made, "
                     + "and counts nevertheless"
             ]
         )
-        #expect(warnings(Pipeline { first; breaker; limit }).count == 1)
-        #expect(warnings(Pipeline { first; RetryPolicy(.idempotent); breaker; limit }) == [])
-        #expect(warnings(Pipeline { RetryPolicy(.idempotent); breaker; first; limit }) == [])
+        #expect(
+            warnings(
+                Pipeline {
+                    first
+                    breaker
+                    limit
+                }
+            ).count == 1
+        )
+        #expect(
+            warnings(
+                Pipeline {
+                    first
+                    RetryPolicy(.idempotent)
+                    breaker
+                    limit
+                }
+            ) == []
+        )
+        #expect(
+            warnings(
+                Pipeline {
+                    RetryPolicy(.idempotent)
+                    breaker
+                    first
+                    limit
+                }
+            ) == []
+        )
     }
 
     @Test("the explanation says at which traffic a breaker's rule opens")
     func traffic() {
         func notes(_ trip: BreakerTrip) -> [Substring] {
-            Pipeline { Breaker(trip); TimeoutPolicy(.seconds(1)) }.explain().split(separator: "\n")
+            Pipeline {
+                Breaker(trip)
+                TimeoutPolicy(.seconds(1))
+            }.explain().split(separator: "\n")
                 .filter { $0.hasPrefix("circuit breaker (1): ") }.map { $0.dropFirst(21) }
         }
-        #expect(notes(.threeFailuresInAMinute) == [
-            "opens at 1 % of errors from 5 calls a second on, however many succeed."
-        ])
-        #expect(notes(.failures(3, within: .seconds(3600))) == [
-            "opens at 1 % of errors from one call in 12 s on, however many succeed."
-        ])
-        #expect(notes(.failures(20, within: .seconds(60))) == [
-            "opens at 1 % of errors from 34 calls a second on, however many succeed."
-        ])
-        #expect(notes(.failureRate(0.5, minimumCalls: 20, within: .seconds(10))) == [
-            "its failure rate decides from 2 calls a second on; below that it never opens."
-        ])
+        #expect(
+            notes(.threeFailuresInAMinute) == [
+                "opens at 1 % of errors from 5 calls a second on, however many succeed."
+            ]
+        )
+        #expect(
+            notes(.failures(3, within: .seconds(3600))) == [
+                "opens at 1 % of errors from one call in 12 s on, however many succeed."
+            ]
+        )
+        #expect(
+            notes(.failures(20, within: .seconds(60))) == [
+                "opens at 1 % of errors from 34 calls a second on, however many succeed."
+            ]
+        )
+        #expect(
+            notes(.failureRate(0.5, minimumCalls: 20, within: .seconds(10))) == [
+                "its failure rate decides from 2 calls a second on; below that it never opens."
+            ]
+        )
         #expect(notes(.standard) == ["its failure rate decides from 2 calls a second on."])
-        #expect(notes(.failureRate(0.5, minimumCalls: 6, within: .seconds(60)).or(.consecutiveFailures(9))) == [
-            "its failure rate decides from one call in 10 s on."
-        ])
+        #expect(
+            notes(.failureRate(0.5, minimumCalls: 6, within: .seconds(60)).or(.consecutiveFailures(9))) == [
+                "its failure rate decides from one call in 10 s on."
+            ]
+        )
         #expect(notes(.consecutiveFailures(5)) == [])
         #expect(notes(.failures(10_000, within: .nanoseconds(1))).count == 1)
         #expect(notes(.failureRate(1, minimumCalls: .max, within: .seconds(Int64.max))).count == 1)

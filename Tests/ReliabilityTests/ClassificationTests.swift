@@ -136,7 +136,9 @@ struct ClassificationTests {
         #expect(call.breaker.state.isOpen)
     }
 
-    @Test("a map says of an error that nothing was sent, that it is throttling, or that another policy rejected the call")
+    @Test(
+        "a map says of an error that nothing was sent, that it is throttling, or that another policy rejected the call"
+    )
     func mapped() async {
         func attempts(_ meaning: any ReliabilityError, _ idempotency: Idempotency = .idempotent) async -> Int {
             let call = call(idempotency, trip: .consecutiveFailures(1), map: { _ in meaning })
@@ -152,7 +154,10 @@ struct ClassificationTests {
         }
         // The breaker opens at the first failure and rejects the second attempt.
         #expect(await attempts(NotSentError(CardError()), .notIdempotent) == 1)
-        #expect(await attempts(Known(category: .rateLimited, retryAfter: .seconds(9))) == 1, "longer than the call's limit")
+        #expect(
+            await attempts(Known(category: .rateLimited, retryAfter: .seconds(9))) == 1,
+            "longer than the call's limit"
+        )
         #expect(await attempts(Known(category: .unavailable, isRejection: true)) == 1)
     }
 
@@ -281,7 +286,9 @@ struct ClassificationTests {
         #expect(rejected?.codes == ["retry.rejected", "circuit_breaker.open"])
     }
 
-    @Test("results that mean a failure pass any pipeline: a breaker alone, a limit that has expired, a cancelled caller")
+    @Test(
+        "results that mean a failure pass any pipeline: a breaker alone, a limit that has expired, a cancelled caller"
+    )
     func anyPipeline() async throws {
         let breaker = Breaker(.consecutiveFailures(2), clock: clock)
         for _ in 0..<2 {

@@ -103,7 +103,9 @@ struct ExternalCallTests {
     func breaker() async {
         let call = call(Self.threeFailures)
         let calls = Counter()
-        for _ in 0..<3 { await #expect(throws: Failure.self) { try await call.run(.notIdempotent) { throw Failure() } } }
+        for _ in 0..<3 {
+            await #expect(throws: Failure.self) { try await call.run(.notIdempotent) { throw Failure() } }
+        }
         #expect(call.breaker.state == .open(remaining: .seconds(30)))
         let error = await #expect(throws: BreakerOpenError.self) { try await call.run { calls.increment() } }
         #expect(error?.wait == .seconds(30))
