@@ -7,7 +7,7 @@ public import ReliabilityCore
 ///     statuses: [.gone: 410, .upstream: 502],
 ///     headerFields: { $0.category == .unauthenticated ? [("www-authenticate", #"Bearer realm="shop""#)] : [] },
 ///     map: { $0 is PSQLError ? StorageFailed() : nil },
-///     onIncident: { logger.error("\($0.id) \($0.status) \($0.error)") }
+///     onIncident: { logger.error("\($0)") }
 /// )
 /// let refusal = renderer.response(to: error)
 /// ```
@@ -37,8 +37,10 @@ public struct ErrorRenderer: Sendable {
     ///   - map: The meaning of an error for a client, or nil to leave it as it is. It is asked first and about every error:
     ///     those from elsewhere, such as a driver's "no such row", and those that speak for themselves but not to this
     ///     client, such as a 401 that a dependency gave to this service.
-    ///   - onIncident: Is told of every error that became a response with a status of 500 or above, in order and without
-    ///     delaying the response.
+    ///   - onIncident: Receives every error that became a response with a status of 500 or above, in order and without
+    ///     delaying the response. While it is running, 65,536 incidents wait. Past that, incidents are dropped, but for
+    ///     the latest one: ``ErrorIncident/missedBefore`` is the number of incidents that were dropped before an
+    ///     incident. At the end of the program, `ObserverDelivery.flush()` delivers the incidents that wait.
     /// - Precondition: Every status is 400 to 599, and there is none for `internal`, which is always 500.
     public init(
         statuses: [ErrorCategory: Int] = [:],
@@ -53,7 +55,7 @@ public struct ErrorRenderer: Sendable {
         self.statuses = statuses
         self.headerFields = headerFields
         self.map = map
-        incidents = EventSink(onIncident)
+        incidents = EventSink(onIncident, capacity: 65_536, missed: { [$1.behindMissed($0)] })
     }
 
     /// Renders an error.
@@ -65,9 +67,7 @@ public struct ErrorRenderer: Sendable {
     public func response(to error: any Error, requestID: CorrelationID? = .current) -> ErrorResponse {
         let response = rendered(error, requestID: requestID ?? .random())
         if let incident = response.incidentID {
-            incidents.emit(
-                ErrorIncident(id: incident, requestID: response.requestID, status: response.status, error: error)
-            )
+            incidents.emit(ErrorIncident(error, id: incident, response: response))
         }
         return response
     }

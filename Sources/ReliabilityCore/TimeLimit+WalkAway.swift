@@ -33,7 +33,11 @@ nonisolated(nonsending) package func withinLimit<Success: Sendable>(
                 race.finish(with: success)
             }
             if race.isFinished { return }
-            race.set(task, timeSource.timer(at: timeSource.instant(after: limit)) { race.finish(with: nil) })
+            let timer = timeSource.timer(at: timeSource.instant(after: limit)) {
+                guard let task = race.walkAway() else { return }
+                timeSource.cancelFromTimer { task.cancel() }
+            }
+            race.set(task, timer)
         }
     } onCancel: {
         race.cancelOperation()
@@ -70,15 +74,27 @@ private final class Race<Success: Sendable>: Sendable {
     }
 
     func finish(with success: Success?) {
-        let before = state.withLock { state in
+        let before = end()
+        if before.isFinished { return }
+        before.timer?.cancel()
+        before.continuation?.resume(returning: success)
+    }
+
+    /// Lets the caller go without a result.
+    ///
+    /// - Returns: The operation, which is to be cancelled.
+    func walkAway() -> Task<Void, Never>? {
+        let before = end()
+        before.continuation?.resume(returning: nil)
+        return before.task
+    }
+
+    private func end() -> State {
+        state.withLock { state in
             let before = state
             state = State(isFinished: true, isCancelled: before.isCancelled)
             return before
         }
-        if before.isFinished { return }
-        before.timer?.cancel()
-        if success == nil { before.task?.cancel() }
-        before.continuation?.resume(returning: success)
     }
 
     func cancelOperation() {
