@@ -16,9 +16,10 @@ public struct DedupConfiguration: Hashable, Sendable {
     /// What a duplicate of a finished call gets.
     public let mode: DedupMode
 
-    /// How long after its last sign of life a caller's claim can be taken by another.
+    /// The time after its last renewal at which a claim can be taken over by another process.
     ///
-    /// It is renewed while the operation runs, so it need not cover the operation.
+    /// It is renewed while the operation runs, so it need not cover the operation. In a store with one owner it is not
+    /// renewed: a claim there ends with its operation, or with its process when the store is opened again.
     public let lease: Duration
 
     /// What to do when the store is down.
@@ -28,7 +29,7 @@ public struct DedupConfiguration: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - mode: What a duplicate of a finished call gets.
-    ///   - lease: How long after its last sign of life a caller's claim can be taken by another.
+    ///   - lease: The time after its last renewal at which a claim can be taken over by another process.
     ///   - storeFailure: What to do when the store is down. Open means that duplicates run.
     /// - Precondition: The lease and the mode's duration are positive.
     public init(

@@ -18,7 +18,7 @@ struct DedupFileStoreTests {
         await withTaskGroup { group in
             for _ in 0..<20 {
                 group.addTask { [dedup] in
-                    _ = try? await dedup.run(["ada", "1"], fingerprint: [1]) { _ in
+                    _ = try? await dedup.run("charge", ["ada", "1"], fingerprint: [1]) { _ in
                         runs.increment()
                         await Task.yield()
                         return "receipt"
@@ -31,7 +31,7 @@ struct DedupFileStoreTests {
 
         store = try await FileStore.open(at: directory)
         dedup = Deduplicator(.replay(retention: nil), keyspace: "charges", store: store)
-        let replay = try await dedup.run(["ada", "1"], fingerprint: [1]) { _ in "another" }
+        let replay = try await dedup.run("charge", ["ada", "1"], fingerprint: [1]) { _ in "another" }
         #expect(replay.value == "receipt" && replay.isReplay)
         await store.close()
     }
@@ -46,7 +46,7 @@ struct DedupFileStoreTests {
         let gate = ManualClock()
         let tokens = EventRecorder<DedupClaim>()
         let stuck = Task {
-            try await dedup.run(["ada", "1"]) { claim in
+            try await dedup.run("charge", ["ada", "1"]) { claim in
                 tokens.record(claim)
                 try await gate.sleep(for: .seconds(1))
                 return "first"
@@ -58,7 +58,7 @@ struct DedupFileStoreTests {
 
         let second = try await FileStore.open(at: directory)
         let again = Deduplicator(.replay(retention: nil), keyspace: "charges", store: second)
-        let result = try await again.run(["ada", "1"]) { claim in
+        let result = try await again.run("charge", ["ada", "1"]) { claim in
             tokens.record(claim)
             return "second"
         }
@@ -72,7 +72,7 @@ struct DedupFileStoreTests {
         gate.advance(by: .seconds(1))
         let late = try await stuck.value
         #expect(late.value == "first" && !late.isStored)
-        let replay = try await again.run(["ada", "1"]) { _ in "third" }
+        let replay = try await again.run("charge", ["ada", "1"]) { _ in "third" }
         #expect(replay.value == "second" && replay.isReplay)
         await second.close()
     }
