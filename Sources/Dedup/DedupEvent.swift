@@ -1,6 +1,6 @@
 public import ReliabilityStore
 
-/// What a deduplicator does with a request, for an observer.
+/// An event of a deduplicator, for an observer.
 ///
 /// A request names its caller's data: an observer that logs it logs identities of customers. The set may grow.
 @nonexhaustive

@@ -30,7 +30,7 @@ public import ReliabilityStore
 ///
 /// The deadline of the caller cuts every wait for the store. It does not cut the writing of a result.
 public struct Deduplicator: Sendable {
-    /// What a duplicate gets, and how a claim is held.
+    /// The answer to duplicates, the length of a lease, and the policy for a store that is down.
     public let configuration: DedupConfiguration
     let keyspace: Keyspace
     let store: GuardedStore<any KeyValueStore>
@@ -43,10 +43,10 @@ public struct Deduplicator: Sendable {
     /// Creates a deduplicator from a configuration.
     ///
     /// - Parameters:
-    ///   - configuration: What a duplicate gets, and how a claim is held.
+    ///   - configuration: The answer to duplicates, the length of a lease, and the policy for a store that is down.
     ///   - keyspace: The group of the deduplicator's keys in the store. Defaults to `dedup`.
     ///   - store: The store of claims and results.
-    ///   - clock: Measures when to renew a lease, and the time limit of store calls.
+    ///   - clock: The clock of lease renewals and of the store's time limit.
     ///   - observer: Receives the events.
     public init(
         _ configuration: DedupConfiguration,
@@ -68,10 +68,10 @@ public struct Deduplicator: Sendable {
     /// Creates a deduplicator that rejects calls while its store is down.
     ///
     /// - Parameters:
-    ///   - mode: What a duplicate of a finished call gets.
+    ///   - mode: The answer to a duplicate of a finished call.
     ///   - keyspace: The group of the deduplicator's keys in the store. Defaults to `dedup`.
     ///   - store: The store of claims and results.
-    ///   - clock: Measures when to renew a lease, and the time limit of store calls.
+    ///   - clock: The clock of lease renewals and of the store's time limit.
     ///   - observer: Receives the events.
     /// - Precondition: The mode's duration is positive.
     public init(
