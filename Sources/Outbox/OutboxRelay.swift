@@ -191,7 +191,9 @@ public final class OutboxRelay: Sendable {
     /// Not in place: a handler that never suspends would be over before its lease is renewed or its time limited.
     private func start(_ delivery: OutboxDelivery, _ deadline: Deadline) -> Task<Result<Void, any Error>, Never> {
         Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
-            await Deadline.$ambient.withValue(deadline.clampedToAmbient()) {
+            let scope = DeadlineScope(deadline)
+            defer { scope.add(.hasEnded) }
+            return await DeadlineScope.$innermost.withValue(scope) {
                 do { return .success(try await handler(delivery)) } catch { return .failure(error) }
             }
         }

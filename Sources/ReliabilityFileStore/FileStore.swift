@@ -31,7 +31,12 @@ public import ReliabilityStore
 ///
 /// Close the store when you are done; ``close()`` says why.
 public final class FileStore: RecordStore {
-    private let engine: LogEngine
+    private enum Backing {
+        case log(LogEngine)
+        case copy(StoreCopy)
+    }
+
+    private let backing: Backing
 
     /// What the store can do.
     ///
@@ -41,22 +46,39 @@ public final class FileStore: RecordStore {
     /// What opening the store found.
     public let recovery: RecoveryReport
 
-    /// Opens the store in a directory, and creates it when it is not there.
+    /// How a store is opened.
+    @nonexhaustive
+    public enum Mode: Hashable, Sendable {
+        /// To read and write, as the only owner.
+        case readWrite
+        /// To read what is there now.
+        ///
+        /// It needs no space and no permission to write, so it works on a full disk and on one that is mounted read-only.
+        /// Nothing on the disk changes. The whole content is read at the opening, which waits for no owner and throws
+        /// `locked` while there is one; once it is open, an owner may open the store and write, which the copy does not
+        /// show. Writes throw ``StoreError/Reason/readOnly``. Leases are shown as the last owner left them.
+        case readOnly
+    }
+
+    /// Opens the store in a directory, and creates it when it is not there and may be written.
     ///
-    /// All leases of the owner before end. The directory must belong to the process's user and be writable by nobody
-    /// else; its parent must exist.
+    /// All leases of the owner before end. The directory belongs to the process's user or to the superuser, and others
+    /// may not write to it, except for a group that the process is a member of. Its parent must exist.
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - configuration: How much the store may hold.
+    ///   - mode: Whether the store is written. Defaults to ``Mode/readWrite``.
+    ///   - configuration: How much the store may hold, and when its opening believes the wall clock.
     ///   - clock: Measures expiry and leases while the store is open.
     /// - Returns: The store.
     /// - Throws: `StoreError`: `locked` while another owner has it open, `corruption` when its files are damaged,
     ///   `unsupportedFormat` when a newer version wrote them, `invalid` for a directory that is not safe or a file in it
-    ///   that is none, `diskFull` when there is no space for another copy of the content, which every opening writes,
-    ///   `unavailable` when another call to the system failed.
+    ///   that is none, `diskFull` when there is no space for another copy of the content, which every opening for writing
+    ///   makes, `readOnly` when the file system is mounted so, `unavailable` when another call to the system failed or there is no store to read. The explanation
+    ///   names the directory.
     public static func open(
         at path: String,
+        mode: Mode = .readWrite,
         configuration: Configuration = Configuration(),
         clock: some Clock<Duration> = ContinuousClock()
     ) async throws(StoreError) -> FileStore {
@@ -65,7 +87,7 @@ public final class FileStore: RecordStore {
             let isStarted = tryToStartThread {
                 refuseFileSizeSignal()
                 do throws(StoreError) {
-                    let store = try FileStore(at: path, configuration: configuration, clock: clock)
+                    let store = try FileStore(at: path, mode: mode, configuration: configuration, clock: clock)
                     continuation.resume(returning: .success(store))
                 } catch {
                     continuation.resume(returning: .failure(error))
@@ -80,7 +102,8 @@ public final class FileStore: RecordStore {
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - configuration: How much the store may hold.
+    ///   - mode: Whether the store is written.
+    ///   - configuration: How much the store may hold, and when its opening believes the wall clock.
     ///   - clock: Measures expiry and leases while the store is open.
     ///   - fileSystem: Where the directory is.
     ///   - unixTime: The wall clock, in nanoseconds since 1970.
@@ -88,21 +111,45 @@ public final class FileStore: RecordStore {
     /// - Throws: `StoreError`.
     package init(
         at path: String,
+        mode: Mode = .readWrite,
         configuration: Configuration = Configuration(),
         clock: some Clock<Duration> = ContinuousClock(),
         fileSystem: any FileSystem = PosixFileSystem(),
         unixTime: Int64 = unixNanoseconds(),
         tuning: LogTuning = LogTuning()
     ) throws(StoreError) {
-        let opening = try LogOpening(
-            at: path,
-            configuration: configuration,
-            fileSystem: fileSystem,
-            unixTime: unixTime,
-            tuning: tuning
-        )
+        if mode == .readOnly {
+            let recovered: RecoveredState
+            do throws(StoreError) {
+                recovered = try RecoveredState(
+                    reading: path,
+                    configuration,
+                    fileSystem: fileSystem,
+                    unixTime: unixTime
+                )
+            } catch {
+                throw error.at(path)
+            }
+            backing = .copy(StoreCopy(recovered, TimeSource(clock)))
+            capabilities = recovered.capabilities
+            recovery = recovered.report
+            return
+        }
+        let opening: LogOpening
+        do throws(StoreError) {
+            opening = try LogOpening(
+                at: path,
+                configuration: configuration,
+                fileSystem: fileSystem,
+                unixTime: unixTime,
+                tuning: tuning
+            )
+        } catch {
+            let canBeRead = error.reason == .diskFull || error.reason == .readOnly
+            throw error.at(path, canBeRead ? "; FileStore.open(at:mode: .readOnly) reads it as it is" : "")
+        }
         let engine = LogEngine(opening, TimeSource(clock))
-        self.engine = engine
+        backing = .log(engine)
         capabilities = opening.capabilities
         recovery = opening.recovery
         // The thread holds the engine and not the store, so a store that nobody holds any more ends.
@@ -116,17 +163,48 @@ public final class FileStore: RecordStore {
         }
     }
 
-    deinit { engine.abandon() }
+    deinit { if case .log(let engine) = backing { engine.abandon() } }
+
+    private func submit<Result>(_ request: LogRequest<Result>) async throws(StoreError) -> Result {
+        switch backing {
+        case .log(let engine): try await engine.submit(request)
+        case .copy(let copy): try copy.submit(request)
+        }
+    }
+
+    /// How much the store holds now, and how much it may.
+    public var usage: StoreUsage {
+        switch backing {
+        case .log(let engine): engine.usage
+        case .copy(let copy): copy.usage
+        }
+    }
+
+    /// Why the last attempt to rewrite the log failed, or `nil` if it succeeded.
+    ///
+    /// The store goes on with the log as it is, which grows, and tries again after another 16 MiB. No free descriptor and
+    /// a full disk are the usual causes.
+    public var compactionFailure: StoreError? {
+        switch backing {
+        case .log(let engine): engine.compactionFailure
+        case .copy: nil
+        }
+    }
 
     /// Waits until everything under way is written, marks the log as complete, and gives up the lock.
     ///
     /// Later calls throw `closed`. A store that is released instead does the same at some later time; until then it
     /// cannot be opened. A store whose process ends without this loses nothing, but is less sure to notice damage.
-    public func close() async { await engine.close() }
+    public func close() async {
+        switch backing {
+        case .log(let engine): await engine.close()
+        case .copy(let copy): copy.close()
+        }
+    }
 
     /// Reads entries, all at one moment.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
-        try await engine.submit(.get(keys))
+        try await submit(.get(keys))
     }
 
     /// Makes all writes in one step, or none.
@@ -139,24 +217,24 @@ public final class FileStore: RecordStore {
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
     ) async throws(StoreError) -> CommitResult {
-        try await engine.submit(.commit(writes, records))
+        try await submit(.commit(writes, records))
     }
 
     /// Makes all updates in one step, or none.
     public func update(
         _ updates: [(key: StoreKey, update: AtomicUpdate)]
     ) async throws(StoreError) -> UpdateResult {
-        try await engine.submit(.update(updates))
+        try await submit(.update(updates))
     }
 
     /// Reads entries in the order of their keys.
     public func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) async throws(StoreError) -> StorePage {
-        try await engine.submit(.scan(prefix, after: after, limit: limit))
+        try await submit(.scan(prefix, after: after, limit: limit))
     }
 
     /// Adds records, all in one step.
     public func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult] {
-        try await engine.submit(.enqueue(records))
+        try await submit(.enqueue(records))
     }
 
     /// Hands out due records under a lease.
@@ -165,22 +243,22 @@ public final class FileStore: RecordStore {
         limit: Int,
         lease: Duration
     ) async throws(StoreError) -> [RecordClaim] {
-        try await engine.submit(.claim(queue, limit: limit, lease: lease))
+        try await submit(.claim(queue, limit: limit, lease: lease))
     }
 
     /// Settles records, all in one step.
     public func settle(_ settlements: [Settlement]) async throws(StoreError) -> [SettleResult] {
-        try await engine.submit(.settle(settlements))
+        try await submit(.settle(settlements))
     }
 
     /// How long until a record of the queue is due.
     public func nextDue(_ queue: RecordQueue) async throws(StoreError) -> Duration? {
-        try await engine.submit(.nextDue(queue))
+        try await submit(.nextDue(queue))
     }
 
     /// How many records the queue has.
     public func counts(_ queue: RecordQueue) async throws(StoreError) -> RecordCounts {
-        try await engine.submit(.counts(queue))
+        try await submit(.counts(queue))
     }
 
     /// Reads records of one state.
@@ -190,6 +268,6 @@ public final class FileStore: RecordStore {
         after: String?,
         limit: Int
     ) async throws(StoreError) -> RecordPage {
-        try await engine.submit(.page(queue, state, after: after, limit: limit))
+        try await submit(.page(queue, state, after: after, limit: limit))
     }
 }

@@ -16,6 +16,16 @@ public struct RecoveryReport: Hashable, Sendable {
     /// They belonged to writes that were never acknowledged, or to a last frame that was damaged since as if by a crash.
     /// Zero where nothing was being written.
     public let droppedTailBytes: Int64
+    /// How far the wall clock was ahead of the store's clock at the opening, or behind it if negative.
+    ///
+    /// Zero where the store took over the wall clock's time.
+    ///
+    /// - Positive: the wall clock was ahead of the log's last time by more than
+    ///   ``FileStore/Configuration/maximumClockJump``, and was not believed. The store's clock goes on from the log's
+    ///   last time, and nothing expired meanwhile. <doc:Guarantees> says what to do.
+    /// - Negative: the wall clock was behind the log's last time, from which the store's clock goes on. A fraction of a
+    ///   second is usual; more means that the wall clock is wrong now or was wrong before. The store needs nothing.
+    public let wallClockOffset: Duration
 
     /// Creates a report.
     package init(
@@ -23,12 +33,14 @@ public struct RecoveryReport: Hashable, Sendable {
         wasClosed: Bool,
         replayedFrames: Int,
         replayedBytes: Int64,
-        droppedTailBytes: Int64
+        droppedTailBytes: Int64,
+        wallClockOffset: Duration = .zero
     ) {
         self.isNew = isNew
         self.wasClosed = wasClosed
         self.replayedFrames = replayedFrames
         self.replayedBytes = replayedBytes
         self.droppedTailBytes = droppedTailBytes
+        self.wallClockOffset = wallClockOffset
     }
 }

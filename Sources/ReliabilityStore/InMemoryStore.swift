@@ -34,6 +34,15 @@ public final class InMemoryStore: RecordStore {
         )
     }
 
+    /// How much the store holds now, and how much it may.
+    public var usage: StoreUsage {
+        let now = clock.now
+        return state.withLock { state in
+            state.advance(to: now)
+            return state.usage
+        }
+    }
+
     private func read<Result: Sendable>(
         _ body: @Sendable (inout StoreState) throws(StoreError) -> Result
     ) throws(StoreError) -> Result {

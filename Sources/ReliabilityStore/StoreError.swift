@@ -29,6 +29,8 @@ public struct StoreError: ReliabilityError, CustomStringConvertible {
         case failed
         /// The store was closed.
         case closed
+        /// The store was opened to be read only, or its file system is mounted so.
+        case readOnly
         /// The caller's task was cancelled before the write began.
         case cancelled
     }
@@ -60,6 +62,7 @@ public struct StoreError: ReliabilityError, CustomStringConvertible {
         case .unsupportedFormat: "store.unsupported_format"
         case .failed: "store.failed"
         case .closed: "store.closed"
+        case .readOnly: "store.read_only"
         case .cancelled: "store.cancelled"
         }
     }
@@ -67,7 +70,7 @@ public struct StoreError: ReliabilityError, CustomStringConvertible {
     /// `unavailable`, for what another attempt may find mended; otherwise `internal` or `cancelled`.
     public var category: ErrorCategory {
         switch reason {
-        case .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .closed: .unavailable
+        case .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .closed, .readOnly: .unavailable
         case .cancelled: .cancelled
         case .invalid, .corruption, .locked, .unsupportedFormat, .failed: .internal
         }

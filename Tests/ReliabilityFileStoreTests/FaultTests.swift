@@ -147,6 +147,36 @@ import Testing
         await second.close()
     }
 
+    /// Two ways in which a new log cannot be written, before it takes the old one's place.
+    @Test(arguments: [true, false])
+    func `a compaction that fails before it changes anything leaves the log in use`(isCreation: Bool) async throws {
+        let tuning = LogTuning(growth: 4096, compactionMinimum: 4096)
+        let store = try openStore(files, tuning: tuning)
+        files.set {
+            $0.onlyNewLogs = true
+            if isCreation {
+                $0.createFailure = FileSystemError(.other, "no free descriptor")
+            } else {
+                $0.syncFailure = FileSystemError(.other, "bad sector")
+            }
+        }
+        for round in 0..<60 { try await store.put("n", [UInt8(round)]) }
+        let failure = try #require(store.compactionFailure)
+        #expect(failure.explanation.contains(isCreation ? "no free descriptor" : "bad sector"))
+        #expect(files.files["log.tmp"] == nil)
+        files.set {
+            $0.createFailure = nil
+            $0.syncFailure = nil
+        }
+        for round in 60..<120 { try await store.put("n", [UInt8(round)]) }
+        #expect(store.compactionFailure == nil)
+        #expect(try #require(files.files["log"]).count < 60 * 512)
+        await store.close()
+        let second = try openStore(files)
+        #expect(try await second.get(key("n"))?.value == [119])
+        await second.close()
+    }
+
     @Test func `opening on a full disk fails and loses nothing`() async throws {
         let store = try openStore(files)
         try await store.put("a", [1])

@@ -44,13 +44,115 @@ import Testing
 
     @Test func `a directory that others may write to is refused`() async throws {
         try await withDirectory { path in
-            for mode in [0o770, 0o702, 0o777] {
+            for mode in [0o702, 0o777, 0o2777] {
                 try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
                 try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
-                #expect(await reason { _ = try await FileStore.open(at: path) } == .invalid)
+                let error = await #expect(throws: StoreError.self) { _ = try await FileStore.open(at: path) }
+                #expect(error?.reason == .invalid)
+                for part in [path, String(mode, radix: 8), "owner \(geteuid())", "chmod o-w"] {
+                    #expect(error?.explanation.contains(part) == true)
+                }
             }
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
             await (try FileStore.open(at: path)).close()
+        }
+    }
+
+    @Test func `a directory that a group of the process may write to is taken, and stays as it is`() async throws {
+        try await withDirectory { path in
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+            for mode in [0o770, 0o2775] {
+                #expect(unsafe chown(path, geteuid(), getegid()) == 0)
+                #expect(unsafe chmod(path, mode_t(mode)) == 0)
+                let store = try await FileStore.open(at: path)
+                try await store.put("a", [1])
+                await store.close()
+                #expect(try permissions(path) == mode)
+                for name in ["LOCK", "log"] { #expect(try permissions("\(path)/\(name)") == 0o600) }
+                // What a platform does to a volume before it starts the process again.
+                for name in ["LOCK", "log"] { #expect(unsafe chmod("\(path)/\(name)", 0o660) == 0) }
+            }
+        }
+    }
+
+    @Test(
+        arguments: [
+            // owner, group, mode, whether it is taken
+            (1000, 1000, 0o700, true), (1000, 1000, 0o755, true), (1000, 1000, 0o775, true), (1000, 2000, 0o2775, true),
+            (0, 2000, 0o2775, true), (0, 0, 0o755, true),
+            (1000, 3000, 0o2775, false), (0, 3000, 0o775, false), (1000, 1000, 0o702, false), (0, 2000, 0o2777, false),
+            (1001, 1000, 0o700, false), (1001, 1000, 0o775, false),
+        ] as [(UInt32, UInt32, UInt32, Bool)]
+    )
+    func `who may write to a directory decides whether it is taken`(
+        _ owner: UInt32,
+        _ group: UInt32,
+        _ mode: UInt32,
+        _ isTaken: Bool
+    ) {
+        let problem = PosixFileSystem.problem(
+            owner: owner,
+            group: group,
+            mode: 0o040000 | mode,
+            user: 1000,
+            groups: [1000, 2000]
+        )
+        #expect((problem == nil) == isTaken)
+        guard let problem else { return }
+        for part in ["user 1000", "owner \(owner)", "belongs to user \(owner)"] where !isTaken {
+            if problem.contains(part) { return #expect(problem.contains("0" + String(mode, radix: 8))) }
+        }
+        Issue.record("nobody is named: \(problem)")
+    }
+
+    @Test func `an error names the directory, the call and its cause in words`() async throws {
+        try await withDirectory { path in
+            let missing = await #expect(throws: StoreError.self) { _ = try await FileStore.open(at: path + "/a/b") }
+            let explanation = try #require(missing?.explanation)
+            #expect(explanation.hasPrefix("\(path)/a/b: mkdir failed: No such file or directory (error 2"))
+            #expect(explanation.contains("its parent has to exist"))
+            #expect(FileManager.default.createFile(atPath: path, contents: nil))
+            let file = await #expect(throws: StoreError.self) {
+                _ = try await FileStore.open(at: path, mode: .readOnly)
+            }
+            #expect(file?.explanation.contains("\(path): open failed: Not a directory") == true)
+        }
+    }
+
+    @Test func `a store is read where nothing may be written`() async throws {
+        try await withDirectory { path in
+            let store = try await FileStore.open(at: path)
+            try await store.put("a", [1])
+            await store.close()
+            for name in ["/LOCK", "/log"] { #expect(unsafe chmod(path + name, 0o400) == 0) }
+            #expect(unsafe chmod(path, 0o500) == 0)
+            defer { unsafe chmod(path, 0o700) }
+            func times() throws -> [Date?] {
+                try ["", "/LOCK", "/log"].map {
+                    try FileManager.default.attributesOfItem(atPath: path + $0)[.modificationDate] as? Date
+                }
+            }
+            let before = try times()
+            let reader = try await FileStore.open(at: path, mode: .readOnly)
+            #expect(try await reader.entries() == [key("a"): [1]])
+            await reader.close()
+            #expect(try times() == before)
+        }
+    }
+
+    @Test func `a reader is refused while an owner has the store, and told who it is`() async throws {
+        try await withDirectory { path in
+            let owner = try await FileStore.open(at: path)
+            let error = await #expect(throws: StoreError.self) {
+                _ = try await FileStore.open(at: path, mode: .readOnly)
+            }
+            #expect(error?.reason == .locked)
+            #expect(error?.explanation.contains("\(ProcessInfo.processInfo.processIdentifier)") == true)
+            await owner.close()
+            let reader = try await FileStore.open(at: path, mode: .readOnly)
+            let next = try await FileStore.open(at: path)
+            await next.close()
+            await reader.close()
         }
     }
 
@@ -151,6 +253,36 @@ import Testing
             let again = try files.openDirectory(path)
             try files.lock(again)
             for file in [again, copy] { files.close(file) }
+        }
+    }
+
+    @Test func `a compaction without a free descriptor does not end the store`() async {
+        await #expect(processExitsWith: .success) {
+            let path = FileManager.default.temporaryDirectory
+                .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
+            let store = try FileStore(at: path, tuning: LogTuning(growth: 4096, compactionMinimum: 8192))
+            func limit(_ descriptors: rlim_t) {
+                #if os(Linux)
+                let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+                #else
+                let resource = RLIMIT_NOFILE
+                #endif
+                var limit = rlimit()
+                #expect(unsafe getrlimit(resource, &limit) == 0)
+                limit.rlim_cur = descriptors
+                #expect(unsafe setrlimit(resource, &limit) == 0)
+            }
+            limit(3)
+            for round in 0..<100 { try await store.put("a", [UInt8(round)]) }
+            #expect(store.compactionFailure?.explanation.contains("openat of log.tmp failed: Too many open") == true)
+            limit(256)
+            for round in 100..<200 { try await store.put("a", [UInt8(round)]) }
+            #expect(store.compactionFailure == nil)
+            await store.close()
+            let second = try await FileStore.open(at: path)
+            #expect(try await second.get(key("a"))?.value == [199])
+            await second.close()
+            try FileManager.default.removeItem(atPath: path)
         }
     }
 

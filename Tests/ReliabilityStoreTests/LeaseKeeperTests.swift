@@ -52,7 +52,7 @@ struct LeaseKeeperTests {
             let start = clock.now
             let timeSource = TimeSource(clock)
             let deadline = Deadline(instant: timeSource.instant(after: .seconds(3)), timeSource: timeSource)
-            let result = await Deadline.$ambient.withValue(hasDeadline ? deadline : nil) {
+            let result = await DeadlineScope.$innermost.withValue(hasDeadline ? DeadlineScope(deadline) : nil) {
                 await Self.write(
                     simulation,
                     until: .seconds(100),

@@ -147,6 +147,7 @@ package final class CrashRun {
     package func reopen(unixTime: Int64) throws(Violation) {
         try settle()
         witness.mayBeClosed = true
+        witness.mayHaveReached(store.now)
         store.close()
         try look()
         witness.isClosed = true
@@ -242,11 +243,19 @@ package struct CrashEnvironment: Sendable {
         if openedAt < crash.nextVersion {
             throw Violation("version \(openedAt) is issued again; \(crash.nextVersion) would be new")
         }
-        let floor = max(crash.clockFloor, unixTime)
-        if store.start < floor || store.start > max(crash.clockCeiling, unixTime) {
-            throw Violation("the clock starts at \(store.start), not at \(floor)")
-        }
         let recovery = store.recovery
+        // A wall clock that is too far ahead of the last time that is durable is not believed.
+        let believed = unixTime.subtractedSaturating(configuration.maximumClockJump.saturatingNanoseconds)
+        let mayBeHeld = !recovery.isNew && crash.clockFloor < believed
+        let mustBeHeld = !recovery.isNew && crash.clockCeiling < believed
+        let floor = mayBeHeld ? crash.clockFloor : max(crash.clockFloor, unixTime)
+        let ceiling = mustBeHeld ? crash.clockCeiling : max(crash.clockCeiling, unixTime)
+        if store.start < floor || store.start > ceiling {
+            throw Violation("the clock starts at \(store.start), not from \(floor) to \(ceiling)")
+        }
+        if recovery.wallClockOffset != .nanoseconds(unixTime.subtractedSaturating(store.start)) {
+            throw Violation("the wall clock is said to be ahead by \(recovery.wallClockOffset)")
+        }
         if recovery.isNew && !crash.mayBeNew { throw Violation("the store is new, and was not") }
         if !recovery.isNew {
             if recovery.wasClosed && !crash.mayBeClosed && !crash.isClosed {

@@ -108,12 +108,13 @@ package struct CrashSeed {
         return end * 1_000_000 - run.now - (Bool.random(using: &random) ? 1 : 0)
     }
 
-    /// The wall clock at the next opening: right, or set back, or later.
+    /// The wall clock at the next opening: right, or set back, or later, or a year ahead.
     private mutating func wallClock(_ now: Int64) -> Int64 {
-        switch Int.random(in: 0..<4, using: &random) {
+        switch Int.random(in: 0..<8, using: &random) {
         case 0: now
         case 1: now - .random(in: 0...7_200_000_000_000, using: &random)
         case 2: now + .random(in: 0...longestPause, using: &random)
+        case 3: now + 365 * 86_400_000_000_000
         default: now + .random(in: 0...7_200_000_000_000, using: &random)
         }
     }

@@ -209,6 +209,11 @@ extension ModelStore {
 }
 
 extension Int64 {
+    func subtractedSaturating(_ other: Int64) -> Int64 {
+        let (difference, overflow) = subtractingReportingOverflow(other)
+        return overflow ? self < 0 ? .min : .max : difference
+    }
+
     func multipliedSaturating(_ other: Int64) -> Int64 {
         let (product, overflow) = multipliedReportingOverflow(by: other)
         return overflow ? (self < 0) == (other < 0) ? .max : .min : product

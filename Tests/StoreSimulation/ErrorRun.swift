@@ -7,6 +7,7 @@ internal import ReliabilityStore
 ///
 /// - after an error of any kind, a store that is open has failed for good: who waits is told `unknownOutcome` or
 ///   `failed`, and every later call `failed`;
+/// - but not after one in writing a new log, before that takes the old one's place: nobody notices;
 /// - a disk that is full never ends a store: a write is refused with `diskFull` and changes nothing, reads go on, and
 ///   writes succeed again when there is space;
 /// - a short read or write is not noticed;
@@ -73,7 +74,7 @@ struct ErrorRun {
         new.mayBeNew = true
         let opening = try Self.open(environment, fileSystem, new, CrashExplorer.beginning)
         (store, witness, refusedOpenings) = (opening.store, opening.witness, opening.refusals)
-        hadFailedBefore = fileSystem.hasFailed
+        hadFailedBefore = fileSystem.hasHarmedLog
     }
 
     private var isError: Bool {
@@ -147,7 +148,7 @@ struct ErrorRun {
         } catch {
             reason = error.reason
         }
-        if !isOver, fileSystem.hasFailed { hadFailedBefore = true }
+        if !isOver, fileSystem.hasHarmedLog { hadFailedBefore = true }
         guard reason == .locked || reason == .unavailable && fileSystem.hasFailed else {
             throw Violation("a second owner was told \(reason as Any)")
         }
@@ -156,6 +157,7 @@ struct ErrorRun {
 
     private mutating func close() throws(Violation) {
         witness.mayBeClosed = true
+        witness.mayHaveReached(store.now)
         store.close()
         if store.end?.reason == .closed {
             try checkWhetherItShouldHaveFailed()
@@ -183,7 +185,7 @@ struct ErrorRun {
         (store, witness) = (opened.store, opened.witness)
         refusedOpenings += opened.refusals
         if opened.refusals > 0, fault?.isForEver == true { isHealed = true }
-        hadFailedBefore = next.hasFailed
+        hadFailedBefore = next.hasHarmedLog
         isOver = false
     }
 
@@ -271,14 +273,16 @@ struct ErrorRun {
             return try witness.told(by: store)
         }
         if isOver { return }
-        guard isError, fileSystem.hasFailed, end.reason == .failed else { throw Violation("the store failed: \(end)") }
+        guard isError, fileSystem.hasHarmedLog, end.reason == .failed else {
+            throw Violation("the store failed: \(end)")
+        }
         isOver = true
         failures += 1
         try witness.failed(store)
     }
 
     private func checkWhetherItShouldHaveFailed() throws(Violation) {
-        if isError, !isOver, fileSystem.hasFailed, !hadFailedBefore {
+        if isError, !isOver, fileSystem.hasHarmedLog, !hadFailedBefore {
             throw Violation("the store goes on after an error")
         }
     }

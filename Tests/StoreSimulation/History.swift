@@ -70,7 +70,7 @@ package struct HistoryChecker {
     private static func isNothing(_ answer: StoreAnswer) -> Bool {
         guard case .refused(let reason) = answer else { return false }
         switch reason {
-        case .cancelled, .failed, .closed, .diskFull, .unavailable: return true
+        case .cancelled, .failed, .closed, .diskFull, .unavailable, .readOnly: return true
         case .unknownOutcome, .capacityExceeded, .invalid, .corruption, .locked, .unsupportedFormat: return false
         }
     }

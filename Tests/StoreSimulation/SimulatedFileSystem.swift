@@ -88,6 +88,8 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     package var fault: Fault?
     /// Whether the fault has struck.
     package private(set) var hasFailed = false
+    /// Whether it has struck a call that was not about a new log that has not taken the old one's place yet.
+    package private(set) var hasHarmedLog = false
     /// The call, counted from 1 over those that change something, at which the power ends.
     package var powerEndsAtChange: Int?
     package private(set) var hasPower = true
@@ -156,25 +158,39 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         }
         if !hasPower { throw FileSystemError(.other, "no power") }
         guard let fault, fault.isForEver ? callCount >= fault.call : callCount == fault.call else { return .go }
+        func strike() {
+            hasFailed = true
+            if !isAboutNewLog(call()) { hasHarmedLog = true }
+        }
         switch fault.kind {
         case .error:
-            hasFailed = true
+            strike()
             throw FileSystemError(.other, "a fault at call \(callCount)")
         case .noSpaceError:
-            hasFailed = true
+            strike()
             throw FileSystemError(.noSpace, "the disk is full at call \(callCount)")
         case .lateError:
-            hasFailed = true
+            strike()
             return .goAndFail(FileSystemError(.other, "a fault after call \(callCount)"))
         case .short:
-            hasFailed = true
+            strike()
             return .short
         case .noSpace(let writesHalf):
             guard takesSpace else { return .go }
-            hasFailed = true
+            strike()
             let error = FileSystemError(.noSpace, "the disk is full at call \(callCount)")
             if writesHalf { return .writeHalf(error) }
             throw error
+        }
+    }
+
+    private func isAboutNewLog(_ call: Call) -> Bool {
+        guard call.name == "log.tmp" else { return false }
+        switch call.kind {
+        case .create, .unlink: return true
+        case .rename: return false
+        // The log in use was opened under this name too.
+        default: return disk.file("log.tmp") != nil
         }
     }
 
@@ -220,6 +236,17 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     package func lock(_ directory: OpenFile) throws(FileSystemError) {
         if case .goAndFail(let error) = try begin(Call(kind: .lock, name: "")) { throw error }
+        if lockedBy != nil { throw FileSystemError(.locked, "another owner has it open") }
+        lockedBy = directory
+    }
+
+    package func openDirectoryToRead(_ path: String) throws(FileSystemError) -> OpenFile {
+        try openDirectory(path)
+    }
+
+    package func lockShared(_ directory: OpenFile) throws(FileSystemError) {
+        if case .goAndFail(let error) = try begin(Call(kind: .lock, name: "")) { throw error }
+        // Two readers are never open at a time here.
         if lockedBy != nil { throw FileSystemError(.locked, "another owner has it open") }
         lockedBy = directory
     }

@@ -92,7 +92,7 @@ package final class SimulatedStore {
                 finishStep()
                 let step = core.nextStep(hasWaiting: true)
                 let result = writer.perform(step)
-                if case .extend = step, case .failed = result { hadNoRoom = true }
+                if case .extend = step, case .undone = result { hadNoRoom = true }
                 core.completed(step, result)
             }
         }
@@ -153,7 +153,7 @@ package final class SimulatedStore {
     /// Closes the store.
     package func close() {
         finishStep()
-        core.close()
+        core.close(now: now)
         settle()
         writer.release()
     }

@@ -11,11 +11,19 @@ package protocol FileSystem: Sendable {
 
     /// Opens a directory, and creates it first, for its owner only, where it is missing.
     ///
-    /// It refuses a directory that somebody else owns or may write to.
+    /// It refuses a directory that somebody else owns or may write to, but for the superuser and the process's groups.
     func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile
+
+    /// Opens a directory that is there, to read what is in it.
+    ///
+    /// It creates and checks nothing.
+    func openDirectoryToRead(_ path: String) throws(FileSystemError) -> OpenFile
 
     /// Locks a directory until it is closed, unless somebody else has locked it.
     func lock(_ directory: OpenFile) throws(FileSystemError)
+
+    /// Locks a directory until it is closed, unless somebody has locked it who is not another reader.
+    func lockShared(_ directory: OpenFile) throws(FileSystemError)
 
     /// Opens a file to read and write, and creates it first, for its owner only, where it is missing.
     func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile
@@ -67,6 +75,8 @@ package struct FileSystemError: Error, Hashable {
         case locked
         /// The directory is not safe to use.
         case refused
+        /// The file system is mounted to be read only.
+        case readOnly
         /// The file system does not know the call.
         case unsupported
         case other
@@ -78,6 +88,9 @@ package struct FileSystemError: Error, Hashable {
         self.kind = kind
         self.explanation = explanation
     }
+
+    /// The same error with the store's directory in its explanation.
+    func at(_ path: String) -> FileSystemError { FileSystemError(kind, "\(path): \(explanation)") }
 }
 
 extension FileSystem {

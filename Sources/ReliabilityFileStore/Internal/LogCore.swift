@@ -24,6 +24,9 @@ package enum LogStep: Sendable {
 /// What became of a step.
 package enum LogStepResult {
     case done(LogLayout)
+    /// It failed, and the log that is in use is as it was before.
+    case undone(FileSystemError)
+    /// It failed, and nobody knows what the log that is in use holds.
     case failed(FileSystemError)
 }
 
@@ -52,6 +55,8 @@ package struct LogCore: Sendable {
     private var phase = Phase.open
     private var isCompactionDue = false
     private var compactAt: Int64
+    /// Why the last attempt to rewrite the log failed, or `nil` if it succeeded.
+    private(set) var compactionFailure: StoreError?
     /// Where the file has to reach for the write that waits; nil when none does.
     private var roomNeeded: Int64?
     /// The batch that is being written.
@@ -66,6 +71,8 @@ package struct LogCore: Sendable {
     /// The store's clock in the last frame that is durable, and in the one that is being written.
     private var durableClock: Int64
     private var flyingClock: Int64
+    /// When there was no room to record the time.
+    private var untimedAt: Int64 = .min
 
     init(_ state: StoreState, layout: LogLayout, tuning: LogTuning) {
         self.state = state
@@ -82,6 +89,12 @@ package struct LogCore: Sendable {
     package var end: StoreError? {
         if case .over(let error) = phase { return error }
         return nil
+    }
+
+    /// How much the store holds.
+    mutating func usage(now: Int64) -> StoreUsage {
+        state.advance(to: now)
+        return state.usage
     }
 
     /// All that the store holds.
@@ -136,14 +149,17 @@ package struct LogCore: Sendable {
         let batch = batch(of: revealed)
         // What has expired is written nowhere but in the time of a frame. Without that, a clock that was set back
         // would bring it to life again at the next opening.
-        guard batch < open.number, let expiry = expiryShown(by: revealed), !isDurable(expiry, durableClock) else {
+        guard batch < open.number, let time = timeToRecord(revealed), !isDurable(time, durableClock) else {
             return .answer(result, durableWith: batch, isChange: false)
         }
-        if let flying, isDurable(expiry, flyingClock) {
+        if let flying, isDurable(time, flyingClock) {
             return .answer(result, durableWith: flying.number, isChange: false)
         }
         if !hasOpenFrame {
-            if noRoom { return .answer(result, durableWith: batch, isChange: false) }
+            if noRoom {
+                untimedAt = state.now
+                return .answer(result, durableWith: batch, isChange: false)
+            }
             if isFull { return .batchIsFull }
             if !hasRoom(forFrameOf: openFrame.frameSize) { return .logIsFull }
             open.isMark = true
@@ -162,7 +178,15 @@ package struct LogCore: Sendable {
         return false
     }
 
-    private func isDurable(_ expiry: Int64, _ clock: Int64) -> Bool { expiry <= clock / 1_000_000 }
+    private func isDurable(_ time: Int64, _ clock: Int64) -> Bool { time <= clock / 1_000_000 }
+
+    /// The time, in Unix milliseconds, that a frame has to have before an answer holds, or `nil` for none.
+    private func timeToRecord(_ revealed: Revealed) -> Int64? {
+        // The next opening takes the wall clock for wrong that is too far ahead of the last frame.
+        let last = max(durableClock, untimedAt)
+        if state.now.saturatingSubtract(last) >= tuning.timeInterval { return state.now / 1_000_000 }
+        return expiryShown(by: revealed)
+    }
 
     private func expiryShown(by revealed: Revealed) -> Int64? {
         switch revealed {
@@ -174,8 +198,12 @@ package struct LogCore: Sendable {
     }
 
     /// Ends the store when everything before is written.
-    package mutating func close() {
-        if case .open = phase { phase = .closing }
+    ///
+    /// - Parameter now: The store's clock, which the seal records.
+    package mutating func close(now: Int64) {
+        guard case .open = phase else { return }
+        phase = .closing
+        state.advance(to: now)
     }
 
     /// Forgets that a write needed room; one that still waits says so again.
@@ -259,16 +287,18 @@ package struct LogCore: Sendable {
             openOffset = layout.end
             compactAt = nextCompaction
             isCompactionDue = false
+            compactionFailure = nil
         case (.seal, .done):
             phase = .over(.closed)
-        case (.extend, .failed(let error)) where error.kind == .noSpace:
+        case (.extend, .undone):
             // The writes that need the room are refused, and later ones ask for it again.
             roomNeeded = nil
-        case (.compact, .failed(let error)) where error.kind == .noSpace:
+        case (.compact, .undone(let error)):
             // The log as it is stays in use.
             compactAt = layout.end + tuning.compactionMinimum
             isCompactionDue = false
-        case (_, .failed(let error)):
+            compactionFailure = StoreError(error)
+        case (_, .undone(let error)), (_, .failed(let error)):
             phase = .over(StoreError(.failed, "the store failed: \(error.explanation)", underlyingError: error))
         case (.wait, .done), (.stop, .done):
             break

@@ -135,11 +135,12 @@ final class LogEngine: @unchecked Sendable {
     /// Waits until everything is written and the files are closed.
     func close() async {
         if !home.isOwnProcess { return }
+        let now = clock.now
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             let isReleased = locked {
                 if self.isReleased { return true }
                 closeWatchers.append { continuation.resume() }
-                core.close()
+                core.close(now: now)
                 monitor.signal()
                 return false
             }
@@ -150,11 +151,21 @@ final class LogEngine: @unchecked Sendable {
     /// Closes without waiting for it.
     func abandon() {
         if !home.isOwnProcess { return }
+        let now = clock.now
         locked {
-            core.close()
+            core.close(now: now)
             monitor.signal()
         }
     }
+
+    /// How much is held.
+    var usage: StoreUsage {
+        let now = clock.now
+        return locked { core.usage(now: now) }
+    }
+
+    /// Why the log could not be rewritten, or `nil` if it was.
+    var compactionFailure: StoreError? { locked { core.compactionFailure } }
 
     // MARK: The writer thread
 
@@ -176,7 +187,7 @@ final class LogEngine: @unchecked Sendable {
             if case .wait = step { continue }
             if case .stop = step { return release() }
             let result = writer.perform(step)
-            if case .extend = step, case .failed(let error) = result { noRoom = StoreError(error) }
+            if case .extend = step, case .undone(let error) = result { noRoom = StoreError(error) }
             for action in complete(step, result) { action() }
         }
     }
@@ -249,6 +260,7 @@ extension StoreError {
             case .noSpace: .diskFull
             case .locked: .locked
             case .refused: .invalid
+            case .readOnly: .readOnly
             case .notFound, .unsupported, .other: .unavailable
             }
         self.init(reason, error.explanation, underlyingError: error)

@@ -15,7 +15,7 @@ package struct LogOpening {
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - configuration: How much the store may hold.
+    ///   - configuration: How much the store may hold, and when the wall clock is believed.
     ///   - fileSystem: Where the directory is.
     ///   - unixTime: The wall clock, in nanoseconds since 1970.
     ///   - tuning: Sizes that only tests change.
@@ -29,19 +29,9 @@ package struct LogOpening {
     ) throws(StoreError) {
         home = try StoreHome(path, fileSystem)
         do throws(StoreError) {
-            let limits = StoreLimits(
-                maximumEntries: configuration.maximumEntries,
-                maximumBytes: configuration.maximumBytes
-            )
-            var capabilities = StoreCapabilities(durability: .powerLoss, openedAt: nil, canStall: true)
-            var state = StoreState(capabilities: capabilities, limits: limits)
-            let contents = try home.replay(into: &state)
-            start = max(unixTime, contents?.moment.clock ?? .min)
-            state.nextVersion = max(state.nextVersion, contents?.moment.nextVersion ?? 1)
-            // A tail that was dropped may have held versions. None of them may come to mean something else.
-            if contents != nil { state.nextVersion += 1 << 20 }
-            capabilities.openedAt = StoreVersion(rawValue: state.nextVersion)
-            state.advance(to: start)
+            let recovered = try RecoveredState(home, configuration, unixTime: unixTime)
+            var state = recovered.state
+            start = recovered.start
             state.endLeases()
 
             // The old log is never written to: what it says may be in the system's memory only (after a sync that
@@ -62,14 +52,8 @@ package struct LogOpening {
                 file.close()
                 throw StoreError(error)
             }
-            self.capabilities = capabilities
-            recovery = RecoveryReport(
-                isNew: contents == nil,
-                wasClosed: contents?.isSealed ?? true,
-                replayedFrames: contents?.frames ?? 0,
-                replayedBytes: contents?.bytes ?? 0,
-                droppedTailBytes: contents?.droppedTailBytes ?? 0
-            )
+            capabilities = recovered.capabilities
+            recovery = recovered.report
             core = LogCore(state, layout: file.layout, tuning: tuning)
             writer = LogWriter(file, in: home, growth: tuning.growth)
         } catch {

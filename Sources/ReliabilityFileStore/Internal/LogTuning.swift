@@ -6,10 +6,18 @@ package struct LogTuning: Sendable {
     package var batchLimit: Int
     /// How far the log grows behind its snapshot before it is compacted, at least.
     package var compactionMinimum: Int64
+    /// How long a store that is used and does not change goes without recording the time, in nanoseconds.
+    package var timeInterval: Int64
 
-    package init(growth: Int64 = 1 << 20, batchLimit: Int = 1 << 20, compactionMinimum: Int64 = 16 << 20) {
+    package init(
+        growth: Int64 = 1 << 20,
+        batchLimit: Int = 1 << 20,
+        compactionMinimum: Int64 = 16 << 20,
+        timeInterval: Int64 = 3_600_000_000_000
+    ) {
         self.growth = growth
         self.batchLimit = batchLimit
         self.compactionMinimum = compactionMinimum
+        self.timeInterval = timeInterval
     }
 }

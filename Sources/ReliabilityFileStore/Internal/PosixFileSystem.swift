@@ -30,19 +30,23 @@ package struct PosixFileSystem: FileSystem {
         // The system's calls would end the path there, and open another directory.
         if path.utf8.contains(0) { throw FileSystemError(.refused, "the path has a NUL") }
         let isNew = unsafe mkdir(path, 0o700) == 0
-        if !isNew, errno != EEXIST { throw failure("mkdir") }
+        if !isNew, errno != EEXIST {
+            throw failure("mkdir", errno == ENOENT ? "its parent has to exist" : nil)
+        }
         let descriptor = try retrying("open") { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         let directory = OpenFile(rawValue: descriptor)
         do throws(FileSystemError) {
             // The umask takes bits away at creation.
             if isNew, fchmod(descriptor, 0o700) != 0 { throw failure("fchmod") }
             let status = try status(of: descriptor)
-            if status.st_uid != geteuid() {
-                throw FileSystemError(.refused, "the store's directory belongs to another user")
-            }
-            if status.st_mode & 0o022 != 0 {
-                throw FileSystemError(.refused, "the store's directory can be written to by others")
-            }
+            let problem = Self.problem(
+                owner: UInt32(status.st_uid),
+                group: UInt32(status.st_gid),
+                mode: UInt32(status.st_mode),
+                user: UInt32(geteuid()),
+                groups: processGroups()
+            )
+            if let problem { throw FileSystemError(.refused, problem) }
             try syncParent(of: path, isNew: isNew)
             return directory
         } catch {
@@ -51,6 +55,49 @@ package struct PosixFileSystem: FileSystem {
             if isNew { unsafe rmdir(path) }
             throw error
         }
+    }
+
+    /// Who may write to a store's directory and should not, and what to do about it, or `nil` if nobody.
+    ///
+    /// The superuser may write anywhere, and a process is in its groups because somebody trusts them: a volume that a
+    /// container platform prepares belongs to the superuser and can be written to by a group of the process.
+    package static func problem(
+        owner: UInt32,
+        group: UInt32,
+        mode: UInt32,
+        user: UInt32,
+        groups: Set<UInt32>
+    ) -> String? {
+        let bits = "0" + String(mode & 0o7777, radix: 8)
+        let subdirectory = "or give the store a directory of its own inside"
+        if owner != user, owner != 0 {
+            return "the directory belongs to user \(owner), and the process runs as user \(user) (mode \(bits)): "
+                + "chown it to \(user), \(subdirectory)"
+        }
+        if mode & 0o002 != 0 {
+            return "every user may write to the directory (mode \(bits), owner \(owner)): chmod o-w, \(subdirectory)"
+        }
+        if mode & 0o020 != 0, !groups.contains(group) {
+            return "group \(group) may write to the directory (mode \(bits), owner \(owner)), and the process "
+                + "(user \(user)) is not in it: chmod g-w, add the process to the group, \(subdirectory)"
+        }
+        return nil
+    }
+
+    private func processGroups() -> Set<UInt32> {
+        var groups: Set<UInt32> = [UInt32(getegid())]
+        let count = getgroups(0, nil)
+        guard count > 0 else { return groups }
+        var others = [gid_t](repeating: 0, count: Int(count))
+        let found = unsafe getgroups(count, &others)
+        for group in others.prefix(Int(max(0, found))) { groups.insert(UInt32(group)) }
+        return groups
+    }
+
+    package func openDirectoryToRead(_ path: String) throws(FileSystemError) -> OpenFile {
+        if path.utf8.contains(0) { throw FileSystemError(.refused, "the path has a NUL") }
+        let descriptor = try retrying("open") { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        return OpenFile(rawValue: descriptor)
     }
 
     /// Makes the directory's own name durable.
@@ -63,7 +110,7 @@ package struct PosixFileSystem: FileSystem {
         let parent = slash.map { $0 == 0 ? "/" : String(decoding: bytes[..<$0], as: UTF8.self) } ?? "."
         let descriptor = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if descriptor < 0 {
-            if isNew { throw failure("open") }
+            if isNew { throw failure("open of the parent directory \(parent)") }
             return
         }
         defer { close(OpenFile(rawValue: descriptor)) }
@@ -82,25 +129,34 @@ package struct PosixFileSystem: FileSystem {
         }
     }
 
+    package func lockShared(_ directory: OpenFile) throws(FileSystemError) {
+        if flock(directory.rawValue, LOCK_SH | LOCK_NB) != 0 {
+            throw errno == EWOULDBLOCK ? FileSystemError(.locked, "an owner has it open") : failure("flock")
+        }
+    }
+
     package func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
         let file = try regularFile(
             name,
             try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         )
-        if fchmod(file.rawValue, 0o600) != 0 {
-            let error = failure("fchmod")
+        do throws(FileSystemError) {
+            // Of another user of the process's group, where the directory is theirs in common: it stays as it is.
+            let isOwn = try status(of: file.rawValue).st_uid == geteuid()
+            if isOwn, fchmod(file.rawValue, 0o600) != 0 { throw failure("fchmod of \(name)") }
+            return file
+        } catch {
             close(file)
             throw error
         }
-        return file
     }
 
     package func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
         let descriptor = try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         if fchmod(descriptor, 0o600) != 0 {
-            let error = failure("fchmod")
+            let error = failure("fchmod of \(name)")
             close(OpenFile(rawValue: descriptor))
             throw error
         }
@@ -187,7 +243,9 @@ package struct PosixFileSystem: FileSystem {
         to newName: String,
         in directory: OpenFile
     ) throws(FileSystemError) {
-        if unsafe renameat(directory.rawValue, name, directory.rawValue, newName) != 0 { throw failure("renameat") }
+        if unsafe renameat(directory.rawValue, name, directory.rawValue, newName) != 0 {
+            throw failure("renameat of \(name)")
+        }
     }
 
     package func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
@@ -195,7 +253,10 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func syncDirectory(_ directory: OpenFile) throws(FileSystemError) {
-        if fsync(directory.rawValue) != 0 { throw failure("fsync") }
+        if fsync(directory.rawValue) != 0 {
+            let isUnknown = errno == EINVAL || errno == ENOTSUP
+            throw failure("fsync of the directory", isUnknown ? "this file system cannot make names durable" : nil)
+        }
         #if canImport(Darwin)
         // Not every file system knows it for directories; the next file that is synced flushes the drive for both.
         if fcntl(directory.rawValue, F_FULLFSYNC) == -1, errno != ENOTSUP, errno != EINVAL {
@@ -221,15 +282,23 @@ package struct PosixFileSystem: FileSystem {
         }
     }
 
-    private func failure(_ call: String) -> FileSystemError {
+    private func failure(_ call: String, _ advice: String? = nil) -> FileSystemError {
         let code = errno
         let kind: FileSystemError.Kind =
             switch code {
             case ENOSPC, EDQUOT, EFBIG: .noSpace
             case ENOENT: .notFound
             case EINVAL, ENOTSUP: .unsupported
+            case EROFS: .readOnly
             default: .other
             }
-        return FileSystemError(kind, "\(call) failed (error \(code))")
+        // Safe for threads: only the text of an unknown error is made anew at each call, and then for the thread alone.
+        let text = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "unknown"
+        let isDenied = code == EACCES || code == EPERM
+        let user = isDenied ? ", as user \(geteuid())" : ""
+        return FileSystemError(
+            kind,
+            "\(call) failed: \(text) (error \(code)\(user))" + (advice.map { "; \($0)" } ?? "")
+        )
     }
 }

@@ -5,8 +5,11 @@ internal import ReliabilityStore
 struct StoreHome: Sendable {
     private let fileSystem: any FileSystem
     private let directory: OpenFile
-    private let note: OpenFile
+    /// The file LOCK; `nil` where the directory is only read and there is none.
+    private let note: OpenFile?
     private let process: Int32
+    /// The directory's path, for errors.
+    let path: String
 
     // The lock itself is on the directory. The file of that name has notes: the owner's process in the first line, for
     // people who look; then a line that says that there is a log.
@@ -21,9 +24,7 @@ struct StoreHome: Sendable {
             try fileSystem.lock(directory)
         } catch {
             defer { fileSystem.close(directory) }
-            guard error.kind == .locked else { throw StoreError(error) }
-            let owner = Self.owner(in: directory, fileSystem).map { " (process \($0))" } ?? ""
-            throw StoreError(.locked, "another owner has the store open\(owner)", underlyingError: error)
+            throw Self.lockError(error, directory, fileSystem)
         }
         do throws(FileSystemError) {
             note = try fileSystem.openOrCreateFile(LogFormat.lockName, in: directory)
@@ -34,6 +35,41 @@ struct StoreHome: Sendable {
         self.fileSystem = fileSystem
         self.directory = directory
         self.process = process
+        self.path = path
+    }
+
+    /// Opens a directory to read it, which changes nothing, and keeps owners away until it is closed.
+    init(reading path: String, _ fileSystem: any FileSystem) throws(StoreError) {
+        let directory = try storing { () throws(FileSystemError) in try fileSystem.openDirectoryToRead(path) }
+        do throws(FileSystemError) {
+            try fileSystem.lockShared(directory)
+        } catch {
+            defer { fileSystem.close(directory) }
+            throw Self.lockError(error, directory, fileSystem)
+        }
+        do throws(FileSystemError) {
+            note = try fileSystem.openFile(LogFormat.lockName, in: directory)
+        } catch {
+            guard error.kind == .notFound else {
+                fileSystem.close(directory)
+                throw StoreError(error)
+            }
+            note = nil
+        }
+        self.fileSystem = fileSystem
+        self.directory = directory
+        self.path = path
+        process = fileSystem.processIdentifier
+    }
+
+    private static func lockError(
+        _ error: FileSystemError,
+        _ directory: OpenFile,
+        _ fileSystem: any FileSystem
+    ) -> StoreError {
+        guard error.kind == .locked else { return StoreError(error) }
+        let owner = owner(in: directory, fileSystem).map { " (process \($0))" } ?? ""
+        return StoreError(.locked, "another owner has the store open\(owner)", underlyingError: error)
     }
 
     /// Notes who the owner is.
@@ -43,6 +79,7 @@ struct StoreHome: Sendable {
         var owner = Array("\(process)".utf8.prefix(Self.ownerLength - 1))
         owner += repeatElement(UInt8(ascii: " "), count: Self.ownerLength - 1 - owner.count)
         owner.append(UInt8(ascii: "\n"))
+        guard let note else { return }
         try fileSystem.writeAll(owner, to: note, at: 0)
     }
 
@@ -98,13 +135,15 @@ struct StoreHome: Sendable {
 
     /// Notes that there is a log: from now on it is an error when it is missing.
     func markReady() throws(FileSystemError) {
+        guard let note else { return }
         // Also where it is there: what was written before a sync that failed may be in the system's memory only.
         try fileSystem.writeAll(Self.mark, to: note, at: Int64(Self.ownerLength))
         try fileSystem.sync(note)
     }
 
     private func hasMark() throws(FileSystemError) -> Bool {
-        try fileSystem.readAll(note, at: Int64(Self.ownerLength), count: Self.mark.count) == Self.mark
+        guard let note else { return false }
+        return try fileSystem.readAll(note, at: Int64(Self.ownerLength), count: Self.mark.count) == Self.mark
     }
 
     /// Whether this is the process that opened the store, and not a fork of it.
@@ -117,8 +156,15 @@ struct StoreHome: Sendable {
 
     /// Closes the directory and gives up the lock.
     func close() {
-        fileSystem.close(note)
+        if let note { fileSystem.close(note) }
         fileSystem.close(directory)
+    }
+}
+
+extension StoreError {
+    /// The same error with the store's directory in its explanation, and advice.
+    func at(_ path: String, _ advice: String = "") -> StoreError {
+        StoreError(reason, "\(path): \(explanation)\(advice)", underlyingError: underlyingError)
     }
 }
 

@@ -67,7 +67,7 @@ package struct LeaseKeeper: Sendable {
     ) -> Task<Result<Answer, StoreError>, Never> {
         startTask(on: timeSource.taskExecutor) {
             // The deadline of the caller is not that of the attempts.
-            await Deadline.$ambient.withValue(nil) {
+            await withoutCallContext {
                 var state = state
                 var wait = wait
                 while true {
@@ -110,7 +110,7 @@ extension StoreError {
     fileprivate var isLasting: Bool {
         switch reason {
         case .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .cancelled: false
-        case .invalid, .corruption, .locked, .unsupportedFormat, .failed, .closed: true
+        case .invalid, .corruption, .locked, .unsupportedFormat, .readOnly, .failed, .closed: true
         }
     }
 }

@@ -139,6 +139,17 @@ package struct StoreState: Sendable {
         return clock
     }
 
+    /// How much it holds.
+    package var usage: StoreUsage {
+        StoreUsage(
+            entries: entries.count,
+            records: recordCount,
+            bytes: byteCount,
+            maximumEntries: limits.maximumEntries,
+            maximumBytes: limits.maximumBytes
+        )
+    }
+
     /// The latest time that was noted, in Unix nanoseconds.
     package var now: Int64 { clock }
 

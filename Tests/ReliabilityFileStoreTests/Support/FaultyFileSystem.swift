@@ -57,6 +57,14 @@ struct FaultyFileSystem: FileSystem {
         try opening { () throws(FileSystemError) in try base.openDirectory(path) }
     }
 
+    func openDirectoryToRead(_ path: String) throws(FileSystemError) -> OpenFile {
+        try opening { () throws(FileSystemError) in try base.openDirectoryToRead(path) }
+    }
+
+    func lockShared(_ directory: OpenFile) throws(FileSystemError) {
+        try run { () throws(FileSystemError) in try base.lockShared(directory) }
+    }
+
     func lock(_ directory: OpenFile) throws(FileSystemError) {
         try run { () throws(FileSystemError) in try base.lock(directory) }
     }

@@ -42,6 +42,7 @@ let small = LogTuning(growth: 4096)
 
 func openStore(
     _ fileSystem: MemoryFileSystem,
+    mode: FileStore.Mode = .readWrite,
     clock: some Clock<Duration> = HandClock(),
     unixTime: Int64 = someday,
     configuration: FileStore.Configuration = .init(),
@@ -49,6 +50,7 @@ func openStore(
 ) throws(StoreError) -> FileStore {
     try FileStore(
         at: "store",
+        mode: mode,
         configuration: configuration,
         clock: clock,
         fileSystem: fileSystem,

@@ -36,6 +36,7 @@ final class MemoryFileSystem: FileSystem {
         var unsyncedNames: [NameChange] = []
         var open: [Int32: Node] = [:]
         var lockedBy: OpenFile?
+        var readers: Set<OpenFile> = []
         var nextDescriptor: Int32 = 10
         var process: Int32 = 1
 
@@ -48,6 +49,9 @@ final class MemoryFileSystem: FileSystem {
         var syncFailure: FileSystemError?
         /// How often; for ever when this is nil.
         var syncFailures: Int?
+        /// Whether it is the syncs of a new log only.
+        var onlyNewLogs = false
+        var createFailure: FileSystemError?
         var freeBytes: Int?
         var longestWrite = Int.max
         var longestRead = Int.max
@@ -179,9 +183,18 @@ final class MemoryFileSystem: FileSystem {
         }
     }
 
-    func lock(_ directory: OpenFile) throws(FileSystemError) {
+    func openDirectoryToRead(_ path: String) throws(FileSystemError) -> OpenFile { try openDirectory(path) }
+
+    func lockShared(_ directory: OpenFile) throws(FileSystemError) {
         try state.withLock { state throws(FileSystemError) in
             if state.lockedBy != nil { throw FileSystemError(.locked, "locked") }
+            state.readers.insert(directory)
+        }
+    }
+
+    func lock(_ directory: OpenFile) throws(FileSystemError) {
+        try state.withLock { state throws(FileSystemError) in
+            if state.lockedBy != nil || !state.readers.isEmpty { throw FileSystemError(.locked, "locked") }
             state.lockedBy = directory
         }
     }
@@ -201,6 +214,7 @@ final class MemoryFileSystem: FileSystem {
     func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         try state.withLock { state throws(FileSystemError) in
             try Self.call(&state)
+            if let failure = state.createFailure { throw failure }
             if state.names[name] != nil { throw FileSystemError(.other, "exists") }
             let node = Node()
             state.names[name] = node
@@ -220,6 +234,7 @@ final class MemoryFileSystem: FileSystem {
         state.withLock { state in
             state.open[file.rawValue] = nil
             if state.lockedBy == file { state.lockedBy = nil }
+            state.readers.remove(file)
         }
     }
 
@@ -258,7 +273,8 @@ final class MemoryFileSystem: FileSystem {
         try state.withLock { state throws(FileSystemError) in
             try Self.call(&state)
             state.fileSyncs += 1
-            if let failure = state.syncFailure {
+            let isNewLog = state.names["log.tmp"].map { $0 === state.open[file.rawValue] } ?? false
+            if let failure = state.syncFailure, isNewLog || !state.onlyNewLogs {
                 state.syncFailures? -= 1
                 if state.syncFailures == 0 { state.syncFailure = nil }
                 throw failure
