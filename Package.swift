@@ -70,13 +70,32 @@ let package = Package(
             dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
             path: "Tests/StoreSimulation"
         ),
-        .executableTarget(name: "StoreCheck", dependencies: ["StoreSimulation"], path: "Tests/StoreCheck"),
+        .target(
+            name: "CallSimulation",
+            dependencies: [
+                "ReliabilityCore", "ReliabilityStore", "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup",
+                "Outbox", "Reliability", "ReliabilityTesting",
+            ],
+            path: "Tests/CallSimulation"
+        ),
+        .target(name: "CheckSupport", path: "Tests/CheckSupport"),
+        .executableTarget(
+            name: "StoreCheck",
+            dependencies: ["CheckSupport", "StoreSimulation"],
+            path: "Tests/StoreCheck"
+        ),
         .executableTarget(
             name: "CallCheck",
             dependencies: [
-                "ReliabilityCore", "Timeout", "Retry", "CircuitBreaker", "Reliability", "ReliabilityTesting",
+                "CallSimulation", "CheckSupport", "ReliabilityCore", "Timeout", "Retry", "CircuitBreaker",
+                "ReliabilityTesting",
             ],
             path: "Tests/CallCheck"
+        ),
+        .testTarget(
+            name: "CallSimulationTests",
+            dependencies: ["CallSimulation", "Retry"],
+            path: "Tests/CallSimulationTests"
         ),
         tests("ReliabilityFileStore", ["ReliabilityStore", "ReliabilityCrashChild", "StoreSimulation"]),
         tests("Timeout"),

@@ -160,7 +160,9 @@ public final class OutboxRelay: Sendable {
                     timeSource: timeSource
                 )
                 let work = start(OutboxDelivery(message: message, attempt: claim.attempt), deadline)
-                keeper = startTask { await self.keep(claim, work, until: deadline.instant) }
+                keeper = startTask(on: timeSource.taskExecutor) {
+                    await self.keep(claim, work, until: deadline.instant)
+                }
                 let result = await withTaskCancellationHandler {
                     await work.value
                 } onCancel: {

@@ -1,11 +1,23 @@
-let suites: [(name: String, run: @Sendable () async -> Void)] = [
+import CheckSupport
+import Foundation
+
+let figures: [(name: String, run: @Sendable () async -> Void)] = [
     ("pending", pendingSuite), ("schedules", schedulesSuite),
 ]
 
 let arguments = CommandLine.arguments.dropFirst()
-let chosen = suites.filter { arguments.contains($0.name) }
-if chosen.isEmpty || chosen.count != arguments.count {
-    print("CallCheck " + suites.map(\.name).joined(separator: " | "))
-} else {
-    for suite in chosen { await suite.run() }
+if arguments.first == "nestings", let options = Options(arguments.dropFirst(), known: ["count", "seed", "number", "first"]) {
+    let start = ContinuousClock.now
+    let result = nestingsSuite(options)
+    for failure in result.failures { print("VIOLATION: \(failure)") }
+    let seconds = Double((ContinuousClock.now - start) / .milliseconds(1)) / 1000
+    print("nestings: \(result.summary); \(result.failures.count) violations; \(seconds) s")
+    exit(result.failures.isEmpty ? 0 : 1)
 }
+let chosen = figures.filter { arguments.contains($0.name) }
+guard !chosen.isEmpty, chosen.count == arguments.count else {
+    print("CallCheck " + figures.map(\.name).joined(separator: " | "))
+    print("CallCheck nestings [--count NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
+    exit(2)
+}
+for figure in chosen { await figure.run() }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Copies the package with the mistakes of bugs.txt in it, or lists their names.
+"""Copies the package with the mistakes of all catalogues in it, or lists the names of one catalogue.
 
-usage: apply.py list
-       apply.py DIRECTORY
+usage: apply.py list CATALOGUE
+       apply.py copy DIRECTORY
 """
 import os
 import re
@@ -13,16 +13,20 @@ here = os.path.dirname(os.path.abspath(__file__))
 root = os.path.dirname(os.path.dirname(here))
 
 
-def catalogue():
+CATALOGUES = ["store", "calls"]
+
+
+def catalogue(kind):
     names, edits = [], []
     path, old, new, target = None, None, None, None
-    for number, line in enumerate(open(os.path.join(here, "bugs.txt"), encoding="utf-8"), 1):
+    for number, line in enumerate(open(os.path.join(here, f"{kind}.txt"), encoding="utf-8"), 1):
+        place = f"{kind}.txt:{number}"
         if line == "<<<\n":
             old, new, target = [], [], "old"
         elif line == "===\n":
             target = "new"
         elif line == ">>>\n":
-            edits.append((number, path, "".join(old), "".join(new)))
+            edits.append((place, path, "".join(old), "".join(new)))
             target = None
         elif target == "old":
             old.append(line)
@@ -34,34 +38,39 @@ def catalogue():
         elif line.startswith("@ "):
             path = line[2:].strip()
         elif line.strip() and not line.startswith("#"):
-            sys.exit(f"bugs.txt:{number}: not understood: {line}")
+            sys.exit(f"{place}: not understood: {line}")
     return names, edits
 
 
 def apply(target):
-    names, edits = catalogue()
+    names, edits = [], []
+    for kind in CATALOGUES:
+        more_names, more_edits = catalogue(kind)
+        names += more_names
+        edits += more_edits
     index = {name: number for number, (name, _) in enumerate(names, 1)}
     files, used = {}, set()
 
     def chosen(match):
         used.add(match.group(1))
         if match.group(1) not in index:
-            sys.exit(f"bugs.txt: no mistake is called {match.group(1)}")
+            sys.exit(f"no mistake is called {match.group(1)}")
         return f"(seededBug == {index[match.group(1)]})"
 
-    for number, path, old, new in edits:
+    for place, path, old, new in edits:
         if path not in files:
             files[path] = open(os.path.join(root, path), encoding="utf-8").read()
         if files[path].count(old) != 1:
-            sys.exit(f"bugs.txt:{number}: the text occurs {files[path].count(old)} times in {path}")
+            sys.exit(f"{place}: the text occurs {files[path].count(old)} times in {path}")
         files[path] = files[path].replace(old, new)
     for path, text in files.items():
         text = re.sub(r'seeded\("([^"]+)"\)', chosen, text)
-        if not re.search(r"^\w+ import ReliabilityCore$", text, re.M):
+        is_core = path.startswith("Sources/ReliabilityCore/")
+        if not is_core and not re.search(r"^\w+ import ReliabilityCore$", text, re.M):
             text = "internal import ReliabilityCore\n" + text
         files[path] = text
     for name in index.keys() - used:
-        sys.exit(f"bugs.txt: nothing is done for {name}")
+        sys.exit(f"nothing is done for {name}")
     cases = "".join(f'    "{name}": {number},\n' for name, number in index.items())
     files["Sources/ReliabilityCore/Internal/SeededBug.swift"] = f"""\
 #if canImport(Darwin)
@@ -108,10 +117,11 @@ def write(path, data):
     open(path, "wb").write(data)
 
 
-if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-    sys.exit(__doc__)
-if sys.argv[1] == "list":
-    for name, what in catalogue()[0]:
-        print(f"{name}\t{what}")
-else:
-    apply(os.path.abspath(sys.argv[1]))
+match sys.argv[1:]:
+    case ["list", kind] if kind in CATALOGUES:
+        for name, what in catalogue(kind)[0]:
+            print(f"{name}\t{what}")
+    case ["copy", directory]:
+        apply(os.path.abspath(directory))
+    case _:
+        sys.exit(__doc__)

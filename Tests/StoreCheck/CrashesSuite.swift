@@ -1,3 +1,4 @@
+import CheckSupport
 import StoreSimulation
 
 /// Crashes after every call to the file system that small workloads make, in every way.

@@ -1,3 +1,4 @@
+import CheckSupport
 import Foundation
 
 /// Suites that work in a real directory, which is named behind the suite: `StoreCheck golden DIRECTORY [FILE]`.

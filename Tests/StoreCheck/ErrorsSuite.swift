@@ -1,3 +1,4 @@
+import CheckSupport
 import StoreSimulation
 
 /// Repeats random workloads with an error at every call to the file system.

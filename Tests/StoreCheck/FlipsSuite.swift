@@ -1,3 +1,4 @@
+import CheckSupport
 import StoreSimulation
 
 /// Damages a small store's files and opens them: all damage of `Damage.all` and `--count` flipped bits that follow from

@@ -1,3 +1,4 @@
+import CheckSupport
 import StoreSimulation
 
 /// Long random workloads with crashes, of which everything follows from a number.

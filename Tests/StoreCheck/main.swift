@@ -1,3 +1,4 @@
+import CheckSupport
 import Foundation
 
 let suites: [(name: String, options: [String], run: @Sendable (Options) -> SuiteResult)] = [

@@ -65,18 +65,26 @@ package final class GuardedStore<Store: Sendable>: Sendable {
             return success
         case .failure(let error):
             switch error.reason {
-            // What a store says because its caller left is no evidence against it.
-            case .unavailable, .unknownOutcome, .failed, .closed: record(Task.isCancelled ? .ignored : .failure)
+            case .unavailable, .unknownOutcome, .failed, .closed:
+                switch CancellationCause.current {
+                case .none: record(.failure)
+                case .deadline: record(outcome(within: left))
+                // What a store says because its caller left is no evidence against it.
+                case .caller: record(.ignored)
+                }
             case .cancelled: record(.ignored)
             default: record(.success)
             }
             throw error
         case nil:
-            record(left >= timeLimit / 10 ? .failure : .ignored)
+            record(outcome(within: left))
             let limit = left < timeLimit ? "\(left), which the caller had left" : "\(timeLimit)"
             throw StoreError(reason, "no answer within \(limit)")
         }
     }
+
+    /// The evidence of a store that did not answer in the time that the caller had left: very little time proves nothing.
+    private func outcome(within left: Duration) -> Outcome { left >= timeLimit / 10 ? .failure : .ignored }
 
     private func record(_ outcome: Outcome) {
         gate.withLock { $0.record(outcome, now: timeSource.now) }

@@ -1,9 +1,9 @@
 /// What was said on the command line: `--name number`, or `--name` alone for 1.
-struct Options: Sendable {
+package struct Options: Sendable {
     private var values: [String: Int] = [:]
 
     /// Reads options; nil when they are none, or one is not among `known`.
-    init?(_ arguments: some Sequence<String>, known: [String]) {
+    package init?(_ arguments: some Sequence<String>, known: [String]) {
         var name: String?
         for argument in arguments {
             if argument.hasPrefix("--") {
@@ -19,5 +19,5 @@ struct Options: Sendable {
         if !values.keys.allSatisfy(known.contains) { return nil }
     }
 
-    subscript(name: String) -> Int? { values[name] }
+    package subscript(name: String) -> Int? { values[name] }
 }

@@ -1,0 +1,70 @@
+import ReliabilityCore
+import Retry
+
+/// An error that says nothing of itself; the number tells it from others.
+struct PlainError: Error {
+    let number: Int
+}
+
+/// An error that says what kind of failure it is; the number tells it from others.
+struct ScriptedError: ReliabilityError {
+    let number: Int
+    let failure: Failure
+
+    var code: ErrorCode { "scripted" }
+    var message: String { "Scripted." }
+
+    var category: ErrorCategory {
+        switch failure {
+        case .declined: .unprocessable
+        case .throttled: .rateLimited
+        default: .unavailable
+        }
+    }
+
+    var retryAfter: Duration? { if case .throttled(let wait) = failure { wait } else { nil } }
+
+    var mayHaveBeenSent: Bool { if case .throttled = failure { false } else { true } }
+}
+
+extension Failure {
+    func error(_ number: Int) -> any Error {
+        switch self {
+        case .plain: PlainError(number: number)
+        case .notSent: NotSentError(PlainError(number: number))
+        case .cancellation: CancellationError()
+        case .unavailable, .throttled, .declined: ScriptedError(number: number, failure: self)
+        }
+    }
+}
+
+// Functions, not members of `Error`: there, the type of an `any Error` is not that of what it holds.
+
+/// The error at the bottom of what an error wraps.
+func origin(of error: any Error) -> any Error {
+    var error = error
+    while let next = (error as? any ReliabilityError)?.underlyingError { error = next }
+    return error
+}
+
+func isRejection(_ error: any Error) -> Bool { (error as? any ReliabilityError)?.isRejection ?? false }
+
+/// A short text for a violation.
+func label(_ error: any Error) -> String {
+    if let error = error as? ScriptedError { return "scripted \(error.failure.source)" }
+    if let error = error as? any ReliabilityError {
+        return "\(error.code)\(error.underlyingError.map { " of \(label($0))" } ?? "")"
+    }
+    return "\(type(of: error))"
+}
+
+/// Whether two errors are one, as far as errors can be told apart.
+func isSame(_ left: any Error, _ right: any Error) -> Bool {
+    switch (left, right) {
+    case (let left as PlainError, let right as PlainError): left.number == right.number
+    case (let left as ScriptedError, let right as ScriptedError): left.number == right.number
+    case (let left as any ReliabilityError, let right as any ReliabilityError):
+        left.code == right.code && type(of: left) == type(of: right) && left.isRejection == right.isRejection
+    default: type(of: left) == type(of: right)
+    }
+}

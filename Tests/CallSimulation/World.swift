@@ -1,0 +1,347 @@
+import CircuitBreaker
+import Dedup
+import Outbox
+import RateLimiter
+import Reliability
+import ReliabilityCore
+import ReliabilityStore
+import ReliabilityTesting
+import Retry
+import Synchronization
+import Timeout
+
+/// One run of a nesting in a simulation: the shared instances, the ground truth, and the laws that were broken.
+final class World: @unchecked Sendable {
+    // @unchecked Sendable: used on the simulation's one thread only.
+
+    let simulation: Simulation
+    let nesting: Nesting
+    let clock: ManualClock
+    private let timeSource: TimeSource
+    private let start: ManualClock.Instant
+    private var number = 0
+    private var lastValue = 0
+    private(set) var violations: [Violation] = []
+
+    /// Every run of a layer, in the order of their beginnings.
+    private(set) var runs: [Run] = []
+    /// The last instant at which the whole process stood still.
+    private(set) var stalledUntil = Int64.min
+    /// The values that abandoned operations returned too late, and those that were disposed of.
+    var lateValues: [(run: Run, value: Int)] = []
+    var disposedValues: [(run: Run, value: Int)] = []
+
+    let breakers: [Breaker]
+    let gauge = AbandonedOperations(limit: 1000)
+    private(set) lazy var store = makeStore()
+    private(set) lazy var limiters = nesting.limits.enumerated().map { number, limit in
+        Limiter(
+            .gcra(limit.count, per: limit.period),
+            keyspace: Keyspace("limit \(number)"),
+            store: store,
+            whenStoreIsDown: .closed(),
+            clock: clock
+        ).policy(for: "key")
+    }
+    private(set) lazy var deduplicator = Deduplicator(
+        DedupConfiguration(.replay(retention: nil)),
+        keyspace: "dedup",
+        store: store,
+        clock: clock
+    )
+    private(set) var external: ExternalCall?
+    private(set) var post: Post?
+
+    init(_ nesting: Nesting, _ simulation: Simulation) {
+        self.nesting = nesting
+        self.simulation = simulation
+        let clock = simulation.clock
+        self.clock = clock
+        timeSource = TimeSource(clock)
+        start = clock.now
+        breakers = nesting.breakers.map { Breaker($0.configuration, clock: clock) }
+    }
+
+    var now: Int64 { clock.reading }
+    var executor: (any TaskExecutor)? { clock.taskExecutor }
+    var isWell: Bool { now >= Int64(nesting.wellFrom / .nanoseconds(1)) }
+
+    /// The next point in the order of events.
+    func moment() -> Moment {
+        number += 1
+        return Moment(time: now, number: number)
+    }
+
+    func expect(_ condition: Bool, _ law: Law, _ what: @autoclosure () -> String) {
+        if !condition, violations.count < 10 { violations.append(Violation(law: law, what: what())) }
+    }
+
+    // MARK: Shared instances
+
+    private func makeStore() -> any RecordStore {
+        let memory = InMemoryStore(clock: clock)
+        guard let outage = nesting.outage else { return memory }
+        if outage.kind == .stalls {
+            let from = Int64(outage.from / .nanoseconds(1))
+            let to = Int64(outage.to / .nanoseconds(1))
+            return StallingStore(memory, timeSource, stall: from..<to)
+        }
+        let (clock, start) = (clock, start)
+        return FaultInjectingStore(memory, clock: clock) { _ in
+            let time = start.duration(to: clock.now)
+            return time >= outage.from && time < outage.to ? outage.fault : nil
+        }
+    }
+
+    func externalCall() -> ExternalCall {
+        if let external { return external }
+        var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
+        configuration.totalLimit = World.externalLimit
+        configuration.attemptLimit = World.externalAttemptLimit
+        let new = ExternalCall("external", configuration, clock: clock, randomness: SeededGenerator(seed: nesting.seed))
+        external = new
+        return new
+    }
+
+    func outbox() -> Post {
+        if let post { return post }
+        let new = Post(self)
+        post = new
+        return new
+    }
+
+    static let externalLimit = Duration.milliseconds(500)
+    static let externalAttemptLimit = Duration.milliseconds(100)
+
+    // MARK: Calls
+
+    /// Makes a call from its outermost layer on.
+    func make(_ call: Call, from index: Int = 0, in outer: Attempt) async throws -> Int {
+        guard index < call.layers.count else { return try await operate(call.steps, in: outer) }
+        return try await enter(call.layers[index], in: outer) { attempt in
+            try await self.make(call, from: index + 1, in: attempt)
+        }
+    }
+
+    /// Runs one layer, and judges how it ended.
+    func enter(
+        _ layer: Layer,
+        in outer: Attempt,
+        _ inside: @escaping @Sendable (Attempt) async throws -> Int
+    ) async throws -> Int {
+        let run = begin(layer, in: outer)
+        do {
+            let value = try await perform(run, inside)
+            end(run, .returned(value))
+            return value
+        } catch {
+            end(run, .threw(error))
+            throw error
+        }
+    }
+
+    func begin(_ layer: Layer, in outer: Attempt) -> Run {
+        let run = Run(layer, in: outer, at: moment(), limit: layer.limit)
+        runs.append(run)
+        return run
+    }
+
+    func end(_ run: Run, _ how: End) {
+        run.end = (moment(), how)
+        judge(run, how)
+    }
+
+    /// Runs what is inside a layer once.
+    func attempt(_ run: Run, _ inside: (Attempt) async throws -> Int) async throws -> Int {
+        let attempt = begin(run)
+        do {
+            let value = try await inside(attempt)
+            end(attempt, .returned(value))
+            return value
+        } catch {
+            end(attempt, .threw(error))
+            throw error
+        }
+    }
+
+    func begin(_ run: Run) -> Attempt {
+        let limit: Duration? = if case .external = run.layer { World.externalAttemptLimit } else { nil }
+        let attempt = Attempt(of: run, at: moment(), limit: limit)
+        judgeBeginning(of: attempt, in: run)
+        run.attempts.append(attempt)
+        return attempt
+    }
+
+    func end(_ attempt: Attempt, _ how: End) {
+        let moment = moment()
+        attempt.end = (moment, how)
+        if case .returned = how, let run = attempt.run, run.won == nil { run.won = moment }
+    }
+
+    // MARK: Operations
+
+    private func operate(_ steps: [Step], in attempt: Attempt) async throws -> Int {
+        attempt.beginOperation()
+        for step in steps { try await perform(step, in: attempt) }
+        lastValue += 1
+        return lastValue
+    }
+
+    private func perform(_ step: Step, in attempt: Attempt) async throws {
+        switch step {
+        case .wait(let time):
+            try await clock.sleep(for: latency(time))
+        case .waitOrStop(let time):
+            try? await clock.sleep(for: latency(time))
+        case .block(let time):
+            await block(for: latency(time))
+            attempt.cannotBeInterrupted(until: now)
+        case .hang:
+            try await clock.sleep(for: latency(World.patience * 2))
+            if !isWell { throw Failure.plain.error(moment().number) }
+        case .send:
+            attempt.send(at: moment())
+        case .fail(let failure):
+            if !isWell { throw failure.error(moment().number) }
+        case .call(let call):
+            _ = try await make(call, in: attempt)
+        case .attempt(let call):
+            do { _ = try await make(call, in: attempt) } catch {}
+        case .spawn(let wait, let call):
+            spawn(after: wait, call, startedIn: attempt)
+        case .stall(let time):
+            if isWell { return }
+            clock.advance(by: time)
+            stalledUntil = now
+        }
+    }
+
+    /// How long a caller waits for a call without a limit.
+    static let patience = Duration.seconds(250)
+
+    private func latency(_ time: Duration) -> Duration { isWell ? min(time, .milliseconds(1)) : time }
+
+    private func block(for time: Duration) async {
+        let instant = timeSource.instant(after: time)
+        await withCheckedContinuation { continuation in
+            _ = timeSource.timer(at: instant) { continuation.resume() }
+        }
+    }
+
+    private func spawn(after wait: Duration, _ call: Call, startedIn attempt: Attempt) {
+        let origin = Origin("a task left behind", starter: attempt)
+        let beginning = clock.now.advanced(by: latency(wait))
+        launch(call, at: beginning, until: beginning.advanced(by: World.patience), origin) {
+            self.judgeDeadline(in: origin)
+        }
+    }
+}
+
+extension Layer {
+    /// The layer's limit, or `nil` if it has none.
+    var limit: Duration? {
+        switch self {
+        case .timeout(let limit), .timeoutOrDefault(let limit), .movedTimeout(let limit, _, _),
+            .abandoning(let limit, _):
+            limit
+        case .external: World.externalLimit
+        default: nil
+        }
+    }
+}
+
+extension BreakerShape {
+    /// More than any run of a nesting comes to.
+    static let never = 300
+
+    var configuration: BreakerConfiguration {
+        let (never, long) = (BreakerShape.never, Duration.seconds(1_000_000))
+        return switch self {
+        case .trips(let count, let openFor, let probes):
+            BreakerConfiguration(trip: .consecutiveFailures(count), openFor: openFor, probes: probes)
+        case .countsFailures: BreakerConfiguration(trip: .failures(never, within: long))
+        case .countsCalls:
+            BreakerConfiguration(trip: .failureRate(0.000_001, minimumCalls: never, within: long))
+        }
+    }
+}
+
+extension Outage {
+    fileprivate var fault: StoreFault {
+        switch kind {
+        case .refuses: .failBefore
+        case .loses: .unknownOutcomeAfterApply
+        case .hangs, .stalls: .hang
+        }
+    }
+}
+
+// MARK: Running
+
+extension World {
+    /// Makes all calls: those of the callers, and at the end some while the dependency is well.
+    func run() async throws {
+        for (number, caller) in nesting.callers.enumerated() {
+            start(caller, at: caller.at, Origin("caller \(number)"))
+        }
+        await simulation.waitForClients()
+        try await makeFinalCalls()
+        await post?.close()
+    }
+
+    private func start(_ caller: Caller, at beginning: Duration, _ origin: Origin) {
+        var call = nesting.calls[caller.call]
+        if let limit = caller.limit { call.layers.insert(.timeout(limit), at: 0) }
+        let instant = start.advanced(by: beginning)
+        let task = launch(call, at: instant, until: instant.advanced(by: caller.leaves ?? World.patience), origin)
+        if let steps = caller.leavesWithin { simulation.cancelSometime(task, within: steps) }
+    }
+
+    /// Makes a call in a task of its own, and cancels it in time.
+    @discardableResult
+    private func launch(
+        _ call: Call,
+        at beginning: ManualClock.Instant,
+        until end: ManualClock.Instant,
+        _ origin: Origin,
+        _ prepare: @escaping @Sendable () -> Void = {}
+    ) -> Task<Int, any Error> {
+        let clock = clock
+        let task = simulation.spawn { [self] in
+            defer { origin.leaving?.cancel() }
+            try await clock.sleep(until: beginning, tolerance: nil)
+            prepare()
+            return try await withTaskCancellationHandler {
+                try await make(call, in: Attempt(origin, at: moment()))
+            } onCancel: {
+                origin.left = moment()
+            }
+        }
+        origin.leaving = simulation.spawn {
+            try await clock.sleep(until: end, tolerance: nil)
+            task.cancel()
+        }
+        return task
+    }
+
+    /// Makes calls while the dependency is well, until every circuit breaker is closed or has had its chances.
+    private func makeFinalCalls() async throws {
+        if breakers.isEmpty, external == nil { return }
+        let wellFrom = start.advanced(by: nesting.wellFrom)
+        if wellFrom > clock.now { try await clock.sleep(until: wellFrom, tolerance: nil) }
+        for round in 0..<World.finalRounds where round == 0 || !areBreakersClosed {
+            // Longer than any breaker stays open.
+            try await clock.sleep(for: .seconds(400))
+            for number in nesting.calls.indices {
+                start(Caller(number), at: start.duration(to: clock.now), Origin("a final call", isFinal: true))
+                await simulation.waitForClients()
+            }
+        }
+    }
+
+    static let finalRounds = 12
+
+    var areBreakersClosed: Bool {
+        breakers.allSatisfy { $0.state == .closed } && (external.map { $0.breaker.state == .closed } ?? true)
+    }
+}
