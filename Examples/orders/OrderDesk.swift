@@ -60,7 +60,7 @@ final class OrderDesk: Sendable {
         self.shipping = shipping
         self.relay = relay
         self.gateway = gateway
-        dedup = Deduplicator(.replay(retention: nil), keyspace: "dedup", store: store)
+        dedup = Deduplicator(.replay(retention: nil), store: store)
         limiter = Limiter(
             .fixedWindow(ordersPerMinute, per: .seconds(60)),
             keyspace: "rate",
@@ -120,6 +120,7 @@ final class OrderDesk: Sendable {
         let outcome: Outcome
         do {
             let result = try await dedup.run(
+                "order",
                 [order.email, order.idempotencyKey],
                 fingerprint: order.canonical,
                 isFinal: { $0 != Outcome.pending.rawValue },

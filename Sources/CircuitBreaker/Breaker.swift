@@ -4,13 +4,13 @@ internal import Synchronization
 /// Keeps calls away from a dependency that fails, and lets a few through to find out whether it is well again.
 ///
 /// ```swift
-/// let breaker = Breaker(.consecutiveFailures(5))
+/// let breaker = Breaker(.standard)
 /// let rates = try await breaker.run {
 ///     try await bank.rates()
 /// }
 /// ```
 ///
-/// A closed breaker admits every call. When the calls fail as its ``BreakerTrip`` says, it opens and refuses every call
+/// A closed breaker admits every call. When the calls fail as its ``BreakerTrip`` says, it opens and rejects every call
 /// with ``BreakerOpenError``. After ``BreakerConfiguration/openFor`` it is half-open: it admits as many calls as the
 /// configuration's probes, closes when all of them have succeeded, and opens again when one fails.
 ///
@@ -19,6 +19,9 @@ internal import Synchronization
 /// - A call whose task was cancelled counts nowhere, and a probe that was cancelled gives its place back.
 /// - A probe that never ends costs `openFor`, then another takes its place; each time this happens in a row the wait
 ///   doubles, so that an answer slower than `openFor` is heard in the end.
+/// - Calls that a probe makes through the same breaker are a part of the probe. They are admitted as long as the probe is
+///   under way and its outcome counts. The failure of a part fails the probe; the success of a part counts only by the
+///   probe's own. While the breaker is closed, nested calls count one by one.
 ///
 /// Share one breaker among all calls to one dependency.
 public final class Breaker: CallPolicy {
@@ -33,6 +36,9 @@ public final class Breaker: CallPolicy {
         case open(remaining: Duration)
         /// It admits a few calls as probes.
         case halfOpen
+
+        /// Whether the breaker is open, for whatever time remains.
+        public var isOpen: Bool { if case .open = self { true } else { false } }
     }
 
     private let classify: @Sendable (any Error) -> Outcome
@@ -50,15 +56,17 @@ public final class Breaker: CallPolicy {
     /// - Parameters:
     ///   - configuration: When it opens, for how long, and how it closes.
     ///   - classify: What an error says about the dependency. It is not asked about calls that were cancelled or
-    ///     refused by a policy: they are ignored in any case.
+    ///     rejected by a policy: they are ignored in any case.
     ///   - clock: Measures the time.
-    ///   - observer: Is told of changes of state.
+    ///   - observer: Receives changes of state.
+    /// - Precondition: The configuration has no problems.
     public init(
         _ configuration: BreakerConfiguration,
         classify: @escaping @Sendable (any Error) -> Outcome = Breaker.standardOutcome(for:),
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (BreakerEvent) -> Void)? = nil
     ) {
+        configuration.requireNoProblems()
         self.classify = classify
         timeSource = TimeSource(clock)
         events = EventSink(observer)
@@ -69,26 +77,40 @@ public final class Breaker: CallPolicy {
 
     /// Creates a breaker that opens for 30 seconds and closes after one successful probe.
     ///
-    /// - Parameter trip: When it opens.
-    public convenience init(_ trip: BreakerTrip) {
-        self.init(BreakerConfiguration(trip: trip))
+    /// - Parameters:
+    ///   - trip: When it opens.
+    ///   - classify: What an error says about the dependency.
+    ///   - clock: Measures the time.
+    ///   - observer: Receives changes of state.
+    /// - Precondition: The rule has no problems.
+    public convenience init(
+        _ trip: BreakerTrip,
+        classify: @escaping @Sendable (any Error) -> Outcome = Breaker.standardOutcome(for:),
+        clock: some Clock<Duration> = ContinuousClock(),
+        observer: (@Sendable (BreakerEvent) -> Void)? = nil
+    ) {
+        self.init(BreakerConfiguration(trip: trip), classify: classify, clock: clock, observer: observer)
     }
 
-    /// What an error says about the dependency when no other rule is given.
+    /// The outcome that an error stands for when no other rule is given.
     ///
-    /// An error of this library's protocol that finds fault with the request (its category is `invalid`,
-    /// `unauthenticated`, `forbidden`, `notFound`, `conflict`, `preconditionFailed`, `tooLarge` or `unprocessable`) is
-    /// ignored. Every other error is a failure.
+    /// | category of the error | outcome |
+    /// |---|---|
+    /// | `invalid`, `unauthenticated`, `forbidden`, `notFound`, `conflict`, `preconditionFailed`, `tooLarge`, `unprocessable` | `success`: the dependency answered, and finds fault with the request |
+    /// | `rateLimited` | `ignored`: the dependency works, and wants fewer calls |
+    /// | any other, and an error that is no `ReliabilityError` | `failure` |
+    ///
+    /// An operation that throws an error of the first kind by itself, before it has called the dependency, should be given
+    /// a rule that ignores this error.
     ///
     /// - Parameter error: What the call threw.
     /// - Returns: The outcome.
     public static func standardOutcome(for error: any Error) -> Outcome {
-        guard let error = error as? any ReliabilityError else { return .failure }
-        let faultsOfTheRequest: [ErrorCategory] = [
-            .invalid, .unauthenticated, .forbidden, .notFound, .conflict, .preconditionFailed, .tooLarge,
-            .unprocessable,
-        ]
-        return faultsOfTheRequest.contains(error.category) ? .ignored : .failure
+        if let error = error as? any AttemptsError { return standardOutcome(for: error.decidingError) }
+        guard let category = (error as? any ReliabilityError)?.category else { return .failure }
+        // Ignored, a breaker whose probes all end so would be half-open forever although the dependency answers.
+        if category.isFaultOfRequest { return .success }
+        return category == .rateLimited ? .ignored : .failure
     }
 
     /// When the breaker opens, for how long, and how it closes.
@@ -106,10 +128,19 @@ public final class Breaker: CallPolicy {
 
     /// One layer, with the configuration's figures.
     public var layers: [PolicyLayer] {
-        [PolicyLayer(.circuitBreaker, configuration.summary, identity: PolicyLayer.Identity(self))]
+        let configuration = configuration
+        return [
+            PolicyLayer(
+                .circuitBreaker,
+                configuration.summary,
+                identity: PolicyLayer.Identity(self),
+                failuresToOpen: configuration.trip.leastFailures,
+                notes: configuration.trip.traffic
+            )
+        ]
     }
 
-    /// Goes on under another configuration, without losing what the breaker knows.
+    /// Changes the configuration, and keeps what the breaker knows.
     ///
     /// - An open breaker stays open for the time that remains, or for the new ``BreakerConfiguration/openFor`` if that is
     ///   shorter. A half-open one goes on probing, and closes if enough probes have succeeded by the new count.
@@ -117,8 +148,12 @@ public final class Breaker: CallPolicy {
     ///   anew otherwise. A reload opens no breaker; the next failure may.
     /// - Calls that are under way count as if nothing had changed.
     ///
+    /// - What is remembered is kept or begun anew for each rule of a combination by itself.
+    ///
     /// - Parameter configuration: When it opens, for how long, and how it closes from now on.
+    /// - Precondition: The configuration has no problems.
     public func reload(_ configuration: BreakerConfiguration) {
+        configuration.requireNoProblems()
         let now = timeSource.now
         update { state in (state.reload(configuration, now: now), ()) }
     }
@@ -127,18 +162,60 @@ public final class Breaker: CallPolicy {
     ///
     /// - Parameter operation: The work; it keeps the caller's isolation.
     /// - Returns: What `operation` returns.
-    /// - Throws: ``BreakerOpenError`` when the call is refused; otherwise what `operation` throws.
+    /// - Throws: ``BreakerOpenError`` when the call is rejected; otherwise what `operation` throws.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        let generation = try admit()
+        try await run(countingResult: { _ in .success }, operation)
+    }
+
+    /// Runs `operation` if the breaker admits it, and counts its result by a rule.
+    ///
+    /// ```swift
+    /// let response = try await breaker.run(countingResult: { $0.status >= 500 ? .failure : .success }) {
+    ///     try await client.get(url)
+    /// }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - outcome: What a result says about the dependency. The result of a cancelled task is ignored in any case.
+    ///   - operation: The work; it keeps the caller's isolation.
+    /// - Returns: What `operation` returns, whatever it says.
+    /// - Throws: ``BreakerOpenError`` when the call is rejected; otherwise what `operation` throws.
+    @inlinable
+    nonisolated(nonsending) public func run<Success>(
+        countingResult outcome: (Success) -> Outcome,
+        _ operation: nonisolated(nonsending) () async throws -> Success
+    ) async throws -> Success {
+        // What is inlined is the call through a closed breaker.
+        guard let generation = closedGeneration else { return try await runUnlessOpen(outcome, operation) }
         do {
             let success = try await operation()
-            settleReturned(generation)
+            settleReturned(outcome(success), generation)
             return success
         } catch {
             settleThrown(error, generation)
+            throw error
+        }
+    }
+
+    /// Runs `operation` if a breaker that was not closed admits it.
+    @inline(never)
+    @usableFromInline
+    nonisolated(nonsending) func runUnlessOpen<Success>(
+        _ outcome: (Success) -> Outcome,
+        _ operation: nonisolated(nonsending) () async throws -> Success
+    ) async throws -> Success {
+        let (generation, role) = try admit()
+        do {
+            let success =
+                role == .probe
+                ? try await BreakerProbe.run(self, generation, operation) : try await operation()
+            settleReturned(outcome(success), generation, isPart: role == .partOfProbe)
+            return success
+        } catch {
+            settleThrown(error, generation, isPart: role == .partOfProbe)
             throw error
         }
     }
@@ -151,24 +228,34 @@ public final class Breaker: CallPolicy {
     /// if response.isServerError { permit.fail() } else { permit.succeed() }
     /// ```
     ///
+    /// A permit is for one call. A call that is made through the same breaker while the permit is held needs a place of its
+    /// own; use ``run(_:)`` where the work inside may call the breaker again.
+    ///
     /// - Returns: A permit, to be settled when the call is over.
-    /// - Throws: ``BreakerOpenError`` when the call is refused.
+    /// - Throws: ``BreakerOpenError`` when the call is rejected.
     public func acquire() throws(BreakerOpenError) -> BreakerPermit {
-        BreakerPermit(self, generation: try admit())
+        if let generation = closedGeneration { return BreakerPermit(self, generation, isPart: false) }
+        let (generation, role) = try admit()
+        return BreakerPermit(self, generation, isPart: role == .partOfProbe)
     }
 
-    /// The generation in which a call is admitted.
+    /// The generation of a closed breaker, which admits every call, or `nil` if the breaker is not closed.
     @usableFromInline
-    func admit() throws(BreakerOpenError) -> UInt64 {
+    var closedGeneration: UInt64? {
         let door = door.load(ordering: .acquiring)
-        if door != 0 { return door >> 1 }
+        return door == 0 ? nil : door >> 1
+    }
+
+    /// The generation in which a call is admitted, and what it is admitted as.
+    private func admit() throws(BreakerOpenError) -> (generation: UInt64, role: BreakerState.Role) {
+        let probe = BreakerProbe.generation(of: self)
         let now = timeSource.now
         let admission = update { state in
-            let (admission, event) = state.admit(now: now)
+            let (admission, event) = state.admit(now: now, partOf: probe)
             return (event, admission)
         }
         switch admission {
-        case .admitted(let generation): return generation
+        case .admitted(let generation, let role): return (generation, role)
         case .refused(let wait):
             let error = BreakerOpenError(wait: .nanoseconds(wait))
             CallTrace.current?.note(.refused(error))
@@ -178,22 +265,22 @@ public final class Breaker: CallPolicy {
 
     /// The operation returned.
     @usableFromInline
-    func settleReturned(_ generation: UInt64) {
+    func settleReturned(_ outcome: Outcome, _ generation: UInt64, isPart: Bool = false) {
         // Asked first because it is cheaper than the task's cancellation, which then makes no difference.
-        if isAtRest(in: generation) { return }
+        if outcome != .failure, isAtRest(in: generation) { return }
         // Work that is cancelled often returns early instead of throwing: that is no evidence either.
-        settle(Task.isCancelled ? .ignored : .success, generation: generation)
+        settle(Task.isCancelled ? .ignored : outcome, generation: generation, isPart: isPart)
     }
 
     /// The operation threw.
     @usableFromInline
-    func settleThrown(_ error: any Error, _ generation: UInt64) {
+    func settleThrown(_ error: any Error, _ generation: UInt64, isPart: Bool = false) {
         let outcome = Outcome.ofThrown(error)
-        settle(outcome == .failure ? classify(error) : outcome, generation: generation)
+        settle(outcome == .failure ? classify(error) : outcome, generation: generation, isPart: isPart)
     }
 
-    func settle(_ outcome: Outcome, generation: UInt64) {
-        if outcome != .failure, isAtRest(in: generation) { return }
+    func settle(_ outcome: Outcome, generation: UInt64, isPart: Bool) {
+        if outcome != .failure, isPart || isAtRest(in: generation) { return }
         let now = timeSource.now
         update { state in (state.settle(outcome, generation: generation, now: now), ()) }
     }

@@ -4,7 +4,7 @@
 /// admitted in an earlier generation has no effect on a later one. The set may grow.
 @nonexhaustive
 public enum BreakerEvent: Hashable, Sendable {
-    /// Every call is refused for this long.
+    /// Every call is rejected for this long.
     case opened(generation: UInt64, for: Duration)
     /// A few calls are admitted as probes.
     ///

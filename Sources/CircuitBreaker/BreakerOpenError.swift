@@ -1,6 +1,6 @@
 public import ReliabilityCore
 
-/// A circuit breaker refused a call, which did not reach the dependency.
+/// A circuit breaker rejected a call, which did not reach the dependency.
 public struct BreakerOpenError: ReliabilityError, Hashable, CustomStringConvertible {
     /// How long until the breaker may admit a call; always positive.
     ///
@@ -19,5 +19,5 @@ public struct BreakerOpenError: ReliabilityError, Hashable, CustomStringConverti
     /// Always: the call did not reach the dependency.
     public var isRejection: Bool { true }
     /// The code and the wait, for logs.
-    public var description: String { "\(code): no call for another \(wait)" }
+    public var description: String { "\(code): no call for another \(wait.text)" }
 }

@@ -2,28 +2,57 @@ internal import ReliabilityCore
 
 /// When a closed circuit breaker opens.
 ///
-/// Only failures open it; a call that was cancelled, or refused before it reached the dependency, does not count.
+/// Only failures open it; a call that was cancelled, or rejected before it reached the dependency, does not count.
+///
+/// A rule that counts failures alone does not suit every traffic: ``failures(_:within:)`` opens at a number of failures
+/// that a busy dependency always has, and ``failureRate(_:minimumCalls:within:)`` never opens below its minimum of calls.
+/// ``standard`` combines a rate with ``consecutiveFailures(_:)`` and suits both.
+///
+/// The figures are plain values, which can come from a file: ``problems()`` says what is wrong with them.
 public struct BreakerTrip: Hashable, Sendable {
-    enum Rule: Hashable, Sendable {
-        case consecutiveFailures(Int)
-        case failures(Int, window: Int64)
-        case failureRate(Double, minimumCalls: Int, window: Int64)
+    struct Failures: Hashable, Sendable {
+        let count: Int
+        let window: Duration
     }
 
-    let rule: Rule
+    struct Rate: Hashable, Sendable {
+        let share: Double
+        let minimumCalls: Int
+        let window: Duration
+    }
+
+    /// How many failures in a row open the breaker, or `nil` for any number.
+    private(set) var consecutiveFailures: Int?
+    /// How many failures in a window open the breaker, or `nil` for any number.
+    private(set) var failures: Failures?
+    /// The share of failures that opens the breaker, or `nil` for any share.
+    private(set) var rate: Rate?
+    /// Whether two rules of one kind were combined.
+    private var hasDuplicate = false
+
+    private init(consecutiveFailures: Int? = nil, failures: Failures? = nil, rate: Rate? = nil) {
+        self.consecutiveFailures = consecutiveFailures
+        self.failures = failures
+        self.rate = rate
+    }
+
+    /// Half of at least 20 calls in 10 seconds, or 10 failures in a row.
+    ///
+    /// The rate decides for a dependency with two calls a second or more. The failures in a row decide for a quiet one,
+    /// and are more than the attempts of one usual call.
+    public static let standard = failureRate(0.5, minimumCalls: 20, within: .seconds(10)).or(.consecutiveFailures(10))
 
     /// Three failures in 60 seconds, whatever succeeds between them.
-    public static let threeFailuresInAMinute = BreakerTrip.failures(3, within: .seconds(60))
+    ///
+    /// For a dependency that is called every few seconds at most. With 1 % of errors, five calls a second open the breaker
+    /// again and again although the dependency is well.
+    public static let threeFailuresInAMinute = failures(3, within: .seconds(60))
 
     /// Opens after failures with no success between them.
     ///
-    /// - Parameter count: How many.
+    /// - Parameter count: How many; at least 1.
     /// - Returns: The rule.
-    /// - Precondition: `count` is at least 1.
-    public static func consecutiveFailures(_ count: Int) -> BreakerTrip {
-        precondition(count >= 1, "the number of consecutive failures must be at least 1 (is \(count))")
-        return BreakerTrip(rule: .consecutiveFailures(count))
-    }
+    public static func consecutiveFailures(_ count: Int) -> BreakerTrip { BreakerTrip(consecutiveFailures: count) }
 
     /// Opens when the last `count` failures all lie within the window, whatever succeeded between them.
     ///
@@ -31,14 +60,11 @@ public struct BreakerTrip: Hashable, Sendable {
     /// ``failureRate(_:minimumCalls:within:)``.
     ///
     /// - Parameters:
-    ///   - count: How many failures.
-    ///   - window: How far back they count; a failure exactly this old does not.
+    ///   - count: How many failures; from 1 to 10,000.
+    ///   - window: How far back they count, positive; a failure exactly this old does not.
     /// - Returns: The rule.
-    /// - Precondition: `count` is from 1 to 10,000 and `window` is positive.
     public static func failures(_ count: Int, within window: Duration) -> BreakerTrip {
-        precondition((1...10_000).contains(count), "the number of failures must be from 1 to 10,000 (is \(count))")
-        precondition(window > .zero, "the window of failures must be positive (is \(window))")
-        return BreakerTrip(rule: .failures(count, window: window.saturatingNanoseconds))
+        BreakerTrip(failures: Failures(count: count, window: window))
     }
 
     /// Opens when a share of the calls of a sliding window has failed.
@@ -47,33 +73,109 @@ public struct BreakerTrip: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - rate: The share of failures that opens it: above 0, at most 1.
-    ///   - minimumCalls: With fewer calls in the window it stays closed.
-    ///   - window: How far back calls count.
+    ///   - minimumCalls: With fewer calls in the window it stays closed; at least 1.
+    ///   - window: How far back calls count; positive.
     /// - Returns: The rule.
-    /// - Precondition: `rate` is above 0 and at most 1, `minimumCalls` is at least 1 and `window` is positive.
     public static func failureRate(
         _ rate: Double,
         minimumCalls: Int,
         within window: Duration
     ) -> BreakerTrip {
-        precondition(rate > 0 && rate <= 1, "the failure rate must be above 0 and at most 1 (is \(rate))")
-        precondition(minimumCalls >= 1, "minimumCalls must be at least 1 (is \(minimumCalls))")
-        precondition(window > .zero, "the window of the failure rate must be positive (is \(window))")
-        return BreakerTrip(
-            rule: .failureRate(rate, minimumCalls: minimumCalls, window: window.saturatingNanoseconds)
+        BreakerTrip(rate: Rate(share: rate, minimumCalls: minimumCalls, window: window))
+    }
+
+    /// Opens when this rule or another says so.
+    ///
+    /// ```swift
+    /// let trip = BreakerTrip.failureRate(0.5, minimumCalls: 20, within: .seconds(10)).or(.consecutiveFailures(10))
+    /// ```
+    ///
+    /// - Parameter other: Rules of other kinds than this one has.
+    /// - Returns: The rules together.
+    public func or(_ other: BreakerTrip) -> BreakerTrip {
+        var both = BreakerTrip(
+            consecutiveFailures: consecutiveFailures ?? other.consecutiveFailures,
+            failures: failures ?? other.failures,
+            rate: rate ?? other.rate
         )
+        both.hasDuplicate =
+            hasDuplicate || other.hasDuplicate
+            || consecutiveFailures != nil && other.consecutiveFailures != nil
+            || failures != nil && other.failures != nil
+            || rate != nil && other.rate != nil
+        return both
+    }
+
+    /// What is wrong with the figures, a sentence each; empty when they can be used.
+    ///
+    /// - Returns: All problems, each with the figure.
+    public func problems() -> [String] {
+        var problems: [String] = []
+        func require(_ isTrue: Bool, _ problem: @autoclosure () -> String) {
+            if !isTrue { problems.append(problem()) }
+        }
+        require(!hasDuplicate, "a breaker has at most one rule of each kind (two of one kind were combined)")
+        if let count = consecutiveFailures {
+            require(count >= 1, "the number of consecutive failures must be at least 1 (is \(count))")
+        }
+        if let failures {
+            let (count, window) = (failures.count, failures.window)
+            require((1...10_000).contains(count), "the number of failures must be from 1 to 10,000 (is \(count))")
+            require(window > .zero, "the window of failures must be positive (is \(window))")
+        }
+        if let rate {
+            let (share, calls, window) = (rate.share, rate.minimumCalls, rate.window)
+            require(share > 0 && share <= 1, "the failure rate must be above 0 and at most 1 (is \(share))")
+            require(calls >= 1, "the minimum calls of the failure rate must be at least 1 (is \(calls))")
+            require(window > .zero, "the window of the failure rate must be positive (is \(window))")
+        }
+        return problems
     }
 }
 
-extension BreakerTrip.Rule {
+extension BreakerTrip {
     /// The figures in a phrase.
     var summary: String {
-        switch self {
-        case .consecutiveFailures(1): "1 failure"
-        case .consecutiveFailures(let count): "\(count) failures in a row"
-        case .failures(let count, let window): "\(count) failures in \(Duration.nanoseconds(window).text)"
-        case .failureRate(let rate, let minimumCalls, let window):
-            "a failure rate of \(rate) over at least \(minimumCalls) calls in \(Duration.nanoseconds(window).text)"
+        var rules: [String] = []
+        if let rate {
+            rules.append(
+                "a failure rate of \(rate.share) over at least \(rate.minimumCalls) calls in \(rate.window.text)"
+            )
         }
+        if let failures { rules.append("\(failures.count) failures in \(failures.window.text)") }
+        if let consecutiveFailures {
+            rules.append(consecutiveFailures == 1 ? "1 failure" : "\(consecutiveFailures) failures in a row")
+        }
+        return rules.joined(separator: " or ")
+    }
+
+    /// The least number of failures that opens the breaker, when no call succeeds.
+    var leastFailures: Int {
+        [consecutiveFailures, failures?.count, rate?.minimumCalls].compactMap(\.self).min() ?? .max
+    }
+
+    /// At which traffic the rules open the breaker, as sentences without a full stop.
+    var traffic: [String] {
+        var sentences: [String] = []
+        if let failures, failures.count > 1 {
+            // So many calls contain the failures, at one of a hundred.
+            let calls = Int64(failures.count).saturatingMultiply(100)
+            sentences.append("opens at 1 % of errors from \(pace(calls, in: failures.window)) on, however many succeed")
+        }
+        if let rate, rate.minimumCalls > 1 {
+            let pace = pace(Int64(rate.minimumCalls), in: rate.window)
+            let isOnly = consecutiveFailures == nil && failures == nil
+            sentences.append("its failure rate decides from \(pace) on" + (isOnly ? "; below that it never opens" : ""))
+        }
+        return sentences
+    }
+
+    /// So many calls in a window as a pace for a person, rounded to the next faster one.
+    private func pace(_ calls: Int64, in window: Duration) -> String {
+        let nanoseconds = max(1, window.saturatingNanoseconds)
+        // The whole number of calls a second that is no less.
+        let perSecond = (calls.saturatingMultiply(1_000_000_000).saturatingSubtract(1)) / nanoseconds + 1
+        if perSecond > 1 { return "\(perSecond) calls a second" }
+        return "one call in \(Duration.nanoseconds(nanoseconds / calls).text)"
     }
 }

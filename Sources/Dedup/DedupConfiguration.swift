@@ -1,8 +1,8 @@
 public import ReliabilityStore
 
-/// What a duplicate of a finished call gets.
+/// The answer to a duplicate of a finished call.
 public enum DedupMode: Hashable, Sendable {
-    /// The first result again, for this long after it; nil for ever.
+    /// The first result again, for this long after the first call ended, or forever if `nil`.
     ///
     /// Choose more than the longest time over which a sender tries again: three days and more for webhooks.
     case replay(retention: Duration?)
@@ -11,25 +11,29 @@ public enum DedupMode: Hashable, Sendable {
     case refuse(window: Duration = .seconds(60))
 }
 
-/// What a duplicate gets, and how a claim is held.
+/// The answer to duplicates, the length of a lease, and the policy for a store that is down.
 public struct DedupConfiguration: Hashable, Sendable {
-    /// What a duplicate of a finished call gets.
+    /// The answer to a duplicate of a finished call.
     public let mode: DedupMode
 
-    /// How long after its last sign of life a caller's claim can be taken by another.
+    /// The time after its last renewal at which a claim can be taken over by another process.
     ///
-    /// It is renewed while the operation runs, so it need not cover the operation.
+    /// It is renewed while the operation runs, so it need not cover the operation. In a store with one owner it is not
+    /// renewed: a claim there ends with its operation, or with its process when the store is opened again.
     public let lease: Duration
 
-    /// What to do when the store is down.
+    /// The policy for a store that is down: open, and duplicates run; or closed, and nothing runs.
+    ///
+    /// Its time limit is the longest wait for one call to the store, and for the writing of a result.
     public let storeFailure: StoreFailurePolicy
 
     /// Creates a configuration.
     ///
     /// - Parameters:
-    ///   - mode: What a duplicate of a finished call gets.
-    ///   - lease: How long after its last sign of life a caller's claim can be taken by another.
-    ///   - storeFailure: What to do when the store is down. Open means that duplicates run.
+    ///   - mode: The answer to a duplicate of a finished call.
+    ///   - lease: The time after its last renewal at which a claim can be taken over by another process. Defaults to 30
+    ///     seconds.
+    ///   - storeFailure: The policy for a store that is down. Defaults to closed.
     /// - Precondition: The lease and the mode's duration are positive.
     public init(
         _ mode: DedupMode,

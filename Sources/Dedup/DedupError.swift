@@ -1,31 +1,33 @@
 public import ReliabilityCore
 
-/// A call was not made, because it is or may be a duplicate.
+/// The rejection of a call that is, or may be, a duplicate; the operation did not run.
 public struct DedupError: ReliabilityError, CustomStringConvertible {
-    /// Why.
+    /// The reason of a rejection.
     ///
     /// The set may grow.
     @nonexhaustive
     public enum Reason: Hashable, Sendable {
-        /// The first call is still running; ask again after this.
+        /// The first call is still running or its result is not written yet; ask again after this.
         case inProgress(retryAfter: Duration)
-        /// The key was used before, for a request that was not the same.
+        /// The key was used before for a request with another fingerprint.
         case mismatch
-        /// The call was made before; it is refused for this long, for ever when nil.
+        /// The call was made before; it is rejected for this long, or forever if `nil`.
         case duplicate(remaining: Duration?)
         /// The call was made before, and the store had no room for its result.
+        ///
+        /// Answer from the application's own records; the operation does not run again.
         case resultNotKept
-        /// The store is down, so nobody can say whether it is a duplicate.
+        /// The store did not answer in time, so that it is not known whether the call is a duplicate.
         case storeUnavailable
         /// The key is empty, or has an empty component.
         case incompleteKey
-        /// What is stored under the key cannot be read, so nobody can say what became of the first call.
+        /// The stored result cannot be read, because another release wrote it.
         case unreadable
     }
 
-    /// Why.
+    /// The reason.
     public let reason: Reason
-    /// The store's error, or what reading the stored result threw.
+    /// The store's error, or the error of reading the stored result.
     public let underlyingError: (any Error)?
 
     init(_ reason: Reason, underlyingError: (any Error)? = nil) {
@@ -46,7 +48,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// `conflict` for a duplicate, `unprocessable` for a mismatch, `unavailable` when the store is down.
+    /// `conflict` for a duplicate, `unprocessable` for a mismatch, `unavailable` for a store that is down.
     public var category: ErrorCategory {
         switch reason {
         case .inProgress, .duplicate, .resultNotKept: .conflict
@@ -70,7 +72,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// When the first call may be over, or when the window ends.
+    /// The time until the first call may be over, or until the window ends.
     public var retryAfter: Duration? {
         switch reason {
         case .inProgress(let wait): wait
@@ -79,7 +81,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// Always: the operation did not run.
+    /// Always true: the operation did not run.
     public var isRejection: Bool { true }
 
     /// The code and the cause, for logs.

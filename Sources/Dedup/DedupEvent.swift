@@ -1,32 +1,38 @@
 public import ReliabilityStore
 
-/// What a deduplicator does, for an observer.
+/// An event of a deduplicator, for an observer.
 ///
-/// The set may grow.
+/// A request names its caller's data: an observer that logs it logs identities of customers. The set may grow.
 @nonexhaustive
 public enum DedupEvent: Sendable {
     /// The operation ran, and its result is kept.
-    case executed
+    case executed(DedupRequest)
     /// A duplicate got the first result.
-    case replayed
-    /// A call was refused.
-    case refused(DedupError)
-    /// The claim of a process that is gone was taken over.
-    case tookOver
+    case replayed(DedupRequest)
+    /// A call was rejected.
+    case refused(DedupRequest, DedupError)
+    /// A call took over a claim that was never settled, because its process is gone or stood still.
+    ///
+    /// The effects of the first run are not known. The operation learns it from ``DedupClaim/isTakeover``.
+    case tookOver(DedupRequest)
     /// The operation failed or its result is not final: the claim was given up, and the next call runs.
-    case released
+    case released(DedupRequest)
     /// The operation ran without a claim, because the store is down and the policy is open.
-    case ranUnprotected(StoreError)
-    /// The operation ended after another caller had taken its claim: both ran, and the other's result counts.
-    case lostOwnership
+    ///
+    /// Duplicates run too.
+    case ranUnprotected(DedupRequest, StoreError)
+    /// The operation ended after another caller had taken over its claim.
+    ///
+    /// Both ran, and the other's result counts.
+    case lostOwnership(DedupRequest)
     /// The operation ran, the store had no room for its result, and only that it ran is kept.
     ///
     /// Duplicates get an error with the reason ``DedupError/Reason/resultNotKept``; the operation does not run again.
-    case resultNotKept(StoreError)
+    case resultNotKept(DedupRequest, StoreError)
     /// The operation ran, and the store failed for good before it took the result.
     ///
-    /// The next call runs again once the claim's lease has ended or the store has been opened again.
-    case notStored(StoreError)
-    /// The store failed for good before the claim could be given up; the claim ends with its lease.
-    case notReleased(StoreError)
+    /// The next call takes over the claim and runs again.
+    case notStored(DedupRequest, StoreError)
+    /// The store failed for good before the claim could be given up; the next call takes it over when its lease ends.
+    case notReleased(DedupRequest, StoreError)
 }

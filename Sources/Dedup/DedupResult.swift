@@ -1,12 +1,12 @@
-/// What a deduplicated call returns.
+/// The result of a deduplicated call.
 public struct DedupResult<Value> {
-    /// What the operation returned, now or the first time.
+    /// The operation's result, of this run or of the first.
     public let value: Value
 
-    /// Whether this is the result of an earlier call; the operation did not run now.
+    /// Whether the result is that of an earlier call, so that the operation did not run now.
     public let isReplay: Bool
 
-    /// Whether the store has it that the operation ran, so that duplicates are recognised.
+    /// Whether it is stored that the operation ran, so that duplicates are recognized.
     ///
     /// False for a result that is not final, after a call without a claim, and after the loss of a claim to another
     /// caller. False also for a store that does not answer: then the deduplicator continues to write the result, and

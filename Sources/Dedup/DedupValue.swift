@@ -1,6 +1,6 @@
-/// A result that can be kept and given again: something that turns into bytes and back.
+/// A result that can be stored and replayed: a value with bytes from which it can be made again.
 ///
-/// Byte arrays and strings do. A type of your own writes down what a duplicate is to get:
+/// Byte arrays and strings conform. A type of your own says which bytes a duplicate's result is made from:
 ///
 /// ```swift
 /// extension Receipt: DedupValue {
@@ -12,8 +12,8 @@ public protocol DedupValue {
     /// Makes the value that ``dedupBytes`` was taken from.
     ///
     /// - Parameter dedupBytes: The bytes, perhaps written by an earlier release.
-    /// - Throws: When they do not make a value: the call fails with ``DedupError/Reason/unreadable``, and the operation
-    ///   does not run again.
+    /// - Throws: Any error if the bytes do not make a value. The call fails with ``DedupError/Reason/unreadable``, and
+    ///   the operation does not run.
     init(dedupBytes: [UInt8]) throws
 
     /// The value as bytes.

@@ -41,6 +41,7 @@ public final class Limiter: Sendable {
     ///   - policy: Whether calls are allowed while the store is down, and how long one call to it may take.
     ///   - clock: Measures the waits for the store; the limit itself is measured by the store's clock.
     ///   - observer: Is told of calls that were not allowed, and of the store's failures.
+    /// - Precondition: The limit has no problems.
     public init(
         _ limit: RateLimit,
         keyspace: Keyspace,
@@ -49,6 +50,8 @@ public final class Limiter: Sendable {
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (LimiterEvent) -> Void)? = nil
     ) {
+        let problems = limit.problems()
+        requireValid(problems.isEmpty, "the limiter \(keyspace) cannot work: \(problems.joined(separator: "; "))")
         self.limit = limit
         self.keyspace = keyspace
         self.store = GuardedStore(store, timeLimit: policy.timeLimit, timeSource: TimeSource(clock))
@@ -159,7 +162,8 @@ public final class Limiter: Sendable {
     private func decide(without error: StoreError) throws -> RateDecision {
         // The caller went away: that says nothing about the store.
         if Task.isCancelled { throw CancellationError() }
-        noteStore(isDown: true, .storeDown(error))
+        // Nor does it if the caller had too little time for an answer.
+        if Deadline.current?.isExpired != true { noteStore(isDown: true, .storeDown(error)) }
         switch whenStoreIsDown.action {
         case .closed: throw RateLimitError(.storeUnavailable(error))
         case .open:

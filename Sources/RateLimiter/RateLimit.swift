@@ -2,6 +2,14 @@ internal import ReliabilityCore
 internal import ReliabilityStore
 
 /// How many calls are allowed in how much time.
+///
+/// The figures are plain values, which can come from a file. ``problems()`` says what is wrong with them; a ``Limiter``
+/// takes a limit without problems only.
+///
+/// ```swift
+/// let limit = RateLimit.fixedWindow(file.logins, per: .seconds(file.seconds))
+/// for problem in limit.problems() { log(problem) }    // empty: a limiter takes it
+/// ```
 public struct RateLimit: Hashable, Sendable {
     enum Rule: Hashable, Sendable {
         case gcra(interval: Int64)
@@ -9,6 +17,7 @@ public struct RateLimit: Hashable, Sendable {
     }
 
     let rule: Rule
+    private let found: [String]
 
     /// The most that can be allowed at once: the burst, or the count of a whole window.
     public let capacity: Int
@@ -24,47 +33,58 @@ public struct RateLimit: Hashable, Sendable {
     /// `burst` calls are allowed at once, and one more each `period / count`, rounded up to a whole nanosecond. In any
     /// time t, wherever it begins, at most `burst + t · count / period` are allowed.
     ///
+    /// It has a problem if `count` or `burst` is less than 1, `period` is shorter than `count` nanoseconds, or it takes more
+    /// than 100 years to allow a whole burst again.
+    ///
     /// - Parameters:
     ///   - count: How many in the long run.
     ///   - period: In how much time.
-    ///   - burst: How many at once; `count` when it is nil.
+    ///   - burst: How many at once, or `nil` for `count`.
     /// - Returns: The limit.
-    /// - Precondition: `count` and `burst` are at least 1, `period` is positive and at least `count` nanoseconds, and it
-    ///   takes at most 100 years to allow a whole burst again.
     public static func gcra(_ count: Int, per period: Duration, burst: Int? = nil) -> RateLimit {
         let burst = burst ?? count
-        precondition(count >= 1, "the count of a rate limit must be at least 1 (is \(count))")
-        precondition(burst >= 1, "the burst of a rate limit must be at least 1 (is \(burst))")
         let nanoseconds = period.saturatingNanoseconds
-        precondition(
-            nanoseconds >= Int64(count),
-            "the period of a rate limit must be at least a nanosecond for each of its \(count) calls (is \(period))"
-        )
+        var problems: [String] = []
+        if count < 1 { problems.append("the count of a rate limit must be at least 1 (is \(count))") }
+        if burst < 1 { problems.append("the burst of a rate limit must be at least 1 (is \(burst))") }
+        if nanoseconds < max(1, Int64(count)) {
+            let least = "must be positive, and at least a nanosecond for each of its \(count) calls"
+            problems.append("the period of a rate limit \(least) (is \(period))")
+        }
         // Rounded up: never more than was configured.
-        let interval = (nanoseconds - 1) / Int64(count) + 1
-        let refill = interval.saturatingMultiply(Int64(burst))
-        precondition(
-            refill <= 36_525 * 86_400_000_000_000,
-            "a burst of \(burst) at \(count) per \(period) takes more than 100 years to be allowed again"
-        )
-        return RateLimit(rule: .gcra(interval: interval), capacity: burst)
+        let interval = (max(1, nanoseconds) - 1) / Int64(max(1, count)) + 1
+        if interval.saturatingMultiply(Int64(max(1, burst))) > 36_525 * 86_400_000_000_000 {
+            problems.append(
+                "a burst of \(burst) at \(count) per \(period) takes more than 100 years to be allowed again"
+            )
+        }
+        return RateLimit(rule: .gcra(interval: interval), found: problems, capacity: burst)
     }
 
     /// Calls counted in windows; a window opens with the first call after the last one ended.
     ///
     /// At most `count` are allowed in a window, so at most twice `count` in any time of its length: at the end of one
-    /// window and the beginning of the next.
+    /// window and the beginning of the next. It has a problem if `count` is less than 1 or `period` is not positive.
     ///
     /// - Parameters:
     ///   - count: How many in a window.
     ///   - period: The length of a window.
     /// - Returns: The limit.
-    /// - Precondition: `count` is at least 1 and `period` is positive.
     public static func fixedWindow(_ count: Int, per period: Duration) -> RateLimit {
-        precondition(count >= 1, "the count of a rate limit must be at least 1 (is \(count))")
-        precondition(period > .zero, "the period of a rate limit must be positive (is \(period))")
-        return RateLimit(rule: .fixedWindow(length: period.saturatingNanoseconds), capacity: count)
+        var problems: [String] = []
+        if count < 1 { problems.append("the count of a rate limit must be at least 1 (is \(count))") }
+        if period <= .zero { problems.append("the period of a rate limit must be positive (is \(period))") }
+        return RateLimit(
+            rule: .fixedWindow(length: period.saturatingNanoseconds),
+            found: problems,
+            capacity: count
+        )
     }
+
+    /// What is wrong with the figures, a sentence each; empty when they can be used.
+    ///
+    /// - Returns: All problems, each with the figure.
+    public func problems() -> [String] { found }
 
     func update(cost: Int) -> AtomicUpdate {
         switch rule {

@@ -73,7 +73,7 @@ public struct RateLimitError: ReliabilityError, CustomStringConvertible {
     public var description: String {
         switch reason {
         case .exceeded(let decision):
-            "\(code): limit \(decision.limit), allowed again in \(decision.retryAfter ?? .zero)"
+            "\(code): limit \(decision.limit), allowed again in \((decision.retryAfter ?? .zero).text)"
         case .neverSatisfiable(let cost, let limit): "\(code): cost \(cost), limit \(limit)"
         case .invalidCost(let cost): "\(code): cost \(cost)"
         case .keyTooLong(let bytes): "\(code): \(bytes) bytes"

@@ -1,3 +1,4 @@
+public import CircuitBreaker
 public import Retry
 internal import Timeout
 
@@ -12,9 +13,9 @@ internal import Timeout
 /// | ``fileUpload(_:)`` | 30 s | 2 | 14 s | 500 ms |
 /// | ``webhook(_:)`` | 15 s | 3 | 4.5 s | 200 ms, 400 ms |
 ///
-/// The waits are the longest; each is anything from zero to that, by chance. In every preset the circuit breaker opens
-/// after three failed attempts in 60 seconds, for 30 seconds: those of one call can be enough. A dependency with many
-/// calls, of which some always fail, wants a higher ``breakerFailures``.
+/// The waits are the longest; each is anything from zero to that, by chance. In every preset the circuit breaker opens by
+/// ``CircuitBreaker/BreakerTrip/standard``, for 30 seconds: when half of at least 20 attempts in 10 seconds have failed, or
+/// 10 in a row. Errors that a retry hides do not open it, at any traffic, and neither do the attempts of one call.
 public struct ExternalCallConfiguration: Hashable, Sendable {
     /// Whether a call may happen twice without harm, when the call itself does not say.
     public var idempotency: Idempotency
@@ -28,11 +29,9 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
     public var firstWait: Duration
     /// The longest wait of all.
     public var longestWait: Duration
-    /// How many failures within ``breakerWindow`` open the circuit breaker; each failed attempt is one.
-    public var breakerFailures: Int
-    /// How far back failures count.
-    public var breakerWindow: Duration
-    /// How long an open breaker refuses every call.
+    /// When the circuit breaker opens; each failed attempt is one failure.
+    public var breakerTrip: BreakerTrip
+    /// How long an open breaker rejects every call.
     public var breakerOpenFor: Duration
 
     /// Creates a configuration.
@@ -46,9 +45,8 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
     ///   - maxAttempts: The most attempts, the first included.
     ///   - firstWait: The longest wait after the first attempt; it doubles with each.
     ///   - longestWait: The longest wait of all.
-    ///   - breakerFailures: How many failures within `breakerWindow` open the circuit breaker.
-    ///   - breakerWindow: How far back failures count.
-    ///   - breakerOpenFor: How long an open breaker refuses every call.
+    ///   - breakerTrip: When the circuit breaker opens.
+    ///   - breakerOpenFor: How long an open breaker rejects every call.
     public init(
         _ idempotency: Idempotency,
         totalLimit: Duration,
@@ -56,8 +54,7 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
         maxAttempts: Int = 3,
         firstWait: Duration = .milliseconds(100),
         longestWait: Duration = .seconds(2),
-        breakerFailures: Int = 3,
-        breakerWindow: Duration = .seconds(60),
+        breakerTrip: BreakerTrip = .standard,
         breakerOpenFor: Duration = .seconds(30)
     ) {
         self.idempotency = idempotency
@@ -66,8 +63,7 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
         self.maxAttempts = maxAttempts
         self.firstWait = firstWait
         self.longestWait = longestWait
-        self.breakerFailures = breakerFailures
-        self.breakerWindow = breakerWindow
+        self.breakerTrip = breakerTrip
         self.breakerOpenFor = breakerOpenFor
     }
 
@@ -91,11 +87,7 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
             longestWait >= firstWait,
             "longestWait must be at least firstWait (is \(longestWait), and firstWait \(firstWait))"
         )
-        require(
-            (1...10_000).contains(breakerFailures),
-            "breakerFailures must be from 1 to 10,000 (is \(breakerFailures))"
-        )
-        require(breakerWindow > .zero, "breakerWindow must be positive (is \(breakerWindow))")
+        problems += breakerTrip.problems().map { "breakerTrip: \($0)" }
         require(breakerOpenFor > .zero, "breakerOpenFor must be positive (is \(breakerOpenFor))")
         return problems
     }

@@ -1,4 +1,3 @@
-internal import CircuitBreaker
 internal import ReliabilityCore
 
 /// Answers in place of a call that failed: with the last good value, from another source, or with a fixed value.
@@ -93,13 +92,14 @@ public struct Fallback<Value: Sendable>: Sendable {
 
     /// Whether an error is answered when no other rule is given.
     ///
-    /// Every error is, but for those that find fault with the request, as `Breaker.standardOutcome(for:)` names them:
-    /// the request is wrong whoever answers it.
+    /// Every error is, but for those whose category finds fault with the request: the request is wrong whoever answers it.
+    /// These are `invalid`, `unauthenticated`, `forbidden`, `notFound`, `conflict`, `preconditionFailed`, `tooLarge` and
+    /// `unprocessable`.
     ///
     /// - Parameter error: What the call threw.
     /// - Returns: Whether another answer takes the call's place.
     public static func standardDecision(for error: any Error) -> Bool {
-        Breaker.standardOutcome(for: error) == .failure
+        (error as? any ReliabilityError)?.category.isFaultOfRequest != true
     }
 
     /// Runs `operation`, and answers in its place when it fails.

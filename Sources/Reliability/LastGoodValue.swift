@@ -23,7 +23,7 @@ public final class LastGoodValue<Value: Sendable>: Sendable {
     ///   - clock: Measures the age.
     /// - Precondition: `maximumAge` is positive.
     public init(maximumAge: Duration, clock: some Clock<Duration> = ContinuousClock()) {
-        precondition(maximumAge > .zero, "a stale value's maximumAge must be positive (is \(maximumAge))")
+        requireValid(maximumAge > .zero, "a stale value's maximumAge must be positive (is \(maximumAge))")
         self.maximumAge = maximumAge
         timeSource = TimeSource(clock)
     }

@@ -16,7 +16,17 @@ public import ReliabilityCore
 /// breaker then sees every attempt, time-outs included, and a wait between attempts holds nothing. ``ExternalCall`` is
 /// that order in one line.
 ///
-/// An order that cannot work is refused when it is made: a time limit that one outside it always reaches first, or one
+/// The list may have conditions, for policies that a configuration switches on:
+///
+/// ```swift
+/// let search = Pipeline("search") {
+///     TimeoutPolicy(.seconds(2))
+///     if let breaker { breaker }
+///     if settings.isSlow { TimeoutPolicy(.seconds(1)) } else { TimeoutPolicy(.milliseconds(200)) }
+/// }
+/// ```
+///
+/// An order that cannot work is rejected when it is made: a time limit that one outside it always reaches first, or one
 /// breaker or rate limit that stands in it twice. ``warnings`` says what can work but is seldom meant, and ``explain()``
 /// what the whole comes to.
 ///
@@ -45,7 +55,7 @@ public struct Pipeline<Policies: CallPolicy>: CallPolicy {
     ) {
         self.init(name, CallRecorder(name, clock, observer), policies())
         let problems = CallPlan(layers).problems
-        precondition(problems.isEmpty, "the pipeline \(name) cannot work: \(problems.joined(separator: "; "))")
+        requireValid(problems.isEmpty, "the pipeline \(name) cannot work: \(problems.joined(separator: "; "))")
     }
 
     /// Composes policies whose figures come from outside the program, the outermost first.

@@ -1,6 +1,7 @@
 /// The identifier that ties together everything done for one request: log lines, error bodies, messages.
 ///
-/// It is 1 to 128 bytes of `A–Z a–z 0–9 . _ -`, so it is safe in a header, a log line and a file name.
+/// It is 1 to 128 bytes of `A–Z a–z 0–9 . _ -`, with no point at either end, and not the name of a device of Windows, such
+/// as `NUL` or `con.txt`. So it is safe in a header and a log line, and as the name of a file on every system.
 public struct CorrelationID: Hashable, Sendable, CustomStringConvertible {
     @TaskLocal static var ambient: CorrelationID?
 
@@ -12,10 +13,13 @@ public struct CorrelationID: Hashable, Sendable, CustomStringConvertible {
 
     /// Accepts an identifier from outside.
     ///
-    /// Returns nil when the text is empty, longer than 128 bytes, or has a byte outside `A–Z a–z 0–9 . _ -`:
-    /// a caller's text never reaches a log unchecked.
+    /// Returns nil when the text is no identifier by the rules of this type: a caller's text never reaches a log
+    /// unchecked.
     public init?(_ text: String) {
-        guard (1...128).contains(text.utf8.count), text.utf8.allSatisfy(Self.isAllowed) else { return nil }
+        let bytes = text.utf8
+        guard (1...128).contains(bytes.count), bytes.allSatisfy(Self.isAllowed) else { return nil }
+        let point = UInt8(ascii: ".")
+        if bytes.first == point || bytes.last == point || Self.isDevice(bytes.prefix { $0 != point }) { return nil }
         description = text
     }
 
@@ -23,6 +27,19 @@ public struct CorrelationID: Hashable, Sendable, CustomStringConvertible {
 
     /// Makes a new identifier of 128 random bits, as 32 lower-case hexadecimal digits.
     public static func random() -> CorrelationID { CorrelationID(unchecked: randomHexadecimal(bytes: 16)) }
+
+    /// Whether Windows takes a file of this name, whatever its extension, for a device.
+    private static func isDevice(_ name: Substring.UTF8View) -> Bool {
+        guard name.count == 3 || name.count == 4 else { return false }
+        let letters = name.prefix(3).map { $0 | 0x20 }
+        let names = ["con", "prn", "aux", "nul"]
+        let numbered = ["com", "lpt"]
+        return name.count == 3
+            ? names.contains { $0.utf8.elementsEqual(letters) }
+            : numbered.contains { $0.utf8.elementsEqual(letters) } && name.last.map(Self.isDigit) == true
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
 
     private static func isAllowed(_ byte: UInt8) -> Bool {
         switch byte {
@@ -51,13 +68,15 @@ nonisolated(nonsending) public func withCorrelationID<Success>(
 /// Random bytes from the system's generator, as lower-case hexadecimal digits.
 package func randomHexadecimal(bytes count: Int) -> String {
     var generator = SystemRandomNumberGenerator()
-    let digits = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []
     text.reserveCapacity(count * 2)
-    for _ in 0..<count {
-        let byte = UInt8.random(in: .min ... .max, using: &generator)
-        text.append(digits[Int(byte >> 4)])
-        text.append(digits[Int(byte & 15)])
+    var bytes: UInt64 = 0
+    for position in 0..<count {
+        // Eight at a time: each draw may be a system call.
+        if position % 8 == 0 { bytes = generator.next() }
+        text.append(hexadecimalDigit(bytes >> 4))
+        text.append(hexadecimalDigit(bytes))
+        bytes >>= 8
     }
     return String(decoding: text, as: UTF8.self)
 }

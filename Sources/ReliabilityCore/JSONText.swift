@@ -1,7 +1,7 @@
 /// Appends `text` as a JSON string, with its quotes.
 ///
-/// Besides what RFC 8259 asks for, everything invisible is escaped — controls, line separators, bidirectional and other
-/// formatting characters — so that the text can neither break a log line nor reorder what a reader sees.
+/// Besides what RFC 8259 asks for, everything invisible is escaped, so that the text can neither break a log line nor
+/// reorder what a reader sees.
 ///
 /// - Parameters:
 ///   - text: Any text; it decodes to itself.
@@ -16,12 +16,11 @@ package func appendJSON(_ text: String, to output: inout [UInt8]) {
         case " "..."~":
             output.append(UInt8(truncatingIfNeeded: scalar.value))
         default:
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator:
+            if scalar.isInvisible {
                 for unit in UTF16.encode(scalar) ?? UTF16.encodedReplacementCharacter {
                     appendEscape(unit, to: &output)
                 }
-            default:
+            } else {
                 output.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
             }
         }
@@ -29,11 +28,27 @@ package func appendJSON(_ text: String, to output: inout [UInt8]) {
     output.append(UInt8(ascii: "\""))
 }
 
+extension Unicode.Scalar {
+    /// Whether the scalar ends a line, reorders the text around it, or leaves no trace of itself.
+    ///
+    /// These are controls, line and paragraph separators, marks of writing direction, joiners, byte order marks, tags and
+    /// fillers. White space and variation selectors, which belong to the character before them, are not among them.
+    package var isInvisible: Bool {
+        switch properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: properties.isDefaultIgnorableCodePoint && !properties.isVariationSelector
+        }
+    }
+}
+
 private func appendEscape(_ unit: UInt16, to output: inout [UInt8]) {
     output.append(UInt8(ascii: "\\"))
     output.append(UInt8(ascii: "u"))
-    for shift in [12, 8, 4, 0] {
-        let digit = UInt8(truncatingIfNeeded: unit >> shift) & 15
-        output.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-    }
+    for shift in [12, 8, 4, 0] { output.append(hexadecimalDigit(UInt64(unit >> shift))) }
+}
+
+/// The lower-case digit of the lowest four bits.
+func hexadecimalDigit(_ bits: UInt64) -> UInt8 {
+    let digit = UInt8(truncatingIfNeeded: bits) & 15
+    return digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
 }

@@ -50,6 +50,12 @@ public struct PolicyLayer: Hashable, Sendable {
     package let tracksSends: Bool
     /// What tells the policy's state from that of others; nil for a policy without state.
     package let identity: Identity?
+    /// How many failures with no success between them are enough for the policy to reject calls, or `nil` if it does not.
+    package let failuresToOpen: Int?
+    /// The longest time that the policy waits for another that rejects calls, or zero if it does not wait for it.
+    package let rejectionWaits: Duration
+    /// What else is worth knowing of the policy, as sentences without a full stop.
+    package let notes: [String]
 
     /// A state that calls share.
     package struct Identity: Hashable, Sendable {
@@ -91,12 +97,18 @@ public struct PolicyLayer: Hashable, Sendable {
         plannedWaits: Duration? = .zero,
         addsUp: Bool = false,
         tracksSends: Bool = false,
-        identity: Identity? = nil
+        identity: Identity? = nil,
+        failuresToOpen: Int? = nil,
+        rejectionWaits: Duration = .zero,
+        notes: [String] = []
     ) {
         self.plannedWaits = plannedWaits
         self.addsUp = addsUp
         self.tracksSends = tracksSends
         self.identity = identity
+        self.failuresToOpen = failuresToOpen
+        self.rejectionWaits = rejectionWaits
+        self.notes = notes
         self.kind = kind
         self.summary = summary
         self.limit = limit

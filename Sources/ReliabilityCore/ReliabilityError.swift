@@ -20,6 +20,9 @@ public protocol ReliabilityError: Error {
     /// What is wrong with each part of the input, when the input is what is wrong.
     var details: [ErrorDetail] { get }
 
+    /// Whether ``details`` lists only some of what is wrong.
+    var isTruncated: Bool { get }
+
     /// The error that caused this one.
     ///
     /// It is for logs, never for the wire.
@@ -43,6 +46,8 @@ extension ReliabilityError {
     public var retryAfter: Duration? { nil }
     /// No details.
     public var details: [ErrorDetail] { [] }
+    /// All details are listed.
+    public var isTruncated: Bool { false }
     /// No cause.
     public var underlyingError: (any Error)? { nil }
     /// Not a rejection.

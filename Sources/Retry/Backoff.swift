@@ -34,8 +34,8 @@ public struct Backoff: Hashable, Sendable {
     private let growth: Growth
 
     private init(initial: Duration, cap: Duration, _ growth: Growth) {
-        precondition(initial >= .zero, "a backoff's wait must not be negative (is \(initial))")
-        precondition(cap >= initial, "a backoff's cap must be at least its first wait of \(initial) (is \(cap))")
+        requireValid(initial >= .zero, "a backoff's wait must not be negative (is \(initial))")
+        requireValid(cap >= initial, "a backoff's cap must be at least its first wait of \(initial) (is \(cap))")
         // Whole nanoseconds: the cap rounds down, for no wait exceeds it.
         let rounded = cap.saturatingNanoseconds
         self.cap = .nanoseconds(rounded) > cap ? rounded - 1 : rounded

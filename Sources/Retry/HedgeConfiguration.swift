@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// When another attempt is started beside one that is late, and how many.
 public struct HedgeConfiguration: Hashable, Sendable {
     /// How late an answer must be.
@@ -13,7 +15,7 @@ public struct HedgeConfiguration: Hashable, Sendable {
     ///   - maxHedges: The most attempts besides the first.
     /// - Precondition: `maxHedges` is from 1 to 10.
     public init(after delay: HedgeDelay, maxHedges: Int = 1) {
-        precondition((1...10).contains(maxHedges), "maxHedges must be from 1 to 10 (is \(maxHedges))")
+        requireValid((1...10).contains(maxHedges), "maxHedges must be from 1 to 10 (is \(maxHedges))")
         self.delay = delay
         self.maxHedges = maxHedges
     }

@@ -22,7 +22,7 @@ public struct HedgeDelay: Hashable, Sendable {
     /// - Returns: The rule.
     /// - Precondition: `delay` is positive.
     public static func fixed(_ delay: Duration) -> HedgeDelay {
-        precondition(delay > .zero, "a hedge's delay must be positive (is \(delay))")
+        requireValid(delay > .zero, "a hedge's delay must be positive (is \(delay))")
         return HedgeDelay(kind: .fixed(delay.saturatingNanoseconds))
     }
 
@@ -50,13 +50,13 @@ public struct HedgeDelay: Hashable, Sendable {
         minimumCalls: Int = 100,
         over window: Duration = .seconds(60)
     ) -> HedgeDelay {
-        precondition(quantile > 0 && quantile < 1, "a hedge's quantile must be above 0 and below 1 (is \(quantile))")
-        precondition(initial > .zero, "a hedge's initial delay must be positive (is \(initial))")
-        precondition(
+        requireValid(quantile > 0 && quantile < 1, "a hedge's quantile must be above 0 and below 1 (is \(quantile))")
+        requireValid(initial > .zero, "a hedge's initial delay must be positive (is \(initial))")
+        requireValid(
             (1...1_000_000).contains(minimumCalls),
             "a hedge's minimumCalls must be from 1 to 1,000,000 (is \(minimumCalls))"
         )
-        precondition(
+        requireValid(
             window >= .seconds(1) && window <= .seconds(86_400),
             "a hedge's window must be from 1 second to 1 day (is \(window))"
         )

@@ -3,7 +3,7 @@ public import ReliabilityCore
 /// All attempts of a hedged call failed.
 ///
 /// A call that had one attempt only throws that attempt's own error, without this wrapper.
-public struct HedgeError: ReliabilityError, CustomStringConvertible {
+public struct HedgeError: ReliabilityError, AttemptsError, CustomStringConvertible {
     /// One attempt that failed.
     public struct Attempt: Sendable {
         /// Which attempt, from 1.
@@ -28,11 +28,19 @@ public struct HedgeError: ReliabilityError, CustomStringConvertible {
         self.decisiveError = decisiveError
     }
 
+    package var decidingError: any Error { decisiveError }
+
     /// The code `hedge.exhausted`.
     public var code: ErrorCode { "hedge.exhausted" }
 
-    /// The decisive error's category; `unavailable` where it has none.
-    public var category: ErrorCategory { (decisiveError as? any ReliabilityError)?.category ?? .unavailable }
+    /// The decisive error's category.
+    ///
+    /// `unavailable` instead of `rateLimited`, because the client of this service is not at fault; `internal` for an error
+    /// that says nothing of itself.
+    public var category: ErrorCategory {
+        let category = (decisiveError as? any ReliabilityError)?.category ?? .internal
+        return category == .rateLimited ? .unavailable : category
+    }
 
     /// A constant sentence.
     public var message: String { "The service is not available at the moment." }
@@ -53,7 +61,7 @@ public struct HedgeError: ReliabilityError, CustomStringConvertible {
 
     /// The code and every attempt, for logs.
     public var description: String {
-        let attempts = attempts.map { "\($0.number) after \($0.startedAfter) took \($0.took): \($0.error)" }
+        let attempts = attempts.map { "\($0.number) after \($0.startedAfter.text) took \($0.took.text): \($0.error)" }
         return "\(code): \(attempts.joined(separator: "; "))"
     }
 }

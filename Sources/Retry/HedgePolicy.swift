@@ -67,8 +67,23 @@ public final class HedgePolicy: Sendable {
     /// - Parameters:
     ///   - delay: How late an answer must be.
     ///   - budget: Bounds the hedges of many calls together, and the retries that share it.
-    public convenience init(after delay: HedgeDelay, budget: RetryBudget? = nil) {
-        self.init(HedgeConfiguration(after: delay), budget: budget)
+    ///   - classify: Which errors may pass.
+    ///   - clock: Measures delays and latencies.
+    ///   - observer: Receives hedges and their ends.
+    public convenience init(
+        after delay: HedgeDelay,
+        budget: RetryBudget? = nil,
+        classify: @escaping @Sendable (any Error) -> RetryDecision = RetryDecision.standard(for:),
+        clock: some Clock<Duration> = ContinuousClock(),
+        observer: (@Sendable (HedgeEvent) -> Void)? = nil
+    ) {
+        self.init(
+            HedgeConfiguration(after: delay),
+            budget: budget,
+            classify: classify,
+            clock: clock,
+            observer: observer
+        )
     }
 
     /// How late an answer must be now.

@@ -1,6 +1,9 @@
 /// Whether a call may happen twice without harm.
 ///
 /// Only the caller knows: a `GET`, a write with an idempotency key or a compare-and-set may; a plain `POST` may not.
+///
+/// Of nested retries, the outer one says it of everything inside: an idempotent retry around a call that is not idempotent
+/// may make this call again.
 public enum Idempotency: Hashable, Sendable {
     /// It may: it is tried again after any failure that can pass.
     case idempotent

@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// One attempt of a call, as a ``RetryError`` tells of it.
 public struct RetryAttempt: Sendable, CustomStringConvertible {
     /// Which attempt it was, from 1.
@@ -11,8 +13,8 @@ public struct RetryAttempt: Sendable, CustomStringConvertible {
 
     /// The attempt in one line, for logs.
     public var description: String {
-        let wait = waited > .zero ? "after \(waited) " : ""
-        return "#\(number) \(wait)ran \(took): \(Self.line(error))"
+        let wait = waited > .zero ? "after \(waited.text) " : ""
+        return "#\(number) \(wait)ran \(took.text): \(Self.line(error))"
     }
 
     /// An error's description without line breaks and control characters: a log takes it for one line.

@@ -66,12 +66,12 @@ public struct RetryBudgetConfiguration: Hashable, Sendable {
         throttled: Int = 5,
         hedge: Int = 14
     ) -> RetryBudgetConfiguration {
-        precondition(
+        requireValid(
             (1...1_000_000_000).contains(capacity),
             "a budget's capacity must be from 1 to 1,000,000,000 (is \(capacity))"
         )
         func check(_ name: String, _ value: Int) {
-            precondition(
+            requireValid(
                 (1...capacity).contains(value),
                 "a budget's \(name) must be from 1 to its capacity of \(capacity) (is \(value))"
             )
@@ -111,12 +111,12 @@ public struct RetryBudgetConfiguration: Hashable, Sendable {
         perSecond: Int = 10,
         over window: Duration = .seconds(10)
     ) -> RetryBudgetConfiguration {
-        precondition(ratio >= 0 && ratio <= 100, "a budget's ratio must be from 0 to 100 (is \(ratio))")
-        precondition(
+        requireValid(ratio >= 0 && ratio <= 100, "a budget's ratio must be from 0 to 100 (is \(ratio))")
+        requireValid(
             (0...1_000_000).contains(perSecond),
             "a budget's perSecond must be from 0 to 1,000,000 (is \(perSecond))"
         )
-        precondition(
+        requireValid(
             window >= .seconds(1) && window <= .seconds(86_400),
             "a budget's window must be from 1 second to 1 day (is \(window))"
         )

@@ -1,10 +1,11 @@
 public import ReliabilityCore
 
-/// A call failed and is not tried again, although another attempt might have helped.
+/// A call failed after several attempts and is not tried again, although another attempt might have helped.
 ///
 /// It tells the whole story: every attempt, how long each ran, the waits between them, and the rule that ended the call.
-/// An error that no attempt can mend is thrown as it is, without this wrapper.
-public struct RetryError: ReliabilityError, CustomStringConvertible {
+/// Thrown as they are, without this wrapper, are an error that no attempt can help, the error of a call that made one
+/// attempt, and the rejection of a call all of whose attempts were rejected.
+public struct RetryError: ReliabilityError, AttemptsError, CustomStringConvertible {
     /// Why there is no further attempt.
     ///
     /// The set may grow.
@@ -18,6 +19,8 @@ public struct RetryError: ReliabilityError, CustomStringConvertible {
         case deadlineTooClose
         /// The dependency asked for a longer wait than the configuration allows.
         case retryAfterTooLong
+        /// Another policy rejected the last attempt, such as a circuit breaker that had opened.
+        case rejected
         /// The retries and hedges of all calls that share the budget have used it up.
         case budgetExhausted
     }
@@ -27,11 +30,14 @@ public struct RetryError: ReliabilityError, CustomStringConvertible {
     /// What the last attempt threw.
     public let lastError: any Error
     private let history: RetryHistory
+    /// What the last error means, if it says something of itself or was mapped.
+    private let known: (any ReliabilityError)?
 
-    init(_ reason: Reason, _ history: RetryHistory, lastError: any Error) {
+    init(_ reason: Reason, _ history: RetryHistory, lastError: any Error, meaning: any Error) {
         self.reason = reason
         self.history = history
         self.lastError = lastError
+        known = meaning as? any ReliabilityError
     }
 
     /// The attempts, in order: all of them up to 20, of more the first 10 and the last 10.
@@ -46,6 +52,8 @@ public struct RetryError: ReliabilityError, CustomStringConvertible {
     /// How long the policy waited between attempts, together.
     public var timeWaiting: Duration { .nanoseconds(history.waiting) }
 
+    package var decidingError: any Error { known ?? lastError }
+
     /// A code such as `retry.exhausted`.
     public var code: ErrorCode {
         switch reason {
@@ -53,20 +61,28 @@ public struct RetryError: ReliabilityError, CustomStringConvertible {
         case .mayHaveBeenSent: "retry.may_have_been_sent"
         case .deadlineTooClose: "retry.deadline_too_close"
         case .retryAfterTooLong: "retry.retry_after_too_long"
+        case .rejected: "retry.rejected"
         case .budgetExhausted: "retry.budget_exhausted"
         }
     }
 
-    private var known: (any ReliabilityError)? { lastError as? any ReliabilityError }
-
-    /// The last error's category; `unavailable` where it has none.
-    public var category: ErrorCategory { known?.category ?? .unavailable }
+    /// What the failure is to a client of this service.
+    ///
+    /// | category of the last error | category |
+    /// |---|---|
+    /// | `timeout`, and one of your own | the same |
+    /// | `internal`, `cancelled`, or no `ReliabilityError` | `internal`: it may be a fault of this service |
+    /// | any other, such as `rateLimited` or `conflict` | `unavailable`: the client of this service is not at fault |
+    public var category: ErrorCategory {
+        guard let category = known?.category, category != .cancelled else { return .internal }
+        return category == .rateLimited || category.isFaultOfRequest ? .unavailable : category
+    }
 
     /// A constant sentence.
     public var message: String { "The service is not available at the moment." }
 
-    /// The last error's hint.
-    public var retryAfter: Duration? { known?.retryAfter }
+    /// The last error's hint, or `nil` if the category is `internal`.
+    public var retryAfter: Duration? { category == .internal ? nil : known?.retryAfter }
 
     /// What the last attempt threw.
     public var underlyingError: (any Error)? { lastError }
@@ -85,9 +101,11 @@ public struct RetryError: ReliabilityError, CustomStringConvertible {
             case .mayHaveBeenSent: "the call is not idempotent and may have been sent"
             case .deadlineTooClose: "another attempt does not fit before the deadline"
             case .retryAfterTooLong: "the wait that was asked for is longer than allowed"
+            case .rejected: "another policy rejected the last attempt"
             case .budgetExhausted: "the retry budget, which is this process's own, is used up"
             }
         let story = attempts.map(\.description).joined(separator: "; ")
-        return "\(code): \(rule) after \(attemptCount) attempt(s), ran \(timeRunning), waited \(timeWaiting): \(story)"
+        let times = "ran \(timeRunning.text), waited \(timeWaiting.text)"
+        return "\(code): \(rule) after \(attemptCount) attempt(s), \(times): \(story)"
     }
 }

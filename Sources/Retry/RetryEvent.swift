@@ -9,8 +9,8 @@ public enum RetryEvent: Sendable {
     case retrying(attempt: Int, after: Duration, error: any Error)
     /// The last attempt failed, and there is no other.
     ///
-    /// The error says why, and what was tried. It is what the call throws, or for a result that is returned, would have
-    /// thrown.
+    /// The error says why, and what was tried. The call throws it if it made several attempts. A call that made one attempt
+    /// throws the attempt's own error, and a result is returned.
     case gaveUp(RetryError)
     /// An attempt failed, and there is no other because the call belongs to a retry's later attempt, or to a hedge.
     ///

@@ -11,17 +11,24 @@ public import ReliabilityCore
 ///
 /// The number of attempts is bounded, the waits grow and are jittered, a dependency's `retryAfter` is never undercut,
 /// and no wait begins that cannot end before the ``ReliabilityCore/Deadline`` of the task. When the task is cancelled,
-/// there is no further attempt. A call that is ``Idempotency/notIdempotent`` is tried again only when it surely was not
-/// sent. A ``RetryBudget`` bounds the retries of all calls that share it.
+/// there is no further attempt. An attempt that another policy rejects, such as an open circuit breaker, is the last, unless
+/// ``RetryConfiguration/maximumRejectionWait`` allows to wait for it. A call that is ``Idempotency/notIdempotent`` is tried
+/// again only when it surely was not sent. A ``RetryBudget`` bounds the retries of all calls that share it.
 ///
-/// Of nested retry policies, the outer one does not repeat what the inner one gave up, and while the outer one repeats,
-/// the inner one makes one attempt each time: two that make at most a and b attempts make at most a + b − 1 together.
+/// A call that makes one attempt throws what the attempt threw: a retry does not change the error of a call that it does not
+/// repeat. After several attempts, a call that is given up throws a ``RetryError``.
+///
+/// Of nested retry policies, the outer one does not repeat what the inner one gave up after several attempts, and while the
+/// outer one repeats, the inner one makes one attempt each time: two that make at most a and b attempts make at most
+/// a + b − 1 together.
 ///
 /// A policy has no state between calls, but for its budget: share one, or make one for each call.
 public struct RetryPolicy: CallPolicy {
     /// How often a call is tried, and how long apart.
     public let configuration: RetryConfiguration
     let classify: @Sendable (any Error) -> RetryDecision
+    /// What an error from elsewhere means, or `nil` if no error has another meaning than its own.
+    let map: (@Sendable (any Error) -> (any ReliabilityError)?)?
     @usableFromInline let budget: RetryBudget?
     let timeSource: TimeSource
     let random: RandomSource
@@ -44,8 +51,30 @@ public struct RetryPolicy: CallPolicy {
         randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
         observer: (@Sendable (RetryEvent) -> Void)? = nil
     ) {
+        self.init(
+            configuration,
+            classify: classify,
+            map: nil,
+            budget: budget,
+            clock: clock,
+            randomness: randomness,
+            observer: observer
+        )
+    }
+
+    /// Creates a policy that judges what an error means in place of the error.
+    package init(
+        _ configuration: RetryConfiguration,
+        classify: @escaping @Sendable (any Error) -> RetryDecision = RetryDecision.standard(for:),
+        map: (@Sendable (any Error) -> (any ReliabilityError)?)?,
+        budget: RetryBudget? = nil,
+        clock: some Clock<Duration> = ContinuousClock(),
+        randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
+        observer: (@Sendable (RetryEvent) -> Void)? = nil
+    ) {
         self.configuration = configuration
         self.classify = classify
+        self.map = map
         self.budget = budget
         timeSource = TimeSource(clock)
         random = RandomSource(randomness)
@@ -58,15 +87,30 @@ public struct RetryPolicy: CallPolicy {
     ///   - idempotency: Whether the call may happen twice without harm.
     ///   - maxAttempts: The most attempts, the first included.
     ///   - backoff: The waits between attempts.
+    ///   - classify: Which errors may pass.
     ///   - budget: Bounds the retries of all calls that share it.
+    ///   - clock: Measures the waits.
+    ///   - randomness: Where jitter comes from.
+    ///   - observer: Receives retries and calls that are given up.
     /// - Precondition: `maxAttempts` is at least 1.
     public init(
         _ idempotency: Idempotency,
         maxAttempts: Int = 3,
         backoff: Backoff = .exponential(),
-        budget: RetryBudget? = nil
+        classify: @escaping @Sendable (any Error) -> RetryDecision = RetryDecision.standard(for:),
+        budget: RetryBudget? = nil,
+        clock: some Clock<Duration> = ContinuousClock(),
+        randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
+        observer: (@Sendable (RetryEvent) -> Void)? = nil
     ) {
-        self.init(RetryConfiguration(idempotency, maxAttempts: maxAttempts, backoff: backoff), budget: budget)
+        self.init(
+            RetryConfiguration(idempotency, maxAttempts: maxAttempts, backoff: backoff),
+            classify: classify,
+            budget: budget,
+            clock: clock,
+            randomness: randomness,
+            observer: observer
+        )
     }
 
     /// One layer, with the most attempts and the longest waits, those that a dependency asks for included.
@@ -80,7 +124,8 @@ public struct RetryPolicy: CallPolicy {
                 waits: configuration.longestWaits,
                 plannedWaits: configuration.longestBackoff,
                 addsUp: true,
-                tracksSends: configuration.idempotency == .notIdempotent
+                tracksSends: configuration.idempotency == .notIdempotent,
+                rejectionWaits: configuration.maxAttempts > 1 ? configuration.maximumRejectionWait : .zero
             )
         ]
     }
@@ -89,8 +134,8 @@ public struct RetryPolicy: CallPolicy {
     ///
     /// - Parameter operation: The work; it keeps the caller's isolation.
     /// - Returns: What the first successful attempt returns.
-    /// - Throws: An error that no attempt can mend, as it is; ``RetryError`` when there is no further attempt although
-    ///   one might have helped; `CancellationError` when the task is cancelled during a wait.
+    /// - Throws: The attempt's error as it is when there was one attempt, when no further attempt can help, or when every
+    ///   attempt was rejected; otherwise ``RetryError``. `CancellationError` when the task is cancelled during a wait.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
@@ -159,7 +204,7 @@ public struct RetryPolicy: CallPolicy {
         budget.noteSuccess()
     }
 
-    /// Goes on after a first attempt that failed.
+    /// Continues after a first attempt that failed.
     @inline(never)
     @usableFromInline
     nonisolated(nonsending) func runAgain<Success>(

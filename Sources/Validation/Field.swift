@@ -5,23 +5,33 @@ public import ReliabilityCore
 /// What is wrong was recorded when the field was read. ``value`` throws then, so no code ever works on a value that was
 /// not checked.
 public struct Field<Value> {
-    let reading: Reading
-    /// The node that the field was asked of.
-    let parent: Int?
+    @usableFromInline let reading: Reading
     /// The node that holds the field; there is one whenever there is content.
-    let node: Int?
-    let content: Value?
+    @usableFromInline let node: Int?
+    /// The object that has the field, or would have it.
+    @usableFromInline let object: Int?
+    @usableFromInline let content: Value?
+
+    @usableFromInline
+    init(reading: Reading, node: Int?, object: Int?, content: Value?) {
+        self.reading = reading
+        self.node = node
+        self.object = object
+        self.content = content
+    }
 
     /// The value.
     ///
-    /// Take it once all fields are read. What comes after a value that throws is not read, so it is not checked, and
-    /// its keys are taken for unknown ones. Where a field decides which others there are, use ``then(_:)``.
+    /// A value that is missing or wrong ends the closure, so what comes after it is not read. Fields that are not read
+    /// are not checked, and members of an object whose fields may not all have been read are not reported as unknown.
+    /// To report everything at once, read all fields first and take their values last.
     ///
-    /// - Throws: What `parse` will throw, when the field is missing or wrong. Let it pass.
-    public var value: Value {
+    /// - Throws: A ``ValidationError`` without details if the field is missing or wrong. Let it pass: `parse` throws the
+    ///   one that lists everything in its place.
+    @inlinable public var value: Value {
         get throws {
             if let content { return content }
-            throw reading.failure ?? ValidationError([])
+            throw reading.fieldFailure
         }
     }
 
@@ -37,10 +47,10 @@ public struct Field<Value> {
         message: String,
         _ transform: (Value) throws -> NewValue?
     ) -> Field<NewValue> {
-        guard let content, let node else { return invalid() }
-        guard let result = reading.attempt({ try transform(content) }) else { return invalid() }
+        guard let content, let node else { return with(nil) }
+        guard let result = reading.attempt(transform, content) else { return with(nil) }
         if result == nil { reading.record(Problem(code, message), at: node) }
-        return Field<NewValue>(reading: reading, parent: parent, node: node, content: result)
+        return with(result)
     }
 
     /// Reads on, in a way that depends on this field's value.
@@ -54,21 +64,21 @@ public struct Field<Value> {
     /// }
     /// ```
     ///
-    /// When this field is missing or wrong, nobody knows which other fields the object should have, so none of them is
-    /// reported as unknown.
+    /// If this field is missing or wrong, it is undecided which other members the object that has the field may have.
+    /// No member of that object, or of an object inside of it, is then reported as unknown.
     ///
     /// - Parameter read: Reads the other fields. It is not run when this field is missing or wrong.
     /// - Returns: The field with what `read` returned.
     public func then<NewValue>(_ read: (Value) throws -> NewValue) -> Field<NewValue> {
         guard let content else {
-            if let parent { reading.leaveIncomplete(parent) }
-            return invalid()
+            if let object { reading.leaveUndecided(object) }
+            return with(nil)
         }
-        let result = reading.attempt { try read(content) }
-        return Field<NewValue>(reading: reading, parent: parent, node: node, content: result)
+        return with(reading.attempt(read, content))
     }
 
-    private func invalid<NewValue>() -> Field<NewValue> {
-        Field<NewValue>(reading: reading, parent: parent, node: nil, content: nil)
+    @inlinable
+    func with<NewValue>(_ content: NewValue?) -> Field<NewValue> {
+        Field<NewValue>(reading: reading, node: node, object: object, content: content)
     }
 }

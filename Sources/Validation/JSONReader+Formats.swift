@@ -51,7 +51,10 @@ extension JSONReader {
         }
     }
 
-    /// Reads a reference, such as an order number: printable ASCII, without spaces around it and in capital letters.
+    /// Reads a reference, such as an order number, without spaces around it and in capital letters.
+    ///
+    /// It is ASCII letters and digits with separators between them, one at a time: space, `-`, `_`, `.` or `/`. So it is
+    /// no path that leads upwards, no markup, no option of a command and no formula of a spreadsheet.
     ///
     /// - Parameters:
     ///   - keys: The keys that lead to the field.
@@ -59,7 +62,8 @@ extension JSONReader {
     /// - Returns: The field, such as `PO-2024/117`.
     public func reference(_ keys: String..., bytes: ClosedRange<Int> = 1...64) -> Field<String> {
         field(keys) { node throws(Problem) in
-            let text = try line(node, bytes: bytes, [.trimmed, .uppercased])
+            let isRefused = Format.isNotPrintableASCII
+            let text = try normalizedText(node, bytes: bytes, [.trimmed, .uppercased], unless: isRefused, .reference)
             guard Format.isReference(text) else { throw .reference }
             return String(decoding: text, as: UTF8.self)
         }
@@ -71,11 +75,14 @@ extension JSONReader {
         _ problem: Problem,
         _ matches: (ArraySlice<UInt8>) -> Bool
     ) throws(Problem) -> String {
-        let text = try token(node, .string, "a string")
-        // Before trimming, so that a line break at the end is refused, not removed.
-        if Format.hasControlCharacter(text, allowingLines: false) { throw problem }
-        let normalized = normalization.apply(to: text)
-        guard matches(normalized) else { throw problem }
-        return String(decoding: normalized, as: UTF8.self)
+        let text = try normalizedText(
+            node,
+            bytes: 0...Int.max,
+            normalization,
+            unless: Format.isNotPrintableASCII,
+            problem
+        )
+        guard matches(text) else { throw problem }
+        return String(decoding: text, as: UTF8.self)
     }
 }

@@ -1,8 +1,13 @@
 extension JSONReader {
     /// Reads a string of one line.
     ///
-    /// Control characters are refused: C0 (with tab and line breaks), DELETE, C1, U+2028 and U+2029. So the value is
-    /// safe to put into a header or a log line.
+    /// A character is refused if it is a control (C0 with tab and line breaks, DELETE, C1), a line or paragraph separator,
+    /// or invisible: a mark of writing direction, zero-width space, joiner, byte order mark, tag, filler. So the value
+    /// cannot break a log line or a header, reorder what a reader sees, or look like another value or like nothing.
+    /// Variation selectors, as in ❤️, are accepted.
+    ///
+    /// Some names in Persian and in Indic scripts and some emoji have joiners (U+200C, U+200D); ``text(_:bytes:normalized:)``
+    /// accepts these.
     ///
     /// - Parameters:
     ///   - keys: The keys that lead to the field.
@@ -15,13 +20,15 @@ extension JSONReader {
         normalized normalization: Normalization = []
     ) -> Field<String> {
         field(keys) { node throws(Problem) in
-            String(decoding: try line(node, bytes: bytes, normalization), as: UTF8.self)
+            let text = try normalizedText(node, bytes: bytes, normalization, unless: Format.isUnsafeInLine)
+            return String(decoding: text, as: UTF8.self)
         }
     }
 
     /// Reads a string that may have several lines.
     ///
-    /// Tab, line feed, carriage return, U+2028 and U+2029 are accepted; other control characters are refused.
+    /// Tab, line feed, carriage return, U+2028 and U+2029 are accepted; other control characters are refused. Invisible
+    /// characters and marks of writing direction are accepted: escape them before the text gets into a log or a header.
     ///
     /// - Parameters:
     ///   - keys: The keys that lead to the field.
@@ -34,31 +41,39 @@ extension JSONReader {
         normalized normalization: Normalization = []
     ) -> Field<String> {
         field(keys) { node throws(Problem) in
-            let text = try line(node, bytes: bytes, normalization, allowingLines: true)
+            let text = try normalizedText(node, bytes: bytes, normalization, unless: Format.isUnsafeInText)
             return String(decoding: text, as: UTF8.self)
         }
     }
 
     /// Reads a whole number, exactly.
     ///
-    /// It must be written without fraction and exponent: `1.0` and `1e2` are refused. Nothing is rounded, up to the
-    /// widest integer type.
+    /// It must be written without fraction and exponent: `1.0` and `1e2` are refused. Nothing is rounded. A number that
+    /// does not fit into `Int128` is beyond every range.
     ///
     /// - Parameters:
     ///   - keys: The keys that lead to the field.
     ///   - range: The numbers that are accepted.
     /// - Returns: The field.
+    @inlinable
     public func integer<Value: FixedWidthInteger>(_ keys: String..., in range: ClosedRange<Value>) -> Field<Value> {
+        // The rest is the same for every type, and so compiled here and not in the caller's module.
+        let exact = wholeNumber(keys, in: Int128(clamping: range.lowerBound)...Int128(clamping: range.upperBound))
+        return exact.with(exact.content.map(Value.init(truncatingIfNeeded:)))
+    }
+
+    @usableFromInline
+    func wholeNumber(_ keys: [String], in range: ClosedRange<Int128>) -> Field<Int128> {
         field(keys) { node throws(Problem) in
             let text = try token(node, .number, "a number")
             let isNegative = text.first == UInt8(ascii: "-")
             guard (isNegative ? text.dropFirst() : text).allSatisfy(Format.isDigit) else { throw .notAnInteger }
-            // What 128 bits cannot hold is beyond every range, as is what the caller's type cannot hold.
-            guard let exact = Format.integer(text), let value = Value(exactly: exact) else {
-                throw isNegative ? .tooSmall(range) : .tooLarge(range)
+            // What 128 bits cannot hold is beyond every range.
+            guard let value = Format.integer(text) else {
+                throw isNegative ? .tooSmall("\(range.lowerBound)") : .tooLarge("\(range.upperBound)")
             }
-            if value < range.lowerBound { throw .tooSmall(range) }
-            if value > range.upperBound { throw .tooLarge(range) }
+            if value < range.lowerBound { throw .tooSmall("\(range.lowerBound)") }
+            if value > range.upperBound { throw .tooLarge("\(range.upperBound)") }
             return value
         }
     }
@@ -75,8 +90,8 @@ extension JSONReader {
         field(keys) { node throws(Problem) in
             let text = try token(node, .number, "a number")
             guard let value = Double(String(decoding: text, as: UTF8.self)) else { throw .wrongType("a number") }
-            if value < range.lowerBound || value == -.infinity { throw .tooSmall(range) }
-            if value > range.upperBound || value == .infinity { throw .tooLarge(range) }
+            if value < range.lowerBound || value == -.infinity { throw .tooSmall(range.lowerBound) }
+            if value > range.upperBound || value == .infinity { throw .tooLarge(range.upperBound) }
             return value
         }
     }
@@ -124,18 +139,19 @@ extension JSONReader {
         return reading.tape.text(node)
     }
 
-    /// The text of a string without control characters, normalised and of the right length.
-    func line(
+    /// The text of a string, normalised and of the right length.
+    func normalizedText(
         _ node: Int,
         bytes: ClosedRange<Int>,
         _ normalization: Normalization,
-        allowingLines: Bool = false
+        unless isRefused: (ArraySlice<UInt8>) -> Bool,
+        _ problem: Problem = .controlCharacter
     ) throws(Problem) -> ArraySlice<UInt8> {
         let text = try token(node, .string, "a string")
         // Before trimming: a line break at the end is refused, not removed.
-        if Format.hasControlCharacter(text, allowingLines: allowingLines) { throw .controlCharacter }
+        if isRefused(text) { throw problem }
         let normalized = normalization.apply(to: text)
-        if normalized.count < bytes.lowerBound { throw .tooShort(bytes) }
+        if normalized.count < bytes.lowerBound { throw .tooShort(atLeast: bytes.lowerBound) }
         if normalized.count > bytes.upperBound { throw .tooLong(limit: bytes.upperBound) }
         return normalized
     }

@@ -12,8 +12,19 @@ public import ReliabilityCore
 /// A reader is of use only within the closure that it was given to.
 public struct JSONReader {
     let reading: Reading
-    /// Nil when the value itself is wrong and was recorded; then every field is invalid.
+    /// The value; nil when it is wrong and was recorded, and then every field is invalid.
     let node: Int?
+    /// The innermost object around the value.
+    let object: Int?
+    /// How many arrays and objects are around the value.
+    let level: Int
+
+    init(_ reading: Reading, _ node: Int?, in object: Int?, level: Int) {
+        self.reading = reading
+        self.node = node
+        self.object = object
+        self.level = level
+    }
 
     /// A reader of the field, or nil when it is absent.
     ///
@@ -26,9 +37,9 @@ public struct JSONReader {
     /// - Returns: A reader, also for `null`.
     public func optional(_ keys: String...) -> JSONReader? {
         switch find(keys) {
-        case .found(let node): JSONReader(reading: reading, node: node)
+        case .found(let node, let object): JSONReader(reading, node, in: object, level: level + keys.count)
         case .missing: nil
-        case .recorded: JSONReader(reading: reading, node: nil)
+        case .recorded: readerOfNothing
         }
     }
 
@@ -38,10 +49,38 @@ public struct JSONReader {
     /// - Returns: A reader of a value that is not `null`.
     public func nullable(_ keys: String...) -> JSONReader? {
         switch find(keys) {
-        case .found(let node): reading.tape.nodes[node].kind == .null ? nil : JSONReader(reading: reading, node: node)
+        case .found(let node, let object):
+            reading.tape.nodes[node].kind == .null
+                ? nil : JSONReader(reading, node, in: object, level: level + keys.count)
         case .missing: nil
-        case .recorded: JSONReader(reading: reading, node: nil)
+        case .recorded: readerOfNothing
         }
+    }
+
+    /// The value in canonical form, as RFC 8785 defines it: the fingerprint of a request.
+    ///
+    /// Two bodies that say the same have the same canonical form, whatever the order of their keys, the spaces between
+    /// them and the notation of numbers and escapes. So a request that is retried by a client that encodes it anew is
+    /// recognised as the same:
+    ///
+    /// ```swift
+    /// let (order, fingerprint) = try Validator().parse(body) { json in
+    ///     (try Order(json), json.canonicalBytes())
+    /// }
+    /// let receipt = try await dedup.run([customerID, idempotencyKey], fingerprint: fingerprint) { _ in
+    ///     try await charge(order)
+    /// }
+    /// ```
+    ///
+    /// All members are part of the form, also those that nobody asks for. Numbers are compared as they are read: those
+    /// with a fraction or an exponent as the nearest `Double`, as the RFC demands, and whole numbers exactly. Where the
+    /// RFC has no exact form, which is for whole numbers that no `Double` can hold and for numbers beyond the range of
+    /// `Double`, the form keeps the number as it was written.
+    ///
+    /// - Returns: JSON in UTF-8, at most six times as long as the value; empty if the value is missing or wrong.
+    /// - Complexity: O(*n* log *n*) in the length of the value.
+    public func canonicalBytes() -> [UInt8] {
+        node.map { CanonicalJSON.bytes(of: $0, in: reading.tape) } ?? []
     }
 
     /// Whether the value is `null`; with ``optional(_:)`` this tells "set to nothing" from "not mentioned".
@@ -54,11 +93,10 @@ public struct JSONReader {
     ///   - read: Reads the object's fields; run only when there is an object.
     /// - Returns: The field with what `read` returned.
     public func object<Value>(_ keys: String..., as read: (JSONReader) throws -> Value) -> Field<Value> {
-        field(keys) { node throws(Problem) in
-            guard reading.tape.nodes[node].kind == .object else { throw .wrongType("an object") }
-            reading.examine(node)
-            return reading.attempt { try read(JSONReader(reading: reading, node: node)) }
-        }
+        let place = container(keys, .object)
+        guard place.isRight, let node = place.node else { return Field(reading, place, nil) }
+        let reader = JSONReader(reading, node, in: place.object, level: level + keys.count)
+        return Field(reading, place, reading.attempt(read, reader, reading: node))
     }
 
     /// Reads an array.
@@ -74,21 +112,16 @@ public struct JSONReader {
         count: ClosedRange<Int>,
         of read: (JSONReader) throws -> Element
     ) -> Field<[Element]> {
-        field(keys) { node throws(Problem) in
-            guard reading.tape.nodes[node].kind == .array else { throw .wrongType("an array") }
-            let actual = Int(reading.tape.nodes[node].count)
-            if actual < count.lowerBound { throw .tooFewItems(count) }
-            if actual > count.upperBound { throw .tooManyItems(limit: count.upperBound) }
-            var elements: [Element] = []
-            var item = node + 1
-            while item < Int(reading.tape.nodes[node].end), !reading.isTruncated {
-                if let element = reading.attempt({ try read(JSONReader(reading: reading, node: item)) }) {
-                    elements.append(element)
-                }
-                item = Int(reading.tape.nodes[item].end)
-            }
-            return elements.count == actual ? elements : nil
+        let place = container(keys, .array, count: count)
+        guard place.isRight, let node = place.node else { return Field(reading, place, nil) }
+        var elements: [Element] = []
+        var item = node + 1
+        while item < Int(reading.tape.nodes[node].end), !reading.isTruncated {
+            let reader = JSONReader(reading, item, in: place.object, level: level + keys.count + 1)
+            if let element = reading.attempt(read, reader) { elements.append(element) }
+            item = Int(reading.tape.nodes[item].end)
         }
+        return Field(reading, place, elements.count == Int(reading.tape.nodes[node].count) ? elements : nil)
     }
 
     /// Checks a rule of your own, such as one about two fields.
@@ -107,7 +140,7 @@ public struct JSONReader {
     ///   - message: One sentence that is safe to show to a client.
     ///   - rule: Returns false to refuse.
     public func check(_ keys: String..., code: ErrorCode, message: String, _ rule: () throws -> Bool) {
-        guard let node, reading.attempt(rule) == false else { return }
+        guard let node, reading.attempt({ try rule() }, ()) == false else { return }
         var place = node
         for (position, key) in keys.enumerated() {
             guard reading.tape.nodes[place].kind == .object, let value = reading.tape.member(key, of: place) else {
@@ -122,39 +155,92 @@ public struct JSONReader {
 // How every field is found and recorded.
 extension JSONReader {
     private enum Found {
-        case found(Int)
-        case missing(object: Int, key: String)
+        case found(Int, in: Int?)
+        /// The object that has not got it; nil for a member of an object that is missing itself.
+        case missing(from: Int?)
         case recorded
     }
 
-    private func find(_ keys: [String]) -> Found {
+    /// What stands for a value that is wrong; nil within one, so that a reader that follows a chain comes to an end.
+    private var readerOfNothing: JSONReader? {
+        node == nil ? nil : JSONReader(reading, nil, in: nil, level: level)
+    }
+
+    private func find(_ keys: [String], isRequired: Bool = false) -> Found {
         guard var node else { return .recorded }
-        for key in keys {
+        var object = object
+        for (position, key) in keys.enumerated() {
             guard reading.tape.nodes[node].kind == .object else {
                 reading.record(.wrongType("an object"), at: node)
                 return .recorded
             }
-            guard let value = reading.member(key, of: node) else { return .missing(object: node, key: key) }
+            object = node
+            guard let value = reading.member(key, of: node) else {
+                if isRequired { reading.record(.required, at: node, missing: [key]) }
+                return .missing(from: position == keys.count - 1 ? node : nil)
+            }
             node = value
         }
-        return .found(node)
+        guard level + keys.count <= Reading.levelLimit else {
+            reading.record(.tooDeep(limit: Reading.levelLimit), at: node)
+            return .recorded
+        }
+        return .found(node, in: object)
     }
 
     /// Finds a required field and parses it; what `parse` throws is recorded, and nil says that it already was.
     func field<Value>(_ keys: [String], _ parse: (Int) throws(Problem) -> Value?) -> Field<Value> {
-        var located: Int?
-        var content: Value?
-        switch find(keys) {
-        case .found(let node):
-            located = node
-            do {
-                content = try parse(node)
-            } catch {
-                reading.record(error, at: node)
-            }
-        case .missing(let object, let key): reading.record(.required, at: object, missing: [key])
-        case .recorded: break
+        let place = find(required: keys)
+        guard place.isRight, let node = place.node else { return Field(reading, place, nil) }
+        do {
+            return Field(reading, place, try parse(node))
+        } catch {
+            reading.record(error, at: node)
+            return Field(reading, place, nil)
         }
-        return Field(reading: reading, parent: node, node: located, content: content)
+    }
+
+    /// Finds a required array or object; what is wrong is recorded.
+    private func container(_ keys: [String], _ kind: JSONTape.Kind, count: ClosedRange<Int>? = nil) -> Place {
+        var place = find(required: keys)
+        guard place.isRight, let node = place.node else { return place }
+        let found = reading.tape.nodes[node]
+        let problem: Problem? =
+            if found.kind != kind {
+                .wrongType(kind == .array ? "an array" : "an object")
+            } else if let count, found.count < count.lowerBound {
+                .tooFewItems(atLeast: count.lowerBound)
+            } else if let count, found.count > count.upperBound {
+                .tooManyItems(limit: count.upperBound)
+            } else {
+                nil
+            }
+        if let problem {
+            reading.record(problem, at: node)
+            place.isRight = false
+        }
+        return place
+    }
+
+    private func find(required keys: [String]) -> Place {
+        switch find(keys, isRequired: true) {
+        case .found(let node, let object): Place(node: node, object: object, isRight: true)
+        case .missing(let object): Place(object: object)
+        case .recorded: Place()
+        }
+    }
+}
+
+/// Where a required field is.
+struct Place {
+    var node: Int?
+    /// The innermost object around it, or the one that has not got it.
+    var object: Int?
+    var isRight = false
+}
+
+extension Field {
+    init(_ reading: Reading, _ place: Place, _ content: Value?) {
+        self.init(reading: reading, node: place.node, object: place.object, content: content)
     }
 }

@@ -18,11 +18,11 @@ public struct ValidationError: ReliabilityError, Hashable, CustomStringConvertib
     public let isTruncated: Bool
 
     /// Creates an error from what is wrong, for checks made elsewhere than in a body.
-    public init(_ details: [ErrorDetail]) {
-        self.init(details, isTruncated: false)
-    }
-
-    init(_ details: [ErrorDetail], isTruncated: Bool) {
+    ///
+    /// - Parameters:
+    ///   - details: What is wrong and where.
+    ///   - isTruncated: Whether `details` lists only some of what is wrong.
+    public init(_ details: [ErrorDetail], isTruncated: Bool = false) {
         code = "validation.failed"
         category = .invalid
         message = isTruncated ? "The request is invalid; the first problems are listed." : "The request is invalid."
@@ -33,12 +33,12 @@ public struct ValidationError: ReliabilityError, Hashable, CustomStringConvertib
     init(bodyLimit: Int) {
         code = "validation.body_too_large"
         category = .tooLarge
-        message = "The body must not exceed \(bodyLimit) bytes."
+        message = "The body must not exceed \(Problem.count(bodyLimit, "byte"))."
         details = []
         isTruncated = false
     }
 
-    /// The code and every detail's pointer and code, for logs.
+    /// The code and every detail's pointer and code, and whether there are more, for logs.
     public var description: String {
         if details.isEmpty { return code.rawValue }
         var text = Array("\(code):".utf8)
@@ -47,6 +47,7 @@ public struct ValidationError: ReliabilityError, Hashable, CustomStringConvertib
             appendJSON(detail.pointer, to: &text)
             text.append(contentsOf: " \(detail.code)".utf8)
         }
+        if isTruncated { text.append(contentsOf: ", and more".utf8) }
         return String(decoding: text, as: UTF8.self)
     }
 }

@@ -1,12 +1,15 @@
 extension Validator {
     /// How large an input may be.
     ///
-    /// Parsing takes time in proportion to the body, whatever is in it, and beside the body 16 bytes of memory for
-    /// each value and key, in an array that may be twice as long as it must.
+    /// Parsing takes time in proportion to the body, whatever is in it, and beside the body up to 20 bytes of memory for
+    /// each value and key, in arrays that may be twice as long as they must.
     public struct Limits: Hashable, Sendable {
         /// The most bytes a body may have.
         public let bodyBytes: Int
         /// The most arrays and objects inside one another.
+        ///
+        /// A value in more than 64 of them can be skipped and be part of a canonical form, but not be read: a field there is
+        /// reported as `validation.too_deep`. So readers that call one another, level by level, do not use up the stack.
         public let depth: Int
         /// The most bytes of a string or key, in UTF-8, after escapes are resolved.
         public let stringBytes: Int

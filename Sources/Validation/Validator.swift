@@ -15,7 +15,8 @@ internal import ReliabilityCore
 /// ```
 ///
 /// A field is read into a ``Field``, whose ``Field/value`` throws when it is missing or wrong: code after it never sees
-/// a value that was not checked. Read all fields first and take their values last.
+/// a value that was not checked. Read all fields first and take their values last: what comes after a value that throws
+/// is not read, and so is not part of the answer.
 ///
 /// JSON is RFC 8259 in UTF-8 and nothing else: no byte order mark, no comments, no lone surrogates, no U+0000 in
 /// strings, no key twice in one object. Keys compare by their bytes, never by Unicode equivalence.
@@ -24,7 +25,9 @@ public struct Validator: Hashable, Sendable {
     public enum UnknownKeys: Hashable, Sendable {
         /// It is reported as `validation.unknown_field`.
         ///
-        /// Only objects that the closure looked into are examined.
+        /// Only objects that a closure looked into are examined, and only when that closure has returned. If it threw,
+        /// because a value was missing or wrong, members that it did not ask for may be known, and are not reported. They
+        /// are once that value is right.
         case refuse
         /// It is skipped.
         case ignore
@@ -52,7 +55,8 @@ public struct Validator: Hashable, Sendable {
     ///   - read: Reads the fields and makes the value, or an initialiser such as `Payment.init`. It runs once, and only
     ///     on well-formed JSON.
     /// - Returns: What `read` returned, when nothing was wrong.
-    /// - Throws: ``ValidationError`` when anything was wrong with the input, otherwise what `read` threw.
+    /// - Throws: ``ValidationError`` if a field was missing or wrong, otherwise what `read` threw, otherwise
+    ///   ``ValidationError`` if a member is unknown. An error of your own is never replaced by an unknown member.
     public func parse<Value>(
         _ bytes: some Collection<UInt8>,
         as read: (JSONReader) throws -> Value
@@ -66,9 +70,8 @@ public struct Validator: Hashable, Sendable {
         } catch {
             throw ValidationError([error.detail])
         }
-        let value = reading.attempt { try read(JSONReader(reading: reading, node: 0)) }
-        if unknownKeys == .refuse { reading.recordUnknownMembers() }
-        if let failure = reading.failure { throw failure }
+        let value = reading.attempt(read, JSONReader(reading, 0, in: nil, level: 0))
+        if let failure = reading.failure(unknownKeys) { throw failure }
         // Without a failure there is a value: `attempt` returns nil only when it recorded one.
         guard let value else { throw ValidationError([]) }
         return value

@@ -46,6 +46,7 @@ struct BreakerStateTests {
             worlds.append(later)
         }
         if world.permits.count < 4 { worlds.append(admit(world, configuration)) }
+        for permit in Set(world.permits) { worlds += callsInside(permit, world) }
         // Permits of one generation are alike.
         for permit in Set(world.permits) {
             for outcome in [Outcome.success, .failure, .ignored] {
@@ -60,9 +61,10 @@ struct BreakerStateTests {
         let (admission, event) = after.state.admit(now: world.now)
         expectConsistent(event, world, after, configuration)
         switch admission {
-        case .admitted(let generation):
+        case .admitted(let generation, let role):
             require(generation == after.state.generation, "a permit is of the present generation", world)
             require(!after.isOpen, "an open breaker admits nothing", world)
+            require((role == .call) == (after.state.phase == .closed), "only a half-open breaker has probes", world)
             after.permits = (after.permits + [generation]).sorted()
         case .refused(let wait):
             require(!(world.state.phase == .closed), "a closed breaker admits everything", world)
@@ -74,6 +76,24 @@ struct BreakerStateTests {
             }
         }
         return after
+    }
+
+    /// The calls that a call with this permit makes through the same breaker while the breaker is half-open.
+    private func callsInside(_ permit: Permit, _ world: World) -> [World] {
+        guard world.isHalfOpen else { return [] }
+        var after = world
+        let (admission, event) = after.state.admit(now: world.now, partOf: permit)
+        guard permit == world.state.generation else {
+            if case .admitted(_, .partOfProbe) = admission {
+                require(false, "a probe of another generation admits nothing", world)
+            }
+            return []
+        }
+        require(admission == .admitted(generation: permit, .partOfProbe), "a probe's own call comes through", world)
+        require(event == nil && after.state == world.state, "a part of a probe takes no place", world)
+        _ = after.state.settle(.failure, generation: permit, now: world.now)
+        require(after.isOpen, "a failed part of a probe opens the breaker", world)
+        return [after]
     }
 
     private func settle(
@@ -156,11 +176,11 @@ struct BreakerStateTests {
     func lostProbes() {
         var state = BreakerState(configuration(.consecutiveFailures(1), openFor: 10, probes: 1))
         #expect(state.settle(.failure, generation: 1, now: 0) == .opened(generation: 2, for: .nanoseconds(10)))
-        #expect(state.admit(now: 10).0 == .admitted(generation: 3))
+        #expect(state.admit(now: 10).0 == .admitted(generation: 3, .probe))
         #expect(state.admit(now: 19).0 == .refused(wait: 1))
-        #expect(state.admit(now: 20).0 == .admitted(generation: 4))
+        #expect(state.admit(now: 20).0 == .admitted(generation: 4, .probe))
         #expect(state.admit(now: 39).0 == .refused(wait: 1))
-        #expect(state.admit(now: 40).0 == .admitted(generation: 5))
+        #expect(state.admit(now: 40).0 == .admitted(generation: 5, .probe))
         let before = state
         #expect(state.settle(.success, generation: 3, now: 41) == nil)
         #expect(state.settle(.failure, generation: 4, now: 41) == nil)
@@ -174,9 +194,9 @@ struct BreakerStateTests {
         _ = state.settle(.failure, generation: 1, now: .max - 5)
         #expect(state.admit(now: 1000).0 == .refused(wait: 10))
         #expect(state.admit(now: 1009).0 == .refused(wait: 1))
-        #expect(state.admit(now: 1010).0 == .admitted(generation: 3))
+        #expect(state.admit(now: 1010).0 == .admitted(generation: 3, .probe))
         #expect(state.admit(now: .min).0 == .refused(wait: 10))
-        #expect(state.admit(now: .min + 10).0 == .admitted(generation: 4))
+        #expect(state.admit(now: .min + 10).0 == .admitted(generation: 4, .probe))
     }
 
     @Test("a caller that read the clock before another opened the breaker does not shorten the wait")
@@ -185,7 +205,7 @@ struct BreakerStateTests {
         _ = state.settle(.failure, generation: 1, now: 100)
         #expect(state.admit(now: 95).0 == .refused(wait: 10))
         #expect(state.admit(now: 109).0 == .refused(wait: 1))
-        #expect(state.admit(now: 110).0 == .admitted(generation: 3))
+        #expect(state.admit(now: 110).0 == .admitted(generation: 3, .probe))
     }
 
     @Test("the longest openFor saturates")
@@ -195,7 +215,7 @@ struct BreakerStateTests {
         )
         _ = state.settle(.failure, generation: 1, now: 5)
         #expect(state.admit(now: 6).0 == .refused(wait: .max - 6))
-        #expect(state.admit(now: .max).0 == .admitted(generation: 3))
-        #expect(state.admit(now: .max).0 == .admitted(generation: 4))
+        #expect(state.admit(now: .max).0 == .admitted(generation: 3, .probe))
+        #expect(state.admit(now: .max).0 == .admitted(generation: 4, .probe))
     }
 }

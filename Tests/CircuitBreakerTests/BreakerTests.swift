@@ -1,7 +1,8 @@
-import CircuitBreaker
 import ReliabilityCore
 import ReliabilityTesting
 import Testing
+
+@testable import CircuitBreaker
 
 private struct Broken: Error, Equatable {
     var number = 0
@@ -209,15 +210,16 @@ struct BreakerTests {
         #expect(breaker.state == .closed)
     }
 
-    @Test("an error that finds fault with the request is ignored, any other is a failure")
+    @Test("an answer that finds fault with the request is a success, a throttled call is ignored, the rest fail")
     func standardOutcome() {
-        let ignored: [ErrorCategory] = [
+        let answers: [ErrorCategory] = [
             .invalid, .unauthenticated, .forbidden, .notFound, .conflict, .preconditionFailed, .tooLarge,
             .unprocessable,
         ]
-        for category in ignored { #expect(Breaker.standardOutcome(for: Answer(category: category)) == .ignored) }
+        for category in answers { #expect(Breaker.standardOutcome(for: Answer(category: category)) == .success) }
+        #expect(Breaker.standardOutcome(for: Answer(category: .rateLimited)) == .ignored)
         let failures: [ErrorCategory] = [
-            .rateLimited, .timeout, .unavailable, .cancelled, .internal, ErrorCategory(rawValue: "new"),
+            .timeout, .unavailable, .cancelled, .internal, ErrorCategory(rawValue: "new"),
         ]
         for category in failures { #expect(Breaker.standardOutcome(for: Answer(category: category)) == .failure) }
         #expect(Breaker.standardOutcome(for: Broken()) == .failure)
@@ -328,28 +330,91 @@ struct BreakerTests {
 
     @Test("counts and durations that make no sense are refused at construction")
     func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = BreakerTrip.consecutiveFailures(0) }
-        await #expect(processExitsWith: .failure) { _ = BreakerTrip.failures(0, within: .seconds(1)) }
-        await #expect(processExitsWith: .failure) { _ = BreakerTrip.failures(3, within: .zero) }
-        await #expect(processExitsWith: .failure) {
-            _ = BreakerConfiguration(trip: .threeFailuresInAMinute, openFor: .zero)
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            _ = Breaker(BreakerConfiguration(trip: .consecutiveFailures(0), openFor: .zero))
         }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(
+            text.contains(
+                "the circuit breaker cannot work: the number of consecutive failures must be at least 1 (is 0); "
+                    + "openFor must be positive (is 0.0 seconds)"
+            )
+        )
         await #expect(processExitsWith: .failure) {
-            _ = BreakerConfiguration(trip: .threeFailuresInAMinute, probes: 0)
+            Breaker(.standard).reload(BreakerConfiguration(trip: .standard, probes: 0))
         }
     }
 
-    @Test("a failure rate outside (0, 1], or none at all, is refused at construction")
-    func misconfiguredRate() async {
-        await #expect(processExitsWith: .failure) {
-            _ = BreakerTrip.failureRate(.nan, minimumCalls: 1, within: .seconds(1))
+    @Test("figures that make no sense are values with problems, and trap nowhere before a breaker is made of them")
+    func problems() {
+        func problems(_ trip: BreakerTrip) -> [String] { BreakerConfiguration(trip: trip).problems() }
+        #expect(problems(.standard) == [] && problems(.threeFailuresInAMinute) == [])
+        #expect(problems(.consecutiveFailures(.min)).count == 1)
+        #expect(problems(.failures(0, within: .zero)).count == 2)
+        #expect(problems(.failures(10_001, within: .seconds(1))).count == 1)
+        for rate in [Double.nan, -0.5, 0, 1.01, .infinity] {
+            #expect(
+                problems(.failureRate(rate, minimumCalls: 1, within: .seconds(1)))
+                    == ["the failure rate must be above 0 and at most 1 (is \(rate))"]
+            )
         }
-        await #expect(processExitsWith: .failure) {
-            _ = BreakerTrip.failureRate(-0.5, minimumCalls: 1, within: .seconds(1))
+        #expect(problems(.failureRate(0.5, minimumCalls: 0, within: .seconds(-1))).count == 2)
+        #expect(
+            problems(.consecutiveFailures(2).or(.consecutiveFailures(3)))
+                == ["a breaker has at most one rule of each kind (two of one kind were combined)"]
+        )
+        #expect(problems(.standard.or(.failures(100, within: .seconds(1)))) == [])
+        let two = BreakerTrip.failures(1, within: .seconds(1)).or(.failures(2, within: .seconds(1)))
+        #expect(problems(.standard.or(two)).count == 1)
+        #expect(BreakerConfiguration(trip: .standard, openFor: .seconds(-1), probes: -1).problems().count == 2)
+        let absurd = BreakerTrip.failures(.min, within: .seconds(Int64.min))
+            .or(.failureRate(.nan, minimumCalls: .min, within: .zero))
+        #expect(!absurd.summary.isEmpty && absurd.traffic.isEmpty)
+        #expect(BreakerTrip.failures(.max, within: .nanoseconds(1)).traffic.count == 1)
+    }
+
+    @Test("results that count as failures open the breaker and are returned; those of a cancelled task count nowhere")
+    func results() async throws {
+        let breaker = breaker()
+        let outcome: @Sendable (Int) -> Outcome = { $0 >= 500 ? .failure : $0 == 429 ? .ignored : .success }
+        for status in [500, 200, 503, 429] {
+            #expect(try await breaker.run(countingResult: outcome) { status } == status)
         }
-        await #expect(processExitsWith: .failure) {
-            _ = BreakerTrip.failureRate(1.01, minimumCalls: 1, within: .seconds(1))
+        #expect(breaker.state == .closed)
+        let cancelled = Task {
+            try await breaker.run(countingResult: outcome) {
+                unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+                return 500
+            }
         }
+        #expect(try await cancelled.value == 500)
+        #expect(breaker.state == .closed)
+        #expect(try await breaker.run(countingResult: outcome) { 500 } == 500)
+        #expect(breaker.state.isOpen)
+        clock.advance(by: .seconds(10))
+        #expect(try await breaker.run(countingResult: outcome) { 429 } == 429)
+        #expect(breaker.state == .halfOpen && !breaker.state.isOpen)
+        #expect(try await breaker.run(countingResult: outcome) { 502 } == 502)
+        #expect(breaker.state == .open(remaining: .seconds(10)))
+        clock.advance(by: .seconds(10))
+        #expect(try await breaker.run(countingResult: outcome) { 404 } == 404)
+        #expect(breaker.state == .closed && !breaker.state.isOpen)
+    }
+
+    @Test("the short form takes a clock, a classification and an observer")
+    func shortForm() async {
+        let events = EventRecorder<BreakerEvent>()
+        let breaker = Breaker(
+            .consecutiveFailures(1),
+            classify: { $0 is Broken ? .failure : .ignored },
+            clock: clock,
+            observer: events.record
+        )
+        await fail(breaker, CancellationError())
+        await fail(breaker)
+        clock.advance(by: .seconds(29))
+        #expect(breaker.state == .open(remaining: .seconds(1)))
+        #expect(await events.wait(for: 1) == [.opened(generation: 2, for: .seconds(30))])
     }
 }
 

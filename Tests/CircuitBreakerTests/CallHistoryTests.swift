@@ -8,8 +8,8 @@ import Testing
 struct CallHistoryTests {
     /// Records calls and says after which of them, from 1, the breaker would have opened first.
     private func firstTrip(_ trip: BreakerTrip, _ calls: [(at: Int64, outcome: Outcome)]) -> Int? {
-        var history = CallHistory(trip.rule)
-        for (index, call) in calls.enumerated() where history.record(call.outcome, trip.rule, now: call.at) {
+        var history = CallHistory(trip)
+        for (index, call) in calls.enumerated() where history.record(call.outcome, trip, now: call.at) {
             return index + 1
         }
         return nil
@@ -64,6 +64,42 @@ struct CallHistoryTests {
         let failures = Array(repeating: (at: Int64(0), outcome: Outcome.failure), count: percent)
         #expect(firstTrip(trip, successes + failures) == 100)
         #expect(firstTrip(trip, [(0, .success)] + successes + failures) == nil)
+    }
+
+    @Test("of combined rules, the first that is met opens the breaker, and each counts by itself")
+    func combined() {
+        let trip = BreakerTrip.failureRate(0.5, minimumCalls: 6, within: .seconds(10)).or(.consecutiveFailures(3))
+        let failure = (at: Int64(0), outcome: Outcome.failure)
+        let success = (at: Int64(0), outcome: Outcome.success)
+        #expect(firstTrip(trip, [failure, failure, failure]) == 3)
+        #expect(firstTrip(trip, [success, failure, failure, success, failure, success, failure]) == 7)
+        #expect(firstTrip(trip, [success, success, failure, failure, success, failure]) == 6)
+        let all = trip.or(.failures(2, within: .seconds(1)))
+        #expect(firstTrip(all, [failure, success, success, failure]) == 4)
+        #expect(firstTrip(all, [failure, (at(1), .success), (at(1), .failure)]) == nil)
+    }
+
+    @Test("a combination that is changed keeps what its unchanged rules have counted")
+    func combinedChange() {
+        let rate = BreakerTrip.failureRate(1, minimumCalls: 9, within: .seconds(10))
+        let old = rate.or(.consecutiveFailures(9))
+        var history = CallHistory(old)
+        func opens(_ trip: BreakerTrip) -> Bool { history.record(.failure, trip, now: 0) }
+        for _ in 0..<3 { #expect(!opens(old)) }
+        let new = BreakerTrip.failureRate(1, minimumCalls: 4, within: .seconds(20)).or(.consecutiveFailures(5))
+        history.change(from: old, to: new)
+        // The rate has another window and begins anew; the failures in a row are three.
+        #expect(!opens(new))
+        #expect(opens(new))
+        let without = BreakerTrip.failureRate(1, minimumCalls: 5, within: .seconds(20))
+        history.change(from: new, to: without)
+        // Two calls are kept in the window.
+        for _ in 0..<2 { #expect(!opens(without)) }
+        #expect(opens(without))
+        let count = BreakerTrip.consecutiveFailures(2)
+        history.change(from: without, to: count)
+        #expect(!opens(count), "failures from a time when they were not counted")
+        #expect(opens(count))
     }
 
     @Test("INV-18: after an idle window nothing of before it counts")

@@ -6,8 +6,11 @@ import Testing
 
 @Suite("ClaimAttempt and SettleAttempt")
 struct ClaimAttemptTests {
-    private static let mine = [UInt8](repeating: 1, count: 16)
-    private static let other = [UInt8](repeating: 2, count: 16)
+    private static let mine = ClaimID.random()
+    private static let other = ClaimID.random()
+    /// Another claim, whose holder lives in this process.
+    private static let live = ClaimID.random()
+    private static let memory: UInt64 = 5000
     private static let digest = [UInt8](repeating: 7, count: 32)
     private static let openedAt = StoreVersion(rawValue: 100)
 
@@ -21,13 +24,15 @@ struct ClaimAttemptTests {
     private static let entries: [StoreEntry] = {
         var entries = [StoreEntry(value: [1, 2, 3], version: StoreVersion(rawValue: 100), remaining: nil)]
         for state in [DedupRecord.State.inProgress, .done, .doneWithoutResult] {
-            for nonce in [mine, other] {
+            for id in [mine, other, live] {
                 for digest in [nil, digest, [UInt8](repeating: 8, count: 32)] {
-                    var record = DedupRecord(state: state, nonce: nonce, digest: digest)
+                    var record = DedupRecord(state: state, id: id, memory: memory, digest: digest)
                     if state == .done { record.result = [42] }
                     for version in [99, 100] as [UInt64] {
                         let version = StoreVersion(rawValue: version)
-                        entries.append(StoreEntry(value: record.bytes, version: version, remaining: .seconds(9)))
+                        for remaining in [nil, .seconds(9), .milliseconds(5500), .seconds(5)] as [Duration?] {
+                            entries.append(StoreEntry(value: record.bytes, version: version, remaining: remaining))
+                        }
                     }
                 }
             }
@@ -41,9 +46,9 @@ struct ClaimAttemptTests {
 
     @Test("every sequence of answers to a claim ends, and ends rightly", arguments: [true, false], [true, false])
     func claims(replays: Bool, isSingleOwner: Bool) {
-        let claim = DedupRecord(state: .inProgress, nonce: Self.mine, digest: Self.digest)
+        let claim = DedupRecord(state: .inProgress, id: Self.mine, memory: Self.memory, digest: Self.digest)
         func explore(_ attempt: ClaimAttempt, _ action: ClaimAttempt.Action, depth: Int) {
-            guard case .put(let condition) = action, depth < 4 else { return }
+            guard case .put(let condition) = action, depth < 2 else { return }
             for answer in Self.answers {
                 var next = attempt
                 switch answer {
@@ -67,21 +72,26 @@ struct ClaimAttemptTests {
                         #expect(after == .refuse(.unreadable))
                         continue
                     }
-                    if found.nonce == Self.mine {
+                    if found.id == Self.mine {
                         #expect(after == .own(entry.version, isTakeover: condition != .absent))
                     } else if let digest = found.digest, digest != Self.digest {
                         #expect(after == .refuse(.mismatch))
                     } else if found.state == .inProgress, isSingleOwner, entry.version < Self.openedAt {
                         #expect(after == .put(if: .version(entry.version)))
                         explore(next, after, depth: depth + 1)
+                    } else if found.state == .inProgress, entry.remaining == .seconds(5), found.id != Self.live {
+                        // Its lease is over.
+                        #expect(after == .put(if: .version(entry.version)))
+                        explore(next, after, depth: depth + 1)
                     } else if found.state == .inProgress {
-                        #expect(after == .refuse(.inProgress(retryAfter: .seconds(1))))
+                        let isShort = entry.remaining == .milliseconds(5500)
+                        #expect(after == .refuse(.inProgress(retryAfter: isShort ? .milliseconds(500) : .seconds(1))))
                     } else if found.state == .done, replays {
                         #expect(after == .replay([42]))
                     } else if replays {
                         #expect(after == .refuse(.resultNotKept))
                     } else {
-                        #expect(after == .refuse(.duplicate(remaining: .seconds(9))))
+                        #expect(after == .refuse(.duplicate(remaining: entry.remaining)))
                     }
                 }
             }
@@ -89,15 +99,16 @@ struct ClaimAttemptTests {
         let attempt = ClaimAttempt(
             record: claim,
             mode: replays ? .replay(retention: nil) : .refuse(),
-            openedAt: isSingleOwner ? Self.openedAt : nil
+            openedAt: isSingleOwner ? Self.openedAt : nil,
+            isLive: { $0 == Self.live }
         )
         explore(attempt, attempt.first, depth: 0)
     }
 
     @Test("a key that changes hands without end is given up")
     func boundedClaim() {
-        let claim = DedupRecord(state: .inProgress, nonce: Self.mine, digest: nil)
-        var attempt = ClaimAttempt(record: claim, mode: .refuse(), openedAt: nil)
+        let claim = DedupRecord(state: .inProgress, id: Self.mine, memory: Self.memory, digest: nil)
+        var attempt = ClaimAttempt(record: claim, mode: .refuse(), openedAt: nil, isLive: { _ in false })
         var rounds = 1
         while attempt.conflicted(with: nil) != .giveUp { rounds += 1 }
         #expect(rounds == 8)
@@ -108,23 +119,26 @@ struct ClaimAttemptTests {
         arguments: [true, false],
         [true, false]
     )
-    func settlements(keeps: Bool, canMark: Bool) {
+    func settlements(keeps: Bool, isOption: Bool) {
+        let (canMark, isTakeover) = (isOption, isOption)
         let token = StoreVersion(rawValue: 150)
-        let claim = DedupRecord(state: .inProgress, nonce: Self.mine, digest: Self.digest)
-        var done = DedupRecord(state: .done, nonce: Self.mine, digest: Self.digest)
+        let claim = DedupRecord(state: .inProgress, id: Self.mine, memory: Self.memory, digest: Self.digest)
+        var done = DedupRecord(state: .done, id: Self.mine, memory: Self.memory, digest: Self.digest)
         done.result = [42]
         var mark = claim
         mark.state = .doneWithoutResult
         let key = StoreKey("test", "key")
         let reasons: [StoreError.Reason] = [.unavailable, .unknownOutcome, .capacityExceeded, .diskFull, .invalid]
         func explore(_ attempt: SettleAttempt, isMarking: Bool, wasUnknown: Bool, depth: Int) {
-            if depth == 3 { return }
+            if depth == 2 { return }
             let condition: Precondition
             switch attempt.write(key) {
             case .put(_, let bytes, .never, let precondition) where keeps:
                 #expect(bytes == (isMarking ? mark : done).bytes)
                 condition = precondition
-            case .delete(_, let precondition) where !keeps: condition = precondition
+            case .delete(_, let precondition) where !keeps && !isTakeover: condition = precondition
+            case .touch(_, .after(.milliseconds(4999)), let precondition) where !keeps && isTakeover:
+                condition = precondition
             default: return #expect(Bool(false), "\(attempt.write(key))")
             }
             #expect(condition != .any && condition != .present)
@@ -154,11 +168,11 @@ struct ClaimAttemptTests {
                 var next = attempt
                 let found = DedupRecord(entry.value)
                 switch next.conflicted(with: entry) {
-                case .lost?: #expect(found?.nonce != Self.mine && !wasUnknown)
-                case .settled?: #expect(found == done && keeps || found?.nonce != Self.mine && wasUnknown)
+                case .lost?: #expect(found?.id != Self.mine && !wasUnknown)
+                case .settled?: #expect(found == done && keeps || found?.id != Self.mine && wasUnknown)
                 case .marked(let version, _)?: #expect(found == mark && isMarking && version == entry.version)
                 case nil:
-                    #expect(found?.nonce == Self.mine)
+                    #expect(found?.id == Self.mine)
                     explore(next, isMarking: isMarking, wasUnknown: wasUnknown, depth: depth + 1)
                 }
             }
@@ -166,14 +180,14 @@ struct ClaimAttemptTests {
         let attempt =
             keeps
             ? SettleAttempt(token: token, record: done, expiry: .never, canMark: canMark)
-            : SettleAttempt(releasing: claim, token: token)
+            : SettleAttempt(releasing: claim, token: token, isTakeover: isTakeover)
         explore(attempt, isMarking: false, wasUnknown: false, depth: 0)
     }
 
     @Test("the mark that an operation ran is as large as its claim", arguments: [nil, digest])
     func markSize(digest: [UInt8]?) {
-        let claim = DedupRecord(state: .inProgress, nonce: Self.mine, digest: digest)
-        var done = DedupRecord(state: .done, nonce: Self.mine, digest: digest)
+        let claim = DedupRecord(state: .inProgress, id: Self.mine, memory: Self.memory, digest: digest)
+        var done = DedupRecord(state: .done, id: Self.mine, memory: Self.memory, digest: digest)
         done.result = [UInt8](repeating: 1, count: 1000)
         #expect(done.mark?.bytes.count == claim.bytes.count)
         #expect(done.mark?.mark == nil)
@@ -188,12 +202,12 @@ struct ClaimAttemptTests {
 
     @Test("no bytes whatever stop the reader, and what it reads it writes the same")
     func hostileRecords() {
-        for length in 0..<60 {
-            for first in [0, 1, 2, 255] as [UInt8] {
+        for length in 0..<70 {
+            for first in [0, 1, 2, 3, 255] as [UInt8] {
                 for state in [0, 1, 3, 4] as [UInt8] {
                     for hasDigest in [0, 1, 2] as [UInt8] {
                         let bytes = Array(
-                            ([first, state, hasDigest] + [UInt8](repeating: 5, count: 57)).prefix(length)
+                            ([first, state, hasDigest] + [UInt8](repeating: 5, count: 67)).prefix(length)
                         )
                         if let record = DedupRecord(bytes) { #expect(record.bytes == bytes) }
                     }

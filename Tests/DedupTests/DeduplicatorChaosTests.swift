@@ -28,7 +28,7 @@ struct DeduplicatorChaosTests {
         let results = await withTaskGroup { group in
             for number in 0..<20 {
                 group.addTask { () -> DedupResult<String>? in
-                    try? await dedup.run(["ada", "k1"], fingerprint: [1]) { _ in
+                    try? await dedup.run("charge", ["ada", "k1"], fingerprint: [1]) { _ in
                         inside.increment()
                         defer { inside.decrement() }
                         await Task.yield()

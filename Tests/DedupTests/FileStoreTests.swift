@@ -1,5 +1,6 @@
 import Dedup
 import Foundation
+import ReliabilityCore
 import ReliabilityFileStore
 import ReliabilityStore
 import ReliabilityTesting
@@ -18,7 +19,7 @@ struct DedupFileStoreTests {
         await withTaskGroup { group in
             for _ in 0..<20 {
                 group.addTask { [dedup] in
-                    _ = try? await dedup.run(["ada", "1"], fingerprint: [1]) { _ in
+                    _ = try? await dedup.run("charge", ["ada", "1"], fingerprint: [1]) { _ in
                         runs.increment()
                         await Task.yield()
                         return "receipt"
@@ -31,7 +32,7 @@ struct DedupFileStoreTests {
 
         store = try await FileStore.open(at: directory)
         dedup = Deduplicator(.replay(retention: nil), keyspace: "charges", store: store)
-        let replay = try await dedup.run(["ada", "1"], fingerprint: [1]) { _ in "another" }
+        let replay = try await dedup.run("charge", ["ada", "1"], fingerprint: [1]) { _ in "another" }
         #expect(replay.value == "receipt" && replay.isReplay)
         await store.close()
     }
@@ -46,7 +47,7 @@ struct DedupFileStoreTests {
         let gate = ManualClock()
         let tokens = EventRecorder<DedupClaim>()
         let stuck = Task {
-            try await dedup.run(["ada", "1"]) { claim in
+            try await dedup.run("charge", ["ada", "1"]) { claim in
                 tokens.record(claim)
                 try await gate.sleep(for: .seconds(1))
                 return "first"
@@ -58,7 +59,7 @@ struct DedupFileStoreTests {
 
         let second = try await FileStore.open(at: directory)
         let again = Deduplicator(.replay(retention: nil), keyspace: "charges", store: second)
-        let result = try await again.run(["ada", "1"]) { claim in
+        let result = try await again.run("charge", ["ada", "1"]) { claim in
             tokens.record(claim)
             return "second"
         }
@@ -72,8 +73,72 @@ struct DedupFileStoreTests {
         gate.advance(by: .seconds(1))
         let late = try await stuck.value
         #expect(late.value == "first" && !late.isStored)
-        let replay = try await again.run(["ada", "1"]) { _ in "third" }
+        let replay = try await again.run("charge", ["ada", "1"]) { _ in "third" }
         #expect(replay.value == "second" && replay.isReplay)
         await second.close()
     }
+
+    #if os(Linux)
+    @Test("a result is written when a disk that was full at the end of its operation has space again")
+    func fullDisk() async {
+        // In a process of its own, which limits the size of its files.
+        await #expect(processExitsWith: .success) {
+            let directory = NSTemporaryDirectory() + "dedup-\(UUID().uuidString)"
+            defer { try? FileManager.default.removeItem(atPath: directory) }
+            let store = try await FileStore.open(at: directory)
+            let events = EventRecorder<DedupEvent>()
+            let dedup = Deduplicator(
+                // The caller waits for as long as this.
+                DedupConfiguration(.replay(retention: nil), storeFailure: .closed(timeLimit: .milliseconds(100))),
+                store: store,
+                observer: events.record
+            )
+            let result = try await dedup.run("charge", ["ada", "1"]) { _ in
+                try limitFileSize(to: size(of: directory + "/log"))
+                try await fill(store)
+                return "receipt"
+            }
+            try #require(result.value == "receipt" && !result.isStored && events.events.isEmpty)
+            // Nobody starts it again while the result waits.
+            let error = await #expect(throws: DedupError.self) {
+                try await dedup.run("charge", ["ada", "1"]) { _ in "another" }
+            }
+            try #require(error?.code == "dedup.in_progress")
+            try limitFileSize(to: nil)
+            _ = await events.wait(for: 2)
+            let replay = try await dedup.run("charge", ["ada", "1"]) { _ in "another" }
+            try #require(replay.isReplay && replay.value == "receipt")
+            await store.close()
+        }
+    }
+    #endif
 }
+
+#if os(Linux)
+/// Sets how large the files of this process may become.
+private func limitFileSize(to size: Int?) throws {
+    var limit = rlimit()
+    try #require(unsafe getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
+    limit.rlim_cur = size.map { rlim_t($0) } ?? limit.rlim_max
+    try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
+}
+
+private func size(of path: String) throws -> Int {
+    try #require(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
+}
+
+/// Writes until the store's file has no room for the smallest entry.
+private func fill(_ store: FileStore) async throws {
+    for size in [65_536, 4096, 256, 0] {
+        for number in 0..<100_000 {
+            do throws(StoreError) {
+                let key = StoreKey("filler", "\(size) \(number)")
+                _ = try await store.commit([.put(key, Array(repeating: 7, count: size), .never, if: .any)])
+            } catch {
+                try #require(error.reason == .diskFull)
+                break
+            }
+        }
+    }
+}
+#endif

@@ -37,7 +37,7 @@ struct KeptResultTests {
         func pay(_ result: String = "receipt", taking duration: Duration = .milliseconds(500)) async throws
             -> DedupResult<String>
         {
-            try await dedup.run(["ada", "k1"]) { _ in
+            try await dedup.run("charge", ["ada", "k1"]) { _ in
                 runs.increment()
                 try? await clock.sleep(for: duration)
                 return result

@@ -30,6 +30,7 @@ final class StoreDouble: KeyValueStore {
     init(
         _ memory: InMemoryStore,
         openedAt: StoreVersion? = nil,
+        isShared: Bool = false,
         canStall: Bool = false,
         maximumValueBytes: Int? = nil,
         choose: (@Sendable () -> Fault?)? = nil
@@ -37,6 +38,7 @@ final class StoreDouble: KeyValueStore {
         self.memory = memory
         var capabilities = memory.capabilities
         if let openedAt { capabilities.openedAt = openedAt }
+        if isShared { capabilities.openedAt = nil }
         if let maximumValueBytes { capabilities.maximumValueBytes = maximumValueBytes }
         capabilities.canStall = canStall
         self.capabilities = capabilities

@@ -44,25 +44,59 @@ import Testing
         #expect(first.description.utf8.count == 32)
     }
 
-    @Test(arguments: ["", "Order.Refused", "order refused", "order-refused", "\u{E9}", "a\nb", "a\0", "a\"b"])
-    func aCodeThatIsNoneBecomesTheCategory(_ code: String) {
+    @Test(
+        "a code of letters, digits and . _ - : / reaches the client as it is",
+        arguments: [
+            "order-total", "Order.Refused", "order.line_1", "ORDER:42", "shop/order-total", "a", "-",
+            String(repeating: "a", count: 128),
+        ]
+    )
+    func aCodeIsKept(_ code: String) {
         let detail = ErrorDetail(pointer: "", code: ErrorCode(rawValue: code), message: "")
-        let error = SampleError(code: ErrorCode(rawValue: code), category: .conflict, details: [detail])
-        let response = ErrorResponse(error)
+        let response = ErrorResponse(SampleError(code: ErrorCode(rawValue: code), details: [detail]))
+        #expect(response.code.rawValue == code)
+        #expect(response.details.first?.code.rawValue == code)
+    }
+
+    @Test(
+        "other bytes of a code become underscores, and what is too long is cut; nothing makes a code vanish",
+        arguments: [
+            ("order refused", "order_refused"), ("a\nb", "a_b"), ("a\0", "a_"), ("a\"b\\c", "a_b_c"), ("\u{E9}", "__"),
+            ("a\u{202E}", "a___"), (" ", "_"), (String(repeating: "b", count: 200), String(repeating: "b", count: 128)),
+        ]
+    )
+    func aCodeIsMadeSafe(_ code: String, _ expected: String) {
+        let detail = ErrorDetail(pointer: "", code: ErrorCode(rawValue: code), message: "")
+        let response = ErrorResponse(
+            SampleError(code: ErrorCode(rawValue: code), category: .conflict, details: [detail])
+        )
+        #expect(response.code.rawValue == expected)
+        #expect(response.details.first?.code.rawValue == expected)
+    }
+
+    @Test func anEmptyCodeBecomesTheCategory() {
+        let detail = ErrorDetail(pointer: "", code: "", message: "")
+        let response = ErrorResponse(SampleError(code: "", category: .conflict, details: [detail]))
         #expect(response.code == "conflict")
         #expect(response.details.first?.code == "conflict")
     }
 
-    @Test func aCodeHasUpToSixtyFourBytes() {
-        let longest = String(repeating: "a", count: 64)
-        #expect(ErrorResponse(SampleError(code: ErrorCode(rawValue: longest))).code.rawValue == longest)
-        #expect(ErrorResponse(SampleError(code: ErrorCode(rawValue: longest + "a"))).code == "invalid")
+    @Test("a hundred details are rendered, and the body says when there are more", arguments: [0, 99, 100, 101, 1000])
+    func detailsAreCut(_ count: Int) {
+        let details = (0..<count).map { ErrorDetail(pointer: "/\($0)", code: "a", message: "b") }
+        let response = ErrorResponse(SampleError(details: details), requestID: requestID)
+        #expect(response.details == Array(details.prefix(100)))
+        let end = count > 100 ? #""}],"details_truncated":true}"# : count > 0 ? #""}]}"# : #"[]}"#
+        #expect(response.jsonBody().text.hasSuffix(end))
     }
 
-    @Test func onlyAHundredDetailsAreRendered() {
-        let details = (0..<1000).map { ErrorDetail(pointer: "/\($0)", code: "a", message: "b") }
-        let response = ErrorResponse(SampleError(details: details))
-        #expect(response.details == Array(details.prefix(100)))
+    @Test("an error that lists only some of what is wrong says so in the body, whatever the number of its details")
+    func truncatedError() {
+        let error = SampleError(details: [ErrorDetail(pointer: "", code: "a", message: "b")], isTruncated: true)
+        let response = ErrorResponse(error, requestID: requestID)
+        #expect(response.isTruncated)
+        #expect(response.jsonBody().text.hasSuffix(#""message":"b"}],"details_truncated":true}"#))
+        #expect(!ErrorResponse(SampleError()).isTruncated)
     }
 
     @Test func messagesAreCutBetweenScalars() {
@@ -137,6 +171,7 @@ import Testing
         ("\u{80}\u{9F}", #""\u0080\u009f""#), ("\u{2028}\u{2029}", #""\u2028\u2029""#),
         ("\u{202E}\u{2066}\u{2069}\u{200E}\u{61C}", #""\u202e\u2066\u2069\u200e\u061c""#),
         ("\u{FEFF}\u{200B}\u{AD}", #""\ufeff\u200b\u00ad""#), ("\u{E0041}", #""\udb40\udc41""#),
+        ("\u{3164}\u{115F}\u{E0000}", #""\u3164\u115f\udb40\udc00""#), ("❤\u{FE0F}", "\"❤\u{FE0F}\""),
         ("é€😀", #""é€😀""#), ("e\u{301}", "\"e\u{301}\""), ("\u{10FFFF}", "\"\u{10FFFF}\""),
     ])
     func textIsEscaped(_ text: String, _ expected: String) {

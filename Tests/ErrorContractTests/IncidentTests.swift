@@ -60,9 +60,11 @@ private final class Failure: Error, Sendable {
     @Test(arguments: secrets)
     func nothingOfACauseReachesTheWire(_ secret: String) {
         let error = SampleError(category: .unavailable, underlyingError: DatabaseError(text: secret))
+        let response = ErrorResponse(error, requestID: requestID)
         #expect(
-            ErrorResponse(error, requestID: requestID)
-                == ErrorResponse(SampleError(category: .unavailable), requestID: requestID)
+            response.jsonBody().text.replacing(response.incidentID ?? "-", with: "")
+                == #"{"code":"order.refused","message":"The order was refused.","request_id":"request-1","#
+                + #""details":[],"incident_id":""}"#
         )
     }
 
@@ -139,7 +141,7 @@ private final class Failure: Error, Sendable {
         #expect((last.error as? Failure)?.text == "65635")
         #expect(events.events.dropLast().allSatisfy { $0.missedBefore == 0 })
         #expect("\(last)".hasSuffix(" (99 incident(s) before this one were dropped)"))
-        #expect("\(events.events[0])".hasPrefix("incident \(events.events[0].id) of request request-1: "))
+        #expect("\(events.events[0])".hasPrefix("incident \(events.events[0].id) of request request-1, status 500: "))
     }
 
     @Test("an observer of another renderer that blocks silences no other")
@@ -157,6 +159,37 @@ private final class Failure: Error, Sendable {
         let id = renderer.response(to: Failure("other")).incidentID
         #expect(await events.wait(for: 1) == [id])
         gate.open()
+    }
+
+    @Test("every response with a status of 500 or above has an identifier and is reported with it, and no other is")
+    func everyFaultOfOurs() async {
+        let (incidents, continuation) = AsyncStream.makeStream(of: ErrorIncident.self)
+        let renderer = ErrorRenderer(
+            statuses: [.upstream: 502, .gone: 410, .conflict: 599],
+            onIncident: { continuation.yield($0) }
+        )
+        let statuses: [(ErrorCategory, Int)] = [
+            (.invalid, 400), (.unauthenticated, 401), (.forbidden, 403), (.notFound, 404), (.gone, 410),
+            (.preconditionFailed, 412), (.tooLarge, 413), (.unprocessable, 422), (.rateLimited, 429),
+            (.cancelled, 499), (.internal, 500), (ErrorCategory(rawValue: "teapot"), 500), (.upstream, 502),
+            (.unavailable, 503), (.timeout, 504), (.conflict, 599),
+        ]
+        var expected: [String] = []
+        for (category, status) in statuses {
+            let response = renderer.response(to: SampleError(code: "a", category: category), requestID: requestID)
+            #expect(response.status == status)
+            #expect((response.incidentID != nil) == (status >= 500))
+            let end = response.incidentID.map { #""details":[],"incident_id":"\#($0)"}"# } ?? #""details":[]}"#
+            #expect(response.jsonBody().text.hasSuffix(end))
+            if let id = response.incidentID { expected.append("\(id) \(status) \(category)") }
+        }
+        #expect(expected.count == 6)
+        var told: [String] = []
+        for await incident in incidents.prefix(expected.count) {
+            #expect(incident.requestID == requestID)
+            told.append("\(incident.id) \(incident.status) \((incident.error as? SampleError)?.category ?? .invalid)")
+        }
+        #expect(told == expected)
     }
 
     @Test func manyTasksRenderAndEachIncidentIsToldOnce() async {
@@ -196,9 +229,21 @@ private final class Failure: Error, Sendable {
         #expect(renderer.response(to: Failure("x")).incidentID != nil)
     }
 
-    @Test func theMapIsNotAskedAboutAnErrorThatSpeaksForItself() {
-        let renderer = ErrorRenderer(map: { _ in SampleError(category: .notFound) })
+    @Test("the map is asked first, also about an error that speaks for itself; nil leaves the error as it is")
+    func mapOfAKnownError() {
+        struct Upstream: ReliabilityError {
+            let code: ErrorCode = "bank.unauthenticated"
+            let category = ErrorCategory.unauthenticated
+            let message = "Who are you?"
+        }
+        let renderer = ErrorRenderer(map: { error in
+            error is Upstream ? SampleError(code: "payment.unavailable", category: .unavailable) : nil
+        })
+        let response = renderer.response(to: Upstream())
+        #expect(response.status == 503)
+        #expect(response.code == "payment.unavailable")
         #expect(renderer.response(to: SampleError(category: .conflict)).status == 409)
+        #expect(ErrorResponse(Upstream()).status == 401)
     }
 
     @Test func anInternalErrorFromTheMapIsAnIncidentOfTheOriginal() async {
@@ -220,4 +265,67 @@ private final class Failure: Error, Sendable {
                 == #"{"code":"cancelled","message":"The request was cancelled.","request_id":"request-1","details":[]}"#
         )
     }
+}
+
+@Suite struct StatusTests {
+    @Test("statuses are open: further categories get theirs, and a listed one may get another")
+    func statuses() {
+        let renderer = ErrorRenderer(statuses: [
+            .gone: 410, .upstream: 502, .init(rawValue: "method_not_allowed"): 405, .notFound: 410,
+            .init(rawValue: "unsupported_media_type"): 415, .init(rawValue: "precondition_required"): 428,
+        ])
+        for (category, status) in [
+            (ErrorCategory.gone, 410), (.upstream, 502), (.init(rawValue: "method_not_allowed"), 405), (.notFound, 410),
+            (.init(rawValue: "unsupported_media_type"), 415), (.init(rawValue: "precondition_required"), 428),
+            (.invalid, 400), (.init(rawValue: "other"), 500),
+        ] {
+            let response = renderer.response(to: SampleError(code: "a", category: category, message: "b"))
+            #expect(response.status == status)
+            #expect(response.code == (status == 500 ? "internal" : "a"))
+        }
+    }
+
+    @Test("the wait is passed on by an error of a category of the application's own")
+    func retryAfter() {
+        let error = SampleError(category: .upstream, retryAfter: .seconds(7))
+        #expect(ErrorRenderer(statuses: [.upstream: 502]).response(to: error).retryAfterSeconds == 7)
+        #expect(ErrorRenderer().response(to: error).retryAfterSeconds == nil)
+    }
+
+    @Test("a status that is no error, and one for the category internal, are refused")
+    func preconditions() async {
+        await #expect(processExitsWith: .failure) { _ = ErrorRenderer(statuses: [.gone: 302]) }
+        await #expect(processExitsWith: .failure) { _ = ErrorRenderer(statuses: [.gone: 600]) }
+        await #expect(processExitsWith: .failure) { _ = ErrorRenderer(statuses: [.internal: 503]) }
+    }
+
+    @Test("an error gets further header fields, but for those that are not HTTP's or not free")
+    func headerFields() {
+        let renderer = ErrorRenderer(headerFields: { error in
+            guard error.category == .unauthenticated else { return [] }
+            return [
+                ("www-authenticate", #"Bearer realm="shop""#), ("x-a", "é\tb"), ("", "a"), ("a b", "c"), ("a:", "b"),
+                ("ä", "b"),
+                ("x-b", "a\r\nset-cookie: c"), ("x-c", "a\0"), ("x-d", "\u{7F}"), ("Content-Type", "text/html"),
+                ("RETRY-AFTER", "1"), ("content-length", "1"),
+            ]
+        })
+        let fields = renderer.response(to: SampleError(category: .unauthenticated)).headerFields
+        #expect(fields.map(\.name) == ["content-type", "www-authenticate", "x-a"])
+        #expect(fields.map(\.value) == ["application/json", #"Bearer realm="shop""#, "é\tb"])
+        #expect(renderer.response(to: SampleError()).headerFields.map(\.name) == ["content-type"])
+    }
+
+    @Test("no header field is made of an error of which nothing may be said")
+    func headerFieldsOfTheUnknown() {
+        let renderer = ErrorRenderer(headerFields: { [("x-code", $0.code.rawValue)] })
+        #expect(renderer.response(to: SampleError(category: .internal)).headerFields.map(\.name) == ["content-type"])
+        #expect(renderer.response(to: Failure("a")).headerFields.map(\.name) == ["content-type"])
+        #expect(renderer.response(to: SampleError(category: .timeout)).headerFields.last?.name == "x-code")
+    }
+}
+
+extension ErrorCategory {
+    fileprivate static let gone = ErrorCategory(rawValue: "gone")
+    fileprivate static let upstream = ErrorCategory(rawValue: "upstream")
 }

@@ -7,6 +7,7 @@ struct SampleError: ReliabilityError {
     var message = "The order was refused."
     var retryAfter: Duration?
     var details: [ErrorDetail] = []
+    var isTruncated = false
     var underlyingError: (any Error)?
 }
 

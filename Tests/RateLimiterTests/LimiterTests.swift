@@ -250,13 +250,61 @@ struct LimiterTests {
         #expect(try await limiter.check("user").remaining == 4)
     }
 
-    @Test("limits that make no sense are refused at construction")
+    @Test("figures that make no sense are values with problems, and trap nowhere before a limiter is made of them")
+    func problems() {
+        #expect(RateLimit.fivePerQuarterHour.problems() == [])
+        #expect(RateLimit.gcra(3, per: .seconds(1), burst: 2).problems() == [])
+        #expect(
+            RateLimit.fixedWindow(0, per: .seconds(1)).problems()
+                == ["the count of a rate limit must be at least 1 (is 0)"]
+        )
+        #expect(
+            RateLimit.fixedWindow(1, per: .zero).problems()
+                == ["the period of a rate limit must be positive (is 0.0 seconds)"]
+        )
+        #expect(
+            RateLimit.gcra(1, per: .seconds(1), burst: 0).problems()
+                == ["the burst of a rate limit must be at least 1 (is 0)"]
+        )
+        #expect(
+            RateLimit.gcra(2, per: .nanoseconds(1)).problems() == [
+                "the period of a rate limit must be positive, and at least a nanosecond for each of its 2 calls "
+                    + "(is 1e-09 seconds)"
+            ]
+        )
+        #expect(RateLimit.gcra(1, per: .seconds(86_400), burst: 40_000).problems().count == 1)
+        let figures = [Int.min, -1, 0, 1, .max]
+        for count in figures {
+            for seconds in [Int64.min, -1, 0, 1, .max] {
+                #expect(
+                    (RateLimit.fixedWindow(count, per: .seconds(seconds)).problems() == [])
+                        == (count > 0 && seconds > 0)
+                )
+                for burst in figures {
+                    let limit = RateLimit.gcra(count, per: .seconds(seconds), burst: burst)
+                    if count < 1 || seconds < 1 || burst < 1 { #expect(!limit.problems().isEmpty) }
+                }
+            }
+        }
+    }
+
+    @Test("a limit with problems does not get past the construction of a limiter, and the message names its figures")
     func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = RateLimit.fixedWindow(0, per: .seconds(1)) }
-        await #expect(processExitsWith: .failure) { _ = RateLimit.fixedWindow(1, per: .zero) }
-        await #expect(processExitsWith: .failure) { _ = RateLimit.gcra(1, per: .seconds(1), burst: 0) }
-        await #expect(processExitsWith: .failure) { _ = RateLimit.gcra(2, per: .nanoseconds(1)) }
-        await #expect(processExitsWith: .failure) { _ = RateLimit.gcra(1, per: .seconds(86_400), burst: 40_000) }
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            _ = Limiter(
+                .fixedWindow(0, per: .zero),
+                keyspace: "logins",
+                store: InMemoryStore(),
+                whenStoreIsDown: .closed()
+            )
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(
+            text.contains(
+                "the limiter logins cannot work: the count of a rate limit must be at least 1 (is 0); "
+                    + "the period of a rate limit must be positive (is 0.0 seconds)"
+            )
+        )
     }
 }
 

@@ -66,10 +66,33 @@ struct CorrelationIDTests {
     func bytes() {
         let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-".utf8)
         for byte in UInt8.min..<0x80 {
-            let text = "a" + String(decoding: [byte], as: UTF8.self)
+            let text = "a" + String(decoding: [byte], as: UTF8.self) + "a"
             #expect((CorrelationID(text) != nil) == allowed.contains(byte), "byte \(byte)")
         }
         for text in ["\u{E9}", "a\u{301}", "\u{FF21}", "\u{212A}", "\u{1F602}"] { #expect(CorrelationID(text) == nil) }
+    }
+
+    @Test(
+        "a text that is no name of a file on every system is refused",
+        arguments: [
+            ".", "..", "...", ".htaccess", ".a", "a.", "a..", "CON", "con", "nul", "Nul", "NUL.txt", "aux.a.b", "PRN",
+            "COM1", "com9", "Com0", "LPT1", "lpt9.log", "CONIN$", "a/b", "../a", "a\\b", "C:a", "a\0b", "~", "*", "a b",
+        ]
+    )
+    func fileNames(_ text: String) {
+        #expect(CorrelationID(text) == nil)
+    }
+
+    @Test(
+        "a point within, and what only resembles the name of a device, is accepted",
+        arguments: [
+            "a.b", "1.2.3", "a..b", "console", "con1", "com", "com10", "lpt", "lpta", "nul_", "-a", "_", "a-con",
+            "a.nul",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "auxiliary.1",
+        ]
+    )
+    func likelyNames(_ text: String) {
+        #expect(CorrelationID(text)?.description == text)
     }
 
     @Test("1 to 128 bytes are accepted")

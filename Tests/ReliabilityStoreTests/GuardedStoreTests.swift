@@ -57,6 +57,55 @@ struct GuardedStoreTests {
         }
     }
 
+    /// Calls with a deadline that is so far away.
+    private func late<Success: Sendable>(
+        by left: Duration,
+        _ call: () async throws(StoreError) -> Success
+    ) async -> StoreError.Reason? {
+        let timeSource = TimeSource(clock)
+        return await Deadline.$ambient.withValue(
+            Deadline(instant: timeSource.instant(after: left), timeSource: timeSource)
+        ) {
+            await reason(call)
+        }
+    }
+
+    @Test("the caller's deadline cuts the wait", arguments: [Duration.milliseconds(50), .seconds(2)])
+    func deadline(left: Duration) async {
+        faulty.outage = .hang
+        for (call, expected) in [(true, StoreError.Reason.unavailable), (false, .unknownOutcome)] {
+            let task = Task { call ? await late(by: left, read) : await late(by: left, write) }
+            await clock.waitForSleepers(1)
+            #expect(clock.timeToNextSleeper == left)
+            await clock.advanceToNextSleeper()
+            #expect(await task.value == expected)
+        }
+    }
+
+    @Test("for a caller whose deadline has passed, the store is not asked")
+    func expired() async {
+        #expect(await late(by: .zero, write) == .unavailable)
+        #expect(await late(by: .zero, read) == .unavailable)
+        #expect(faulty.calls.events.isEmpty)
+        #expect(await reason(write) == nil)
+    }
+
+    @Test(
+        "a call that its deadline cut is evidence against the store if it had a tenth of the limit",
+        arguments: [(Duration.milliseconds(299), false), (.milliseconds(300), true)]
+    )
+    func evidence(left: Duration, counts: Bool) async {
+        faulty.outage = .hang
+        for _ in 0..<3 {
+            let task = Task { await late(by: left, write) }
+            await clock.waitForSleepers(1)
+            await clock.advanceToNextSleeper()
+            #expect(await task.value == .unknownOutcome)
+        }
+        faulty.outage = nil
+        #expect(await reason(write) == (counts ? .unavailable : nil))
+    }
+
     @Test(
         "after three failures in a row it is not asked, but for one probe each second",
         arguments: [StoreFault.failBefore, .unknownOutcomeAfterApply, .refuse(.failed), .refuse(.closed)]

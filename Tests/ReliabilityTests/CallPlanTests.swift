@@ -221,6 +221,153 @@ struct CallPlanTests {
         )
     }
 
+    @Test("a breaker that the attempts of one call can open is named, with their number")
+    func oneCallOpens() throws {
+        func warnings(_ trip: BreakerTrip, _ attempts: Int) -> [String] {
+            Pipeline {
+                TimeoutPolicy(.seconds(60))
+                RetryPolicy(.idempotent, maxAttempts: attempts)
+                Breaker(trip)
+                TimeoutPolicy(.milliseconds(1))
+            }.warnings
+        }
+        let warning = "the 3 attempts of one call are enough to open circuit breaker (3) for all calls"
+        #expect(warnings(.threeFailuresInAMinute, 3) == [warning])
+        #expect(warnings(.consecutiveFailures(3), 3) == [warning])
+        #expect(warnings(.failureRate(0.5, minimumCalls: 2, within: .seconds(10)), 3) == [warning])
+        #expect(warnings(.consecutiveFailures(4), 3) == [])
+        #expect(warnings(.standard, 9) == [])
+        #expect(warnings(.standard, 10).count == 1)
+        #expect(warnings(.consecutiveFailures(1), 1) == [])
+    }
+
+    @Test("a retry that waits for an open breaker is named, with the longest wait")
+    func waitsForBreaker() {
+        func warnings(_ wait: Duration, attempts: Int = 3) -> [String] {
+            Pipeline {
+                RetryPolicy(
+                    RetryConfiguration(.idempotent, maxAttempts: attempts, maximumRejectionWait: wait)
+                )
+                Breaker(.standard)
+                TimeoutPolicy(.seconds(2))
+            }.warnings
+        }
+        #expect(
+            warnings(.seconds(30)) == [
+                "retry (1) waits for up to 30 s while circuit breaker (2) is open: calls do not fail fast"
+            ]
+        )
+        #expect(warnings(.zero) == [])
+        #expect(warnings(.seconds(30), attempts: 1) == [])
+    }
+
+    @Test("a rate limit that counts what a policy inside it rejects is named, but for one around a retry")
+    func countedInVain() {
+        let limiter = Limiter(
+            .fivePerQuarterHour,
+            keyspace: "calls",
+            store: InMemoryStore(),
+            whenStoreIsDown: .closed()
+        )
+        let (first, second) = (limiter.policy(for: "ann"), limiter.policy(for: "10.0.0.1"))
+        let breaker = Breaker(.standard)
+        let limit = TimeoutPolicy(.seconds(2))
+        func warnings(_ pipeline: Pipeline<some CallPolicy>) -> [String] { pipeline.warnings }
+        #expect(
+            warnings(
+                Pipeline {
+                    first
+                    second
+                }
+            ) == [
+                "rate limit (1) counts a call before rate limit (2) inside it may reject it: the call is not made, and "
+                    + "counts nevertheless"
+            ]
+        )
+        #expect(
+            warnings(
+                Pipeline {
+                    RetryPolicy(.idempotent)
+                    first
+                    breaker
+                    limit
+                }
+            ) == [
+                "rate limit (2) counts a call before circuit breaker (3) inside it may reject it: the call is not made, "
+                    + "and counts nevertheless"
+            ]
+        )
+        #expect(
+            warnings(
+                Pipeline {
+                    first
+                    breaker
+                    limit
+                }
+            ).count == 1
+        )
+        #expect(
+            warnings(
+                Pipeline {
+                    first
+                    RetryPolicy(.idempotent)
+                    breaker
+                    limit
+                }
+            ) == []
+        )
+        #expect(
+            warnings(
+                Pipeline {
+                    RetryPolicy(.idempotent)
+                    breaker
+                    first
+                    limit
+                }
+            ) == []
+        )
+    }
+
+    @Test("the explanation says at which traffic a breaker's rule opens")
+    func traffic() {
+        func notes(_ trip: BreakerTrip) -> [Substring] {
+            Pipeline {
+                Breaker(trip)
+                TimeoutPolicy(.seconds(1))
+            }.explain().split(separator: "\n")
+                .filter { $0.hasPrefix("circuit breaker (1): ") }.map { $0.dropFirst(21) }
+        }
+        #expect(
+            notes(.threeFailuresInAMinute) == [
+                "opens at 1 % of errors from 5 calls a second on, however many succeed."
+            ]
+        )
+        #expect(
+            notes(.failures(3, within: .seconds(3600))) == [
+                "opens at 1 % of errors from one call in 12 s on, however many succeed."
+            ]
+        )
+        #expect(
+            notes(.failures(20, within: .seconds(60))) == [
+                "opens at 1 % of errors from 34 calls a second on, however many succeed."
+            ]
+        )
+        #expect(
+            notes(.failureRate(0.5, minimumCalls: 20, within: .seconds(10))) == [
+                "its failure rate decides from 2 calls a second on; below that it never opens."
+            ]
+        )
+        #expect(notes(.standard) == ["its failure rate decides from 2 calls a second on."])
+        #expect(
+            notes(.failureRate(0.5, minimumCalls: 6, within: .seconds(60)).or(.consecutiveFailures(9))) == [
+                "its failure rate decides from one call in 10 s on."
+            ]
+        )
+        #expect(notes(.consecutiveFailures(5)) == [])
+        #expect(notes(.failures(10_000, within: .nanoseconds(1))).count == 1)
+        #expect(notes(.failureRate(1, minimumCalls: .max, within: .seconds(Int64.max))).count == 1)
+    }
+
     @Test("a policy that lets nothing through is named, such as a rate limit that a call's cost exceeds")
     func nothingThrough() throws {
         let limiter = Limiter(
@@ -282,14 +429,16 @@ struct CallPlanTests {
                   3  circuit breaker  opens after 3 failures in 60 s, for 30 s, then one probe
                   4  timeout          cancels after 3 s
                 At worst, a call takes 8 s and makes 3 attempts.
+                circuit breaker (3): opens at 1 % of errors from 5 calls a second on, however many succeed.
                 Warning: retry (2) can take 9.3 s, so not all of its 3 attempts fit into the 8 s of timeout (1).
+                Warning: the 3 attempts of one call are enough to open circuit breaker (3) for all calls.
                 """
         )
     }
 
     @Test("the pipeline of the README explains itself")
     func readme() {
-        let breaker = Breaker(.threeFailuresInAMinute)
+        let breaker = Breaker(.standard)
         let payment = Pipeline("payments") {
             TimeoutPolicy(.externalAPI)
             RetryPolicy(.idempotent, maxAttempts: 3)
@@ -301,9 +450,11 @@ struct CallPlanTests {
                 payments
                   1  timeout          cancels after 8 s
                   2  retry            up to 3 attempts, waits of 100 ms, doubling up to 20 s, full jitter
-                  3  circuit breaker  opens after 3 failures in 60 s, for 30 s, then one probe
+                  3  circuit breaker  opens after a failure rate of 0.5 over at least 20 calls in 10 s or 10 failures in a row, \
+                for 30 s, then one probe
                   4  timeout          cancels after 2 s
                 At worst, a call takes 8 s and makes 3 attempts.
+                circuit breaker (3): its failure rate decides from 2 calls a second on.
                 """
         )
         #expect(payment.worstCase == Pipeline { payment }.worstCase)

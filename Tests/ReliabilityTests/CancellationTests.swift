@@ -93,7 +93,7 @@ struct CancellationTests {
         let start = AsyncStream.makeStream(of: Void.self)
         let task = Task {
             for await _ in start.stream {}
-            return try await dedup.run(["call"]) { _ in
+            return try await dedup.run("charge", ["call"]) { _ in
                 try await pipeline.run {
                     let attempt = attempts.increment()
                     await steps.step()
@@ -115,7 +115,7 @@ struct CancellationTests {
         #expect(breaker.state == .closed)
         #expect(clock.sleeperCount == 0)
         // A call that came to its end is known; one that did not can be made again, at once.
-        let again = try await dedup.run(["call"]) { _ in "second" }
+        let again = try await dedup.run("charge", ["call"]) { _ in "second" }
         #expect(again.value == (ends.value == 1 ? "first" : "second"))
         #expect(try await limiter.check("customer").remaining == (attempts.value > 0 ? 3 : 4))
     }

@@ -29,7 +29,7 @@ struct ExternalCallTests {
                 #expect(configuration.problems() == [], "\(name)")
                 #expect(configuration.idempotency == idempotency)
                 #expect(configuration.maxAttempts <= 10)
-                #expect((configuration.breakerFailures, configuration.breakerWindow) == (3, .seconds(60)))
+                #expect(configuration.breakerTrip == .standard)
                 let call = ExternalCall(name, configuration)
                 #expect(call.warnings == [], "\(name)")
                 #expect(call.worstCase == WorstCase(configuration.totalLimit, configuration.maxAttempts), "\(name)")
@@ -47,7 +47,7 @@ struct ExternalCallTests {
             store: InMemoryStore(clock: clock),
             whenStoreIsDown: .closed()
         )
-        let limited: ExternalCall = .externalCall(
+        let limited = ExternalCall(
             "payments",
             .externalAPI(.idempotent),
             rateLimit: limiter.policy(for: "all")
@@ -63,9 +63,11 @@ struct ExternalCallTests {
                 payments
                   1  timeout          cancels after 8 s
                   2  retry            up to 3 attempts, waits of 100 ms, doubling up to 2 s, full jitter
-                  3  circuit breaker  opens after 3 failures in 60 s, for 30 s, then one probe
+                  3  circuit breaker  opens after a failure rate of 0.5 over at least 20 calls in 10 s or 10 failures in a row, \
+                for 30 s, then one probe
                   4  timeout          cancels after 2.5 s
                 At worst, a call takes 8 s and makes 3 attempts.
+                circuit breaker (3): its failure rate decides from 2 calls a second on.
                 """
         )
     }
@@ -91,16 +93,67 @@ struct ExternalCallTests {
         #expect(try await call.run(.notIdempotent) { 1 } == 1)
     }
 
-    @Test("three failures open the breaker, which can be read, and the next call is refused")
+    private static var threeFailures: ExternalCallConfiguration {
+        var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
+        configuration.breakerTrip = .consecutiveFailures(3)
+        return configuration
+    }
+
+    @Test("the breaker opens by its rule and can be read, and the next call fails fast with the breaker's own error")
     func breaker() async {
-        let call = call()
+        let call = call(Self.threeFailures)
         let calls = Counter()
-        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw Failure() } }
+        for _ in 0..<3 {
+            await #expect(throws: Failure.self) { try await call.run(.notIdempotent) { throw Failure() } }
+        }
         #expect(call.breaker.state == .open(remaining: .seconds(30)))
-        let error = await #expect(throws: RetryError.self) { try await call.run { calls.increment() } }
-        #expect((error?.lastError as? BreakerOpenError)?.wait == .seconds(30))
-        #expect(error?.isRejection == true)
-        #expect(calls.value == 0)
+        let error = await #expect(throws: BreakerOpenError.self) { try await call.run { calls.increment() } }
+        #expect(error?.wait == .seconds(30))
+        #expect(calls.value == 0 && clock.sleeperCount == 0)
+    }
+
+    @Test("the attempts of one call do not open the breaker of any preset")
+    func oneCall() async {
+        for (name, make) in Self.presets {
+            var configuration = make(.idempotent)
+            (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
+            let call = call(configuration)
+            _ = try? await call.run { throw Failure() }
+            #expect(call.breaker.state == .closed, "\(name)")
+            for _ in 0..<10 { _ = try? await call.run { throw Failure() } }
+            #expect(call.breaker.state.isOpen, "\(name)")
+        }
+    }
+
+    @Test("two external calls to one dependency, one inside the other, share a half-open breaker")
+    func nested() async throws {
+        let call = call(Self.threeFailures)
+        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw Failure() } }
+        clock.advance(by: .seconds(30))
+        #expect(try await call.run { try await call.run { try await call.run(.notIdempotent) { 7 } } } == 7)
+        #expect(call.breaker.state == .closed)
+    }
+
+    @Test("a retry inside a probe whose calls go through the same breaker ends at the first failure, counted once")
+    func retryInProbe() async throws {
+        var configuration = Self.threeFailures
+        (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
+        let call = call(configuration)
+        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw Failure() } }
+        clock.advance(by: .seconds(30))
+        let calls = Counter()
+        let error = await #expect(throws: RetryError.self) {
+            try await call.breaker.run {
+                try await call.run {
+                    calls.increment()
+                    throw Failure()
+                }
+            }
+        }
+        #expect(calls.value == 1)
+        #expect(error?.codes == ["retry.rejected", "circuit_breaker.open"])
+        #expect(error?.mayHaveBeenSent == true)
+        #expect(call.breaker.state == .open(remaining: .seconds(30)))
     }
 
     @Test("an error that finds fault with the request is neither tried again nor counted against the dependency")
@@ -139,18 +192,15 @@ struct ExternalCallTests {
 
     @Test("INV-44: a reload keeps an open breaker open, and its time is cut to the new one")
     func reloadWhileOpen() async throws {
-        let call = call()
+        let call = call(Self.threeFailures)
         for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw Failure() } }
         var configuration = call.configuration
         configuration.breakerOpenFor = .seconds(5)
         try call.reload(configuration)
         #expect(call.breaker.state == .open(remaining: .seconds(5)))
         #expect(call.configuration == configuration)
-        // It says when, and that fits: the call waits for it.
-        async let value = call.run { "probe" }
-        await clock.waitForSleepers(2)
-        clock.advance(by: .seconds(6))
-        #expect(try await value == "probe")
+        clock.advance(by: .seconds(5))
+        #expect(try await call.run { "probe" } == "probe")
         #expect(call.breaker.state == .closed)
     }
 
@@ -161,12 +211,15 @@ struct ExternalCallTests {
         var wrong = before
         wrong.attemptLimit = .seconds(9)
         wrong.maxAttempts = 0
+        wrong.breakerTrip = .failures(0, within: .seconds(60))
         wrong.breakerOpenFor = .zero
         let error = #expect(throws: PipelineError.self) { try call.reload(wrong) }
         #expect(
             error?.problems == [
                 "attemptLimit must be shorter than totalLimit (is 9.0 seconds, and totalLimit 8.0 seconds)",
-                "maxAttempts must be from 1 to 100 (is 0)", "breakerOpenFor must be positive (is 0.0 seconds)",
+                "maxAttempts must be from 1 to 100 (is 0)",
+                "breakerTrip: the number of failures must be from 1 to 10,000 (is 0)",
+                "breakerOpenFor must be positive (is 0.0 seconds)",
             ]
         )
         #expect(error?.name == "payments")
@@ -220,6 +273,12 @@ struct ExternalCallTests {
             .seconds(Int64.max),
         ]
         let counts = [Int.min, -1, 0, 1, 2, 100, 101, 10_000, 10_001, .max]
+        let trips: [(Int, Duration) -> BreakerTrip] = [
+            { _, _ in .standard }, { _, _ in .standard }, { count, _ in .consecutiveFailures(count) },
+            { count, window in .failures(count, within: window) },
+            { count, window in .failureRate(Double(count), minimumCalls: count, within: window) },
+            { count, window in .standard.or(.failures(count, within: window)) },
+        ]
         let call = call()
         var accepted = 0
         for _ in 0..<500 {
@@ -234,8 +293,7 @@ struct ExternalCallTests {
                 maxAttempts: Bool.random(using: &generator) ? 3 : count(),
                 firstWait: usually(.zero),
                 longestWait: usually(.seconds(1)),
-                breakerFailures: Bool.random(using: &generator) ? 3 : count(),
-                breakerWindow: usually(.seconds(60)),
+                breakerTrip: trips[Int.random(in: 0..<trips.count, using: &generator)](count(), duration()),
                 breakerOpenFor: usually(.seconds(30))
             )
             do {

@@ -53,6 +53,47 @@ struct PipelineTests {
         }
         #expect(calls.value == 3)
         #expect(error?.lastError is BreakerOpenError)
+        #expect(error?.reason == .rejected && error?.mayHaveBeenSent == true)
+    }
+
+    @Test("a list may have conditions: what is switched off is no layer, and what is on runs in its place")
+    func conditions() async throws {
+        let trace = EventRecorder<String>()
+        func pipeline(_ isOn: Bool, _ optional: Tracer?) -> some CallPolicy {
+            Pipeline {
+                if isOn { Tracer(name: "first", trace: trace) }
+                Tracer(name: "always", trace: trace)
+                if let optional {
+                    optional
+                    Tracer(name: "with it", trace: trace)
+                }
+                if isOn {
+                    TimeoutPolicy(.seconds(2))
+                } else {
+                    Tracer(name: "else", trace: trace)
+                    TimeoutPolicy(.seconds(1))
+                }
+                switch optional {
+                case nil: Tracer(name: "none", trace: trace)
+                case _?: Breaker(.standard)
+                }
+                if #available(macOS 15, *) { Tracer(name: "last", trace: trace) }
+            }
+        }
+        let on = pipeline(true, Tracer(name: "optional", trace: trace))
+        #expect(on.layers.map(\.kind) == [.other, .other, .other, .other, .timeout, .circuitBreaker, .other])
+        #expect(try await on.run { 1 } == 1)
+        #expect(
+            trace.events.prefix(5) == ["enter first", "enter always", "enter optional", "enter with it", "enter last"]
+        )
+        let off = pipeline(false, nil)
+        #expect(off.layers.map(\.kind) == [.other, .other, .timeout, .other, .other])
+        #expect(off.layers.compactMap(\.limit) == [.seconds(1)])
+        #expect(try await off.run { 2 } == 2)
+        #expect(
+            trace.events.dropFirst(10).prefix(4) == ["enter always", "enter else", "enter none", "enter last"]
+        )
+        #expect(Pipeline { if trace.events.isEmpty { Breaker(.standard) } }.layers.isEmpty)
     }
 
     @Test("an attempt that hangs is cut off, counted by the breaker, and tried again")

@@ -41,11 +41,6 @@ struct RejectionTests {
             }
         }
         await collect {
-            // All its attempts were refused: so was the call.
-            let retry = RetryConfiguration(.idempotent, maximumRetryAfter: .zero)
-            try await RetryPolicy(retry).run { try await breaker.run {} }
-        }
-        await collect {
             let hedge = HedgePolicy(
                 HedgeConfiguration(after: .fixed(.seconds(1))),
                 classify: { _ in .retry },
@@ -87,7 +82,7 @@ struct RejectionTests {
             codes == [
                 "circuit_breaker.open", "rate_limit.exceeded", "rate_limit.never_satisfiable",
                 "rate_limit.invalid_cost", "rate_limit.store_unavailable", "timeout.expired",
-                "retry.retry_after_too_long", "hedge.exhausted", "timeout.too_many_abandoned",
+                "hedge.exhausted", "timeout.too_many_abandoned",
             ]
         )
         for refusal in await refusals() {
@@ -134,21 +129,52 @@ struct RejectionTests {
         }
     }
 
-    @Test("INV-38: a refusal that does not say when is not tried again")
-    func notRetried() async {
-        for refusal in await refusals() where refusal.retryAfter == nil {
+    @Test("INV-38: a rejection ends a retried call at once, whether it says when or not, and is thrown as it is")
+    func failsFast() async {
+        for refusal in await refusals() {
             let calls = Counter()
-            _ = try? await RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none).run {
-                calls.increment()
-                throw refusal
+            do {
+                try await RetryPolicy(.idempotent, maxAttempts: 5, clock: clock).run {
+                    calls.increment()
+                    throw refusal
+                }
+            } catch {
+                #expect((error as? any ReliabilityError)?.code == refusal.code)
+                #expect(type(of: error) == type(of: refusal))
             }
             #expect(calls.value == 1, "\(refusal)")
         }
     }
 
-    @Test("INV-38: a refusal that says when is tried again then, if that fits before the deadline, else not at all")
-    func retriedWhenItFits() async throws {
-        let configuration = RetryConfiguration(.notIdempotent, maxAttempts: 2, backoff: .none)
+    @Test("INV-38: two thousand callers of an open breaker fail without a wait, and a record shows the breaker's code")
+    func openBreakerInRetry() async throws {
+        let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(1)), clock: clock)
+        _ = try? await breaker.run { throw Failure() }
+        let records = EventRecorder<CallRecord>()
+        let pipeline = Pipeline("payments", clock: clock, observer: records.record) {
+            TimeoutPolicy(.seconds(8), clock: clock)
+            RetryPolicy(.idempotent, clock: clock)
+            breaker
+        }
+        await withTaskGroup { group in
+            for _ in 0..<2000 {
+                group.addTask { await #expect(throws: BreakerOpenError.self) { try await pipeline.run {} } }
+            }
+        }
+        #expect(clock.sleeperCount == 0)
+        let record = try #require(await records.wait(for: 1).first)
+        #expect(record.codes == ["circuit_breaker.open"])
+        #expect(record.description.contains("circuit_breaker.open: no call for another 1 s"))
+    }
+
+    @Test("INV-38: a rejection that says when is waited for where that is configured and fits before the deadline")
+    func waitedFor() async throws {
+        let configuration = RetryConfiguration(
+            .notIdempotent,
+            maxAttempts: 2,
+            backoff: .none,
+            maximumRejectionWait: .seconds(60)
+        )
         for limit in [Duration.seconds(31), .seconds(30)] {
             let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)), clock: clock)
             _ = try? await breaker.run { throw Failure() }
@@ -165,8 +191,7 @@ struct RejectionTests {
                 #expect(try await task.value == 1)
             } else {
                 // Nothing has to be moved: it does not wait.
-                let error = await #expect(throws: RetryError.self) { try await task.value }
-                #expect(error?.reason == .deadlineTooClose)
+                await #expect(throws: BreakerOpenError.self) { try await task.value }
                 #expect(calls.value == 0)
             }
         }

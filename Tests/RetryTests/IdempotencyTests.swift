@@ -37,11 +37,35 @@ struct IdempotencyTests {
     func notIdempotent() async {
         let (count, error) = await attempts(.notIdempotent, Failure())
         #expect(count == 1)
-        let final = error as? RetryError
-        #expect(final?.reason == .mayHaveBeenSent)
-        #expect(final?.code == "retry.may_have_been_sent")
-        #expect(final?.mayHaveBeenSent == true)
-        #expect(final?.lastError is Failure)
+        #expect(error is Failure)
+    }
+
+    @Test("a call that may have been sent at its second attempt says so, and so does the event of one at its first")
+    func mayHaveBeenSent() async {
+        let events = EventRecorder<RetryEvent>()
+        let retry = RetryPolicy(
+            RetryConfiguration(.notIdempotent, maxAttempts: 3, backoff: .none),
+            observer: events.record
+        )
+        var runs = 0
+        let error = await #expect(throws: RetryError.self) {
+            try await retry.run {
+                runs += 1
+                if runs == 1 { throw NotSentError(Failure()) }
+                throw Failure()
+            }
+        }
+        #expect(runs == 2)
+        #expect(error?.reason == .mayHaveBeenSent)
+        #expect(error?.code == "retry.may_have_been_sent")
+        #expect(error?.mayHaveBeenSent == true)
+        #expect(error?.lastError is Failure)
+        await #expect(throws: Failure.self) { try await retry.run { throw Failure() } }
+        guard case .gaveUp(let final)? = await events.wait(for: 3).last else {
+            Issue.record("\(events.events)")
+            return
+        }
+        #expect(final.reason == .mayHaveBeenSent && final.attemptCount == 1)
     }
 
     @Test("a call that is not idempotent is not tried again after an answer, even one that asks for it")
@@ -60,22 +84,41 @@ struct IdempotencyTests {
 
     @Test("a rejection from inside the operation proves nothing: the call may have been sent before")
     func rejected() async {
-        let (count, error) = await attempts(.notIdempotent, Known(retryAfter: .zero, isRejection: true))
-        #expect(count == 1)
-        #expect((error as? RetryError)?.mayHaveBeenSent == true)
+        var runs = 0
+        let retry = RetryPolicy(
+            RetryConfiguration(.notIdempotent, backoff: .none, maximumRejectionWait: .seconds(1)),
+            clock: ManualClock()
+        )
+        await #expect(throws: Known.self) {
+            try await retry.run {
+                runs += 1
+                throw Known(retryAfter: .zero, isRejection: true)
+            }
+        }
+        #expect(runs == 1)
     }
 
     @Test("an operation's statement that nothing was sent is believed, though it wraps a rejection")
     func statedRejection() async {
-        let error = NotSentError(Known(retryAfter: .zero, isRejection: true))
-        #expect(await attempts(.notIdempotent, error).count == 3)
+        var runs = 0
+        let retry = RetryPolicy(
+            RetryConfiguration(.notIdempotent, backoff: .none, maximumRejectionWait: .seconds(1)),
+            clock: ManualClock()
+        )
+        await #expect(throws: NotSentError.self) {
+            try await retry.run {
+                runs += 1
+                throw NotSentError(Known(retryAfter: .zero, isRejection: true))
+            }
+        }
+        #expect(runs == 3)
     }
 
     @Test("a retryable classification does not lift the bar")
     func classification() async {
         var runs = 0
         let retry = RetryPolicy(RetryConfiguration(.notIdempotent, backoff: .none), classify: { _ in .retry })
-        await #expect(throws: RetryError.self) {
+        await #expect(throws: Failure.self) {
             try await retry.run {
                 runs += 1
                 throw Failure()

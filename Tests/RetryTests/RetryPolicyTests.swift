@@ -60,7 +60,7 @@ struct RetryPolicyTests {
         #expect(value == failures + 1)
     }
 
-    @Test("after the last attempt the error names the attempts and the last cause", arguments: 1...4)
+    @Test("after the last attempt the error names the attempts and the last cause", arguments: 2...4)
     func exhausts(attempts: Int) async {
         var runs = 0
         let error = await #expect(throws: RetryError.self) {
@@ -105,7 +105,7 @@ struct RetryPolicyTests {
     @Test("INV-23: no attempt begins before the dependency's retry-after has passed")
     func honoursRetryAfter() async throws {
         let retry = policy(2, backoff: .constant(.seconds(1), jitter: .none))
-        let outcome = Task { try await retry.run { throw Refusal(retryAfter: .seconds(7)) } }
+        let outcome = Task { try await retry.run { throw Refusal(retryAfter: .seconds(7), isRejection: false) } }
         await clock.waitForSleepers(1)
         #expect(clock.timeToNextSleeper == .seconds(7))
         clock.advance(by: .seconds(7))
@@ -114,11 +114,15 @@ struct RetryPolicyTests {
 
     @Test("INV-23: a retry-after past the maximum ends the call instead of being shortened")
     func refusesLongRetryAfter() async {
+        var runs = 0
         let error = await #expect(throws: RetryError.self) {
-            try await policy(5, maximumRetryAfter: .seconds(10)).run { throw Refusal(retryAfter: .seconds(11)) }
+            try await policy(5, maximumRetryAfter: .seconds(10)).run {
+                runs += 1
+                throw Refusal(retryAfter: .seconds(runs == 1 ? 0 : 11), isRejection: false)
+            }
         }
         #expect(error?.reason == .retryAfterTooLong)
-        #expect(error?.attemptCount == 1)
+        #expect(error?.attemptCount == 2)
     }
 
     @Test("INV-23: those who were told the same come back at different times, and none too early", arguments: 0..<20)
@@ -128,7 +132,7 @@ struct RetryPolicyTests {
             clock: clock,
             randomness: SeededGenerator(seed: seed)
         )
-        let task = Task { try await retry.run { throw Refusal(retryAfter: .seconds(50)) } }
+        let task = Task { try await retry.run { throw Refusal(retryAfter: .seconds(50), isRejection: false) } }
         await clock.waitForSleepers(1)
         let wait = clock.timeToNextSleeper ?? .zero
         #expect(wait > .seconds(50) && wait <= .seconds(55), "seed \(seed)")
@@ -162,11 +166,14 @@ struct RetryPolicyTests {
         await #expect(throws: RetryError.self) { try await task.value }
     }
 
-    @Test("INV-38: a refusal that says when is tried again if that is before the deadline", arguments: [4, 6])
-    func rejectionsBeforeTheDeadline(seconds: Int) async {
+    @Test("INV-38: a rejection that says when ends the call, unless the policy may wait for so long", arguments: 3...7)
+    func rejectionWait(seconds: Int) async {
         let timeSource = TimeSource(clock)
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(5)), timeSource: timeSource)
-        let retry = policy(2)
+        let retry = RetryPolicy(
+            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none, maximumRejectionWait: .seconds(6)),
+            clock: clock
+        )
         let runs = Counter()
         let task = Task {
             try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
@@ -176,10 +183,33 @@ struct RetryPolicyTests {
                 }
             }
         }
+        // At 5 and 6 it does not fit before the deadline, and at 7 the policy does not wait for it.
         if seconds < 5 { await clock.advanceToNextSleeper() }
-        let error = await #expect(throws: RetryError.self) { try await task.value }
+        await #expect(throws: Refusal.self) { try await task.value }
         #expect(runs.value == (seconds < 5 ? 2 : 1))
-        #expect(error?.reason == (seconds < 5 ? .attemptsExhausted : .deadlineTooClose))
+        #expect(clock.sleeperCount == 0)
+    }
+
+    @Test("INV-38: by default no rejection is waited for, whatever the classification says")
+    func failsFast() async {
+        let decisions: [RetryDecision?] = [nil, .retry, .retryAfter(.zero)]
+        for decision in decisions {
+            var runs = 0
+            let retry = RetryPolicy(
+                .idempotent,
+                maxAttempts: 5,
+                backoff: .none,
+                classify: { decision ?? .standard(for: $0) },
+                clock: clock
+            )
+            await #expect(throws: Refusal.self) {
+                try await retry.run {
+                    runs += 1
+                    throw Refusal(retryAfter: .zero)
+                }
+            }
+            #expect(runs == 1)
+        }
     }
 
     @Test("INV-38: a refusal by a policy is not tried again unless it says when")
@@ -199,13 +229,11 @@ struct RetryPolicyTests {
         let timeSource = TimeSource(clock)
         let retry = policy(5, backoff: .constant(.seconds(10), jitter: .none))
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
-        let error = await #expect(throws: RetryError.self) {
+        await #expect(throws: Flaky(number: 7)) {
             try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run { throw Flaky(number: 7) }
             }
         }
-        #expect(error?.reason == .deadlineTooClose)
-        #expect(error?.lastError as? Flaky == Flaky(number: 7))
         #expect(clock.sleeperCount == 0)
     }
 
@@ -222,14 +250,19 @@ struct RetryPolicyTests {
             ),
             clock: clock
         )
+        let runs = Counter()
         let task = Task {
             try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
-                try await retry.run { throw Flaky() }
+                try await retry.run {
+                    runs.increment()
+                    throw Flaky()
+                }
             }
         }
         if seconds == 3 { await clock.advanceToNextSleeper() }
-        let error = await #expect(throws: RetryError.self) { try await task.value }
-        #expect(error?.reason == (seconds == 3 ? .attemptsExhausted : .deadlineTooClose))
+        let error = await task.result
+        #expect(throws: (any Error).self) { try error.get() }
+        #expect(runs.value == (seconds == 3 ? 2 : 1))
     }
 
     @Test("INV-20: an attempt that the deadline cut off does not hide why those before it failed")
@@ -299,6 +332,27 @@ struct RetryPolicyTests {
             }
         }
         #expect(seen == ["retrying 1", "retrying 2", "gave up 3"])
+    }
+
+    @Test("the short form takes a clock, a classification, chance and an observer")
+    func shortForm() async {
+        let events = EventRecorder<RetryEvent>()
+        let retry = RetryPolicy(
+            .idempotent,
+            maxAttempts: 2,
+            backoff: .constant(.seconds(10)),
+            classify: { $0 is Flaky ? .retry : .stop },
+            clock: clock,
+            randomness: SeededGenerator(seed: 3),
+            observer: events.record
+        )
+        let task = Task { try await retry.run { throw Flaky() } }
+        await clock.advanceToNextSleeper()
+        await #expect(throws: RetryError.self) { try await task.value }
+        await #expect(throws: Refusal.self) {
+            try await retry.run { throw Refusal(retryAfter: .zero, isRejection: false) }
+        }
+        #expect(await events.wait(for: 2).count == 2)
     }
 
     @Test("a hundred calls that share a policy do not share attempts")
@@ -389,6 +443,15 @@ struct RetryPolicyTests {
         #expect(patient.layers.first?.waits == .nanoseconds(Int64.max))
         #expect(RetryPolicy(.idempotent, maxAttempts: 3).layers.first?.waits == .seconds(132))
         #expect(RetryPolicy(.idempotent, maxAttempts: 1).layers.first?.waits == .zero)
+        let waiting = RetryConfiguration(
+            .idempotent,
+            maxAttempts: 2,
+            backoff: .none,
+            throttledBackoff: .none,
+            maximumRetryAfter: .zero,
+            maximumRejectionWait: .seconds(10)
+        )
+        #expect(RetryPolicy(waiting).layers.first?.waits == .seconds(11))
     }
 
     @Test("no attempts are refused at construction, with the value in the message")
@@ -396,6 +459,9 @@ struct RetryPolicyTests {
         await #expect(processExitsWith: .failure) { _ = RetryPolicy(.idempotent, maxAttempts: 0) }
         await #expect(processExitsWith: .failure) {
             _ = RetryConfiguration(.idempotent, minimumAttempt: .seconds(-1))
+        }
+        await #expect(processExitsWith: .failure) {
+            _ = RetryConfiguration(.idempotent, maximumRejectionWait: .seconds(-1))
         }
     }
 }

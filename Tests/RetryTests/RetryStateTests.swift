@@ -16,6 +16,7 @@ struct RetryStateTests {
             RetryState.Failure(decision: decision),
             RetryState.Failure(decision: decision, mayHaveBeenSent: false),
             RetryState.Failure(decision: decision, category: .rateLimited),
+            RetryState.Failure(decision: decision, mayHaveBeenSent: false, isRejection: true),
         ]
     }
     private static let remaining: [Int64?] = [nil, 0, second, 5 * second, 8 * second, .max]
@@ -24,14 +25,16 @@ struct RetryStateTests {
 
     @Test(
         "every sequence of up to four failures ends within the configured attempts and never waits past a limit",
-        arguments: [Idempotency.idempotent, .notIdempotent]
+        arguments: [Idempotency.idempotent, .notIdempotent],
+        [Duration.zero, .seconds(10)]
     )
-    func exhaustive(idempotency: Idempotency) {
+    func exhaustive(idempotency: Idempotency, rejectionWait: Duration) {
         let configuration = RetryConfiguration(
             idempotency,
             maxAttempts: 3,
             backoff: .constant(.seconds(2), jitter: .none),
             throttledBackoff: .constant(.seconds(3), jitter: .none),
+            maximumRejectionWait: rejectionWait,
             minimumAttempt: .seconds(1)
         )
         func explore(_ state: RetryState, depth: Int) {
@@ -45,17 +48,19 @@ struct RetryStateTests {
                         random: random
                     )
                     switch action {
-                    case .rethrow: #expect(failure.decision == .stop)
+                    case .rethrow: #expect(failure.decision == .stop || failure.isRejection && state.attempt == 1)
                     case .giveUp(let reason):
                         switch reason {
                         case .attemptsExhausted: #expect(state.attempt == 3)
                         case .deadlineTooClose: #expect(left != nil)
-                        case .retryAfterTooLong: #expect(failure.decision != .retry)
+                        case .retryAfterTooLong: #expect(failure.decision != .retry && !failure.isRejection)
+                        case .rejected: #expect(failure.isRejection && state.attempt > 1)
                         case .mayHaveBeenSent: #expect(failure.mayHaveBeenSent && idempotency == .notIdempotent)
                         case .budgetExhausted: Issue.record("the state knows no budget")
                         }
                     case .retry(let wait):
                         #expect(state.attempt < 3)
+                        #expect(!failure.isRejection || rejectionWait > .zero)
                         #expect(idempotency == .idempotent || !failure.mayHaveBeenSent)
                         #expect(wait >= (failure.isThrottled ? 3 : 2) * Self.second && wait <= 60 * Self.second)
                         if case .retryAfter(let floor) = failure.decision { #expect(.nanoseconds(wait) >= floor) }
@@ -120,6 +125,7 @@ struct RetryStateTests {
             backoff: .exponential(initial: .seconds(Int64.max), cap: Duration(attoseconds: .max)),
             throttledBackoff: .decorrelated(initial: .zero, cap: Duration(attoseconds: .max)),
             maximumRetryAfter: Duration(attoseconds: .max),
+            maximumRejectionWait: Duration(attoseconds: .max),
             minimumAttempt: Duration(attoseconds: .max)
         )
         for failure in Self.failures where failure.decision != .stop {

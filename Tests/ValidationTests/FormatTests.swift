@@ -84,9 +84,26 @@ import Validation
         #expect(problems("\"XYZ\"") { try $0.currency(among: ["EUR"]).value } == [" validation.unknown_currency"])
     }
 
-    @Test(arguments: [("po-17", "PO-17"), ("  a b/c_1.2  ", "A B/C_1.2"), ("~{}", "~{}"), ("@[`", "@[`")])
+    @Test(arguments: [
+        ("po-17", "PO-17"), ("  a b/c_1.2  ", "A B/C_1.2"), ("PO-2024/117", "PO-2024/117"), ("7", "7"),
+        ("RF18 5390 0754 7034", "RF18 5390 0754 7034"),
+    ])
     func aReferenceIsTrimmedAndInCapitals(_ value: String, _ normal: String) {
         #expect(parsed(value) { $0.reference() } == normal)
+    }
+
+    @Test(
+        "a reference is letters and digits with single separators between them, so it is no path, markup or formula",
+        arguments: [
+            "../../etc/passwd", "..", ".", "/etc/passwd", "a/../b", "a/./b", "a//b", "a/", "-rf", "a-", "--", "a--b",
+            "a  b", "<script>", "a<b", "a>b", "a&b", "a'b", #"a\"b"#, "a`b", "a;b", "a|b", "$(a)", "a$b", "%2e%2e",
+            "a%b",
+            "=1+1", "@SUM(1)", "a=b", "a+b", "C:\\\\a", "a\\\\b", "a:b", "a?b", "a#b", "a*b", "~{}", "@[`", "é", "a_-b",
+            ".htaccess",
+        ]
+    )
+    func refusesReference(_ value: String) {
+        #expect(problems("\"\(value)\"") { try $0.reference().value } == [" validation.invalid_reference"])
     }
 
     @Test func aReferenceHasALengthAfterTrimming() {
@@ -115,8 +132,93 @@ import Validation
     }
 
     @Test func lineRefusesTheSeparatorsButNotTheirNeighbours() {
-        #expect(parsed("\u{2027}\u{202A}\u{A0}\u{A9}€") { $0.string(bytes: 0...99) } != nil)
+        #expect(parsed("\u{2027}\u{202F}\u{A0}\u{A9}€") { $0.string(bytes: 0...99) } != nil)
         #expect(parsed("\u{2028}") { $0.string(bytes: 0...99) } == nil)
         #expect(parsed("\u{2029}") { $0.string(bytes: 0...99) } == nil)
+    }
+
+    /// What cannot be seen, or reorders what can.
+    static let invisible: [ClosedRange<UInt32>] = [
+        0x01...0x1F, 0x7F...0x9F, 0xAD...0xAD, 0x61C...0x61C, 0x115F...0x1160, 0x180E...0x180E, 0x200B...0x200F,
+        0x2028...0x202E, 0x2060...0x206F, 0x3164...0x3164, 0xFEFF...0xFEFF, 0xFFA0...0xFFA0, 0xFFF9...0xFFFB,
+        0x1D173...0x1D17A, 0xE0000...0xE007F, 0xE0FFF...0xE0FFF,
+    ]
+
+    @Test("a line has no character that is invisible or reorders others", arguments: invisible)
+    func lineRefusesTheInvisible(_ values: ClosedRange<UInt32>) throws {
+        for value in values {
+            let scalar = try #require(Unicode.Scalar(value))
+            let units = String(scalar).utf16.map { unit in
+                let digits = String(unit, radix: 16)
+                return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+            let escaped = units.joined()
+            for text in ["\"\(escaped)\"", "\"a\(escaped)b\"", "\"a\(escaped)\""] {
+                for normalization in [[], Normalization.trimmed] {
+                    #expect(
+                        problems(text) { try $0.string(bytes: 1...99, normalized: normalization).value }
+                            == [" validation.control_character"],
+                        "U+\(String(value, radix: 16))"
+                    )
+                }
+            }
+        }
+    }
+
+    @Test(
+        "a line has the letters, marks and signs of every script",
+        arguments: [
+            "Zoë Müller-Lüdenscheidt", "Нина Ковалёва", "Ελένη", "岡﨑 雄一", "葛\u{E0100}城", "김민준", "علي رضا", "राधिका",
+            "O’Brien",
+            "e\u{301}", "❤\u{FE0F}", "😀", "½ €", "\u{A0}a", "a\u{3000}b", "\u{2003}", "\u{2800}",
+        ]
+    )
+    func lineAcceptsScripts(_ value: String) {
+        #expect(parsed(value) { $0.string(bytes: 1...99) } == value)
+    }
+
+    static let spaces = [
+        " ", "\u{A0}", "\u{1680}", "\u{2000}", "\u{2003}", "\u{200A}", "\u{202F}", "\u{205F}", "\u{3000}",
+    ]
+
+    @Test("trimming removes every white space of Unicode, and what is left must be long enough", arguments: spaces)
+    func trims(_ space: String) {
+        for text in ["\(space)a\(space)", "\(space)\(space)a", "a\(space) \(space)"] {
+            #expect(parsed(text) { $0.string(bytes: 1...99, normalized: .trimmed) } == "a")
+            #expect(parsed(text) { $0.text(bytes: 1...99, normalized: .trimmed) } == "a")
+        }
+        #expect(parsed("a\(space)b") { $0.string(bytes: 1...99, normalized: .trimmed) } == "a\(space)b")
+        for text in [space, "\(space) \(space)"] {
+            for found in [
+                problems("\"\(text)\"") { try $0.string(bytes: 1...99, normalized: .trimmed).value },
+                problems("\"\(text)\"") { try $0.text(bytes: 1...99, normalized: .trimmed).value },
+            ] { #expect(found == [" validation.too_short"]) }
+            #expect(parsed(text) { $0.string(bytes: 0...99, normalized: .trimmed) } == "")
+            #expect(parsed(text) { $0.string(bytes: 1...99) } == text)
+        }
+    }
+
+    @Test(
+        "a text in which nothing can be seen is empty once it is trimmed",
+        arguments: [
+            "\u{200B}", "\u{FEFF}", "\u{2028}\u{200B}\u{A0}", "\u{E0041}", "\u{3164}", "\\n\\t\u{200D}",
+        ]
+    )
+    func trimsTheInvisible(_ value: String) {
+        #expect(
+            problems("\"\(value)\"") { try $0.text(bytes: 1...99, normalized: .trimmed).value }
+                == [" validation.too_short"]
+        )
+        #expect(parsed(value + "a") { $0.text(bytes: 1...99, normalized: .trimmed) } != nil)
+    }
+
+    @Test(
+        "a text may have joiners and the marks of writing directions, also at its end",
+        arguments: [
+            "علی\u{200C}رضا", "👨\u{200D}👩\u{200D}👧", "\u{1F3F4}\u{E0067}\u{E0062}\u{E007F}", "\u{200F}שלום\u{200E}",
+        ]
+    )
+    func textAcceptsJoiners(_ value: String) {
+        #expect(parsed(value) { $0.text(bytes: 1...99, normalized: .trimmed) } == value)
     }
 }

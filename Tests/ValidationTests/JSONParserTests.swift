@@ -179,7 +179,7 @@ extension JSONTape.Kind {
             }
             guard let tape = try? JSONParser.parse(bytes, limits: .init(depth: 8)) else { continue }
             #expect(tape.nodes.first.map { Int($0.end) } == tape.nodes.count, "seed \(seed)")
-            for node in tape.nodes.indices { _ = tape.pointer(to: node) }
+            #expect(tape.pointers(to: Array(tape.nodes.indices)).count == tape.nodes.count, "seed \(seed)")
         }
     }
 
@@ -195,10 +195,76 @@ extension JSONTape.Kind {
     @Test func pointersLeadToEveryNode() throws {
         let text = #"{"a":[10,{"b":20}],"~/":{"":30},"c":40}"#
         let tape = try JSONParser.parse(Array(text.utf8), limits: .init())
-        let pointers = tape.nodes.indices
-            .filter { tape.nodes[$0].kind == .number }
-            .map { tape.pointer(to: $0).text }
-        #expect(pointers == ["/a/0", "/a/1/b", "/~0~1/", "/c"])
+        let numbers = tape.nodes.indices.filter { tape.nodes[$0].kind == .number }
+        #expect(tape.pointers(to: numbers).map(\.text) == ["/a/0", "/a/1/b", "/~0~1/", "/c"])
+        for (number, pointer) in zip(numbers, ["/a/0", "/a/1/b", "/~0~1/", "/c"]) {
+            #expect(tape.pointers(to: [0, number, number]).map(\.text) == ["", pointer, pointer])
+        }
+    }
+
+    @Test("every pointer leads to its node, however many are asked for together", arguments: 0..<20)
+    func pointers(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0..<50 {
+            var text = ""
+            Tree.random(depth: 5, using: &generator).write(to: &text, using: &generator)
+            let tape = try JSONParser.parse(Array(text.utf8), limits: .init())
+            let expected = Self.pointers(in: tape, at: 0, "")
+            let asked = expected.indices.filter { _ in Bool.random(using: &generator) }
+            let found = tape.pointers(to: asked.map { expected[$0].node })
+            #expect(
+                found.map { Array($0.text.utf8) } == asked.map { Array(expected[$0].pointer.utf8) },
+                "seed \(seed): \(text)"
+            )
+        }
+    }
+
+    /// The pointer of every value in a document, by recursion.
+    private static func pointers(in tape: JSONTape, at node: Int, _ pointer: String) -> [(node: Int, pointer: String)] {
+        var found = [(node: node, pointer: pointer)]
+        guard tape.nodes[node].kind.isContainer else { return found }
+        var child = node + 1
+        var position = 0
+        while child < Int(tape.nodes[node].end) {
+            var step = "\(position)"
+            if tape.nodes[node].kind == .object {
+                step = ""
+                for scalar in String(decoding: tape.text(child), as: UTF8.self).unicodeScalars {
+                    step += scalar == "~" ? "~0" : scalar == "/" ? "~1" : String(scalar)
+                }
+                child += 1
+            }
+            found += pointers(in: tape, at: child, "\(pointer)/\(step)")
+            child = Int(tape.nodes[child].end)
+            position += 1
+        }
+        return found
+    }
+
+    @Test("every member is found by its key, and no other, in objects of every size", arguments: 0..<20)
+    func members(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        for count in [0, 1, 7, 8, 9, 10, 50, 300] {
+            var keys: Set<[UInt8]> = []
+            while keys.count < count {
+                let length = Int.random(in: 0...(count < 9 ? 3 : 6), using: &generator)
+                keys.insert((0..<length).map { _ in generator.pick(Array("abc".utf8)) })
+            }
+            let shuffled = keys.shuffled(using: &generator).map { String(decoding: $0, as: UTF8.self) }
+            // The first key is escaped; the object is not the first that has sorted keys.
+            let members = shuffled.map { #""\#($0)":{"\#($0)":[0]}"# }.joined(separator: ",")
+            let body = "[{\((0..<10).map { "\"\($0)\":0" }.joined(separator: ","))},{\(members)}]"
+                .replacing(#"{"a":{"#, with: #"{"\u0061":{"#)
+            let tape = try JSONParser.parse(Array(body.utf8), limits: .init())
+            let object = Int(tape.nodes[1].end)
+            for key in shuffled {
+                let value = try #require(tape.member(key, of: object), "seed \(seed): \(key)")
+                #expect(tape.member(key, of: value) != nil, "seed \(seed): \(key)")
+                for absent in [key + "d", "d" + key, key + "aaaaaaa"] {
+                    #expect(tape.member(absent, of: object) == nil)
+                }
+            }
+        }
     }
 }
 

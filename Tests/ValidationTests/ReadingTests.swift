@@ -92,19 +92,19 @@ private let rightBody = """
     }
 
     @Test func everyErrorIsReportedInDocumentOrder() {
+        // The members that nobody asks for are in objects of which a value was taken that is wrong, but for one.
         let body = """
-            {"items":[{"sku":"","quantity":1},{"quantity":0,"sku":"B","colour":"red"},{"sku":"C","quantity":1.5},7],\
-            "extra":{"a":1},"currency":"GBP","customer":{"phone":"030 123","email":"ada"},"order_id":"1"}
+            {"items":[{"sku":"","quantity":1},{"quantity":0,"sku":"B","colour":"red"},{"sku":"C","quantity":1.5},7,\
+            {"sku":"D","quantity":1,"colour":"red"}],"extra":{"a":1},"currency":"GBP","customer":{"phone":"030 123","email":"ada"},"order_id":"1"}
             """
         #expect(
             problems(body, Order.init) == [
                 "/reference validation.required",
                 "/items/0/sku validation.too_short",
                 "/items/1/quantity validation.too_small",
-                "/items/1/colour validation.unknown_field",
                 "/items/2/quantity validation.not_an_integer",
                 "/items/3 validation.wrong_type",
-                "/extra validation.unknown_field",
+                "/items/4/colour validation.unknown_field",
                 "/currency validation.unknown_currency",
                 "/customer/phone validation.invalid_phone",
                 "/customer/email validation.invalid_email",
@@ -142,7 +142,7 @@ private let rightBody = """
     }
 
     @Test func pointersEscapeTildeAndSlash() {
-        let found = problems(#"{"a/b":{"m~n":"x"},"~1/":1}"#) { try $0.bool("a/b", "m~n").value }
+        let found = problems(#"{"a/b":{"m~n":"x"},"~1/":1}"#) { $0.bool("a/b", "m~n") }
         #expect(found == ["/a~1b/m~0n validation.wrong_type", "/~01~1 validation.unknown_field"])
     }
 
@@ -265,11 +265,6 @@ private let rightBody = """
     @Test func anOptionalFieldIsKnown() {
         #expect(problems(#"{"a":1}"#) { try $0.optional("a")?.integer(in: 0...9).value } == [])
     }
-
-    @Test func unknownKeysAreReportedBesideOtherErrors() {
-        let found = problems(#"{"a":"x","b":1}"#) { try $0.bool("a").value }
-        #expect(found == ["/a validation.wrong_type", "/b validation.unknown_field"])
-    }
 }
 
 @Suite struct RuleTests {
@@ -338,10 +333,9 @@ private let rightBody = """
 
     @Test func aFieldMayDecideWhichOthersAreRead() throws {
         #expect(try Validator().parse(#"{"method":"card","token":"x"}"#.utf8, as: method) == "card x")
+        #expect(problems(#"{"method":"transfer","token":"x"}"#, method) == ["/iban validation.required"])
         #expect(
-            problems(#"{"method":"transfer","token":"x"}"#, method) == [
-                "/iban validation.required", "/token validation.unknown_field",
-            ]
+            problems(#"{"method":"transfer","iban":"y","token":"x"}"#, method) == ["/token validation.unknown_field"]
         )
     }
 
@@ -405,6 +399,14 @@ private let rightBody = """
         let error = refusal(of: body.utf8) { try $0.array(count: 0...1000) { try $0.bool().value }.value }
         #expect(error?.details.count == 100)
         #expect(error?.isTruncated == false)
+    }
+
+    @Test("a list that was cut short says so in the log line, too")
+    func description() {
+        let error = refusal(of: "[0,0]".utf8, by: Validator(limits: .init(issues: 1))) { reader in
+            try reader.array(count: 0...9) { try $0.bool().value }.value
+        }
+        #expect(error?.description == #"validation.failed: "/0" validation.wrong_type, and more"#)
     }
 
     @Test func unknownKeysAreTruncatedToo() {

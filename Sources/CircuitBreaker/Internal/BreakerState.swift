@@ -16,8 +16,18 @@ struct BreakerState: Hashable {
         var lease: Countdown
     }
 
+    /// What a call is to the breaker.
+    enum Role: Hashable {
+        /// A call through a closed breaker.
+        case call
+        /// A call for whose outcome a half-open breaker waits.
+        case probe
+        /// A call that a probe makes; it needs no place of its own.
+        case partOfProbe
+    }
+
     enum Admission: Hashable {
-        case admitted(generation: UInt64)
+        case admitted(generation: UInt64, Role)
         case refused(wait: Int64)
     }
 
@@ -27,17 +37,17 @@ struct BreakerState: Hashable {
     private(set) var configuration: BreakerConfiguration
     private var history: CallHistory
 
-    private var rule: BreakerTrip.Rule { configuration.trip.rule }
+    private var trip: BreakerTrip { configuration.trip }
     private var openFor: Int64 { configuration.openFor.saturatingNanoseconds }
     private var probes: Int { configuration.probes }
 
     init(_ configuration: BreakerConfiguration) {
         self.configuration = configuration
-        history = CallHistory(configuration.trip.rule)
+        history = CallHistory(configuration.trip)
     }
 
     /// Whether a call that is admitted now and succeeds leaves everything as it is.
-    var isAtRest: Bool { phase == .closed && history.isSuccessOfNoConsequence(rule) }
+    var isAtRest: Bool { phase == .closed && history.isSuccessOfNoConsequence(trip) }
 
     /// Goes on under another configuration.
     ///
@@ -49,7 +59,7 @@ struct BreakerState: Hashable {
     ///   - now: The time.
     /// - Returns: The change of phase: a half-open breaker closes if enough probes have succeeded by the new count.
     mutating func reload(_ new: BreakerConfiguration, now: Int64) -> BreakerEvent? {
-        history.change(from: rule, to: new.trip.rule)
+        history.change(from: trip, to: new.trip)
         let isShorter = new.openFor < configuration.openFor
         configuration = new
         switch phase {
@@ -77,22 +87,26 @@ struct BreakerState: Hashable {
 
     /// A caller asks to make a call.
     ///
-    /// - Parameter now: The time.
+    /// - Parameters:
+    ///   - now: The time.
+    ///   - probe: The generation of the probe that the call is a part of, or `nil` if it is a part of none.
     /// - Returns: The answer; and the change of phase that came with it, if one did.
-    mutating func admit(now: Int64) -> (Admission, BreakerEvent?) {
+    mutating func admit(now: Int64, partOf probe: UInt64? = nil) -> (Admission, BreakerEvent?) {
         switch phase {
         case .closed:
-            return (.admitted(generation: generation), nil)
+            return (.admitted(generation: generation, .call), nil)
         case .open(var countdown):
             let wait = countdown.tick(now)
             phase = .open(countdown)
             return wait > 0 ? (.refused(wait: wait), nil) : beginProbing(lease: openFor, now)
         case .halfOpen(var probing):
+            // If the probe waits for a place that only its own end gives back, it never succeeds.
+            if probe == generation { return (.admitted(generation: generation, .partOfProbe), nil) }
             if probing.inFlight + probing.successes < probes {
                 probing.inFlight += 1
                 probing.lease = Countdown(probing.lease.length, from: now)
                 phase = .halfOpen(probing)
-                return (.admitted(generation: generation), nil)
+                return (.admitted(generation: generation, .probe), nil)
             }
             let wait = probing.lease.tick(now)
             phase = .halfOpen(probing)
@@ -103,7 +117,9 @@ struct BreakerState: Hashable {
         }
     }
 
-    /// A permit's life ended.
+    /// A permit's life ended, or a part of a probe failed.
+    ///
+    /// A part of a probe is not settled otherwise: the probe's success is that of all its parts.
     ///
     /// - Parameters:
     ///   - outcome: What it reported.
@@ -114,7 +130,7 @@ struct BreakerState: Hashable {
         guard permitGeneration == generation else { return nil }
         switch phase {
         case .closed:
-            return history.record(outcome, rule, now: now) ? open(now) : nil
+            return history.record(outcome, trip, now: now) ? open(now) : nil
         case .open:
             // No permit is of such a generation.
             return nil
@@ -134,13 +150,13 @@ struct BreakerState: Hashable {
     private mutating func beginProbing(lease: Int64, _ now: Int64) -> (Admission, BreakerEvent?) {
         generation &+= 1
         phase = .halfOpen(Probing(lease: Countdown(lease, from: now)))
-        return (.admitted(generation: generation), .halfOpened(generation: generation))
+        return (.admitted(generation: generation, .probe), .halfOpened(generation: generation))
     }
 
     private mutating func open(_ now: Int64) -> BreakerEvent {
         generation &+= 1
         phase = .open(Countdown(openFor, from: now))
-        history = CallHistory(rule)
+        history = CallHistory(trip)
         return .opened(generation: generation, for: .nanoseconds(openFor))
     }
 

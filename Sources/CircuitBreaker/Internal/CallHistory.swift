@@ -1,61 +1,56 @@
 internal import ReliabilityCore
 
-/// What a closed breaker remembers of its calls: as much as its rule needs.
+/// What a closed breaker remembers of its calls: as much as its rules need.
 struct CallHistory: Hashable {
     private var consecutiveFailures = 0
     private var failures = FailureTimes()
     private var window: CallWindow
 
-    init(_ rule: BreakerTrip.Rule) {
-        if case .failureRate(_, _, let length) = rule {
-            window = CallWindow(length: length)
-        } else {
-            window = CallWindow(length: 0)
-        }
-    }
+    init(_ trip: BreakerTrip) { window = CallWindow(trip.rate) }
 
     /// Whether a successful call would change nothing.
-    func isSuccessOfNoConsequence(_ rule: BreakerTrip.Rule) -> Bool {
-        switch rule {
-        case .consecutiveFailures: consecutiveFailures == 0
-        case .failures: true
-        case .failureRate: false
-        }
+    func isSuccessOfNoConsequence(_ trip: BreakerTrip) -> Bool {
+        trip.rate == nil && (trip.consecutiveFailures == nil || consecutiveFailures == 0)
     }
 
-    /// Fits what is remembered to another rule: kept where that counts the same calls, else begun anew.
-    mutating func change(from old: BreakerTrip.Rule, to new: BreakerTrip.Rule) {
-        switch (old, new) {
-        case (.consecutiveFailures, .consecutiveFailures): break
-        case (.failures(_, let before), .failures(let limit, let after)) where before == after:
+    /// Fits what is remembered to other rules: kept where these count the same calls, else begun anew.
+    mutating func change(from old: BreakerTrip, to new: BreakerTrip) {
+        if old.consecutiveFailures == nil || new.consecutiveFailures == nil { consecutiveFailures = 0 }
+        if let limit = new.failures?.count, old.failures?.window == new.failures?.window {
             failures.keepLast(limit)
-        case (.failureRate(_, _, let before), .failureRate(_, _, let after)) where before == after: break
-        default: self = CallHistory(new)
+        } else {
+            failures = FailureTimes()
         }
+        if old.rate?.window != new.rate?.window { window = CallWindow(new.rate) }
     }
 
     /// Takes note of how a call ended.
     ///
     /// - Parameters:
     ///   - outcome: How it ended.
-    ///   - rule: The breaker's rule: the one that this was made with or changed to.
+    ///   - trip: The breaker's rules: those that this was made with or changed to.
     ///   - now: The time.
     /// - Returns: Whether the breaker is to open. A success or an ignored call never opens it.
-    mutating func record(_ outcome: Outcome, _ rule: BreakerTrip.Rule, now: Int64) -> Bool {
+    mutating func record(_ outcome: Outcome, _ trip: BreakerTrip, now: Int64) -> Bool {
         if outcome == .ignored { return false }
         let hasFailed = outcome == .failure
-        switch rule {
-        case .consecutiveFailures(let limit):
+        var opens = false
+        if let limit = trip.consecutiveFailures {
             consecutiveFailures = hasFailed ? consecutiveFailures + 1 : 0
-            return consecutiveFailures >= limit
-        case .failures(let limit, let length):
-            return hasFailed && failures.record(now, keeping: limit, within: length)
-        case .failureRate(let rate, let minimumCalls, _):
-            window.record(hasFailed: hasFailed, now: now)
-            guard hasFailed, window.calls >= minimumCalls else { return false }
-            // A division is rounded once, like the literal it is compared with: 7 of 100 is 0.07, not a little less.
-            return Double(window.failures) / Double(window.calls) >= rate
+            opens = hasFailed && consecutiveFailures >= limit
         }
+        if hasFailed, let rule = trip.failures {
+            let isFull = failures.record(now, keeping: rule.count, within: rule.window.saturatingNanoseconds)
+            opens = opens || isFull
+        }
+        if let rule = trip.rate {
+            window.record(hasFailed: hasFailed, now: now)
+            if hasFailed, window.calls >= rule.minimumCalls {
+                // A division is rounded once, like the literal it is compared with: 7 of 100 is 0.07, not a little less.
+                opens = opens || Double(window.failures) / Double(window.calls) >= rule.share
+            }
+        }
+        return opens
     }
 }
 
@@ -105,6 +100,9 @@ struct CallWindow: Hashable {
     private var newest: Int64 = 0
     private(set) var calls = 0
     private(set) var failures = 0
+
+    /// The window of a rule; without one, nothing is recorded in it.
+    fileprivate init(_ rule: BreakerTrip.Rate?) { self.init(length: rule?.window.saturatingNanoseconds ?? 0) }
 
     init(length: Int64) {
         sliceCount = Int(min(10, max(1, length)))

@@ -18,41 +18,64 @@ struct ClaimAttempt {
     }
 
     private static let maximumRounds = 8
+    private static let longestHint = Duration.seconds(1)
 
     /// The claim to write.
     let record: DedupRecord
     private let mode: DedupMode
     private let openedAt: StoreVersion?
+    private let isLive: @Sendable (ClaimID) -> Bool
     private var condition = Precondition.absent
     private var rounds = 0
     /// Whether a write of ours may have happened, or may happen yet, without our knowledge.
     private(set) var mayHaveClaimed = false
 
-    init(record: DedupRecord, mode: DedupMode, openedAt: StoreVersion?) {
+    /// Begins an attempt.
+    ///
+    /// - Parameters:
+    ///   - record: The claim to write.
+    ///   - mode: What a duplicate of a finished call gets.
+    ///   - openedAt: The store's first version since its present owner opened it; `nil` for a store without one owner.
+    ///   - isLive: Whether the holder of a claim lives in this process.
+    init(
+        record: DedupRecord,
+        mode: DedupMode,
+        openedAt: StoreVersion?,
+        isLive: @escaping @Sendable (ClaimID) -> Bool
+    ) {
         self.record = record
         self.mode = mode
         self.openedAt = openedAt
+        self.isLive = isLive
     }
 
     /// What to do first.
     var first: Action { .put(if: condition) }
 
+    /// Whether the claim takes the place of one that was never settled.
+    var isTakeover: Bool { condition != .absent }
+
     /// The claim was written.
-    func committed(_ token: StoreVersion) -> Action { .own(token, isTakeover: condition != .absent) }
+    func committed(_ token: StoreVersion) -> Action { .own(token, isTakeover: isTakeover) }
 
     /// The condition did not hold: this is what is there.
     mutating func conflicted(with entry: StoreEntry?) -> Action {
         guard let entry else { return put(if: .absent) }
         guard let found = DedupRecord(entry.value) else { return .refuse(.unreadable) }
         // Ours: an earlier write happened although nobody could say so.
-        if found.nonce == record.nonce { return committed(entry.version) }
+        if found.id == record.id { return committed(entry.version) }
         // Before all else: whatever became of the first request, this is another one.
         if found.contradicts(record.digest) { return .refuse(.mismatch) }
         switch found.state {
         case .inProgress:
             // Its process is gone: the store has one owner, and was opened since.
             if let openedAt, entry.version < openedAt { return put(if: .version(entry.version)) }
-            return .refuse(.inProgress(retryAfter: hint(entry.remaining)))
+            let lease = entry.remaining.map(found.lease(remaining:)) ?? Self.longestHint
+            if lease <= .zero, !isLive(found.id) { return put(if: .version(entry.version)) }
+            // A lease is renewed while its operation runs, so what is left of it says little: usually it is over much
+            // sooner.
+            let hint = lease <= .zero ? Self.longestHint : min(lease, Self.longestHint)
+            return .refuse(.inProgress(retryAfter: hint))
         case .done:
             if case .replay = mode { return .replay(found.result) }
             return .refuse(.duplicate(remaining: entry.remaining))
@@ -75,7 +98,4 @@ struct ClaimAttempt {
         rounds += 1
         return rounds < Self.maximumRounds ? .put(if: condition) : .giveUp
     }
-
-    /// A lease is renewed while its operation runs, so what is left of it says little: usually it is over much sooner.
-    private func hint(_ remaining: Duration?) -> Duration { min(remaining ?? .seconds(1), .seconds(1)) }
 }

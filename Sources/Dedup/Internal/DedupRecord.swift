@@ -9,11 +9,11 @@ struct DedupRecord: Hashable, Sendable {
     }
 
     var state: State
-    /// Who wrote it: 16 random bytes.
-    ///
-    /// A caller that does not know whether its write happened finds out by them.
-    let nonce: [UInt8]
-    /// The digest of the request; nil when the call named no fingerprint.
+    /// The claim that wrote it.
+    let id: ClaimID
+    /// How many milliseconds longer than its lease the entry of a claim lives.
+    let memory: UInt64
+    /// The digest of the request; `nil` if the call named no fingerprint.
     let digest: [UInt8]?
     var result: [UInt8] = []
 
@@ -26,33 +26,47 @@ struct DedupRecord: Hashable, Sendable {
         return mark
     }
 
-    static func newNonce() -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    /// Computes the rest of a claim's lease.
+    ///
+    /// - Parameter remaining: The rest of its entry's life.
+    /// - Returns: The rest of the lease, zero or less if it is over.
+    func lease(remaining: Duration) -> Duration { remaining - .milliseconds(memory) }
+
+    // A format number, the state, whether there is a digest, the claim's identity, the memory in milliseconds, the
+    // digest, the result.
+    private static let format: UInt8 = 2
+    private static let headerCount = 3 + ClaimID.byteCount + 8
+    private static let digestCount = 32
+
+    var bytes: [UInt8] {
+        var bytes = [Self.format, state.rawValue, digest == nil ? 0 : 1]
+        bytes.reserveCapacity(Self.headerCount + Self.digestCount + result.count)
+        bytes += id.bytes
+        bytes += memory.bigEndianBytes
+        if let digest { bytes += digest }
+        bytes += result
+        return bytes
     }
 
-    // A format number, the state, whether there is a digest, the nonce, the digest, the result.
-    private static let format: UInt8 = 1
-
-    var bytes: [UInt8] { [Self.format, state.rawValue, digest == nil ? 0 : 1] + nonce + (digest ?? []) + result }
-
-    init(state: State, nonce: [UInt8], digest: [UInt8]?) {
+    init(state: State, id: ClaimID, memory: UInt64, digest: [UInt8]?) {
         self.state = state
-        self.nonce = nonce
+        self.id = id
+        self.memory = memory
         self.digest = digest
     }
 
-    /// Reads a record; nil when these are not the bytes of one, or of a format that is not known.
+    /// Reads a record; `nil` if these are not the bytes of one, or of a format that is not known.
     init?(_ bytes: [UInt8]) {
-        guard bytes.count >= 19, bytes[0] == Self.format, let state = State(rawValue: bytes[1]), bytes[2] <= 1 else {
-            return nil
-        }
+        guard bytes.count >= Self.headerCount, bytes[0] == Self.format, let state = State(rawValue: bytes[1]),
+            bytes[2] <= 1
+        else { return nil }
         let hasDigest = bytes[2] == 1
-        let header = hasDigest ? 51 : 19
+        let header = Self.headerCount + (hasDigest ? Self.digestCount : 0)
         guard bytes.count >= header else { return nil }
         self.state = state
-        nonce = Array(bytes[3..<19])
-        digest = hasDigest ? Array(bytes[19..<51]) : nil
+        id = ClaimID(bytes: bytes[3...].prefix(ClaimID.byteCount))
+        memory = UInt64(bigEndianBytes: bytes[(3 + ClaimID.byteCount)...])
+        digest = hasDigest ? Array(bytes[Self.headerCount..<header]) : nil
         result = Array(bytes[header...])
     }
 

@@ -16,12 +16,13 @@ struct SettleAttempt: Sendable {
         case lost
     }
 
-    private let nonce: [UInt8]
-    /// What to leave; `nil` to leave nothing.
+    private let id: ClaimID
+    /// What to leave; `nil` to give the claim up.
     private let record: DedupRecord?
     /// What to leave where there is no room for the record, or `nil`.
     private let mark: DedupRecord?
     private let expiry: Expiry
+    private let endsLeaseOnly: Bool
     private var condition: Precondition
     /// Why there is no room for the record; not `nil` while the mark is next.
     private var refusal: StoreError?
@@ -31,24 +32,33 @@ struct SettleAttempt: Sendable {
     init(token: StoreVersion, record: DedupRecord, expiry: Expiry, canMark: Bool = true) {
         self.record = record
         self.expiry = expiry
-        nonce = record.nonce
+        endsLeaseOnly = false
+        id = record.id
         mark = canMark ? record.mark : nil
         condition = .version(token)
     }
 
-    /// Leaves nothing.
-    init(releasing claim: DedupRecord, token: StoreVersion) {
+    /// Gives a claim up.
+    ///
+    /// - Parameters:
+    ///   - claim: The claim.
+    ///   - token: The claim's token; `nil` if it is not known whether the claim was written.
+    ///   - isTakeover: Whether it took the place of one that was never settled. Then only its lease ends: the next caller
+    ///     is to know that too.
+    init(releasing claim: DedupRecord, token: StoreVersion?, isTakeover: Bool) {
         record = nil
         mark = nil
-        expiry = .keep
-        nonce = claim.nonce
-        condition = .version(token)
+        id = claim.id
+        // A whole millisecond less, because a store may round an expiry up by a part of one.
+        expiry = isTakeover ? .after(.milliseconds(max(claim.memory, 2) - 1)) : .never
+        endsLeaseOnly = isTakeover
+        condition = token.map { .version($0) } ?? .absent
     }
 
     /// The next write.
     func write(_ key: StoreKey) -> StoreWrite {
-        let next = refusal == nil ? record : mark
-        return next.map { .put(key, $0.bytes, expiry, if: condition) } ?? .delete(key, if: condition)
+        if let next = refusal == nil ? record : mark { return .put(key, next.bytes, expiry, if: condition) }
+        return endsLeaseOnly ? .touch(key, expiry, if: condition) : .delete(key, if: condition)
     }
 
     /// The store made the write.
@@ -65,7 +75,7 @@ struct SettleAttempt: Sendable {
             condition = .absent
             return nil
         }
-        guard let found = DedupRecord(entry.value), found.nonce == nonce else {
+        guard let found = DedupRecord(entry.value), found.id == id else {
             // After an unknown outcome: the claim was given up, and the key is another caller's since.
             return mayBeReleased ? .settled : .lost
         }

@@ -6,22 +6,27 @@ struct StatusRule {
     /// Whether the same request can succeed later, so that saying when makes sense.
     let mayRetry: Bool
 
-    /// Nil for `internal`, and for a category that this version does not know.
-    init?(_ category: ErrorCategory) {
-        switch category {
-        case .invalid: (status, mayRetry) = (400, false)
-        case .unauthenticated: (status, mayRetry) = (401, false)
-        case .forbidden: (status, mayRetry) = (403, false)
-        case .notFound: (status, mayRetry) = (404, false)
-        case .conflict: (status, mayRetry) = (409, true)
-        case .preconditionFailed: (status, mayRetry) = (412, false)
-        case .tooLarge: (status, mayRetry) = (413, false)
-        case .unprocessable: (status, mayRetry) = (422, false)
-        case .rateLimited: (status, mayRetry) = (429, true)
-        case .cancelled: (status, mayRetry) = (499, false)
-        case .unavailable: (status, mayRetry) = (503, true)
-        case .timeout: (status, mayRetry) = (504, true)
-        default: return nil
-        }
+    /// Nil for `internal`, and for a category that has no status.
+    init?(_ category: ErrorCategory, _ statuses: [ErrorCategory: Int]) {
+        let known: (status: Int, mayRetry: Bool)? =
+            switch category {
+            case .invalid: (400, false)
+            case .unauthenticated: (401, false)
+            case .forbidden: (403, false)
+            case .notFound: (404, false)
+            case .conflict: (409, true)
+            case .preconditionFailed: (412, false)
+            case .tooLarge: (413, false)
+            case .unprocessable: (422, false)
+            case .rateLimited: (429, true)
+            case .cancelled: (499, false)
+            case .unavailable: (503, true)
+            case .timeout: (504, true)
+            default: nil
+            }
+        guard category != .internal, let status = statuses[category] ?? known?.status else { return nil }
+        self.status = status
+        // Of a category of the application's own, only its errors know.
+        mayRetry = known?.mayRetry ?? true
     }
 }

@@ -124,6 +124,12 @@ struct CallPlan {
         let inside = layers[(position + 1)...]
         var warnings: [String] = []
         if layer.attempts < 1 { warnings.append("\(name(position)) lets no call through") }
+        if let inner = countedInVain(by: position) {
+            warnings.append(
+                "\(name(position)) counts a call before \(name(inner)) inside it may reject it: the call is not made, and "
+                    + "counts nevertheless"
+            )
+        }
         if layer.kind == .circuitBreaker {
             if let retry = inside.firstIndex(where: isRetry) {
                 warnings.append(
@@ -135,15 +141,44 @@ struct CallPlan {
                     "nothing inside \(name(position)) limits time: a dependency that hangs never counts as failing"
                 )
             }
+            let attempts = attempts(outside: position)
+            if let failures = layer.failuresToOpen, attempts > 1, attempts >= failures {
+                warnings.append(
+                    "the \(attempts) attempts of one call are enough to open \(name(position)) for all calls"
+                )
+            }
         }
         if isRetry(layer) {
             if let inner = inside.firstIndex(where: isRetry) {
                 let sum = layer.addsUp && layers[inner].addsUp ? "extra attempts add up" : "attempts multiply"
                 warnings.append("\(name(inner)) is inside \(name(position)): the \(sum), one is enough")
             }
+            if layer.rejectionWaits > .zero, let breaker = inside.firstIndex(where: { $0.kind == .circuitBreaker }) {
+                warnings.append(
+                    "\(name(position)) waits for up to \(layer.rejectionWaits.text) while \(name(breaker)) is open: calls do "
+                        + "not fail fast"
+                )
+            }
             if let warning = fit(of: position) { warnings.append(warning) }
         }
         return warnings
+    }
+
+    /// The policy inside a rate limit that may reject what the limit has counted, or `nil` if there is none.
+    ///
+    /// A limit around a retry counts the calls of clients, made or not; that is the recommended order.
+    private func countedInVain(by position: Int) -> Int? {
+        guard layers[position].kind == .rateLimit else { return nil }
+        for inner in (position + 1)..<layers.count {
+            if isRetry(layers[inner]) { return nil }
+            if layers[inner].kind == .rateLimit || layers[inner].kind == .circuitBreaker { return inner }
+        }
+        return nil
+    }
+
+    /// The most times that one call comes to a layer.
+    private func attempts(outside position: Int) -> Int {
+        CallPlan(Array(layers[..<position])).worstCase.attempts
     }
 
     /// Says so if a retry can take longer than it is given, without waits that its dependency asks for.
@@ -193,6 +228,9 @@ struct CallPlan {
             lines.append("At worst, a call makes \(attempts) and never ends: nothing limits its time.")
         case .unknown(let policy):
             lines.append("At worst, a call makes \(attempts); nobody knows how long \(policy) waits.")
+        }
+        for (position, layer) in layers.enumerated() {
+            lines += layer.notes.map { "\(self.name(position)): \($0)." }
         }
         lines += warnings.map { "Warning: \($0)." }
         return lines.joined(separator: "\n")

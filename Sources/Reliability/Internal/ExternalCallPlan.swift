@@ -8,7 +8,8 @@ internal import Timeout
 @usableFromInline
 final class ExternalCallPlan: Sendable {
     @usableFromInline typealias Policies = NestedPolicy<
-        NestedPolicy<NestedPolicy<NestedPolicy<TimeoutPolicy, Admission>, RetryPolicy>, Breaker>, TimeoutPolicy
+        NestedPolicy<NestedPolicy<NestedPolicy<TimeoutPolicy, OptionalPolicy<LimiterPolicy>>, RetryPolicy>, Breaker>,
+        TimeoutPolicy
     >
 
     let configuration: ExternalCallConfiguration
@@ -26,27 +27,11 @@ final class ExternalCallPlan: Sendable {
     func pipeline(_ idempotency: Idempotency) -> Pipeline<Policies> {
         idempotency == configuration.idempotency ? pipeline : other
     }
-
-    /// A rate limit, or none.
-    @usableFromInline
-    struct Admission: CallPolicy {
-        @usableFromInline let limiter: LimiterPolicy?
-
-        @usableFromInline var layers: [PolicyLayer] { limiter?.layers ?? [] }
-
-        @inlinable
-        nonisolated(nonsending) func run<Success>(
-            _ operation: nonisolated(nonsending) () async throws -> Success
-        ) async throws -> Success {
-            if let limiter { return try await limiter.run(operation) }
-            return try await operation()
-        }
-    }
 }
 
 extension ExternalCallConfiguration {
     var breaker: BreakerConfiguration {
-        BreakerConfiguration(trip: .failures(breakerFailures, within: breakerWindow), openFor: breakerOpenFor)
+        BreakerConfiguration(trip: breakerTrip, openFor: breakerOpenFor)
     }
 
     /// The policies of a configuration without problems.
@@ -55,6 +40,7 @@ extension ExternalCallConfiguration {
         _ rateLimit: LimiterPolicy?,
         _ breaker: Breaker,
         _ budget: RetryBudget,
+        _ map: (@Sendable (any Error) -> (any ReliabilityError)?)?,
         clock: some Clock<Duration>,
         randomness: some RandomNumberGenerator & Sendable
     ) -> ExternalCallPlan.Policies {
@@ -67,8 +53,8 @@ extension ExternalCallConfiguration {
         )
         return Pipeline {
             TimeoutPolicy(totalLimit, clock: clock)
-            ExternalCallPlan.Admission(limiter: rateLimit)
-            RetryPolicy(retry, budget: budget, clock: clock, randomness: randomness)
+            if let rateLimit { rateLimit }
+            RetryPolicy(retry, map: map, budget: budget, clock: clock, randomness: randomness)
             breaker
             TimeoutPolicy(attemptLimit, clock: clock)
         }.policies

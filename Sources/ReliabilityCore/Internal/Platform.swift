@@ -145,3 +145,9 @@ package func suspendingNanoseconds() -> Int64 {
     return Int64(instant.tv_sec) &* 1_000_000_000 &+ Int64(instant.tv_nsec)
     #endif
 }
+
+/// Writes text to the standard error stream without buffering; an error is ignored.
+func writeToStandardError(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in _ = unsafe write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+}

@@ -2,6 +2,9 @@ package import ReliabilityCore
 
 /// A store whose every call ends within a limit, and which is left alone for a second after three failures in a row.
 ///
+/// The deadline of the caller cuts the wait as well. A call that a deadline cut counts as a failure only if it had a tenth
+/// of the limit: callers that are almost late do not keep others from the store.
+///
 /// So a dead server costs its callers three waits and not one each; it is asked again every second, and used again
 /// after its first answer. No flag outlives the outage.
 package final class GuardedStore<Store: Sendable>: Sendable {
@@ -46,12 +49,14 @@ package final class GuardedStore<Store: Sendable>: Sendable {
         _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
     ) async throws(StoreError) -> Success {
         guard canStall else { return try await operation(store) }
+        let left = Deadline.current?.remaining ?? timeLimit
+        if left <= .zero { throw StoreError(.unavailable, "not asked after the caller's deadline") }
         if let wait = gate.withLock({ $0.admit(now: timeSource.now) }) {
             let wait = Duration.nanoseconds(wait)
             throw StoreError(.unavailable, "not asked for another \(wait) after failures in a row")
         }
         let store = store
-        let result: Result<Success, StoreError>? = await withinLimit(timeLimit, timeSource: timeSource) {
+        let result: Result<Success, StoreError>? = await withinLimit(min(left, timeLimit), timeSource: timeSource) {
             do throws(StoreError) { return .success(try await operation(store)) } catch { return .failure(error) }
         }
         switch result {
@@ -60,17 +65,26 @@ package final class GuardedStore<Store: Sendable>: Sendable {
             return success
         case .failure(let error):
             switch error.reason {
-            // What a store says because its caller left is no evidence against it.
-            case .unavailable, .unknownOutcome, .failed, .closed: record(Task.isCancelled ? .ignored : .failure)
+            case .unavailable, .unknownOutcome, .failed, .closed:
+                switch CancellationCause.current {
+                case .none: record(.failure)
+                case .deadline: record(outcome(within: left))
+                // What a store says because its caller left is no evidence against it.
+                case .caller: record(.ignored)
+                }
             case .cancelled: record(.ignored)
             default: record(.success)
             }
             throw error
         case nil:
-            record(.failure)
-            throw StoreError(reason, "no answer within \(timeLimit)")
+            record(outcome(within: left))
+            let limit = left < timeLimit ? "\(left), which the caller had left" : "\(timeLimit)"
+            throw StoreError(reason, "no answer within \(limit)")
         }
     }
+
+    /// The evidence of a store that did not answer in the time that the caller had left: very little time proves nothing.
+    private func outcome(within left: Duration) -> Outcome { left >= timeLimit / 10 ? .failure : .ignored }
 
     private func record(_ outcome: Outcome) {
         gate.withLock { $0.record(outcome, now: timeSource.now) }

@@ -57,13 +57,14 @@ struct RetryCourse {
             if state.attempt == 1 { policy.budget?.noteCall() }
             CallTrace.current?.note(.attempt(number: state.attempt, took: .nanoseconds(took), error: error))
         }
-        let wasPossiblySent = wasPossiblySent(error)
-        history.append(error, wasPossiblySent: wasPossiblySent, waited: waited, took: took)
+        let meaning = policy.map?(error) ?? error
+        let wasPossiblySent = wasPossiblySent(meaning)
+        history.append(error, meaning: meaning, wasPossiblySent: wasPossiblySent, waited: waited, took: took)
         if cause == .deadline || Deadline.current?.isExpired == true {
             // Why the earlier attempts failed says more than how this one was cut off.
             return state.attempt > 1 ? giveUp(.deadlineTooClose, error) : .asItIs
         }
-        let failure = RetryState.Failure(error, decide(error), mayHaveBeenSent: wasPossiblySent)
+        let failure = RetryState.Failure(meaning, decide(meaning), mayHaveBeenSent: wasPossiblySent)
         let action = state.attemptFailed(
             failure,
             configuration: policy.configuration,
@@ -122,10 +123,12 @@ struct RetryCourse {
     }
 
     private func giveUp(_ reason: RetryError.Reason, _ error: any Error) -> Verdict {
-        let final = RetryError(reason, history, lastError: error)
+        let meaning = policy.map?(error) ?? error
+        let final = RetryError(reason, history, lastError: error, meaning: meaning)
         policy.events.emit(.gaveUp(final))
         CallTrace.current?.note(.gaveUp(final.code))
-        return .gaveUp(final)
+        let isTold = history.isTold(by: meaning, isEnough: policy.configuration.rethrowsLastError)
+        return isTold ? .asItIs : .gaveUp(final)
     }
 }
 

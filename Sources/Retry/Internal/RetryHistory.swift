@@ -14,13 +14,31 @@ struct RetryHistory: Sendable {
     /// Whether no attempt reached the dependency.
     private(set) var isRejected = true
 
+    /// Whether an attempt's error says all that there is to say of the call.
+    ///
+    /// - Parameters:
+    ///   - error: What the error of the last attempt means.
+    ///   - isEnough: Whether the last attempt's error is enough if it does not deny that an earlier attempt was sent.
+    /// - Returns: Whether the error is thrown as it is.
+    func isTold(by error: any Error, isEnough: Bool) -> Bool {
+        if count == 1 || isRejected { return true }
+        return isEnough && ((error as? any ReliabilityError)?.mayHaveBeenSent ?? true) == mayHaveBeenSent
+    }
+
     /// Appends an attempt.
-    mutating func append(_ error: any Error, wasPossiblySent: Bool, waited: Int64, took: Int64) {
+    ///
+    /// - Parameters:
+    ///   - error: What it threw.
+    ///   - meaning: What the error means: itself, or what it was mapped to.
+    ///   - wasPossiblySent: Whether the attempt may have had an effect.
+    ///   - waited: The wait before it.
+    ///   - took: How long it ran.
+    mutating func append(_ error: any Error, meaning: any Error, wasPossiblySent: Bool, waited: Int64, took: Int64) {
         count = min(count, .max - 1) + 1
         running = running.saturatingAdd(took)
         waiting = waiting.saturatingAdd(waited)
         mayHaveBeenSent = mayHaveBeenSent || wasPossiblySent
-        isRejected = isRejected && error.isRejection
+        isRejected = isRejected && meaning.isRejection
         if attempts.count == 2 * Self.kept { attempts.remove(at: Self.kept) }
         attempts.append(
             RetryAttempt(number: count, waited: .nanoseconds(waited), took: .nanoseconds(took), error: error)

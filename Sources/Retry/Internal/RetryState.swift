@@ -56,16 +56,19 @@ struct RetryState {
         random: RandomSource
     ) -> Action {
         var floor = Duration.zero
-        switch failure.decision {
-        case .stop: return .rethrow
-        case .retryAfter(let wait): floor = wait
-        case .retry: break
+        if case .retryAfter(let wait) = failure.decision { floor = wait }
+        if failure.isRejection {
+            let longest = configuration.maximumRejectionWait
+            let mayWait = failure.decision != .stop && longest > .zero && floor <= longest
+            // Without an attempt that was sent there is no story to tell.
+            if !mayWait { return attempt == 1 ? .rethrow : .giveUp(.rejected) }
         }
+        if failure.decision == .stop { return .rethrow }
         // Before anything else, and said by an error that ends the policies further out as well.
         if configuration.idempotency == .notIdempotent, failure.mayHaveBeenSent { return .giveUp(.mayHaveBeenSent) }
         if isSuppressed { return .rethrow }
         if attempt >= configuration.maxAttempts { return .giveUp(.attemptsExhausted) }
-        if floor > configuration.maximumRetryAfter { return .giveUp(.retryAfterTooLong) }
+        if !failure.isRejection, floor > configuration.maximumRetryAfter { return .giveUp(.retryAfterTooLong) }
         let backoff = failure.isThrottled ? configuration.throttledBackoff : configuration.backoff
         let wait = max(
             backoff.wait(afterAttempt: attempt, previous: previousWait, random: random).saturatingNanoseconds,

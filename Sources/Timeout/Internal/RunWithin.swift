@@ -55,7 +55,7 @@ nonisolated(nonsending) func run(
     nonisolated(nonsending) func underWay(
         _ operation: nonisolated(nonsending) @escaping () async throws -> Void
     ) async -> TimedResult {
-        let call = TimedCall(end, operation)
+        let call = TimedCall(end, TimedCall.Operation(run: operation))
         await call.run()
         return call.result(limit: limit)
     }
@@ -77,7 +77,7 @@ nonisolated(nonsending) func run(
         _ operation: nonisolated(nonsending) @escaping (borrowing OwnedDeadline) async throws -> Void
     ) async -> TimedResult {
         let call = TimedCall(end)
-        call.operation = { [unowned call] in try await operation(OwnedDeadline(call)) }
+        call.operation = TimedCall.Operation { [unowned call] in try await operation(OwnedDeadline(call)) }
         await call.run()
         return call.result(limit: limit)
     }

@@ -9,13 +9,18 @@ internal import ReliabilityCore
     // @unchecked Sendable: `operation` and `error` are used by the operation's task alone until its end, and by the
     // caller alone after; `phase` orders the rest, as said there.
 
-    var operation: (nonisolated(nonsending) () async throws -> Void)?
+    /// A function in a struct: in an optional of its own it would be wrapped once more, with an allocation.
+    struct Operation {
+        let run: nonisolated(nonsending) () async throws -> Void
+    }
+
+    var operation: Operation?
     private var error: (any Error)?
     private var task: Task<Void, Never>?
     nonisolated(unsafe) private var current: UnsafeCurrentTask?
     private var waiter: CheckedContinuation<Void, Never>?
 
-    init(_ limit: NestedLimit, _ operation: (nonisolated(nonsending) () async throws -> Void)? = nil) {
+    init(_ limit: NestedLimit, _ operation: Operation? = nil) {
         self.operation = operation
         super.init(limit)
     }
@@ -168,7 +173,7 @@ internal import ReliabilityCore
     nonisolated(nonsending) private func perform() async {
         guard let operation = operation.take() else { return }
         await DeadlineScope.$innermost.withValue(self) {
-            do { try await operation() } catch { self.error = error }
+            do { try await operation.run() } catch { self.error = error }
         }
     }
 }

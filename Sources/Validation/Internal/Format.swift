@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// The formats, as passes over bytes: no expression engine, time in proportion to the length.
 enum Format {
     static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
@@ -17,9 +19,14 @@ enum Format {
 
     /// The value of an optional minus and digits, unless it needs more than 128 bits.
     static func integer(_ text: ArraySlice<UInt8>) -> Int128? {
-        var value: Int128 = 0
         let isNegative = text.first == UInt8(ascii: "-")
-        for byte in isNegative ? text.dropFirst() : text {
+        let digits = isNegative ? text.dropFirst() : text
+        if digits.count <= 18 {
+            let value = digits.reduce(Int64(0)) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+            return Int128(isNegative ? -value : value)
+        }
+        var value: Int128 = 0
+        for byte in digits {
             let digit = Int128(byte - UInt8(ascii: "0"))
             let (scaled, isScaledTooFar) = value.multipliedReportingOverflow(by: 10)
             let (next, isTooFar) = scaled.addingReportingOverflow(isNegative ? -digit : digit)
@@ -49,8 +56,15 @@ enum Format {
 
     static func isCurrency(_ text: some Collection<UInt8>) -> Bool { text.count == 3 && text.allSatisfy(isUpper) }
 
+    /// Letters and digits, with single separators between them.
     static func isReference(_ text: some Collection<UInt8>) -> Bool {
-        text.allSatisfy { $0 >= 0x20 && $0 < 0x7F }
+        var isAfterSeparator = true
+        for byte in text {
+            let isSeparator = " -_./".utf8.contains(byte)
+            guard isAlphanumeric(byte) || isSeparator && !isAfterSeparator else { return false }
+            isAfterSeparator = isSeparator
+        }
+        return !isAfterSeparator || text.isEmpty
     }
 
     /// A dot-atom of at most 64 bytes, `@`, and a host name of at least two labels; at most 254 bytes in all.
@@ -83,19 +97,29 @@ enum Format {
             && labels.last?.allSatisfy(isDigit) == false
     }
 
-    /// Whether there is a control character: C0, DELETE, C1, or the separators U+2028 and U+2029.
+    static func isNotPrintableASCII(_ text: ArraySlice<UInt8>) -> Bool {
+        !text.allSatisfy { $0 >= 0x20 && $0 < 0x7F }
+    }
+
+    /// Whether there is a character that ends a line, is invisible, or reorders others.
     ///
     /// `text` is valid UTF-8.
-    static func hasControlCharacter(_ text: ArraySlice<UInt8>, allowingLines: Bool) -> Bool {
+    static func isUnsafeInLine(_ text: ArraySlice<UInt8>) -> Bool {
+        if text.contains(where: { $0 < 0x20 || $0 == 0x7F }) { return true }
+        if text.allSatisfy({ $0 < 0x80 }) { return false }
+        return String(decoding: text, as: UTF8.self).unicodeScalars.contains { $0.isInvisible }
+    }
+
+    /// Whether there is a control character other than tab and line breaks: C0, DELETE or C1.
+    ///
+    /// `text` is valid UTF-8.
+    static func isUnsafeInText(_ text: ArraySlice<UInt8>) -> Bool {
         for (index, byte) in zip(text.indices, text) {
             switch byte {
-            case 0x09, 0x0A, 0x0D: if !allowingLines { return true }
+            case 0x09, 0x0A, 0x0D: break
             case 0x00..<0x20, 0x7F: return true
             // U+0080 to U+009F; what follows a leading byte is there, since the text is valid.
             case 0xC2: if text[index + 1] < 0xA0 { return true }
-            case 0xE2:
-                let isSeparator = text[index + 1] == 0x80 && (text[index + 2] == 0xA8 || text[index + 2] == 0xA9)
-                if isSeparator, !allowingLines { return true }
             default: break
             }
         }

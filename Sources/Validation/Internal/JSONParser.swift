@@ -151,7 +151,10 @@ extension JSONParser {
     private mutating func closeContainer() throws(Failure) -> Expected {
         let container = containers[containers.count - 1]
         if container.isObject {
-            if let duplicate = firstDuplicate(in: keys[container.firstKey...]) {
+            let own = keys[container.firstKey...]
+            if own.count > JSONTape.linearLimit {
+                try closeLargeObject(container.node, sorted(own))
+            } else if let duplicate = firstDuplicate(among: own) {
                 throw failure(.duplicateKey, member: duplicate)
             }
             keys.removeSubrange(container.firstKey...)
@@ -163,25 +166,29 @@ extension JSONParser {
         return .separator
     }
 
-    /// The first key whose bytes an earlier one has too.
-    private func firstDuplicate(in keys: ArraySlice<Int>) -> Int? {
-        if keys.count <= 8 {
-            for (position, key) in keys.enumerated() {
-                for earlier in keys.prefix(position) where tape.text(earlier) == tape.text(key) { return key }
-            }
-            return nil
+    private mutating func closeLargeObject(_ object: Int, _ sorted: [Int]) throws(Failure) {
+        let duplicates = zip(sorted, sorted.dropFirst()).filter { tape.text($0) == tape.text($1) }
+        if let duplicate = duplicates.map({ $1 }).min() { throw failure(.duplicateKey, member: duplicate) }
+        tape.nodes[object].start = UInt32(tape.sortedKeys.count)
+        tape.sortedKeys.append(contentsOf: sorted.lazy.map { UInt32($0) })
+    }
+
+    /// The first of a few keys whose bytes an earlier one has too.
+    private func firstDuplicate(among keys: ArraySlice<Int>) -> Int? {
+        for (position, key) in keys.enumerated() {
+            for earlier in keys.prefix(position) where tape.text(earlier) == tape.text(key) { return key }
         }
-        // Sorted rather than hashed: no input makes it slow.
-        let sorted = keys.sorted { first, second in
+        return nil
+    }
+
+    /// Keys in the order in which they are searched, equal ones as they come in the document.
+    ///
+    /// They are sorted rather than hashed: no input makes it slow.
+    private func sorted(_ keys: ArraySlice<Int>) -> [Int] {
+        keys.sorted { first, second in
             let (a, b) = (tape.text(first), tape.text(second))
-            if a.count != b.count { return a.count < b.count }
-            if a == b { return first < second }
-            return a.lexicographicallyPrecedes(b)
+            return a == b ? first < second : tape.precedes(first, b)
         }
-        return zip(sorted, sorted.dropFirst())
-            .filter { tape.text($0) == tape.text($1) }
-            .map { $1 }
-            .min()
     }
 
     private mutating func append(_ node: JSONTape.Node) {

@@ -3,7 +3,7 @@ internal import ReliabilityCore
 /// One thing that can be wrong with an input: its stable code and its sentence.
 ///
 /// Codes are never renamed. A message holds limits and allowed values, never what was sent.
-struct Problem: Error {
+struct Problem: Error, Hashable {
     let code: ErrorCode
     let message: String
 
@@ -29,16 +29,16 @@ extension Problem {
     static let nullCharacter = Problem("validation.null_character", "A string must not have the character U+0000.")
     static let duplicateKey = Problem("validation.duplicate_key", "A field must not occur twice.")
     static func tooDeep(limit: Int) -> Problem {
-        Problem("validation.too_deep", "Must not nest deeper than \(limit) levels.")
+        Problem("validation.too_deep", "Must not nest deeper than \(count(limit, "level")).")
     }
     static func tooManyMembers(limit: Int) -> Problem {
-        Problem("validation.too_many_members", "Must not have more than \(limit) fields.")
+        Problem("validation.too_many_members", "Must not have more than \(count(limit, "field")).")
     }
     static func tooManyValues(limit: Int) -> Problem {
-        Problem("validation.too_many_values", "The body must not have more than \(limit) values.")
+        Problem("validation.too_many_values", "The body must not have more than \(count(limit, "value")).")
     }
     static func numberTooLong(limit: Int) -> Problem {
-        Problem("validation.number_too_long", "A number must not be longer than \(limit) bytes.")
+        Problem("validation.number_too_long", "A number must not be longer than \(count(limit, "byte")).")
     }
 }
 
@@ -51,33 +51,50 @@ extension Problem {
 
 // Sizes and numbers.
 extension Problem {
-    static func tooShort(_ bytes: ClosedRange<Int>) -> Problem {
-        Problem("validation.too_short", "Must have at least \(bytes.lowerBound) bytes.")
+    static func tooShort(atLeast limit: Int) -> Problem {
+        Problem("validation.too_short", atLeast(limit, "byte"))
     }
-    static func tooLong(limit: Int) -> Problem {
-        Problem("validation.too_long", "Must have at most \(limit) bytes.")
+    static func tooLong(limit: Int) -> Problem { Problem("validation.too_long", atMost(limit, "byte")) }
+    static func tooFewItems(atLeast limit: Int) -> Problem {
+        Problem("validation.too_few_items", atLeast(limit, "item"))
     }
-    static func tooFewItems(_ count: ClosedRange<Int>) -> Problem {
-        Problem("validation.too_few_items", "Must have at least \(count.lowerBound) items.")
+    static func tooManyItems(limit: Int) -> Problem { Problem("validation.too_many_items", atMost(limit, "item")) }
+
+    private static func atLeast(_ limit: Int, _ noun: String) -> String {
+        limit == 1 ? "Must not be empty." : "Must have at least \(count(limit, noun))."
     }
-    static func tooManyItems(limit: Int) -> Problem {
-        Problem("validation.too_many_items", "Must have at most \(limit) items.")
+    private static func atMost(_ limit: Int, _ noun: String) -> String {
+        limit == 0 ? "Must be empty." : "Must have at most \(count(limit, noun))."
     }
+    /// Such as `1 byte` and `2 bytes`.
+    static func count(_ count: Int, _ noun: String) -> String { count == 1 ? "1 \(noun)" : "\(count) \(noun)s" }
     static let notAnInteger = Problem(
         "validation.not_an_integer",
         "Must be a whole number, written without fraction and exponent."
     )
-    static func tooSmall(_ range: ClosedRange<some Comparable>) -> Problem {
-        Problem("validation.too_small", "Must be at least \(range.lowerBound).")
+    static func tooSmall(_ bound: String) -> Problem { Problem("validation.too_small", "Must be at least \(bound).") }
+    static func tooLarge(_ bound: String) -> Problem { Problem("validation.too_large", "Must be at most \(bound).") }
+
+    static func tooSmall(_ bound: Double) -> Problem {
+        bound.isFinite ? tooSmall(text(bound)) : Problem("validation.too_small", beyondDouble)
     }
-    static func tooLarge(_ range: ClosedRange<some Comparable>) -> Problem {
-        Problem("validation.too_large", "Must be at most \(range.upperBound).")
+    static func tooLarge(_ bound: Double) -> Problem {
+        bound.isFinite ? tooLarge(text(bound)) : Problem("validation.too_large", beyondDouble)
+    }
+    private static let beyondDouble = "Must fit into a 64-bit floating-point number."
+    private static func text(_ number: Double) -> String {
+        var text: [UInt8] = []
+        CanonicalNumber.append(number, to: &text)
+        return String(decoding: text, as: UTF8.self)
     }
 }
 
 // Text.
 extension Problem {
-    static let controlCharacter = Problem("validation.control_character", "Must not have control characters.")
+    static let controlCharacter = Problem(
+        "validation.control_character",
+        "Must not have control or other invisible characters."
+    )
     static let email = Problem("validation.invalid_email", "Must be an e-mail address.")
     static let uuid = Problem("validation.invalid_uuid", "Must be a UUID.")
     static let phone = Problem(
@@ -86,9 +103,20 @@ extension Problem {
     )
     static let currency = Problem("validation.invalid_currency", "Must be a three-letter currency code, such as EUR.")
     static let unknownCurrency = Problem("validation.unknown_currency", "Must be a currency that is accepted here.")
-    static let reference = Problem("validation.invalid_reference", "Must be printable ASCII.")
+    static let reference = Problem(
+        "validation.invalid_reference",
+        "Must be letters and digits with single separators (space - _ . /) between them."
+    )
+    /// Lists the choices, but for those past the first twenty or past 512 bytes.
     static func unknownChoice(_ allowed: [String]) -> Problem {
-        let listed = allowed.prefix(20).joined(separator: ", ")
-        return Problem("validation.unknown_choice", "Must be one of: \(listed)\(allowed.count > 20 ? ", …" : "").")
+        var listed = ""
+        for (position, choice) in allowed.enumerated() {
+            if position == 20 || listed.utf8.count + choice.utf8.count > 512 {
+                listed += position == 0 ? "…" : ", …"
+                break
+            }
+            listed += position == 0 ? choice : ", \(choice)"
+        }
+        return Problem("validation.unknown_choice", "Must be one of: \(listed).")
     }
 }

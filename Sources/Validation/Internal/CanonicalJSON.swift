@@ -1,0 +1,104 @@
+/// The canonical form of a value, by the JSON Canonicalization Scheme (RFC 8785); without recursion.
+struct CanonicalJSON {
+    private struct Container {
+        let isObject: Bool
+        /// The values within, in the order in which they are written.
+        let values: [Int]
+        var written = 0
+    }
+
+    private let tape: JSONTape
+    private var output: [UInt8] = []
+    private var containers: [Container] = []
+
+    private init(_ tape: JSONTape) { self.tape = tape }
+
+    static func bytes(of node: Int, in tape: JSONTape) -> [UInt8] {
+        var writer = CanonicalJSON(tape)
+        writer.write(node)
+        while let last = writer.containers.indices.last { writer.writeNext(in: last) }
+        return writer.output
+    }
+
+    /// Writes a scalar, or the beginning of a container.
+    private mutating func write(_ node: Int) {
+        switch tape.nodes[node].kind {
+        case .null: output.append(contentsOf: "null".utf8)
+        case .no: output.append(contentsOf: "false".utf8)
+        case .yes: output.append(contentsOf: "true".utf8)
+        case .number: CanonicalNumber.append(tape.text(node), to: &output)
+        case .string: writeString(tape.text(node))
+        case .array:
+            output.append(UInt8(ascii: "["))
+            containers.append(Container(isObject: false, values: values(of: node)))
+        case .object:
+            output.append(UInt8(ascii: "{"))
+            let values = values(of: node).sorted { first, second in
+                Self.precedes(tape.text(first - 1), tape.text(second - 1))
+            }
+            containers.append(Container(isObject: true, values: values))
+        }
+    }
+
+    /// Writes the next value within a container, or its end.
+    private mutating func writeNext(in index: Int) {
+        let container = containers[index]
+        guard container.written < container.values.count else {
+            output.append(UInt8(ascii: container.isObject ? "}" : "]"))
+            containers.removeLast()
+            return
+        }
+        let value = container.values[container.written]
+        containers[index].written += 1
+        if container.written > 0 { output.append(UInt8(ascii: ",")) }
+        if container.isObject {
+            writeString(tape.text(value - 1))
+            output.append(UInt8(ascii: ":"))
+        }
+        write(value)
+    }
+
+    private func values(of container: Int) -> [Int] {
+        let step = tape.nodes[container].kind == .object ? 1 : 0
+        var values: [Int] = []
+        values.reserveCapacity(Int(tape.nodes[container].count))
+        var value = container + 1 + step
+        while value < Int(tape.nodes[container].end) {
+            values.append(value)
+            value = Int(tape.nodes[value].end) + step
+        }
+        return values
+    }
+
+    /// Whether a key comes before another in the order of their UTF-16 code units.
+    ///
+    /// The order of UTF-8 is the same but for scalars beyond U+FFFF, which come before U+E000 to U+FFFF: their surrogates
+    /// are smaller.
+    private static func precedes(_ first: ArraySlice<UInt8>, _ second: ArraySlice<UInt8>) -> Bool {
+        for (a, b) in zip(first, second) where a != b {
+            // Two texts that differ first here are both within a scalar, or both at its beginning.
+            if a >= 0xEE, b >= 0xEE, (a >= 0xF0) != (b >= 0xF0) { return a >= 0xF0 }
+            return a < b
+        }
+        return first.count < second.count
+    }
+
+    private mutating func writeString(_ text: ArraySlice<UInt8>) {
+        output.append(UInt8(ascii: "\""))
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): output.append(contentsOf: [UInt8(ascii: "\\"), byte])
+            case 0x08: output.append(contentsOf: #"\b"#.utf8)
+            case 0x09: output.append(contentsOf: #"\t"#.utf8)
+            case 0x0A: output.append(contentsOf: #"\n"#.utf8)
+            case 0x0C: output.append(contentsOf: #"\f"#.utf8)
+            case 0x0D: output.append(contentsOf: #"\r"#.utf8)
+            case 0x00..<0x20:
+                output.append(contentsOf: byte < 0x10 ? #"\u000"#.utf8 : #"\u00"#.utf8)
+                output.append(contentsOf: String(byte, radix: 16).utf8)
+            default: output.append(byte)
+            }
+        }
+        output.append(UInt8(ascii: "\""))
+    }
+}

@@ -1,0 +1,38 @@
+import RateLimiter
+import ReliabilityCore
+import ReliabilityStore
+import ReliabilityTesting
+import Testing
+
+@Suite("The deadline of a limiter's caller")
+struct LimiterDeadlineTests {
+    @Test("cuts the wait for the store, and says nothing about the store", arguments: [true, false])
+    func cut(isOpen: Bool) throws {
+        try Simulation.run(seeds: 0..<10) { simulation in
+            let clock = simulation.clock
+            let store = FaultInjectingStore(InMemoryStore(clock: clock), clock: clock)
+            let events = EventRecorder<LimiterEvent>()
+            let limiter = Limiter(
+                .fixedWindow(100, per: .seconds(60)),
+                keyspace: "test",
+                store: store,
+                whenStoreIsDown: isOpen ? .open() : .closed(),
+                clock: clock,
+                observer: events.record
+            )
+            store.outage = .slow(.milliseconds(300))
+            let timeSource = TimeSource(clock)
+            let start = clock.now
+            for _ in 0..<10 {
+                let deadline = Deadline(instant: timeSource.instant(after: .milliseconds(50)), timeSource: timeSource)
+                let decision = await Deadline.$ambient.withValue(deadline) { try? await limiter.check("user") }
+                simulation.expect(decision?.isUncounted == (isOpen ? true : nil), "\(String(describing: decision))")
+            }
+            let waited = start.duration(to: clock.now)
+            simulation.expect(waited == .milliseconds(500), "ten calls waited for \(waited)")
+            // The store works and is asked.
+            simulation.expect(try await limiter.check("user").isUncounted == false, "the store was not asked")
+            simulation.expect(events.events.isEmpty, "\(events.events)")
+        }
+    }
+}
