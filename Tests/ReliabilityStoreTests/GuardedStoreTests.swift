@@ -63,8 +63,8 @@ struct GuardedStoreTests {
         _ call: () async throws(StoreError) -> Success
     ) async -> StoreError.Reason? {
         let timeSource = TimeSource(clock)
-        return await Deadline.$ambient.withValue(
-            Deadline(instant: timeSource.instant(after: left), timeSource: timeSource)
+        return await DeadlineScope.$innermost.withValue(
+            DeadlineScope(Deadline(instant: timeSource.instant(after: left), timeSource: timeSource))
         ) {
             await reason(call)
         }
