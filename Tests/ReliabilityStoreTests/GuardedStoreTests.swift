@@ -63,11 +63,8 @@ struct GuardedStoreTests {
         _ call: () async throws(StoreError) -> Success
     ) async -> StoreError.Reason? {
         let timeSource = TimeSource(clock)
-        return await Deadline.$ambient.withValue(
-            Deadline(instant: timeSource.instant(after: left), timeSource: timeSource)
-        ) {
-            await reason(call)
-        }
+        let deadline = Deadline(instant: timeSource.instant(after: left), timeSource: timeSource)
+        return await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) { await reason(call) }
     }
 
     @Test("the caller's deadline cuts the wait", arguments: [Duration.milliseconds(50), .seconds(2)])

@@ -56,7 +56,7 @@ package final class LeaseRenewal: Sendable {
     private func start() {
         Task(executorPreference: timeSource.taskExecutor) { @concurrent [self] in
             // Whoever moved the clock may have a deadline of its own.
-            await Deadline.$ambient.withValue(nil) {
+            await withoutCallContext {
                 if state.withLock({ $0.isOver }) { return }
                 do throws(StoreError) {
                     if try await renew() { schedule(after: interval) } else { stop() }
