@@ -52,7 +52,7 @@ public struct OutboxQueue: Sendable {
     public func commit(
         _ writes: [StoreWrite],
         sending messages: [OutboxMessage]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try await store.commit(writes, enqueueing: messages.map { record(for: $0) })
     }
 

@@ -75,7 +75,7 @@ final class RecordStoreDouble: RecordStore {
     func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try await memory.commit(writes, enqueueing: records)
     }
     func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) async throws(StoreError) -> UpdateResult {

@@ -78,6 +78,7 @@ struct OutboxQueueTests {
             version: StoreVersion(rawValue: 1),
             attempts: 0,
             isLeased: false,
+            due: .zero,
             deadReason: nil
         )
         #expect(OutboxMessage(record) == nil)
