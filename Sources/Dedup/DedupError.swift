@@ -13,6 +13,8 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         case mismatch
         /// The call was made before; it is refused for this long, for ever when nil.
         case duplicate(remaining: Duration?)
+        /// The call was made before, and the store had no room for its result.
+        case resultNotKept
         /// The store is down, so nobody can say whether it is a duplicate.
         case storeUnavailable
         /// The key is empty, or has an empty component.
@@ -37,6 +39,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         case .inProgress: "dedup.in_progress"
         case .mismatch: "dedup.mismatch"
         case .duplicate: "dedup.duplicate"
+        case .resultNotKept: "dedup.result_not_kept"
         case .storeUnavailable: "dedup.store_unavailable"
         case .incompleteKey: "dedup.incomplete_key"
         case .unreadable: "dedup.unreadable"
@@ -46,7 +49,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
     /// `conflict` for a duplicate, `unprocessable` for a mismatch, `unavailable` when the store is down.
     public var category: ErrorCategory {
         switch reason {
-        case .inProgress, .duplicate: .conflict
+        case .inProgress, .duplicate, .resultNotKept: .conflict
         case .mismatch: .unprocessable
         case .storeUnavailable: .unavailable
         case .incompleteKey: .invalid
@@ -60,6 +63,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         case .inProgress: "The same request is being processed."
         case .mismatch: "The idempotency key was used for a different request."
         case .duplicate: "The same request was made before."
+        case .resultNotKept: "The same request was made before, and its result is not available."
         case .storeUnavailable: "The request cannot be processed at the moment."
         case .incompleteKey: "The idempotency key is missing."
         case .unreadable: "The request cannot be processed."
@@ -71,7 +75,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         switch reason {
         case .inProgress(let wait): wait
         case .duplicate(let remaining): remaining
-        case .mismatch, .storeUnavailable, .incompleteKey, .unreadable: nil
+        case .mismatch, .resultNotKept, .storeUnavailable, .incompleteKey, .unreadable: nil
         }
     }
 

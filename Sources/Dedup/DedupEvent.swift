@@ -19,10 +19,14 @@ public enum DedupEvent: Sendable {
     case ranUnprotected(StoreError)
     /// The operation ended after another caller had taken its claim: both ran, and the other's result counts.
     case lostOwnership
-    /// The operation ran, and its result could not be kept.
+    /// The operation ran, the store had no room for its result, and only that it ran is kept.
     ///
-    /// When its lease ends, the next call runs again.
+    /// Duplicates get an error with the reason ``DedupError/Reason/resultNotKept``; the operation does not run again.
+    case resultNotKept(StoreError)
+    /// The operation ran, and the store failed for good before it took the result.
+    ///
+    /// The next call runs again once the claim's lease has ended or the store has been opened again.
     case notStored(StoreError)
-    /// The claim could not be given up; it ends with its lease.
+    /// The store failed for good before the claim could be given up; the claim ends with its lease.
     case notReleased(StoreError)
 }

@@ -6,10 +6,11 @@ public struct DedupResult<Value> {
     /// Whether this is the result of an earlier call; the operation did not run now.
     public let isReplay: Bool
 
-    /// Whether duplicates will be recognised.
+    /// Whether the store has it that the operation ran, so that duplicates are recognised.
     ///
-    /// False when the result is not final, when the store was down, or when the claim was lost to another caller.
-    /// The operation ran all the same: this is no failure of it.
+    /// False for a result that is not final, after a call without a claim, and after the loss of a claim to another
+    /// caller. False also for a store that does not answer: then the deduplicator continues to write the result, and
+    /// an event tells how that ended. The operation ran in every case; this is no failure of it.
     public let isStored: Bool
 }
 

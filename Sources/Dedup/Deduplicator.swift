@@ -26,6 +26,7 @@ public struct Deduplicator: Sendable {
     private let store: GuardedStore<any KeyValueStore>
     private let capabilities: StoreCapabilities
     private let timeSource: TimeSource
+    private let keeper: LeaseKeeper
     private let events: EventSink<DedupEvent>
 
     /// Creates a deduplicator from a configuration.
@@ -46,6 +47,7 @@ public struct Deduplicator: Sendable {
         self.configuration = configuration
         self.keyspace = keyspace
         timeSource = TimeSource(clock)
+        keeper = LeaseKeeper(timeSource: timeSource)
         self.store = GuardedStore(store, timeLimit: configuration.storeFailure.timeLimit, timeSource: timeSource)
         capabilities = store.capabilities
         events = EventSink(observer)
@@ -200,9 +202,7 @@ public struct Deduplicator: Sendable {
 
     // MARK: Settling
 
-    // What follows a run happens in a task of its own: a store refuses the writes of a task that is cancelled.
-
-    /// Keeps the result.
+    /// Keeps the result; returns whether duplicates are recognised by now.
     private func complete(_ held: Held, with result: [UInt8]) async -> Bool {
         var done = held.record
         done.state = .doneWithoutResult
@@ -215,61 +215,86 @@ public struct Deduplicator: Sendable {
             done.state = .done
             done.result = result
             let (size, limit) = (done.bytes.count, capabilities.maximumValueBytes)
-            if size > limit {
+            if size > limit, let mark = done.mark {
                 // It ran: that much is kept, so that it does not run again.
                 tooLarge = StoreError(.invalid, "a result of \(size) bytes, of at most \(limit)")
-                done.state = .doneWithoutResult
-                done.result = []
+                done = mark
             }
         }
-        switch await settle(held, SettleAttempt(token: held.token, record: done, expiry: expiry)) {
-        case .settled:
-            if let tooLarge { events.emit(.notStored(tooLarge)) } else { events.emit(.executed) }
-            return true
-        case .lost: events.emit(.lostOwnership)
-        case .failed(let error): events.emit(.notStored(error))
+        let attempt = SettleAttempt(token: held.token, record: done, expiry: expiry)
+        let end = await settle(held.key, attempt) { [self, done, expiry, tooLarge] end in
+            switch end {
+            case .success(.settled): events.emit(tooLarge.map { .resultNotKept($0) } ?? .executed)
+            case .success(.marked(let version, let error)): complete(held.key, done, expiry, over: version, error)
+            case .success(.lost): events.emit(.lostOwnership)
+            case .failure(let error): events.emit(.notStored(error))
+            }
         }
-        return false
+        switch end {
+        case .success(.settled), .success(.marked): return true
+        case .success(.lost), .failure, nil: return false
+        }
+    }
+
+    /// Replaces the mark by the record for which there was no room, if there is some within a lease.
+    private func complete(
+        _ key: StoreKey,
+        _ record: DedupRecord,
+        _ expiry: Expiry,
+        over mark: StoreVersion?,
+        _ error: StoreError
+    ) {
+        guard let mark, error.reason != .invalid else { return events.emit(.resultNotKept(error)) }
+        let end = timeSource.instant(after: configuration.lease)
+        let attempt = SettleAttempt(token: mark, record: record, expiry: expiry, canMark: false)
+        keeper.startWriting(attempt, until: end) { [self] attempt throws(StoreError) in
+            try await settle(key, &attempt)
+        } ended: { [events] end in
+            if case .success(.settled) = end { events.emit(.executed) } else { events.emit(.resultNotKept(error)) }
+        }
     }
 
     /// Gives the claim up.
     private func release(_ held: Held) async {
-        switch await settle(held, SettleAttempt(releasing: held.record, token: held.token)) {
-        case .settled: events.emit(.released)
-        case .lost: events.emit(.lostOwnership)
-        case .failed(let error): events.emit(.notReleased(error))
+        _ = await settle(held.key, SettleAttempt(releasing: held.record, token: held.token)) { [events] end in
+            switch end {
+            case .success(.settled), .success(.marked): events.emit(.released)
+            case .success(.lost): events.emit(.lostOwnership)
+            case .failure(let error): events.emit(.notReleased(error))
+            }
         }
     }
 
-    private enum Settled: Sendable {
-        case settled
-        case lost
-        case failed(StoreError)
+    /// Writes the end of a claim until the store has answered, and waits for that no longer than for any other call.
+    private func settle(
+        _ key: StoreKey,
+        _ attempt: SettleAttempt,
+        ended: @escaping @Sendable (Result<SettleAttempt.Answer, StoreError>) -> Void
+    ) async -> Result<SettleAttempt.Answer, StoreError>? {
+        let patience = configuration.storeFailure.timeLimit
+        return await keeper.write(attempt, patience: patience) { [self] attempt throws(StoreError) in
+            try await settle(key, &attempt)
+        } ended: {
+            ended($0)
+        }
     }
 
-    private func settle(_ held: Held, _ attempt: SettleAttempt) async -> Settled {
-        await startTask {
-            var attempt = attempt
-            var action = attempt.first
-            var failure = StoreError(.unavailable, "a claim kept changing")
-            while true {
-                switch action {
-                case .write(let condition):
-                    do throws(StoreError) {
-                        switch try await commit(attempt.write(held.key, if: condition)) {
-                        case .committed: return .settled
-                        case .conflict(_, let current): action = attempt.conflicted(with: current)
-                        }
-                    } catch {
-                        failure = error
-                        action = attempt.failed()
-                    }
-                case .settled: return .settled
-                case .lost: return .lost
-                case .giveUp: return .failed(failure)
+    private func settle(
+        _ key: StoreKey,
+        _ attempt: inout SettleAttempt
+    ) async throws(StoreError) -> SettleAttempt.Answer {
+        for _ in 0..<4 {
+            do throws(StoreError) {
+                switch try await commit(attempt.write(key)) {
+                case .committed(let versions): return attempt.committed(versions.first.flatMap { $0 })
+                case .conflict(_, let current):
+                    if let answer = attempt.conflicted(with: current) { return answer }
                 }
+            } catch {
+                if !attempt.failed(error) { throw error }
             }
-        }.value
+        }
+        throw StoreError(.unavailable, "a claim kept changing")
     }
 
     /// Removes a claim that was written without our knowledge.

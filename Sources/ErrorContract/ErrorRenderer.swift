@@ -3,9 +3,7 @@ public import ReliabilityCore
 /// Renders errors for clients, and tells you about those of which the client was told nothing.
 ///
 /// ```swift
-/// let renderer = ErrorRenderer(onIncident: { incident in
-///     logger.error("\(incident.id): \(incident.error)")
-/// })
+/// let renderer = ErrorRenderer(onIncident: { incident in logger.error("\(incident)") })
 /// let refusal = renderer.response(to: error)
 /// ```
 public struct ErrorRenderer: Sendable {
@@ -17,13 +15,16 @@ public struct ErrorRenderer: Sendable {
     /// - Parameters:
     ///   - map: Says what an error from elsewhere means, such as a driver's "no such row"; nil means that it is unknown.
     ///     It is not asked about a ``ReliabilityError``.
-    ///   - onIncident: Is told of every error that became a 500, in order and without delaying the response.
+    ///   - onIncident: Receives every error that became a 500, in order and without delaying the response. While it is
+    ///     running, 65,536 incidents wait. Past that, incidents are dropped, but for the latest one:
+    ///     ``ErrorIncident/missedBefore`` is the number of incidents that were dropped before an incident. At the end
+    ///     of the program, `ObserverDelivery.flush()` delivers the incidents that wait.
     public init(
         map: (@Sendable (any Error) -> (any ReliabilityError)?)? = nil,
         onIncident: (@Sendable (ErrorIncident) -> Void)? = nil
     ) {
         self.map = map
-        incidents = EventSink(onIncident)
+        incidents = EventSink(onIncident, capacity: 65_536, missed: { [$1.behindMissed($0)] })
     }
 
     /// Renders an error.

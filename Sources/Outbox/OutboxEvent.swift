@@ -17,7 +17,7 @@ public enum OutboxEvent: Sendable {
     case released(id: String)
     /// The relay lost its hold of a message while it delivered it: another delivers it again.
     case leaseLost(id: String)
-    /// What became of a delivery could not be stored; when its lease ends, the message is delivered again.
+    /// The store failed for good before it took what became of a delivery; the message is delivered again.
     case notSettled(id: String, error: StoreError)
     /// The store could not be asked for messages; the relay asks again after the wait.
     case storeUnavailable(StoreError, retryAfter: Duration)

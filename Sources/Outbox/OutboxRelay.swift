@@ -29,6 +29,7 @@ public final class OutboxRelay: Sendable {
     private let random: RandomSource
     private let events: EventSink<OutboxEvent>
     private let state: Lock<RelayState>
+    private let leases: LeaseKeeper
     private let bell = Doorbell()
 
     /// Creates a relay; it delivers while ``run()`` runs.
@@ -57,6 +58,7 @@ public final class OutboxRelay: Sendable {
         timeSource = TimeSource(clock)
         random = RandomSource(randomness)
         events = EventSink(observer)
+        leases = LeaseKeeper(timeSource: timeSource)
         store = GuardedStore(queue.store, timeLimit: configuration.storeTimeLimit, timeSource: timeSource)
         state = Lock(
             RelayState(
@@ -177,8 +179,7 @@ public final class OutboxRelay: Sendable {
         } else {
             (keeper, verdict) = (nil, .dead(OutboxError(.unreadable)))
         }
-        await settle(claim, verdict)
-        keeper?.cancel()
+        await settle(claim, verdict) { keeper?.cancel() }
         var retryAfter: Duration?
         if case .retry(let after, _) = verdict.action { retryAfter = after }
         state.withLock { $0.delivered(retryAfter: retryAfter, now: timeSource.now) }
@@ -189,8 +190,10 @@ public final class OutboxRelay: Sendable {
     ///
     /// Not in place: a handler that never suspends would be over before its lease is renewed or its time limited.
     private func start(_ delivery: OutboxDelivery, _ deadline: Deadline) -> Task<Result<Void, any Error>, Never> {
-        Task { @concurrent [handler] in
-            await Deadline.$ambient.withValue(deadline.clampedToAmbient()) {
+        Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
+            let scope = DeadlineScope(deadline)
+            defer { scope.add(.hasEnded) }
+            return await DeadlineScope.$innermost.withValue(scope) {
                 do { return .success(try await handler(delivery)) } catch { return .failure(error) }
             }
         }
@@ -224,26 +227,30 @@ public final class OutboxRelay: Sendable {
 
     // MARK: Settling
 
-    /// Notes what became of a delivery, in a task of its own: a store refuses the writes of a task that is cancelled.
-    private func settle(_ claim: RecordClaim, _ verdict: DeliveryVerdict) async {
-        let event = await startTask { [self] in
-            var mayHaveHappened = false
-            var attempt = 1
-            while true {
-                do throws(StoreError) {
-                    let result = try await settle(claim, verdict.action)
-                    // Stale after an unknown outcome: the token is gone because it did happen.
-                    let isSettled = result == .settled || mayHaveHappened
-                    return isSettled ? verdict.event(id: claim.id, attempt: claim.attempt) : .leaseLost(id: claim.id)
-                } catch {
-                    if error.reason == .unknownOutcome { mayHaveHappened = true }
-                    if attempt == 4 { return OutboxEvent.notSettled(id: claim.id, error: error) }
-                }
-                try? await timeSource.sleep(for: .milliseconds(100 * attempt))
-                attempt += 1
+    /// Writes what became of a delivery until the store has answered, and waits for that no longer than for any call.
+    ///
+    /// - Parameters:
+    ///   - claim: The message.
+    ///   - verdict: What became of its delivery.
+    ///   - ended: Called when the store has answered, or has failed for good.
+    private func settle(_ claim: RecordClaim, _ verdict: DeliveryVerdict, ended: @escaping @Sendable () -> Void) async {
+        let patience = configuration.storeTimeLimit
+        _ = await leases.write(false, patience: patience) { [self] mayHaveHappened throws(StoreError) in
+            do throws(StoreError) {
+                // Stale after an unknown outcome: the token is gone because it did happen.
+                return try await settle(claim, verdict.action) == .settled || mayHaveHappened
+            } catch {
+                if error.reason == .unknownOutcome { mayHaveHappened = true }
+                throw error
             }
-        }.value
-        events.emit(event)
+        } ended: { [events] end in
+            ended()
+            switch end {
+            case .success(true): events.emit(verdict.event(id: claim.id, attempt: claim.attempt))
+            case .success(false): events.emit(.leaseLost(id: claim.id))
+            case .failure(let error): events.emit(.notSettled(id: claim.id, error: error))
+            }
+        }
     }
 
     private func settle(_ claim: RecordClaim, _ action: Settlement.Action) async throws(StoreError) -> SettleResult {

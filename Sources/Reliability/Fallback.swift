@@ -13,10 +13,13 @@ internal import ReliabilityCore
 ///
 /// The answers are tried in order, and the first that has a value gives it. When none has, the call's own error is thrown.
 ///
-/// - A fallback never hides that the caller was cancelled: when the task is cancelled, the call's own error is thrown.
+/// - A fallback never hides that the caller left: when the caller cancels the task, the call's own error is thrown. A
+///   deadline is no caller who left: a value and a stale value answer even when a limit around the fallback has cancelled
+///   the task.
 /// - An error that finds fault with the request is thrown as it is; `shouldAnswer` decides otherwise.
 /// - A fallback is the outermost part of a call. The time limits inside it are over when it answers, so a source has
-///   limits of its own or none. Once a deadline from further outside has passed, no source is asked.
+///   limits of its own or none. Once a deadline from further outside has passed, no source is asked: only a value and a
+///   stale value are left to answer.
 public struct Fallback<Value: Sendable>: Sendable {
     /// One thing that can take the place of a call's value.
     public struct Answer: Sendable {
@@ -65,7 +68,7 @@ public struct Fallback<Value: Sendable>: Sendable {
     ///
     /// - Parameters:
     ///   - answers: What takes the place of a call's value, the best first.
-    ///   - shouldAnswer: Which errors are answered. It is not asked when the task is cancelled.
+    ///   - shouldAnswer: Which errors are answered. It is not asked when the caller has cancelled the task.
     ///   - observer: Is told of answers.
     public init(
         _ answers: Answer...,
@@ -117,7 +120,7 @@ public struct Fallback<Value: Sendable>: Sendable {
             }
             return FallbackResult(value: value, answer: nil, error: nil)
         } catch {
-            if Task.isCancelled || !shouldAnswer(error) { throw error }
+            if CancellationCause.current == .caller || !shouldAnswer(error) { throw error }
             return try await answer(to: error)
         }
     }
@@ -126,12 +129,12 @@ public struct Fallback<Value: Sendable>: Sendable {
         for answer in answers {
             guard let value = await self.value(of: answer) else { continue }
             // The caller may have gone away while a source was asked; what it said is then no longer of use.
-            if Task.isCancelled { throw error }
+            if CancellationCause.current == .caller { throw error }
             events.emit(.answered(by: answer.name, error: error))
             CallTrace.current?.note(.fellBack(to: answer.name, error: error))
             return FallbackResult(value: value, answer: answer.name, error: error)
         }
-        if !Task.isCancelled { events.emit(.unanswered(error: error)) }
+        if CancellationCause.current != .caller { events.emit(.unanswered(error: error)) }
         throw error
     }
 
@@ -144,7 +147,7 @@ public struct Fallback<Value: Sendable>: Sendable {
             do {
                 return try await body()
             } catch {
-                if !Task.isCancelled { events.emit(.failed(source: answer.name, error: error)) }
+                if CancellationCause.current != .caller { events.emit(.failed(source: answer.name, error: error)) }
                 return nil
             }
         }

@@ -26,6 +26,8 @@ public struct Pipeline<Policies: CallPolicy>: CallPolicy {
     public let name: String
     @usableFromInline let policies: Policies
     @usableFromInline let recorder: CallRecorder?
+    /// Whether a retry among the policies asks whether the operation has begun.
+    @usableFromInline let tracksSends: Bool
 
     /// Composes policies, the outermost first.
     ///
@@ -73,6 +75,7 @@ public struct Pipeline<Policies: CallPolicy>: CallPolicy {
         self.name = name
         self.recorder = recorder
         self.policies = policies
+        tracksSends = policies.layers.contains(where: \.tracksSends)
     }
 
     /// The layers of all policies, the outermost first.
@@ -98,7 +101,17 @@ public struct Pipeline<Policies: CallPolicy>: CallPolicy {
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
+        if tracksSends { return try await runTracked(operation) }
         if let recorder { return try await recorder.run(policies, operation) }
         return try await policies.run(operation)
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func runTracked<Success>(
+        _ operation: nonisolated(nonsending) () async throws -> Success
+    ) async throws -> Success {
+        let tracked = SendTracking(policies)
+        if let recorder { return try await recorder.run(tracked, operation) }
+        return try await tracked.run(operation)
     }
 }

@@ -39,6 +39,8 @@ public struct CallRecord: Sendable, CustomStringConvertible {
     public let entries: [Entry]
     /// How many entries there was no room for.
     public let droppedEntries: Int
+    /// The number of records that were dropped before this one because the observer was too slow.
+    public private(set) var missedBefore = 0
 
     /// How many attempts the entries tell of; none when every one of them was refused by a policy before it began.
     ///
@@ -60,6 +62,9 @@ public struct CallRecord: Sendable, CustomStringConvertible {
         if let correlationID { text += " [\(correlationID)]" }
         for entry in entries { text += "\n  \(entry.at.text): \(entry.step)" }
         if droppedEntries > 0 { text += "\n  and \(droppedEntries) more" }
+        if missedBefore > 0 {
+            text += "\n  \(missedBefore) record(s) before this one were dropped: the observer is too slow"
+        }
         return text
     }
 
@@ -87,5 +92,12 @@ public struct CallRecord: Sendable, CustomStringConvertible {
         self.error = error
         self.entries = entries
         self.droppedEntries = droppedEntries
+    }
+
+    /// The same record behind a gap of `count` records.
+    package func behindMissed(_ count: Int) -> CallRecord {
+        var record = self
+        record.missedBefore = count
+        return record
     }
 }

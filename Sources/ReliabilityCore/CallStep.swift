@@ -11,6 +11,8 @@ public enum CallStep: Sendable, CustomStringConvertible {
     case hedged(number: Int, after: Duration)
     /// A retry made no further attempt, by the rule with this code.
     case gaveUp(ErrorCode)
+    /// A retry made no further attempt, because the call belongs to an extra attempt of a policy further out.
+    case suppressed
     /// A policy refused the call, or the attempt, before it reached the dependency.
     case refused(any ReliabilityError)
     /// A time limit was reached.
@@ -26,6 +28,7 @@ public enum CallStep: Sendable, CustomStringConvertible {
         case .waiting(let wait): "waits \(wait.text)"
         case .hedged(let number, let delay): "hedged with attempt \(number) after \(delay.text)"
         case .gaveUp(let code): "gave up: \(code)"
+        case .suppressed: "not tried again: part of an extra attempt further out"
         case .refused(let error): "refused: \(error)"
         case .timedOut(let limit): "reached the limit of \(limit.text)"
         case .fellBack(let source, let error): "fell back to \(source): \(error)"

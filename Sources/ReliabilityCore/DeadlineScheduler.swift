@@ -2,14 +2,16 @@
 ///
 /// A cancelled entry is removed and freed at once, where a cancelled `Task.sleep` is kept until its deadline. An action
 /// never runs early, and of two it is the one with the earlier instant, or the one armed first, that runs first.
-/// Instants are readings of ``TimeSource/continuous``. They count system sleep; the thread's wait does not,
+/// Instants of ``shared`` are readings of ``TimeSource/continuous``. They count system sleep; the thread's wait does not,
 /// so after a system sleep an action can run late by as long as the system slept.
 package final class DeadlineScheduler: TimerQueue {
-    /// The process's scheduler.
+    /// The process's scheduler for `ContinuousClock`.
     package static let shared = DeadlineScheduler()
+    /// The process's scheduler for `SuspendingClock`, whose instants do not count system sleep.
+    static let suspending = DeadlineScheduler(reading: suspendingNanoseconds)
 
     private struct State: ~Copyable {
-        var wheel = DeadlineWheel(at: continuousNanoseconds())
+        var wheel: DeadlineWheel
         var isStarted = false
         /// Whether the thread looks at the wheel again before it waits.
         var isAwake = false
@@ -28,11 +30,27 @@ package final class DeadlineScheduler: TimerQueue {
 
     private enum Call { case none, start, ring }
 
-    private let state = Lock(State())
+    private let reading: @Sendable () -> Int64
+    private let startThread: @Sendable (@escaping @Sendable () -> Void) -> Bool
+    private let state: Lock<State>
     private let alarm = Alarm()
 
     /// Creates a scheduler, whose thread starts when it is needed.
-    package init() {}
+    ///
+    /// - Parameters:
+    ///   - reading: The clock, in nanoseconds.
+    ///   - startThread: Starts a thread, or returns false when the system refuses one.
+    package init(
+        reading: @escaping @Sendable () -> Int64 = { continuousNanoseconds() },
+        startThread: @escaping @Sendable (@escaping @Sendable () -> Void) -> Bool = tryToStartThread
+    ) {
+        self.reading = reading
+        self.startThread = startThread
+        state = Lock(State(wheel: DeadlineWheel(at: reading())))
+    }
+
+    /// The present reading of the scheduler's clock.
+    package var now: Int64 { reading() }
 
     /// The number of pending actions.
     package var pendingCount: Int { state.withLock { $0.wheel.count } }
@@ -53,7 +71,7 @@ package final class DeadlineScheduler: TimerQueue {
         // Neither belongs under the lock, which the thread takes first when it wakes.
         switch call {
         case .none: break
-        case .start: startThread { [self] in run() }
+        case .start: if !startThread({ [self] in run() }) { runWithoutThread() }
         case .ring: alarm.ring()
         }
     }
@@ -70,16 +88,34 @@ package final class DeadlineScheduler: TimerQueue {
     }
 
     private func run() {
-        var now = continuousNanoseconds()
+        while true {
+            let instant = runDue()
+            let now = reading()
+            if instant > now { alarm.wait(nanoseconds: instant == .max ? nil : instant.saturatingSubtract(now)) }
+            state.withLock { $0.isAwake = true }
+        }
+    }
+
+    /// Runs what is due on the threads that tasks share, until the system has a thread to spare.
+    private func runWithoutThread() {
+        Task.detached { [self] in
+            while !startThread({ [self] in run() }) {
+                _ = runDue()
+                try? await Task.sleep(for: .milliseconds(10))
+            }
+        }
+    }
+
+    /// Runs what is due.
+    ///
+    /// - Returns: When to look again.
+    private func runDue() -> Int64 {
+        let now = reading()
         while true {
             switch state.withLock({ state in Self.turn(&state, now) }) {
             case .run(let entry): entry.fire()
             case .again: break
-            case .wait(let instant):
-                now = continuousNanoseconds()
-                if instant > now { alarm.wait(nanoseconds: instant == .max ? nil : instant.saturatingSubtract(now)) }
-                state.withLock { $0.isAwake = true }
-                now = continuousNanoseconds()
+            case .wait(let instant): return instant
             }
         }
     }

@@ -46,6 +46,8 @@ public struct PolicyLayer: Hashable, Sendable {
     package let plannedWaits: Duration?
     /// Whether it is a retry that makes one attempt within the extra attempts of another.
     package let addsUp: Bool
+    /// Whether the policy asks a ``SendTracker`` whether the operation has begun.
+    package let tracksSends: Bool
     /// What tells the policy's state from that of others; nil for a policy without state.
     package let identity: Identity?
 
@@ -88,10 +90,12 @@ public struct PolicyLayer: Hashable, Sendable {
         waits: Duration? = .zero,
         plannedWaits: Duration? = .zero,
         addsUp: Bool = false,
+        tracksSends: Bool = false,
         identity: Identity? = nil
     ) {
         self.plannedWaits = plannedWaits
         self.addsUp = addsUp
+        self.tracksSends = tracksSends
         self.identity = identity
         self.kind = kind
         self.summary = summary

@@ -25,14 +25,16 @@ public protocol ReliabilityError: Error {
     /// It is for logs, never for the wire.
     var underlyingError: (any Error)? { get }
 
-    /// Whether a policy refused the call before it reached the dependency.
+    /// Whether a policy rejected the call before it reached the dependency.
     ///
     /// A rejection is no evidence against the dependency.
     var isRejection: Bool { get }
 
-    /// Whether the call may have had an effect although it failed.
+    /// Whether the call that threw the error may have had an effect.
     ///
-    /// A call that must not happen twice is tried again only after an error that says no here.
+    /// The error speaks for the call that threw it, and for no call around that one: a circuit breaker that rejects a
+    /// call proves nothing about an operation that had sent something before it came to that breaker. So a retry of a
+    /// call that must not happen twice believes an error of the operation only if the error is no rejection.
     var mayHaveBeenSent: Bool { get }
 }
 
@@ -45,7 +47,7 @@ extension ReliabilityError {
     public var underlyingError: (any Error)? { nil }
     /// Not a rejection.
     public var isRejection: Bool { false }
-    /// Yes, but for a rejection.
+    /// `true` unless the error is a rejection.
     public var mayHaveBeenSent: Bool { !isRejection }
 }
 

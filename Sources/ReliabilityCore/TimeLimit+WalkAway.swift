@@ -1,3 +1,20 @@
+/// The task executor that the current task prefers, or `nil` if it has no preference.
+///
+/// An unstructured task does not inherit the preference of the task that starts it. Before Swift 6.3 nothing tells it.
+package func preferredTaskExecutor() -> (any TaskExecutor)? {
+    #if compiler(>=6.3)
+    if #available(macOS 26.4, iOS 26.4, tvOS 26.4, watchOS 26.4, visionOS 26.4, *) {
+        return unsafe withUnsafeCurrentTask { unsafe $0?.unownedTaskExecutor?.asTaskExecutor() }
+    }
+    #endif
+    return nil
+}
+
+/// The name of the current task, or `nil` if it has none, or the system is older than task names.
+package func currentTaskName() -> String? {
+    if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *) { Task.name } else { nil }
+}
+
 /// Starts a task in place where the system can (Linux, and Apple's systems from 26), else in the usual way.
 package func startTask<Success: Sendable>(
     on executor: (any TaskExecutor)? = nil,
@@ -33,7 +50,11 @@ nonisolated(nonsending) package func withinLimit<Success: Sendable>(
                 race.finish(with: success)
             }
             if race.isFinished { return }
-            race.set(task, timeSource.timer(at: timeSource.instant(after: limit)) { race.finish(with: nil) })
+            let timer = timeSource.timer(at: timeSource.instant(after: limit)) {
+                guard let task = race.walkAway() else { return }
+                timeSource.cancelFromTimer { task.cancel() }
+            }
+            race.set(task, timer)
         }
     } onCancel: {
         race.cancelOperation()
@@ -70,15 +91,27 @@ private final class Race<Success: Sendable>: Sendable {
     }
 
     func finish(with success: Success?) {
-        let before = state.withLock { state in
+        let before = end()
+        if before.isFinished { return }
+        before.timer?.cancel()
+        before.continuation?.resume(returning: success)
+    }
+
+    /// Lets the caller go without a result.
+    ///
+    /// - Returns: The operation, which is to be cancelled.
+    func walkAway() -> Task<Void, Never>? {
+        let before = end()
+        before.continuation?.resume(returning: nil)
+        return before.task
+    }
+
+    private func end() -> State {
+        state.withLock { state in
             let before = state
             state = State(isFinished: true, isCancelled: before.isCancelled)
             return before
         }
-        if before.isFinished { return }
-        before.timer?.cancel()
-        if success == nil { before.task?.cancel() }
-        before.continuation?.resume(returning: success)
     }
 
     func cancelOperation() {

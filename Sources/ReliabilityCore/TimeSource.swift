@@ -17,7 +17,7 @@ package struct TimeSource: Sendable {
     /// Erases `clock`; a `ContinuousClock` becomes ``continuous``.
     @inlinable
     package init<C: Clock<Duration>>(_ clock: C) {
-        self.init(erased: C.self == ContinuousClock.self ? nil : ErasedClock(clock))
+        self.init(erased: C.self == ContinuousClock.self ? nil : ErasedClock.erase(clock))
     }
 
     /// Distinguishes sources whose readings cannot be compared.
@@ -93,9 +93,11 @@ package struct TimeSource: Sendable {
 
     /// Runs `cancel`, which cancels a task, for a timer's action.
     ///
-    /// The task's cancellation handlers are the user's and may block; the scheduler's thread is that of every deadline.
+    /// The task's cancellation handlers are the user's and may block. The scheduler's thread is that of every deadline,
+    /// and the threads of a clock that only sleeps are those that all tasks share. A clock that a test moves runs it in
+    /// place.
     package func cancelFromTimer(_ cancel: @escaping @Sendable () -> Void) {
-        if erased == nil { CallbackThread.cancellations.run(cancel) } else { cancel() }
+        if let erased, erased.isTimerClock { cancel() } else { CallbackPool.cancellations.run(cancel) }
     }
 
     /// A running timer.

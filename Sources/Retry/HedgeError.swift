@@ -46,12 +46,10 @@ public struct HedgeError: ReliabilityError, CustomStringConvertible {
     public var underlyingError: (any Error)? { decisiveError }
 
     /// Whether all attempts were refused before they reached the dependency.
-    public var isRejection: Bool { attempts.allSatisfy { ($0.error as? any ReliabilityError)?.isRejection ?? false } }
+    public var isRejection: Bool { attempts.allSatisfy { $0.error.isRejection } }
 
-    /// Whether one of the attempts may have had an effect.
-    public var mayHaveBeenSent: Bool {
-        attempts.contains { ($0.error as? any ReliabilityError)?.mayHaveBeenSent ?? true }
-    }
+    /// Whether one of the attempts may have had an effect: it may unless its operation stated that nothing was sent.
+    public var mayHaveBeenSent: Bool { attempts.contains { $0.error.leavesOperationPossiblySent } }
 
     /// The code and every attempt, for logs.
     public var description: String {

@@ -4,12 +4,14 @@
 public enum Idempotency: Hashable, Sendable {
     /// It may: it is tried again after any failure that can pass.
     case idempotent
-    /// It may not: it is tried again only when it surely was not sent.
+    /// The call must not happen twice: it is tried again only if it is known that nothing was sent.
     ///
-    /// An error says so itself (``ReliabilityCore/ReliabilityError/mayHaveBeenSent`` is false), as the refusals of
-    /// this library do, or the operation says it by throwing a ``NotSentError``. Every other error leaves it open.
+    /// The operation states so by throwing a ``NotSentError``, or an error whose
+    /// ``ReliabilityCore/ReliabilityError/mayHaveBeenSent`` is `false` and which is no rejection. In a pipeline it is also
+    /// known if a policy inside the retry rejected the attempt before the operation began. Every other error leaves it
+    /// open, a rejection that comes from inside the operation included.
     ///
-    /// The error speaks for the whole operation. One that first sends and then calls something else, whose breaker or
-    /// limiter may refuse, does not let such a refusal through as it is: it would be taken for “nothing was sent”.
+    /// Such a statement speaks for the whole operation. An operation that first sends and then connects to something
+    /// else, which throws a `NotSentError`, has to catch that error.
     case notIdempotent
 }

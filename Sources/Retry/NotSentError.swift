@@ -14,7 +14,7 @@ public import ReliabilityCore
 /// ```
 ///
 /// It is evidence against the dependency, which could not be reached, unlike a refusal by one of our own policies.
-public struct NotSentError: ReliabilityError, CustomStringConvertible {
+public struct NotSentError: ReliabilityError, NotSentStatement, CustomStringConvertible {
     /// What went wrong.
     public let underlyingError: (any Error)?
 

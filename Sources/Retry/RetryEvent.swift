@@ -12,4 +12,9 @@ public enum RetryEvent: Sendable {
     /// The error says why, and what was tried. It is what the call throws, or for a result that is returned, would have
     /// thrown.
     case gaveUp(RetryError)
+    /// An attempt failed, and there is no other because the call belongs to a retry's later attempt, or to a hedge.
+    ///
+    /// The policy further out repeats the whole. A call that begins more than a minute after that attempt, or inside
+    /// `withoutCallContext`, has all its attempts.
+    case suppressed(error: any Error)
 }

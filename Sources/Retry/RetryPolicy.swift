@@ -79,7 +79,8 @@ public struct RetryPolicy: CallPolicy {
                 attempts: configuration.maxAttempts,
                 waits: configuration.longestWaits,
                 plannedWaits: configuration.longestBackoff,
-                addsUp: true
+                addsUp: true,
+                tracksSends: configuration.idempotency == .notIdempotent
             )
         ]
     }
@@ -120,32 +121,40 @@ public struct RetryPolicy: CallPolicy {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         // What is inlined is the call that succeeds at once; all that another end needs is in `runAgain`.
-        let started = callBegins()
+        let start = callBegins()
         let success: Success
         do {
             success = try await operation()
         } catch {
-            return try await runAgain(after: .threw(error), startedAt: started, decide, operation)
+            return try await runAgain(after: .threw(error), startingAt: start, decide, operation)
         }
         let decision = decide(success)
         guard case .stop = decision else {
-            return try await runAgain(after: .returned(success, decision), startedAt: started, decide, operation)
+            return try await runAgain(after: .returned(success, decision), startingAt: start, decide, operation)
         }
-        if budget != nil { callSucceededAtOnce() }
+        if budget != nil { callSucceededAtOnce(start) }
         return success
     }
 
     @usableFromInline
-    func callBegins() -> Int64 { timeSource.now }
+    func callBegins() -> AttemptStart { attemptBegins() }
+
+    func attemptBegins() -> AttemptStart {
+        AttemptStart(
+            reading: timeSource.now,
+            sends: configuration.idempotency == .notIdempotent ? SendTracker.current?.count : nil
+        )
+    }
 
     /// Tells the budget of a call that needed no other attempt.
     ///
     /// A call is counted when its first attempt has ended, not before: one that its caller cancels is no call to the
     /// budget. Nor is one that is itself an extra attempt.
     @usableFromInline
-    func callSucceededAtOnce() {
+    func callSucceededAtOnce(_ start: AttemptStart) {
         // Work that is cancelled often returns early instead of throwing.
-        guard let budget, !Task.isCancelled, !ExtraAttempts.areSuppressed else { return }
+        guard let budget, !Task.isCancelled else { return }
+        if ExtraAttempt.suppressesCall(running: timeSource.now.saturatingSubtract(start.reading)) { return }
         budget.noteCall()
         budget.noteSuccess()
     }
@@ -155,11 +164,11 @@ public struct RetryPolicy: CallPolicy {
     @usableFromInline
     nonisolated(nonsending) func runAgain<Success>(
         after first: AttemptEnd<Success>,
-        startedAt started: Int64,
+        startingAt start: AttemptStart,
         _ decide: (Success) -> RetryDecision,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        var course = RetryCourse(self, startedAt: started)
+        var course = RetryCourse(self, start)
         var end = first
         while true {
             let verdict: RetryCourse.Verdict
@@ -174,7 +183,7 @@ public struct RetryPolicy: CallPolicy {
             }
             switch (verdict, end) {
             case (.again, _):
-                end = await ExtraAttempts.run { await AttemptEnd(decide, operation) }
+                end = await ExtraAttempt.run(timeSource) { await AttemptEnd(decide, operation) }
             case (_, .succeeded(let success)), (_, .returned(let success, _)): return success
             case (.asItIs, .threw(let error)): throw error
             case (.gaveUp(let error), .threw): throw error

@@ -17,21 +17,11 @@ internal import ReliabilityCore
 /// It cannot be copied or kept: it is good while the call runs, and for the call's own task.
 public struct OwnedDeadline: ~Copyable {
     private let call: TimedCall
-    private let instant: MovingInstant
-    private let timeSource: TimeSource
-    private let enclosing: Deadline?
 
-    init(_ call: TimedCall, _ instant: MovingInstant, _ timeSource: TimeSource, enclosing: Deadline?) {
-        self.call = call
-        self.instant = instant
-        self.timeSource = timeSource
-        self.enclosing = enclosing
-    }
+    init(_ call: TimedCall) { self.call = call }
 
     /// The time left; zero once the deadline has passed.
-    public var remaining: Duration {
-        .nanoseconds(max(0, instant.nanoseconds.saturatingSubtract(timeSource.now)))
-    }
+    public var remaining: Duration { call.deadline.remaining }
 
     /// Moves the deadline to `limit` from now: earlier or later, but never past that of an enclosing limit.
     ///
@@ -49,18 +39,10 @@ public struct OwnedDeadline: ~Copyable {
     /// - Parameter limit: How long the call may take from now, at most.
     /// - Returns: Whether the deadline had not passed yet.
     @discardableResult
-    public func shorten(to limit: Duration) -> Bool { move(to: limit, notAfter: instant.nanoseconds) }
+    public func shorten(to limit: Duration) -> Bool { move(to: limit, notAfter: call.expiry) }
 
     private func move(to limit: Duration, notAfter bound: Int64) -> Bool {
-        let now = timeSource.now
-        let wanted = min(now.saturatingAdd(limit.saturatingNanoseconds), bound)
-        return call.move(instant, to: min(wanted, enclosing?.reading(of: timeSource, now: now) ?? .max))
-    }
-}
-
-extension Deadline {
-    /// The reading of `source` at this deadline, when `source` stands at `now`.
-    func reading(of source: TimeSource, now: Int64) -> Int64 {
-        timeSource.identity == source.identity ? instant : now.saturatingAdd(remaining.saturatingNanoseconds)
+        let wanted = call.timeSource.instant(after: limit)
+        return call.move(to: min(wanted, bound))
     }
 }

@@ -11,21 +11,33 @@ public struct TimeoutError: ReliabilityError, CustomStringConvertible {
     /// What the call threw after it had been cancelled; nil when it was never begun, or abandoned.
     public let underlyingError: (any Error)?
 
-    /// Whether the call may still be under way: its caller has walked away from it.
-    public let isAbandoned: Bool
+    private let wasAbandoned: Bool
+
+    /// Whether the call, or a call inside it, may still be under way: its caller has walked away from the call.
+    public var isAbandoned: Bool {
+        if wasAbandoned { return true }
+        var next = underlyingError
+        // Errors of the user's may form a circle.
+        for _ in 0..<16 {
+            if let timeout = next as? TimeoutError, timeout.wasAbandoned { return true }
+            guard let error = next as? any ReliabilityError else { return false }
+            next = error.underlyingError
+        }
+        return false
+    }
 
     /// The call was begun, was cancelled, and failed; or it was never begun, when there is no error.
     init(deadline: Deadline, underlyingError: (any Error)? = nil) {
         self.deadline = deadline
         self.underlyingError = underlyingError
-        isAbandoned = false
+        wasAbandoned = false
     }
 
     /// The call did not end within its grace.
     init(abandonedAt deadline: Deadline) {
         self.deadline = deadline
         underlyingError = nil
-        isAbandoned = true
+        wasAbandoned = true
     }
 
     /// The code `timeout.expired`.
@@ -38,17 +50,20 @@ public struct TimeoutError: ReliabilityError, CustomStringConvertible {
     public var message: String { "The request took too long." }
 
     /// Whether the deadline had passed before the call was begun: that says nothing about the dependency.
-    public var isRejection: Bool { underlyingError == nil && !isAbandoned }
+    public var isRejection: Bool { underlyingError == nil && !wasAbandoned }
 
-    /// Whether the call may have had an effect: not if it was never begun, nor if what it threw says that it was not sent.
+    /// Whether the call may have had an effect.
+    ///
+    /// A call that was begun may have had one, whatever rejection came from inside it. Only an error that states for the
+    /// operation that nothing was sent, such as a `NotSentError`, is believed.
     public var mayHaveBeenSent: Bool {
-        if let known = underlyingError as? any ReliabilityError { return known.mayHaveBeenSent }
-        return !isRejection
+        if let underlyingError { return underlyingError.leavesOperationPossiblySent }
+        return wasAbandoned
     }
 
     /// The code and what the call threw, for logs.
     public var description: String {
-        if isAbandoned {
+        if wasAbandoned {
             "\(code): the call was cancelled, did not end within its grace, and was abandoned"
         } else if let underlyingError {
             "\(code): the call was cancelled and threw \(underlyingError)"

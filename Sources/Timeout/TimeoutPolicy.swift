@@ -6,6 +6,9 @@ public import ReliabilityCore
 /// let limit = TimeoutPolicy(.seconds(2))
 /// let page = try await limit.run { try await cache.page(id) }
 /// ```
+///
+/// - Warning: The operation must not add tasks to a task group that was created outside of it: the process ends. See
+///   ``withTimeout(_:clock:operation:)``.
 public struct TimeoutPolicy: CallPolicy {
     /// How long a call may take.
     public let limit: Duration

@@ -42,10 +42,11 @@ public func withAbandoningTimeout<Success: Sendable>(
     disposing dispose: @escaping @Sendable (Success) async -> Void = { _ in },
     operation: @escaping @Sendable () async throws -> Success
 ) async throws -> Success {
-    try Task.checkCancellation()
+    if CancellationCause.current == .caller { throw CancellationError() }
     let timeSource = TimeSource(clock)
-    let own = Deadline(instant: timeSource.instant(after: limit), timeSource: timeSource)
-    let deadline = own.clampedToAmbient()
+    let now = timeSource.now
+    let end = NestedLimit(now.saturatingAdd(limit.saturatingNanoseconds), of: timeSource, now: now)
+    let deadline = end.deadline
     if deadline.isExpired {
         let error = TimeoutError(deadline: deadline)
         CallTrace.current?.note(.refused(error))
@@ -57,14 +58,14 @@ public func withAbandoningTimeout<Success: Sendable>(
         CallTrace.current?.note(.refused(error))
         throw error
     }
-    let call = AbandoningCall(deadline, grace: grace, abandoned, dispose)
+    let call = AbandoningCall(end, grace: grace, abandoned, dispose)
     do {
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 call.start(continuation, operation)
             }
         } onCancel: {
-            call.cancel(.callerCancelled)
+            call.callerCancelled()
         }
     } catch let error as TimeoutError where error.deadline.instant == deadline.instant {
         CallTrace.current?.note(.timedOut(limit: limit))

@@ -12,13 +12,24 @@ public import ReliabilityCore
 /// caller's isolation and sees the limit as ``ReliabilityCore/Deadline/current``; of nested limits the earliest holds.
 ///
 /// - An operation that succeeds after the limit still succeeds: its value is returned.
-/// - An operation that fails after the limit throws ``TimeoutError``, with its own error inside.
+/// - An operation that fails at or after the limit throws ``TimeoutError``, with its own error inside. The clock decides,
+///   and not who noticed the expiry first.
 /// - When the caller is cancelled first, the operation's own error is thrown, never a timeout.
 /// - When no time is left at the start, the operation is not begun.
 ///
-/// The operation runs in a task of its own, which keeps the isolation, the priority and the task-local values, but not a
-/// task executor preference. Where the caller is in no actor's isolation, it starts in place. Since the task is another
-/// one, `operation` must not add tasks to a group that was made outside of it.
+/// - The limit ends with the call. A task that the operation starts and that outlives the call has no deadline from then
+///   on. ``ReliabilityCore/withoutCallContext(_:)`` starts such a task outside of the call from the beginning.
+///
+/// The operation runs in a task of its own, which keeps the isolation, the priority, the name, the task-local values and,
+/// from Swift 6.3 on, the task executor preference. If the caller is in no actor's isolation, the task starts in place.
+///
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it. The compiler accepts it, and
+///   the process ends with SIGABRT (on Linux with the text `pthread_mutex_lock(&handle) failed with error 22`) or SIGSEGV
+///   when such a child task ends after the operation. Create the group inside `operation`, or put the limit inside each
+///   child task.
+///
+/// An iterator of an `AsyncSequence` that is created outside is advanced with `try await iterator.next(isolation:
+/// #isolation)`: plain `next()` does not compile where the iterator is not `Sendable`.
 ///
 /// A limit without end, such as `.seconds(Int64.max)`, costs nothing: the operation then runs as if called directly.
 ///
@@ -147,10 +158,11 @@ nonisolated(nonsending) public func withConcurrentTimeouts<Success: Sendable>(
     let now = timeSource.now
     return await withTaskGroup { group in
         for (index, operation) in operations.enumerated() {
-            let instant = now.saturatingAdd(operation.limit.saturatingNanoseconds)
+            let own = now.saturatingAdd(operation.limit.saturatingNanoseconds)
+            let end = NestedLimit(own, of: timeSource, now: now)
             group.addTask {
                 var success: Success?
-                let result = await run(until: Deadline(instant: instant, timeSource: timeSource), now: timeSource.now) {
+                let result = await run(until: end, operation.limit, now: timeSource.now, timeSource) {
                     success = try await operation.operation()
                 }
                 return (

@@ -78,6 +78,8 @@ struct ClaimAttemptTests {
                         #expect(after == .refuse(.inProgress(retryAfter: .seconds(1))))
                     } else if found.state == .done, replays {
                         #expect(after == .replay([42]))
+                    } else if replays {
+                        #expect(after == .refuse(.resultNotKept))
                     } else {
                         #expect(after == .refuse(.duplicate(remaining: .seconds(9))))
                     }
@@ -102,54 +104,79 @@ struct ClaimAttemptTests {
     }
 
     @Test(
-        "every sequence of answers to a settlement ends, and never touches another's record",
-        arguments: [true, false]
+        "every sequence of answers to a settlement makes only conditional writes, and never touches another's record",
+        arguments: [true, false],
+        [true, false]
     )
-    func settlements(keeps: Bool) {
+    func settlements(keeps: Bool, canMark: Bool) {
         let token = StoreVersion(rawValue: 150)
+        let claim = DedupRecord(state: .inProgress, nonce: Self.mine, digest: Self.digest)
         var done = DedupRecord(state: .done, nonce: Self.mine, digest: Self.digest)
         done.result = [42]
-        let mineAgain = StoreEntry(value: done.bytes, version: StoreVersion(rawValue: 151), remaining: nil)
-        func explore(_ attempt: SettleAttempt, _ action: SettleAttempt.Action, depth: Int) {
-            guard case .write(let condition) = action else { return }
-            #expect(depth < 4)
+        var mark = claim
+        mark.state = .doneWithoutResult
+        let key = StoreKey("test", "key")
+        let reasons: [StoreError.Reason] = [.unavailable, .unknownOutcome, .capacityExceeded, .diskFull, .invalid]
+        func explore(_ attempt: SettleAttempt, isMarking: Bool, wasUnknown: Bool, depth: Int) {
+            if depth == 3 { return }
+            let condition: Precondition
+            switch attempt.write(key) {
+            case .put(_, let bytes, .never, let precondition) where keeps:
+                #expect(bytes == (isMarking ? mark : done).bytes)
+                condition = precondition
+            case .delete(_, let precondition) where !keeps: condition = precondition
+            default: return #expect(Bool(false), "\(attempt.write(key))")
+            }
             #expect(condition != .any && condition != .present)
-            for answer in [.conflict(nil), .failed(.unavailable), .conflict(mineAgain)]
-                + Self.entries.map(Answer.conflict)
-            {
+            switch attempt.committed(StoreVersion(rawValue: 300)) {
+            case .marked(let version, _): #expect(isMarking && version == StoreVersion(rawValue: 300))
+            case .settled: #expect(!isMarking)
+            case .lost: Issue.record("lost although committed")
+            }
+            for reason in reasons {
                 var next = attempt
-                switch answer {
-                case .conflict(nil):
-                    let after = next.conflicted(with: nil)
-                    if keeps {
-                        #expect(after == .giveUp || after == .write(if: .absent))
-                        explore(next, after, depth: depth + 1)
-                    } else {
-                        #expect(after == .settled)
-                    }
-                case .conflict(let entry?):
-                    let after = next.conflicted(with: entry)
-                    let found = DedupRecord(entry.value)
-                    if found?.nonce != Self.mine {
-                        #expect(after == .lost)
-                    } else if keeps, found == done {
-                        #expect(after == .settled)
-                    } else {
-                        #expect(after == .giveUp || after == .write(if: .version(entry.version)))
-                        explore(next, after, depth: depth + 1)
-                    }
-                case .failed, .committed:
-                    let after = next.failed()
-                    #expect(after == .giveUp || after == .write(if: .version(token)))
-                    explore(next, after, depth: depth + 1)
+                let isNext = next.failed(StoreError(reason, ""))
+                let isRefusal = reason != .unavailable && reason != .unknownOutcome
+                #expect(isNext == (keeps && canMark && isRefusal && !isMarking))
+                let isStillMarking = isRefusal ? isNext : isMarking
+                let isUnknown = wasUnknown || (reason == .unknownOutcome && !keeps)
+                explore(next, isMarking: isStillMarking, wasUnknown: isUnknown, depth: depth + 1)
+            }
+            var next = attempt
+            if let answer = next.conflicted(with: nil) {
+                #expect(!keeps)
+                guard case .settled = answer else { return #expect(Bool(false), "\(answer)") }
+            } else {
+                explore(next, isMarking: isMarking, wasUnknown: wasUnknown, depth: depth + 1)
+            }
+            let own = [done, mark].map { StoreEntry(value: $0.bytes, version: token, remaining: nil) }
+            for entry in Self.entries + own {
+                var next = attempt
+                let found = DedupRecord(entry.value)
+                switch next.conflicted(with: entry) {
+                case .lost?: #expect(found?.nonce != Self.mine && !wasUnknown)
+                case .settled?: #expect(found == done && keeps || found?.nonce != Self.mine && wasUnknown)
+                case .marked(let version, _)?: #expect(found == mark && isMarking && version == entry.version)
+                case nil:
+                    #expect(found?.nonce == Self.mine)
+                    explore(next, isMarking: isMarking, wasUnknown: wasUnknown, depth: depth + 1)
                 }
             }
         }
-        let claim = DedupRecord(state: .inProgress, nonce: Self.mine, digest: Self.digest)
         let attempt =
             keeps
-            ? SettleAttempt(token: token, record: done, expiry: .never) : SettleAttempt(releasing: claim, token: token)
-        explore(attempt, attempt.first, depth: 0)
+            ? SettleAttempt(token: token, record: done, expiry: .never, canMark: canMark)
+            : SettleAttempt(releasing: claim, token: token)
+        explore(attempt, isMarking: false, wasUnknown: false, depth: 0)
+    }
+
+    @Test("the mark that an operation ran is as large as its claim", arguments: [nil, digest])
+    func markSize(digest: [UInt8]?) {
+        let claim = DedupRecord(state: .inProgress, nonce: Self.mine, digest: digest)
+        var done = DedupRecord(state: .done, nonce: Self.mine, digest: digest)
+        done.result = [UInt8](repeating: 1, count: 1000)
+        #expect(done.mark?.bytes.count == claim.bytes.count)
+        #expect(done.mark?.mark == nil)
     }
 
     @Test("a record survives being written and read")

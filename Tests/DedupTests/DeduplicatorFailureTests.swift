@@ -98,9 +98,12 @@ struct DeduplicatorStoreFailureTests {
         #expect(try await bench.entry(["ada", "k1"]) == nil)
     }
 
-    @Test("I10: when the result cannot be kept, the caller still gets it, and is told")
-    func completionFails() async throws {
-        for call in 2...8 { store.fail(call, .before(.diskFull)) }
+    @Test(
+        "I10: when the store fails for good before it has the result, the caller still gets it, and an event says so",
+        arguments: [StoreError.Reason.failed, .closed]
+    )
+    func completionFails(reason: StoreError.Reason) async throws {
+        store.fail(2, .before(reason))
         let dedup = bench.dedup(store: store)
         let result = try await dedup.run(["ada", "k1"]) { _ in "charged" }
         #expect(result.value == "charged")
@@ -115,14 +118,18 @@ struct DeduplicatorStoreFailureTests {
     func completionRetries(applied: Bool) async throws {
         store.fail(2, applied ? .after(.unknownOutcome) : .before(.unavailable))
         let dedup = bench.dedup(store: store)
-        #expect(try await dedup.run(["ada", "k1"]) { _ in "first" }.isStored)
+        let first = Task { try await dedup.run(["ada", "k1"]) { _ in "first" } }
+        // The wait before the next attempt, and the end of the caller's patience.
+        await bench.clock.waitForSleepers(2)
+        await bench.clock.advanceToNextSleeper()
+        #expect(try await first.value.isStored)
         #expect(try await dedup.run(["ada", "k1"]) { _ in "second" }.value == "first")
         #expect(await bench.names(2) == ["executed", "replayed"])
     }
 
     @Test("a claim that cannot be given up ends with its lease")
     func releaseFails() async throws {
-        for call in 2...8 { store.fail(call, .before(.unavailable)) }
+        store.fail(2, .before(.failed))
         let dedup = bench.dedup(store: store)
         await #expect(throws: Flaky.self) { try await dedup.run(["ada", "k1"]) { _ in throw Flaky() } }
         #expect(await bench.names(1) == ["notReleased"])

@@ -47,6 +47,7 @@ struct Bench {
             case .released: "released"
             case .ranUnprotected: "ranUnprotected"
             case .lostOwnership: "lostOwnership"
+            case .resultNotKept: "resultNotKept"
             case .notStored: "notStored"
             case .notReleased: "notReleased"
             }
@@ -420,8 +421,8 @@ struct DeduplicatorTests {
         let first = try await dedup.run(["ada", "k1"]) { _ in [UInt8](repeating: 1, count: 100) }
         #expect(first.value.count == 100)
         let error = await #expect(throws: DedupError.self) { try await dedup.run(["ada", "k1"]) { _ in [1] } }
-        #expect(error?.code == "dedup.duplicate")
-        #expect(await bench.names(2) == ["notStored", "refused dedup.duplicate"])
+        #expect(error?.code == "dedup.result_not_kept")
+        #expect(await bench.names(2) == ["resultNotKept", "refused dedup.result_not_kept"])
     }
 
     @Test(

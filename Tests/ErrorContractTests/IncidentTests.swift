@@ -1,5 +1,6 @@
 import ErrorContract
 import ReliabilityCore
+import ReliabilityTesting
 import Testing
 
 /// What must never be seen by a client.
@@ -104,6 +105,58 @@ private final class Failure: Error, Sendable {
         #expect(incident?.id == unknown.incidentID)
         #expect(incident?.requestID == requestID)
         #expect((incident?.error as? Failure)?.text == "the cause")
+    }
+
+    @Test("50,000 errors in a burst and a slow observer: every incident is reported, in order, before a flush returns")
+    func burst() async {
+        let events = EventRecorder<String>()
+        let renderer = ErrorRenderer(onIncident: { incident in
+            let start = ContinuousClock.now
+            while ContinuousClock.now < start + .microseconds(20) {}
+            events.record(incident.id)
+        })
+        let rendered = (0..<50_000).map { renderer.response(to: Failure("\($0)")).incidentID }
+        #expect(await ObserverDelivery.flush(within: .seconds(300)))
+        #expect(events.events == rendered)
+    }
+
+    @Test("past 65,536 waiting incidents the rest is counted, and the latest is reported with the count")
+    func missed() async throws {
+        let gate = Gate()
+        let events = EventRecorder<ErrorIncident>()
+        let renderer = ErrorRenderer(onIncident: { incident in
+            events.record(incident)
+            gate.pass()
+        })
+        let before = ObserverDelivery.missedCount
+        _ = renderer.response(to: Failure("first"), requestID: requestID)
+        await events.wait(for: 1)
+        for number in 0..<65_636 { _ = renderer.response(to: Failure("\(number)"), requestID: requestID) }
+        #expect(ObserverDelivery.missedCount - before >= 99)
+        gate.open()
+        let last = try #require(await events.wait(for: 65_538).last)
+        #expect(last.missedBefore == 99)
+        #expect((last.error as? Failure)?.text == "65635")
+        #expect(events.events.dropLast().allSatisfy { $0.missedBefore == 0 })
+        #expect("\(last)".hasSuffix(" (99 incident(s) before this one were dropped)"))
+        #expect("\(events.events[0])".hasPrefix("incident \(events.events[0].id) of request request-1: "))
+    }
+
+    @Test("an observer of another renderer that blocks silences no other")
+    func isolated() async {
+        let gate = Gate()
+        let entered = EventRecorder<Void>()
+        let blocked = ErrorRenderer(onIncident: { _ in
+            entered.record(())
+            gate.pass()
+        })
+        _ = blocked.response(to: Failure("blocks"))
+        await entered.wait(for: 1)
+        let events = EventRecorder<String>()
+        let renderer = ErrorRenderer(onIncident: { events.record($0.id) })
+        let id = renderer.response(to: Failure("other")).incidentID
+        #expect(await events.wait(for: 1) == [id])
+        gate.open()
     }
 
     @Test func manyTasksRenderAndEachIncidentIsToldOnce() async {

@@ -382,18 +382,12 @@ struct OutboxRelayStoreFailureTests {
     @Test("a process that dies between delivery and note delivers again, with the same identity and the next attempt")
     func crash() async throws {
         try await bench.send("m1")
-        bench.store.breakDown([.settle, .extend])
+        bench.store.fail(.settle, .before(.failed))
         let dying = bench.relay { _ in }
         let run = Task { await dying.run() }
-        for wait in 1...3 {
-            // The relay's loop, the keeper of the lease, and the note that is to be made again.
-            await bench.clock.waitForSleepers(3)
-            bench.clock.advance(by: .milliseconds(100 * wait))
-        }
         #expect(await bench.names(1) == ["notSettled m1"])
         dying.drain()
         await run.value
-        bench.store.breakDown([])
         bench.clock.advance(by: .seconds(60) + resolution)
         let next = bench.relay { _ in }
         let second = Task { await next.run() }
@@ -473,8 +467,9 @@ struct OutboxRelayStoreFailureTests {
         bench.store.fail(.settle, applied ? .after(.unknownOutcome) : .before(.unknownOutcome))
         let relay = bench.relay { _ in }
         let run = Task { await relay.run() }
-        await bench.clock.waitForSleepers(3)
-        bench.clock.advance(by: .milliseconds(100))
+        // The relay's loop, the keeper of the lease, the wait before the next attempt, and the limit of all of them.
+        await bench.clock.waitForSleepers(4)
+        bench.clock.advance(by: .milliseconds(50))
         #expect(await bench.names(1) == ["delivered m1 1"])
         relay.drain()
         await run.value

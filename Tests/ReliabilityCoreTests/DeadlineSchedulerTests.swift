@@ -177,6 +177,45 @@ struct DeadlineSchedulerTests {
         #expect(scheduler.pendingCount == 0)
     }
 
+    @Test("where the system refuses a thread, actions run all the same, and the thread is tried again")
+    func noThread() async {
+        let refusals = Counter()
+        let started = EventRecorder<Void>()
+        let scheduler = DeadlineScheduler(startThread: { body in
+            if refusals.value < 3 {
+                refusals.increment()
+                return false
+            }
+            started.record(())
+            return tryToStartThread(body)
+        })
+        let events = EventRecorder<Int>()
+        _ = scheduler.schedule(at: .min) { events.record(1) }
+        #expect(await events.wait(for: 1) == [1])
+        await started.wait(for: 1)
+        _ = scheduler.schedule(at: 0) { events.record(2) }
+        #expect(await events.wait(for: 2) == [1, 2])
+        #expect(refusals.value == 3)
+    }
+
+    @Test("the suspending clock's timers and sleeps need no task and are gone when they are cancelled")
+    func suspendingClock() async throws {
+        let source = TimeSource(SuspendingClock())
+        #expect(source.identity == TimeSource(SuspendingClock()).identity)
+        let events = EventRecorder<Bool>()
+        let far = source.timer(at: never) { events.record(false) }
+        let before = DeadlineScheduler.suspending.pendingCount
+        #expect(before >= 1)
+        far.cancel()
+        let instant = source.instant(after: .milliseconds(1))
+        _ = source.timer(at: instant) { events.record(source.now >= instant) }
+        #expect(await events.wait(for: 1) == [true])
+        let clock = SuspendingClock()
+        let start = clock.now
+        try await source.sleep(for: .milliseconds(1))
+        #expect(start.duration(to: clock.now) >= .milliseconds(1))
+    }
+
     @Test("a sleep ends at its instant")
     func sleeps() async throws {
         let instant = TimeSource.continuous.instant(after: .milliseconds(1))

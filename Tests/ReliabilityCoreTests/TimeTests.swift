@@ -292,14 +292,14 @@ struct DeadlineTests {
     func nesting() async {
         let source = TimeSource(clock)
         let other = TimeSource(ManualClock())
-        #expect(deadline(source, in: .seconds(5)).clampedToAmbient().remaining == .seconds(5))
-        await Deadline.$ambient.withValue(deadline(source, in: .seconds(3))) {
+        #expect(NestedLimit(deadline(source, in: .seconds(5))).deadline.remaining == .seconds(5))
+        await DeadlineScope.$innermost.withValue(DeadlineScope(deadline(source, in: .seconds(3)))) {
             #expect(Deadline.current?.remaining == .seconds(3))
-            #expect(deadline(source, in: .seconds(5)).clampedToAmbient().remaining == .seconds(3))
-            #expect(deadline(source, in: .seconds(2)).clampedToAmbient().remaining == .seconds(2))
-            #expect(deadline(other, in: .seconds(5)).clampedToAmbient().remaining == .seconds(3))
-            #expect(deadline(other, in: .seconds(2)).clampedToAmbient().remaining == .seconds(2))
-            await Deadline.$ambient.withValue(deadline(source, in: .seconds(1))) {
+            #expect(NestedLimit(deadline(source, in: .seconds(5))).deadline.remaining == .seconds(3))
+            #expect(NestedLimit(deadline(source, in: .seconds(2))).deadline.remaining == .seconds(2))
+            #expect(NestedLimit(deadline(other, in: .seconds(5))).deadline.remaining == .seconds(3))
+            #expect(NestedLimit(deadline(other, in: .seconds(2))).deadline.remaining == .seconds(2))
+            await DeadlineScope.$innermost.withValue(DeadlineScope(deadline(source, in: .seconds(1)))) {
                 #expect(Deadline.current?.remaining == .seconds(1))
                 #expect(await Task { Deadline.current?.remaining }.value == .seconds(1))
             }

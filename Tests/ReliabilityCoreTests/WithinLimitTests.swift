@@ -50,6 +50,21 @@ struct WithinLimitTests {
         #expect(await events.wait(for: 1) == ["cancelled"])
     }
 
+    @Test("a cancellation handler that blocks holds neither its caller nor other timers", .timeLimit(.minutes(1)))
+    func blockingHandler() async {
+        let gate = Gate()
+        let result: Void? = await withinLimit(.milliseconds(1), timeSource: .continuous) {
+            await withTaskCancellationHandler {
+                _ = await Self.hang()
+            } onCancel: {
+                // Never, if this holds the thread of the timers.
+                _ = TimeSource.continuous.timer(at: TimeSource.continuous.now + 1_000_000) { gate.open() }
+                gate.pass()
+            }
+        }
+        #expect(result == nil)
+    }
+
     @Test("an operation that ignores its cancellation does not hold its caller")
     func ignoresCancellation() async {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self)

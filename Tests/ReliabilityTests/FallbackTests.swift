@@ -195,10 +195,12 @@ struct FallbackTests {
         )
         let expired = Deadline(instant: timeSource.now, timeSource: timeSource)
         let inside = try await fallback.run {
-            try Deadline.$ambient.withValue(expired) { throw Failure() }
+            try DeadlineScope.$innermost.withValue(DeadlineScope(expired)) { throw Failure() }
         }
         #expect(inside.value == 1)
-        let outside = try await Deadline.$ambient.withValue(expired) { try await fallback.run { throw Failure() } }
+        let outside = try await DeadlineScope.$innermost.withValue(DeadlineScope(expired)) {
+            try await fallback.run { throw Failure() }
+        }
         #expect(outside.value == 0)
         #expect(asked.value == 1)
     }

@@ -304,7 +304,7 @@ struct HedgePolicyTests {
         let deadline = Deadline(instant: timeSource.instant(after: .milliseconds(milliseconds)), timeSource: timeSource)
         let hedge = policy()
         let task = Task {
-            try await Deadline.$ambient.withValue(deadline) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await hedge.run { try await answer($0, after: [.seconds(1), .zero]) }
             }
         }
@@ -319,7 +319,7 @@ struct HedgePolicyTests {
         let timeSource = TimeSource(clock)
         let deadline = Deadline(instant: timeSource.now, timeSource: timeSource)
         await #expect(throws: Broken(attempt: 1)) {
-            try await Deadline.$ambient.withValue(deadline) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await policy(maxHedges: 3).run { attempt -> Int in throw Broken(attempt: attempt) }
             }
         }

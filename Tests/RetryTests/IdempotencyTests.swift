@@ -58,11 +58,17 @@ struct IdempotencyTests {
         #expect((error as? RetryError)?.isRejection == false)
     }
 
-    @Test("a call that is not idempotent is tried again after a refusal of our own that says when")
+    @Test("a rejection from inside the operation proves nothing: the call may have been sent before")
     func rejected() async {
         let (count, error) = await attempts(.notIdempotent, Known(retryAfter: .zero, isRejection: true))
-        #expect(count == 3)
-        #expect((error as? RetryError)?.isRejection == true)
+        #expect(count == 1)
+        #expect((error as? RetryError)?.mayHaveBeenSent == true)
+    }
+
+    @Test("an operation's statement that nothing was sent is believed, though it wraps a rejection")
+    func statedRejection() async {
+        let error = NotSentError(Known(retryAfter: .zero, isRejection: true))
+        #expect(await attempts(.notIdempotent, error).count == 3)
     }
 
     @Test("a retryable classification does not lift the bar")

@@ -172,4 +172,84 @@ struct NestedRetryTests {
         }
         #expect(runs == 3)
     }
+
+    // MARK: Attempts that last
+
+    /// The attempts of a call that begins `after` the beginning of a supervisor's second attempt.
+    private func attempts(after: Duration, leavingContext: Bool = false) async throws -> (Int, [String]) {
+        let clock = ManualClock()
+        let events = EventRecorder<RetryEvent>()
+        let supervisor = RetryPolicy(
+            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none),
+            clock: clock
+        )
+        let call = RetryPolicy(
+            RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none),
+            clock: clock,
+            observer: events.record
+        )
+        var connections = 0
+        var runs = 0
+        _ = try? await supervisor.run {
+            connections += 1
+            if connections == 1 { throw Failure() }
+            clock.advance(by: after)
+            func consume() async throws {
+                try await call.run {
+                    runs += 1
+                    throw Failure()
+                }
+            }
+            if leavingContext { try await withoutCallContext { try await consume() } } else { try await consume() }
+        }
+        let seen = await events.wait(for: runs == 1 ? 1 : 3).map { event in
+            switch event {
+            case .retrying: "retrying"
+            case .gaveUp: "gave up"
+            case .suppressed: "suppressed"
+            }
+        }
+        return (runs, seen)
+    }
+
+    @Test("a call at the beginning of a later attempt makes one attempt, and the observer is told")
+    func suppressed() async throws {
+        let (runs, events) = try await attempts(after: .seconds(60))
+        #expect(runs == 1)
+        #expect(events == ["suppressed"])
+    }
+
+    @Test("a call that begins more than a minute after a later attempt did has all its attempts")
+    func longLivedAttempt() async throws {
+        let (runs, events) = try await attempts(after: .seconds(60) + .nanoseconds(1))
+        #expect(runs == 3)
+        #expect(events == ["retrying", "retrying", "gave up"])
+    }
+
+    @Test("a call outside of the context of a later attempt has all its attempts")
+    func leftContext() async throws {
+        let (runs, _) = try await attempts(after: .zero, leavingContext: true)
+        #expect(runs == 3)
+    }
+
+    @Test("a call that lasts longer than a minute stays part of the attempt in which it began")
+    func slowCall() async throws {
+        let clock = ManualClock()
+        func policy(_ maxAttempts: Int) -> RetryPolicy {
+            RetryPolicy(
+                RetryConfiguration(.idempotent, maxAttempts: maxAttempts, backoff: .none),
+                classify: { _ in .retry },
+                clock: clock
+            )
+        }
+        var runs = 0
+        _ = try? await policy(3).run {
+            try await policy(3).run {
+                runs += 1
+                clock.advance(by: .seconds(90))
+                throw Failure()
+            }
+        }
+        #expect(runs == 3 + 3 - 1)
+    }
 }

@@ -67,7 +67,7 @@ struct RetryCancellationTests {
         let retry = policy(budget: budget)
         let runs = Counter()
         let task = Task {
-            try await Deadline.$ambient.withValue(deadline) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run {
                     runs.increment()
                     throw Failure()

@@ -169,7 +169,7 @@ struct RetryPolicyTests {
         let retry = policy(2)
         let runs = Counter()
         let task = Task {
-            try await Deadline.$ambient.withValue(deadline) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run {
                     runs.increment()
                     throw Refusal(retryAfter: .seconds(seconds))
@@ -200,7 +200,7 @@ struct RetryPolicyTests {
         let retry = policy(5, backoff: .constant(.seconds(10), jitter: .none))
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
         let error = await #expect(throws: RetryError.self) {
-            try await Deadline.$ambient.withValue(deadline) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run { throw Flaky(number: 7) }
             }
         }
@@ -223,7 +223,9 @@ struct RetryPolicyTests {
             clock: clock
         )
         let task = Task {
-            try await Deadline.$ambient.withValue(deadline) { try await retry.run { throw Flaky() } }
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
+                try await retry.run { throw Flaky() }
+            }
         }
         if seconds == 3 { await clock.advanceToNextSleeper() }
         let error = await #expect(throws: RetryError.self) { try await task.value }
@@ -237,7 +239,7 @@ struct RetryPolicyTests {
         let retry = policy(5)
         let task = Task { [clock] in
             var runs = 0
-            try await Deadline.$ambient.withValue(deadline) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run {
                     runs += 1
                     if runs == 1 { throw Flaky(number: 1) }
@@ -293,6 +295,7 @@ struct RetryPolicyTests {
             switch event {
             case .retrying(let attempt, _, _): "retrying \(attempt)"
             case .gaveUp(let error): "gave up \(error.attemptCount)"
+            case .suppressed: "suppressed"
             }
         }
         #expect(seen == ["retrying 1", "retrying 2", "gave up 3"])
@@ -353,7 +356,7 @@ struct RetryPolicyTests {
             case .attempt(let number, _, let error): "attempt \(number) \(error == nil ? "succeeded" : "failed")"
             case .waiting: "waiting"
             case .gaveUp(let code): "\(code)"
-            case .hedged, .refused, .timedOut, .fellBack: "?"
+            case .hedged, .refused, .timedOut, .fellBack, .suppressed: "?"
             }
         }
         #expect(

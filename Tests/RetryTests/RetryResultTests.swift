@@ -91,7 +91,7 @@ struct RetryResultTests {
     func deadline() async throws {
         let timeSource = TimeSource(clock)
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(5)), timeSource: timeSource)
-        let result = try await Deadline.$ambient.withValue(deadline) {
+        let result = try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
             try await policy().run(retryingResult: { _ in .retryAfter(.seconds(6)) }) { "unwanted" }
         }
         #expect(result == "unwanted")

@@ -41,6 +41,33 @@ struct TimedCallCancellationTests {
         }
     }
 
+    @Test("cancellation handlers that block, however many, delay no other call's limit", .timeLimit(.minutes(1)))
+    func manyBlockingHandlers() async {
+        let gates = (0..<100).map { _ in Gate() }
+        let waiting = EventRecorder<CheckedContinuation<Void, Never>>()
+        let blocked = EventRecorder<Void>()
+        await withTaskGroup { group in
+            for gate in gates {
+                group.addTask {
+                    try? await withTimeout(.seconds(300)) { deadline in
+                        await withTaskCancellationHandler {
+                            deadline.move(to: .zero)
+                            // No sleep: a task that adds a handler while one runs blocks a thread that tasks share.
+                            await withCheckedContinuation { waiting.record($0) }
+                        } onCancel: {
+                            blocked.record(())
+                            gate.pass()
+                        }
+                    }
+                }
+            }
+            await blocked.wait(for: 100)
+            await #expect(throws: TimeoutError.self) { try await withTimeout(.milliseconds(1)) { try await hang() } }
+            for gate in gates { gate.open() }
+            for continuation in await waiting.wait(for: 100) { continuation.resume() }
+        }
+    }
+
     @Test("the operation's own cancellation handlers run once, whoever cancels after the first")
     func once() async {
         let handled = Counter()

@@ -57,6 +57,7 @@ struct ClaimAttempt {
             if case .replay = mode { return .replay(found.result) }
             return .refuse(.duplicate(remaining: entry.remaining))
         case .doneWithoutResult:
+            if case .replay = mode { return .refuse(.resultNotKept) }
             return .refuse(.duplicate(remaining: entry.remaining))
         }
     }

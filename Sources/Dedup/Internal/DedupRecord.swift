@@ -17,6 +17,15 @@ struct DedupRecord: Hashable, Sendable {
     let digest: [UInt8]?
     var result: [UInt8] = []
 
+    /// The same without its result, as large as the claim; `nil` for a record that is that already.
+    var mark: DedupRecord? {
+        guard state == .done else { return nil }
+        var mark = self
+        mark.state = .doneWithoutResult
+        mark.result = []
+        return mark
+    }
+
     static func newNonce() -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
         return (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }

@@ -12,7 +12,7 @@ final class CallRecorder: Sendable {
         guard let observer else { return nil }
         self.name = name
         timeSource = TimeSource(clock)
-        events = EventSink(observer)
+        events = EventSink(observer, missed: { [$1.behindMissed($0)] })
     }
 
     @usableFromInline

@@ -1,14 +1,26 @@
 /// A clock that is not `ContinuousClock`.
 @usableFromInline
 final class ErasedClock: Sendable {
+    private static let suspending = ErasedClock(timers: DeadlineScheduler.suspending)
+
     let timers: any TimerReadings
     let taskExecutor: (any TaskExecutor)?
+    /// Whether timers run in the call that moves the clock.
+    let isTimerClock: Bool
+
+    private init(timers: any TimerReadings, timerClock: (any TimerClock)? = nil) {
+        self.timers = timers
+        taskExecutor = timerClock?.taskExecutor
+        isTimerClock = timerClock != nil
+    }
 
     @usableFromInline
-    init<C: Clock<Duration>>(_ clock: C) {
-        let timerClock = clock as? any TimerClock
-        timers = timerClock.map(ClockTimers.init) ?? TaskTimers(clock)
-        taskExecutor = timerClock?.taskExecutor
+    static func erase<C: Clock<Duration>>(_ clock: C) -> ErasedClock {
+        if C.self == SuspendingClock.self { return suspending }
+        if let timerClock = clock as? any TimerClock {
+            return ErasedClock(timers: ClockTimers(timerClock), timerClock: timerClock)
+        }
+        return ErasedClock(timers: TaskTimers(clock))
     }
 
     @usableFromInline var now: Int64 { timers.now }
@@ -42,7 +54,12 @@ private final class ClockTimers: TimerReadings {
     }
 }
 
-/// Any other clock: it can only sleep, so a timer is a task.
+extension DeadlineScheduler: TimerReadings {}
+
+/// Any other clock: it can only sleep, so a timer is a task that sleeps on it until the timer is cancelled.
+///
+/// A test clock thus sees exactly the sleeps there are. Where the clock sleeps in real time, the runtime keeps a
+/// cancelled sleep until its instant has come (0.7 KB each).
 private final class TaskTimers<C: Clock<Duration>>: TimerReadings {
     private struct State {
         var number: UInt64 = 0

@@ -77,6 +77,7 @@ package func startThread(_ body: @escaping @Sendable () -> Void) {
 }
 
 /// Starts a detached thread that runs `body` to its end; false when the system has none.
+@Sendable
 package func tryToStartThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     final class Start: Sendable {
         let body: @Sendable () -> Void
@@ -130,6 +131,17 @@ package func continuousNanoseconds() -> Int64 {
     var instant = timespec()
     unsafe clock_gettime(CLOCK_BOOTTIME, &instant)
     // No system runs for 292 years.
+    return Int64(instant.tv_sec) &* 1_000_000_000 &+ Int64(instant.tv_nsec)
+    #endif
+}
+
+/// The reading of the clock behind `SuspendingClock`, in nanoseconds of running since the system was started.
+package func suspendingNanoseconds() -> Int64 {
+    #if canImport(Darwin)
+    return Int64(clamping: clock_gettime_nsec_np(CLOCK_UPTIME_RAW))
+    #else
+    var instant = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &instant)
     return Int64(instant.tv_sec) &* 1_000_000_000 &+ Int64(instant.tv_nsec)
     #endif
 }

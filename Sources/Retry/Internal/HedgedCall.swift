@@ -21,6 +21,9 @@ struct HedgedCall<Success: Sendable> {
     private var finalError: (any Error)?
     private var winner: Success?
     private var isCounted = false
+    /// The calls that the attempts work on, where there is a deadline: an attempt that loses was cancelled by its caller,
+    /// which is this policy, and not by the deadline.
+    private var scopes: [DeadlineScope] = []
 
     init(_ policy: HedgePolicy, _ operation: @escaping @Sendable (Int) async throws -> Success) {
         self.policy = policy
@@ -45,6 +48,7 @@ struct HedgedCall<Success: Sendable> {
                 note(attempt, end: end, error: nil)
                 if winner == nil {
                     winner = value
+                    for scope in scopes { _ = scope.claim(.callerCancelled) }
                     group.cancelAll()
                     noteWin(of: attempt, end: end)
                 } else if let dispose {
@@ -64,19 +68,22 @@ struct HedgedCall<Success: Sendable> {
         let timeSource = policy.timeSource
         let start = timeSource.now
         starts.append(start)
+        let scope = DeadlineScope.live.map { enclosing in
+            DeadlineScope(NestedLimit(.max, of: enclosing.timeSource, now: enclosing.timeSource.now))
+        }
+        if let scope { scopes.append(scope) }
         group.addTask { [operation] in
             let result: Result<Success, any Error>
             do {
-                let value =
-                    if attempt == 1 {
-                        try await operation(attempt)
-                    } else {
-                        try await ExtraAttempts.run { try await operation(attempt) }
-                    }
+                let value = try await DeadlineScope.$innermost.withValue(scope) {
+                    if attempt == 1 { return try await operation(attempt) }
+                    return try await ExtraAttempt.run(timeSource) { try await operation(attempt) }
+                }
                 result = .success(value)
             } catch {
                 result = .failure(error)
             }
+            scope?.add(.hasEnded)
             return .ended(attempt: attempt, result, at: timeSource.now)
         }
         guard state.mayHedge else { return }
@@ -125,13 +132,15 @@ struct HedgedCall<Success: Sendable> {
             )
         )
         // The caller went away: nothing is measured, and nothing is tried again.
-        if Task.isCancelled { return state.attemptFailed(canBeMended: false) }
+        let cause = CancellationCause.current
+        if cause == .caller { return state.attemptFailed(canBeMended: false) }
         countCall()
         if attempt == 1, Outcome.ofThrown(error) == .failure {
             policy.noteFailure(took(1, end: end).saturatingNanoseconds, now: end)
         }
         let canBeMended = if case .retry = policy.classify(error) { true } else { false }
         if !canBeMended, finalError == nil { finalError = error }
+        if cause == .deadline { return state.attemptFailed(canBeMended: false) }
         return state.attemptFailed(canBeMended: canBeMended)
     }
 
@@ -164,7 +173,7 @@ struct HedgedCall<Success: Sendable> {
     private func finish() -> any Error {
         // There is at least the first attempt.
         guard let last = failures.last else { return CancellationError() }
-        if failures.count == 1 || Task.isCancelled { return last.error }
+        if failures.count == 1 || CancellationCause.current == .caller { return last.error }
         let error = HedgeError(attempts: failures, decisiveError: finalError ?? last.error)
         policy.events.emit(.failed(error))
         return error

@@ -15,16 +15,27 @@ struct RetryCourse {
     private let policy: RetryPolicy
     private var state = RetryState()
     private var history = RetryHistory()
-    private var started: Int64
+    /// When the call began.
+    private let began: Int64
+    /// The beginning of the attempt.
+    private var start: AttemptStart
     private var waited: Int64 = 0
 
-    init(_ policy: RetryPolicy, startedAt started: Int64) {
+    init(_ policy: RetryPolicy, _ start: AttemptStart) {
         self.policy = policy
-        self.started = started
+        self.start = start
+        began = start.reading
     }
 
     /// How long the attempt has run.
-    private var took: Int64 { policy.timeSource.now.saturatingSubtract(started) }
+    private var took: Int64 { policy.timeSource.now.saturatingSubtract(start.reading) }
+
+    /// Whether the attempt that threw this may have had an effect.
+    private func wasPossiblySent(_ error: any Error) -> Bool {
+        // In a pipeline it is known whether the operation has begun, whatever the error says.
+        if let sends = start.sends, SendTracker.current?.count == sends { return false }
+        return error.leavesOperationPossiblySent
+    }
 
     /// An attempt failed.
     ///
@@ -38,20 +49,21 @@ struct RetryCourse {
         _ decide: (any Error) -> RetryDecision
     ) async throws -> Verdict {
         let took = took
+        let cause = CancellationCause.current
         // The caller went away: its error is the answer, and nothing is counted or repeated.
-        if Task.isCancelled {
-            guard state.attempt > 1, Deadline.current?.isExpired == true else { return .asItIs }
-            // It was the deadline: why the earlier attempts failed says more than how this one was cut off.
-            history.append(error, waited: waited, took: took)
-            return giveUp(.deadlineTooClose, error)
-        }
-        let isSuppressed = ExtraAttempts.areSuppressed
+        if cause == .caller { return .asItIs }
+        let isSuppressed = ExtraAttempt.suppressesCall(running: policy.timeSource.now.saturatingSubtract(began))
         if !isSuppressed {
             if state.attempt == 1 { policy.budget?.noteCall() }
             CallTrace.current?.note(.attempt(number: state.attempt, took: .nanoseconds(took), error: error))
         }
-        history.append(error, waited: waited, took: took)
-        let failure = RetryState.Failure(error, decide(error))
+        let wasPossiblySent = wasPossiblySent(error)
+        history.append(error, wasPossiblySent: wasPossiblySent, waited: waited, took: took)
+        if cause == .deadline || Deadline.current?.isExpired == true {
+            // Why the earlier attempts failed says more than how this one was cut off.
+            return state.attempt > 1 ? giveUp(.deadlineTooClose, error) : .asItIs
+        }
+        let failure = RetryState.Failure(error, decide(error), mayHaveBeenSent: wasPossiblySent)
         let action = state.attemptFailed(
             failure,
             configuration: policy.configuration,
@@ -60,7 +72,12 @@ struct RetryCourse {
             random: policy.random
         )
         switch action {
-        case .rethrow: return .asItIs
+        case .rethrow:
+            if isSuppressed, failure.decision != .stop {
+                policy.events.emit(.suppressed(error: error))
+                CallTrace.current?.note(.suppressed)
+            }
+            return .asItIs
         case .giveUp(let reason): return giveUp(reason, error)
         case .retry(let wait): return try await next(after: wait, failure.expense, error)
         }
@@ -91,16 +108,16 @@ struct RetryCourse {
             // A sleep that was over is not cancelled any more, though the task has not run since.
             try Task.checkCancellation()
         } catch {
-            // The caller went away; or the deadline, which has been moved since.
-            if Deadline.current?.isExpired == true { return giveUp(.deadlineTooClose, failure) }
+            // The caller went away; or the deadline came, which has been moved since.
+            if CancellationCause.current != .caller { return giveUp(.deadlineTooClose, failure) }
             throw error
         }
         // The task woke late.
         if Deadline.current?.isExpired == true { return giveUp(.deadlineTooClose, failure) }
         reservation.take()?.use()
         state.attemptBegins(after: wait)
-        started = policy.timeSource.now
-        waited = started.saturatingSubtract(ended)
+        start = policy.attemptBegins()
+        waited = start.reading.saturatingSubtract(ended)
         return .again
     }
 
@@ -113,13 +130,12 @@ struct RetryCourse {
 }
 
 extension RetryState.Failure {
-    fileprivate init(_ error: any Error, _ decision: RetryDecision) {
-        let known = error as? any ReliabilityError
+    fileprivate init(_ error: any Error, _ decision: RetryDecision, mayHaveBeenSent: Bool) {
         self.init(
             decision: decision,
-            mayHaveBeenSent: error.mayHaveBeenSent,
-            category: known?.category,
-            isRejection: known?.isRejection ?? false
+            mayHaveBeenSent: mayHaveBeenSent,
+            category: (error as? any ReliabilityError)?.category,
+            isRejection: error.isRejection
         )
     }
 }

@@ -15,20 +15,15 @@ struct RetryHistory: Sendable {
     private(set) var isRejected = true
 
     /// Appends an attempt.
-    mutating func append(_ error: any Error, waited: Int64, took: Int64) {
+    mutating func append(_ error: any Error, wasPossiblySent: Bool, waited: Int64, took: Int64) {
         count = min(count, .max - 1) + 1
         running = running.saturatingAdd(took)
         waiting = waiting.saturatingAdd(waited)
-        mayHaveBeenSent = mayHaveBeenSent || error.mayHaveBeenSent
-        isRejected = isRejected && (error as? any ReliabilityError)?.isRejection == true
+        mayHaveBeenSent = mayHaveBeenSent || wasPossiblySent
+        isRejected = isRejected && error.isRejection
         if attempts.count == 2 * Self.kept { attempts.remove(at: Self.kept) }
         attempts.append(
             RetryAttempt(number: count, waited: .nanoseconds(waited), took: .nanoseconds(took), error: error)
         )
     }
-}
-
-extension Error {
-    /// Whether the call may have had an effect; an error that does not say leaves it open.
-    var mayHaveBeenSent: Bool { (self as? any ReliabilityError)?.mayHaveBeenSent ?? true }
 }

@@ -2,16 +2,11 @@ internal import ReliabilityCore
 
 /// One call that its caller may walk away from: where the operation, the timers and the caller's cancellation meet.
 final class AbandoningCall<Success: Sendable>: Sendable {
-    enum Cause {
-        case expired
-        case callerCancelled
-    }
-
     private enum Phase {
         case ready
         case running
         /// It was cancelled and may still end in time.
-        case cancelled(Cause)
+        case cancelled
         /// Its caller has left.
         case abandoned
         case ended
@@ -24,7 +19,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         var timer: TimeSource.Timer?
     }
 
-    private let deadline: Deadline
+    private let scope: DeadlineScope
     /// Nanoseconds.
     private let grace: Int64
     private let abandoned: AbandonedOperations
@@ -32,12 +27,12 @@ final class AbandoningCall<Success: Sendable>: Sendable {
     private let state = Lock(State())
 
     init(
-        _ deadline: Deadline,
+        _ limit: NestedLimit,
         grace: Duration,
         _ abandoned: AbandonedOperations,
         _ dispose: @escaping @Sendable (Success) async -> Void
     ) {
-        self.deadline = deadline
+        scope = DeadlineScope(limit)
         self.grace = max(0, grace.saturatingNanoseconds)
         self.abandoned = abandoned
         self.dispose = dispose
@@ -55,12 +50,16 @@ final class AbandoningCall<Success: Sendable>: Sendable {
             return false
         }
         if isCancelled {
-            continuation.resume(throwing: CancellationError())
+            let isTooLate = scope.phase.contains(.expired)
+            continuation.resume(throwing: isTooLate ? TimeoutError(deadline: scope.deadline) : CancellationError())
             return
         }
         // Not in place: work that blocks its thread must not hold its caller.
-        let task = Deadline.$ambient.withValue(deadline) {
-            Task(executorPreference: deadline.timeSource.taskExecutor) { @concurrent in
+        let task = DeadlineScope.$innermost.withValue(scope) {
+            Task(
+                name: currentTaskName(),
+                executorPreference: scope.timeSource.taskExecutor ?? preferredTaskExecutor()
+            ) { @concurrent in
                 let result: Result<Success, any Error>
                 do { result = .success(try await operation()) } catch { result = .failure(error) }
                 self.end(with: result)
@@ -76,11 +75,21 @@ final class AbandoningCall<Success: Sendable>: Sendable {
             }
         }
         if mustCancel { task.cancel() }
-        arm(at: deadline.instant, isGrace: false) { self.cancel(.expired) }
+        armDeadline()
     }
 
+    private func armDeadline() { arm(at: scope.expiry, isGrace: false) { self.deadlineReached() } }
+
+    private func deadlineReached() {
+        // The deadline may have been that of an enclosing call, which has ended meanwhile.
+        if scope.expiry > scope.timeSource.now { armDeadline() } else { cancel(.expired) }
+    }
+
+    /// The caller's task was cancelled.
+    func callerCancelled() { cancel(scope.causeOfCancellation) }
+
     /// Cancels the operation, unless it was cancelled before or is over, and begins the grace.
-    func cancel(_ cause: Cause) {
+    private func cancel(_ cause: DeadlineScope.Phase) {
         let (wasRunning, task, timer) = state.withLock { state in
             let wasRunning: Bool
             switch state.phase {
@@ -88,26 +97,24 @@ final class AbandoningCall<Success: Sendable>: Sendable {
             case .running: wasRunning = true
             case .cancelled, .abandoned, .ended: return (false, nil as Task<Void, Never>?, nil as TimeSource.Timer?)
             }
-            state.phase = .cancelled(cause)
+            state.phase = .cancelled
+            _ = scope.claim(cause)
             return (wasRunning, state.task, state.timer.take())
         }
         timer?.cancel()
         guard wasRunning else { return }
-        let now = deadline.timeSource.now
-        let end = (cause == .expired ? deadline.instant : now).saturatingAdd(grace)
+        let now = scope.timeSource.now
+        let end = (cause == .expired ? scope.expiry : now).saturatingAdd(grace)
         // Before the operation is cancelled: its handlers are the user's, and may block.
         if end > now { arm(at: end, isGrace: true) { self.walkAway() } } else { walkAway() }
         guard let task else { return }
-        switch cause {
-        case .expired: deadline.timeSource.cancelFromTimer { task.cancel() }
-        case .callerCancelled: task.cancel()
-        }
+        if cause == .expired { scope.timeSource.cancelFromTimer { task.cancel() } } else { task.cancel() }
     }
 
     /// Arms the timer of a phase, unless the call is in another by now.
     private func arm(at instant: Int64, isGrace: Bool, _ action: @escaping @Sendable () -> Void) {
         if instant == .max { return }
-        let timer = deadline.timeSource.timer(at: instant, action)
+        let timer = scope.timeSource.timer(at: instant, action)
         let isOver = state.withLock { state in
             switch state.phase {
             case .running where !isGrace, .cancelled where isGrace:
@@ -121,21 +128,19 @@ final class AbandoningCall<Success: Sendable>: Sendable {
 
     /// The grace is over: the caller leaves.
     private func walkAway() {
-        let (cause, continuation) = state.withLock { state in
-            guard case .cancelled(let cause) = state.phase else {
-                return (nil as Cause?, nil as CheckedContinuation<Success, any Error>?)
-            }
+        let continuation = state.withLock { state in
+            guard case .cancelled = state.phase else { return nil as CheckedContinuation<Success, any Error>? }
             state.phase = .abandoned
             state.task = nil
             state.timer = nil
             // With the phase: the operation's end must find itself counted.
             abandoned.add()
-            return (cause, state.continuation.take())
+            return state.continuation.take()
         }
-        switch cause {
-        case .expired: continuation?.resume(throwing: TimeoutError(abandonedAt: deadline))
-        case .callerCancelled: continuation?.resume(throwing: CancellationError())
-        case nil: break
+        if scope.phase.contains(.expired) {
+            continuation?.resume(throwing: TimeoutError(abandonedAt: scope.deadline))
+        } else {
+            continuation?.resume(throwing: CancellationError())
         }
     }
 
@@ -147,17 +152,19 @@ final class AbandoningCall<Success: Sendable>: Sendable {
             return before
         }
         before.timer?.cancel()
+        let hasExpired = scope.hasExpired
+        scope.add(.hasEnded)
         switch (before.phase, result) {
         case (.abandoned, .success(let late)):
             abandoned.remove()
             // In a task of its own, for this one is cancelled; and the deadline that was missed is not the disposal's.
-            Deadline.$ambient.withValue(nil) {
-                _ = startTask(on: deadline.timeSource.taskExecutor) { [dispose] in await dispose(late) }
+            DeadlineScope.$innermost.withValue(nil) {
+                _ = startTask(on: scope.timeSource.taskExecutor) { [dispose] in await dispose(late) }
             }
         case (.abandoned, .failure):
             abandoned.remove()
-        case (.cancelled(.expired), .failure(let error)):
-            before.continuation?.resume(throwing: TimeoutError(deadline: deadline, underlyingError: error))
+        case (_, .failure(let error)) where hasExpired:
+            before.continuation?.resume(throwing: TimeoutError(deadline: scope.deadline, underlyingError: error))
         default:
             before.continuation?.resume(with: result)
         }

@@ -28,19 +28,23 @@ nonisolated(nonsending) func run(
     _ operation: nonisolated(nonsending) () async throws -> Void
 ) async -> TimedResult {
     let now = timeSource.now
-    let instant = now.saturatingAdd(limit.saturatingNanoseconds)
-    return await run(until: Deadline(instant: instant, timeSource: timeSource), now: now, operation)
+    let own = now.saturatingAdd(limit.saturatingNanoseconds)
+    return await run(until: NestedLimit(own, of: timeSource, now: now), limit, now: now, timeSource, operation)
 }
 
 /// Runs an operation in the caller's isolation and cancels it at the deadline; waits for its end in any case.
+///
+/// `now` is a reading of `timeSource`.
 @inline(__always)
 nonisolated(nonsending) func run(
-    until own: Deadline,
+    until end: NestedLimit,
+    _ limit: Duration,
     now: Int64,
+    _ timeSource: TimeSource,
     _ operation: nonisolated(nonsending) () async throws -> Void
 ) async -> TimedResult {
-    let deadline = own.clampedToAmbient()
-    if deadline.isExpired(now: now, of: own.timeSource) { return refusal(deadline) }
+    let deadline = end.deadline
+    if deadline.isExpired(now: now, of: timeSource) { return rejection(deadline) }
     if deadline.instant == .max {
         // There is nothing to wait for: no timer, no task.
         do { try await operation() } catch { return .failure(error) }
@@ -51,9 +55,9 @@ nonisolated(nonsending) func run(
     nonisolated(nonsending) func underWay(
         _ operation: nonisolated(nonsending) @escaping () async throws -> Void
     ) async -> TimedResult {
-        let call = TimedCall(until: deadline, operation)
+        let call = TimedCall(end, operation)
         await call.run()
-        return call.result(limit: .nanoseconds(own.instant.saturatingSubtract(now)))
+        return call.result(limit: limit)
     }
     return await withoutActuallyEscaping(operation, do: underWay)
 }
@@ -66,26 +70,22 @@ nonisolated(nonsending) func run(
     _ operation: nonisolated(nonsending) (borrowing OwnedDeadline) async throws -> Void
 ) async -> TimedResult {
     let now = timeSource.now
-    let enclosing = Deadline.ambient
     let wanted = now.saturatingAdd(limit.saturatingNanoseconds)
-    let instant = MovingInstant(min(wanted, enclosing?.reading(of: timeSource, now: now) ?? .max))
-    let deadline = Deadline(instant, timeSource: timeSource)
-    if instant.nanoseconds <= now { return refusal(deadline) }
+    let end = NestedLimit(wanted, of: timeSource, now: now, keepsSource: true)
+    if end.instant <= now { return rejection(end.deadline) }
     nonisolated(nonsending) func underWay(
         _ operation: nonisolated(nonsending) @escaping (borrowing OwnedDeadline) async throws -> Void
     ) async -> TimedResult {
-        let call = TimedCall(until: deadline)
-        call.operation = { [unowned call] in
-            try await operation(OwnedDeadline(call, instant, timeSource, enclosing: enclosing))
-        }
+        let call = TimedCall(end)
+        call.operation = { [unowned call] in try await operation(OwnedDeadline(call)) }
         await call.run()
         return call.result(limit: limit)
     }
     return await withoutActuallyEscaping(operation, do: underWay)
 }
 
-private func refusal(_ deadline: Deadline) -> TimedResult {
-    let error = TimeoutError(deadline: deadline.snapshot)
+private func rejection(_ deadline: Deadline) -> TimedResult {
+    let error = TimeoutError(deadline: deadline)
     CallTrace.current?.note(.refused(error))
     return .expired(error)
 }

@@ -1,85 +1,54 @@
 internal import ReliabilityCore
-internal import Synchronization
 
 /// One call under a deadline: its timer, and where that, the operation and the caller's cancellation meet.
 ///
 /// Cancelling runs the operation's own cancellation handlers, which may do anything: cancel the caller, end the
 /// operation, come back to this call. So nothing is locked meanwhile. Whoever cancels first says so, and an operation
 /// that ends in the middle of it waits, for the handle to its task is good only until the task's end.
-@safe final class TimedCall: DeadlineScheduler.Entry, @unchecked Sendable {
+@safe final class TimedCall: DeadlineScope, @unchecked Sendable {
     // @unchecked Sendable: `operation` and `error` are used by the operation's task alone until its end, and by the
     // caller alone after; `phase` orders the rest, as said there.
 
-    /// What has happened so far, one bit each.
-    private struct Phase: OptionSet, Sendable {
-        let rawValue: UInt8
-
-        /// The deadline came first.
-        static let expired = Phase(rawValue: 1)
-        /// The caller's cancellation came first.
-        static let callerCancelled = Phase(rawValue: 2)
-        /// The operation's task is known: `task` or `current` is set, and stays.
-        static let isKnown = Phase(rawValue: 4)
-        /// Somebody is in the middle of cancelling that task.
-        static let isCancelling = Phase(rawValue: 8)
-        /// The operation has ended.
-        static let hasEnded = Phase(rawValue: 16)
-        /// The operation's task waits for whoever is cancelling it: `waiter` is set.
-        static let isWaiting = Phase(rawValue: 32)
-
-        static let cause: Phase = [.expired, .callerCancelled]
-    }
-
-    /// The deadline, as it is ambient for the operation: it may move.
-    private let deadline: Deadline
-    private let phaseBits = Atomic<UInt8>(0)
     var operation: (nonisolated(nonsending) () async throws -> Void)?
     private var error: (any Error)?
     private var task: Task<Void, Never>?
     nonisolated(unsafe) private var current: UnsafeCurrentTask?
     private var waiter: CheckedContinuation<Void, Never>?
 
-    init(until deadline: Deadline, _ operation: (nonisolated(nonsending) () async throws -> Void)? = nil) {
-        self.deadline = deadline
+    init(_ limit: NestedLimit, _ operation: (nonisolated(nonsending) () async throws -> Void)? = nil) {
         self.operation = operation
-        super.init()
+        super.init(limit)
     }
 
-    private var phase: Phase { Phase(rawValue: phaseBits.load(ordering: .acquiring)) }
-
-    /// Adds to the phase.
-    ///
-    /// - Returns: What it was before.
-    private func add(_ phase: Phase) -> Phase {
-        Phase(rawValue: phaseBits.bitwiseOr(phase.rawValue, ordering: .acquiringAndReleasing).oldValue)
-    }
+    /// Where the operation's task runs if the caller is in no actor's isolation.
+    private var executor: (any TaskExecutor)? { timeSource.taskExecutor ?? preferredTaskExecutor() }
 
     /// Runs the operation to its end.
     @inline(__always)
     nonisolated(nonsending) func run() async {
-        deadline.timeSource.arm(self, at: deadline.instant)
+        timeSource.arm(self, at: expiry)
         if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *), isNowhere() {
             // What is in here runs nowhere, as the caller does.
             await withTaskCancellationHandler(
                 operation: {
-                    let task = Task.immediate(executorPreference: deadline.timeSource.taskExecutor) {
+                    let task = Task.immediate(name: Task.name, executorPreference: executor) {
                         await self.performInPlace()
                     }
                     if !phase.contains(.hasEnded) || phase.contains(.isCancelling) { await task.value }
                 },
-                onCancel: { cancel(.callerCancelled) },
+                onCancel: { callerCancelled() },
                 isolation: nil
             )
         } else {
             await runEnqueued()
         }
-        deadline.timeSource.cancel(self)
+        timeSource.cancel(self)
     }
 
     /// Runs the operation in a task that waits for its turn in the caller's isolation.
     private func runEnqueued(isolation: isolated (any Actor)? = #isolation) async {
         await withTaskCancellationHandler {
-            let task = Task(executorPreference: deadline.timeSource.taskExecutor) {
+            let task = Task(name: currentTaskName(), executorPreference: executor) {
                 _ = isolation
                 await self.performEnqueued()
             }
@@ -87,61 +56,61 @@ internal import Synchronization
             if !add(.isKnown).isDisjoint(with: .cause) { task.cancel() }
             await task.value
         } onCancel: {
-            cancel(.callerCancelled)
+            callerCancelled()
         }
     }
 
     /// How the call ended; asked once, after the operation's end.
     @inline(__always)
     func result(limit: @autoclosure () -> Duration) -> TimedResult {
-        guard let error else { return .success }
-        guard phase.contains(.expired) else { return .failure(error) }
-        CallTrace.current?.note(.timedOut(limit: limit()))
-        return .expired(TimeoutError(deadline: deadline.snapshot, underlyingError: error))
+        if error == nil { return .success }
+        return failure(limit: limit())
+    }
+
+    @inline(never)
+    private func failure(limit: Duration) -> TimedResult {
+        // Taken: a task that outlives the call and inherits its scope must not keep the error alive.
+        guard let error = error.take() else { return .success }
+        guard hasExpired else { return .failure(error) }
+        CallTrace.current?.note(.timedOut(limit: limit))
+        return .expired(TimeoutError(deadline: deadline, underlyingError: error))
     }
 
     override func fire() {
-        if claim(.expired) { deadline.timeSource.cancelFromTimer { [self] in cancelOperation() } }
+        let due = expiry
+        if due > timeSource.now {
+            // The deadline was that of an enclosing call, which has ended meanwhile.
+            timeSource.arm(self, at: due)
+            if hasEnded { timeSource.cancel(self) }
+            return
+        }
+        if mustCancel(.expired) { timeSource.cancelFromTimer { [self] in cancelOperation() } }
     }
 
-    private func cancel(_ cause: Phase) {
-        if claim(cause) { cancelOperation() }
+    private func callerCancelled() {
+        if mustCancel(causeOfCancellation) { cancelOperation() }
     }
 
-    /// Notes why the operation is cancelled, unless it has ended or was cancelled before: the first cause stays.
+    /// Records why the operation is cancelled, unless it has ended or was cancelled before: the first cause stays.
     ///
     /// - Returns: Whether the operation is to be cancelled now. It waits for that at its end.
-    private func claim(_ cause: Phase) -> Bool {
-        var old = phase
-        while true {
-            if !old.isDisjoint(with: [.cause, .hasEnded]) { return false }
-            let new = old.union(old.contains(.isKnown) ? [cause, .isCancelling] : cause)
-            let (isDone, found) = phaseBits.weakCompareExchange(
-                expected: old.rawValue,
-                desired: new.rawValue,
-                ordering: .acquiringAndReleasing
-            )
-            if isDone { break }
-            old = Phase(rawValue: found)
-        }
-        // Otherwise the operation's task sees the cause before it begins.
-        return old.contains(.isKnown)
+    private func mustCancel(_ cause: Phase) -> Bool {
+        // Where the operation's task is not known yet, it sees the cause before it begins.
+        claim(cause, adding: { $0.contains(.isKnown) ? .isCancelling : [] })?.contains(.isKnown) == true
     }
 
     private func cancelOperation() {
         if let task { task.cancel() } else { unsafe current?.cancel() }
-        let mask = ~Phase.isCancelling.rawValue
-        let before = Phase(rawValue: phaseBits.bitwiseAnd(mask, ordering: .acquiringAndReleasing).oldValue)
-        if before.contains(.isWaiting) { waiter.take()?.resume() }
+        if remove(.isCancelling).contains(.isWaiting) { waiter.take()?.resume() }
     }
 
-    /// Moves the deadline to where `instant` has gone, or is going; for the operation that has `instant`.
+    /// Moves the call's own limit.
     ///
-    /// - Returns: False when the deadline has passed already.
-    func move(_ instant: MovingInstant, to nanoseconds: Int64) -> Bool {
-        guard deadline.timeSource.cancel(self) else { return false }
-        instant.nanoseconds = nanoseconds
-        deadline.timeSource.arm(self, at: nanoseconds)
+    /// - Returns: `false` if the deadline has passed already.
+    func move(to reading: Int64) -> Bool {
+        guard timeSource.cancel(self) else { return false }
+        moveOwn(to: reading)
+        timeSource.arm(self, at: expiry)
         return true
     }
 
@@ -198,10 +167,19 @@ internal import Synchronization
     @inline(__always)
     nonisolated(nonsending) private func perform() async {
         guard let operation = operation.take() else { return }
-        await Deadline.$ambient.withValue(deadline) {
+        await DeadlineScope.$innermost.withValue(self) {
             do { try await operation() } catch { self.error = error }
         }
     }
+}
+
+extension DeadlineScope.Phase {
+    /// The operation's task is known: `task` or `current` is set, and stays.
+    fileprivate static let isKnown = Self(rawValue: 8)
+    /// Somebody is in the middle of cancelling that task.
+    fileprivate static let isCancelling = Self(rawValue: 16)
+    /// The operation's task waits for whoever is cancelling it: `waiter` is set.
+    fileprivate static let isWaiting = Self(rawValue: 32)
 }
 
 /// What cancels the current task from anywhere.

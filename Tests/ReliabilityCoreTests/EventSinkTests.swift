@@ -1,0 +1,242 @@
+import ReliabilityTesting
+import Testing
+
+@testable import ReliabilityCore
+
+@Suite("EventSink", .timeLimit(.minutes(1)))
+struct EventSinkTests {
+    @Test("events arrive in order, each once")
+    func order() async {
+        let recorder = EventRecorder<Int>()
+        let sink = EventSink(recorder.record)
+        for number in 0..<3000 { sink.emit(number) }
+        #expect(await recorder.wait(for: 3000) == Array(0..<3000))
+    }
+
+    @Test("events of many tasks all arrive, each task's in its order")
+    func concurrent() async {
+        let recorder = EventRecorder<(task: Int, number: Int)>()
+        let sink = EventSink(recorder.record)
+        await withTaskGroup { group in
+            for task in 0..<16 {
+                group.addTask { for number in 0..<100 { sink.emit((task, number)) } }
+            }
+        }
+        let events = await recorder.wait(for: 1600)
+        for task in 0..<16 { #expect(events.filter { $0.task == task }.map(\.number) == Array(0..<100)) }
+    }
+
+    @Test("an observer may emit")
+    func reentrant() async {
+        final class Echo: Sendable {
+            let sink = Lock<EventSink<Int>?>(nil)
+            let recorder = EventRecorder<Int>()
+            @Sendable func observe(_ number: Int) {
+                recorder.record(number)
+                let sink = sink.withLock { $0 }
+                if number < 5 { sink?.emit(number + 1) }
+            }
+        }
+        let echo = Echo()
+        let sink = EventSink(echo.observe)
+        echo.sink.withLock { $0 = sink }
+        sink.emit(0)
+        #expect(await echo.recorder.wait(for: 6) == [0, 1, 2, 3, 4, 5])
+    }
+
+    /// An observer whose first event blocks it until the gate is opened.
+    private final class Blocked: Sendable {
+        let gate = Gate()
+        let entered = EventRecorder<Int>()
+        let events = EventRecorder<Int>()
+
+        @Sendable func observe(_ number: Int) {
+            entered.record(number)
+            if number == -1 { gate.pass() }
+            events.record(number)
+        }
+
+        /// Blocks the observer.
+        func block(_ sink: EventSink<Int>) async {
+            sink.emit(-1)
+            await entered.wait(for: 1)
+        }
+    }
+
+    @Test("an observer that blocks holds up no call; what waits is bounded, and the gap is counted where it is")
+    func missed() async {
+        let blocked = Blocked()
+        let sink = EventSink(blocked.observe, missed: { count, next in [-1000 - count, next] })
+        let before = ObserverDelivery.missedCount
+        await blocked.block(sink)
+        // 4,096 more wait, and the latest.
+        for number in 0..<5000 { sink.emit(number) }
+        #expect(ObserverDelivery.missedCount - before >= 903)
+        blocked.gate.open()
+        #expect(await blocked.events.wait(for: 4099) == [-1] + Array(0..<4096) + [-1903, 4999])
+        sink.emit(7)
+        #expect(await blocked.events.wait(for: 4100).last == 7)
+    }
+
+    @Test("without a gap none is told of")
+    func notMissed() async {
+        let blocked = Blocked()
+        let sink = EventSink(blocked.observe, capacity: 3, missed: { count, next in [-1000 - count, next] })
+        await blocked.block(sink)
+        for number in 0..<4 { sink.emit(number) }
+        blocked.gate.open()
+        #expect(await blocked.events.wait(for: 5) == [-1, 0, 1, 2, 3])
+    }
+
+    @Test("what a dropped event held is freed outside of the sink's lock")
+    func freesOutsideTheLock() async {
+        final class Token: Sendable {
+            let sink: EventSink<Token?>
+            init(_ sink: EventSink<Token?>) { self.sink = sink }
+            deinit { sink.emit(nil) }
+        }
+        let gate = Gate()
+        let events = EventRecorder<Void>()
+        @Sendable func observe(_ token: Token?) {
+            events.record(())
+            gate.pass()
+        }
+        let sink = EventSink(observe, capacity: 1)
+        sink.emit(nil)
+        await events.wait(for: 1)
+        sink.emit(nil)
+        sink.emit(Token(sink))
+        // Drops the token, which emits.
+        sink.emit(nil)
+        gate.open()
+        await events.wait(for: 3)
+    }
+
+    @Test("observers that block, however many, delay no other sink's events")
+    func isolated() async {
+        let blocked = (0..<40).map { _ in Blocked() }
+        for blocked in blocked { await blocked.block(EventSink(blocked.observe)) }
+        let recorder = EventRecorder<Int>()
+        let sink = EventSink(recorder.record)
+        for number in 0..<100 { sink.emit(number) }
+        #expect(await recorder.wait(for: 100) == Array(0..<100))
+        for blocked in blocked { blocked.gate.open() }
+    }
+
+    @Test("a flush returns when everything emitted before it has been delivered, by every sink")
+    func flush() async {
+        let recorders = (0..<4).map { _ in EventRecorder<Int>() }
+        let sinks = recorders.map { EventSink($0.record) }
+        for number in 0..<1000 { for sink in sinks { sink.emit(number) } }
+        #expect(await ObserverDelivery.flush(within: .seconds(60)))
+        for recorder in recorders { #expect(recorder.events.count == 1000) }
+    }
+
+    @Test("a flush does not wait for what is emitted after it")
+    func flushEnds() async {
+        final class Endless: Sendable {
+            let sink = Lock<EventSink<Int>?>(nil)
+            @Sendable func observe(_ number: Int) { sink.withLock { $0 }?.emit(number + 1) }
+        }
+        let endless = Endless()
+        let sink = EventSink(endless.observe)
+        endless.sink.withLock { $0 = sink }
+        sink.emit(0)
+        #expect(await ObserverDelivery.flush(within: .seconds(60)))
+        endless.sink.withLock { $0 = nil }
+    }
+
+    @Test("a flush gives up at its limit, and a cancelled task can flush")
+    func flushGivesUp() async {
+        let blocked = Blocked()
+        await blocked.block(EventSink(blocked.observe))
+        #expect(await !ObserverDelivery.flush(within: .zero))
+        #expect(await !ObserverDelivery.flush(within: .milliseconds(1)))
+        let flush = Task {
+            unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+            return await ObserverDelivery.flush(within: .seconds(60))
+        }
+        blocked.gate.open()
+        #expect(await flush.value)
+        #expect(blocked.events.events == [-1])
+    }
+
+    @Test("the observer runs on no thread that tasks share, so one that blocks holds up none of them")
+    func ownThread() async {
+        let isOutsideTasks = EventRecorder<Bool>()
+        let sink = EventSink<Int> { _ in isOutsideTasks.record(unsafe withUnsafeCurrentTask { unsafe $0 == nil }) }
+        sink.emit(1)
+        #expect(await isOutsideTasks.wait(for: 1) == [true])
+    }
+
+    @Test("without an observer an event is not even made")
+    func noObserver() {
+        let sink = EventSink<Int>(nil)
+        let made = Counter()
+        sink.emit(made.increment())
+        #expect(made.value == 0)
+    }
+
+    @Test("the observer does not run in the task that emits, nor see its task-local values")
+    func detached() async throws {
+        let recorder = EventRecorder<CorrelationID?>()
+        let sink = EventSink<Int> { _ in recorder.record(CorrelationID.current) }
+        let id = try #require(CorrelationID("request-1"))
+        await withCorrelationID(id) { sink.emit(1) }
+        #expect(await recorder.wait(for: 1) == [nil])
+    }
+}
+
+@Suite("CallbackPool", .timeLimit(.minutes(1)))
+struct CallbackPoolTests {
+    @Test("a turn begins though hundreds before it block, and threads that have nothing to do end")
+    func blockingTurns() async {
+        let pool = CallbackPool()
+        let gates = (0..<300).map { _ in Gate() }
+        let events = EventRecorder<Int>()
+        for gate in gates { pool.run { gate.pass() } }
+        pool.run { events.record(0) }
+        #expect(await events.wait(for: 1) == [0])
+        #expect(pool.threadCount > 300)
+        for gate in gates { gate.open() }
+        while pool.threadCount > 4 { await Task.yield() }
+        pool.run { events.record(1) }
+        #expect(await events.wait(for: 2) == [0, 1])
+    }
+
+    @Test("many short turns need few threads")
+    func shortTurns() async {
+        let pool = CallbackPool()
+        let events = EventRecorder<Int>()
+        let gate = Gate()
+        pool.run { gate.pass() }
+        for number in 0..<2000 { pool.run { events.record(number) } }
+        gate.open()
+        #expect(await events.wait(for: 2000).count == 2000)
+        #expect(pool.threadCount < 64)
+    }
+
+    @Test("where the system refuses a thread, it is asked again")
+    func noThread() async {
+        let requests = Counter()
+        let pool = CallbackPool { body in requests.increment() > 3 && tryToStartThread(body) }
+        let events = EventRecorder<Int>()
+        pool.run { events.record(1) }
+        #expect(await events.wait(for: 1) == [1])
+        #expect(requests.value == 4)
+    }
+
+    @Test("where the system refuses more threads, the turns wait for those there are")
+    func noMoreThreads() async {
+        let requests = Counter()
+        let pool = CallbackPool { body in requests.increment() == 1 && tryToStartThread(body) }
+        let gate = Gate()
+        let events = EventRecorder<Int>()
+        pool.run { gate.pass() }
+        pool.run { events.record(1) }
+        while requests.value < 3 { await Task.yield() }
+        #expect(events.events.isEmpty)
+        gate.open()
+        #expect(await events.wait(for: 1) == [1])
+    }
+}
