@@ -162,7 +162,7 @@ struct ModifyTests {
         let deadline = Deadline(instant: TimeSource(clock).instant(after: .seconds(1)), timeSource: TimeSource(clock))
         var attempts = 0
         let error = await #expect(throws: StoreError.self) {
-            try await Deadline.$ambient.withValue(deadline) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await store.modify(key, expiry: .never) { _ in
                     attempts += 1
                     clock.advance(by: .milliseconds(100))
