@@ -11,9 +11,14 @@ struct CrashTests {
     /// Runs one process after another over one store until nothing is pending.
     ///
     /// - Parameters:
+    ///   - simulation: The simulation.
+    ///   - memory: The store.
     ///   - poisons: The messages whose delivery ends the process.
     ///   - maxAttempts: How many deliveries a message gets.
-    /// - Returns: When each process crashed, in seconds from the beginning.
+    ///   - inside: Counts the deliveries that are under way.
+    ///   - delivered: Records what was delivered.
+    /// - Returns: When each process crashed, from the beginning.
+    /// - Throws: What the store throws.
     private func runProcesses(
         _ simulation: Simulation,
         _ memory: InMemoryStore,
@@ -57,7 +62,7 @@ struct CrashTests {
             }
             let run = simulation.spawn { await relay.run() }
             while crash.value == 0, try await memory.counts("test").pending > 0 {
-                try await clock.sleep(for: .seconds(1))
+                try await clock.sleep(for: .seconds(3))
             }
             if crash.value > 0 { crashes.append(start.duration(to: clock.now)) }
             run.cancel()
@@ -77,7 +82,7 @@ struct CrashTests {
         arguments: [(poisons: 1, maxAttempts: 20), (1, 2), (2, 3), (3, 20)]
     )
     func innocents(poisons: Int, maxAttempts: Int) throws {
-        try Simulation.run(seeds: 0..<20) { simulation in
+        try Simulation.run(seeds: 0..<10) { simulation in
             let memory = InMemoryStore(clock: simulation.clock)
             var ids = (0..<poisons).map { "poison \($0)" } + (poisons..<8).map { "innocent \($0)" }
             // In an order that follows from the seed.
@@ -101,7 +106,7 @@ struct CrashTests {
 
     @Test("ends it less and less often, however fast that is started again")
     func waits() throws {
-        try Simulation.run(seeds: 0..<20) { simulation in
+        try Simulation.run(seeds: 0..<10) { simulation in
             let memory = InMemoryStore(clock: simulation.clock)
             try await enqueue(["poison"], in: memory)
             let crashes = try await runProcesses(
@@ -119,7 +124,7 @@ struct CrashTests {
 
     @Test("holds up no other message while it waits for its next delivery")
     func othersGoOn() throws {
-        try Simulation.run(seeds: 0..<20) { simulation in
+        try Simulation.run(seeds: 0..<10) { simulation in
             let clock = simulation.clock
             let memory = InMemoryStore(clock: clock)
             try await enqueue(["suspect"], in: memory)
@@ -149,7 +154,7 @@ struct CrashTests {
 
     @Test("and hangs at its next delivery holds up the others no longer than its time limit and the grace")
     func hangs() throws {
-        try Simulation.run(seeds: 0..<20) { simulation in
+        try Simulation.run(seeds: 0..<10) { simulation in
             let clock = simulation.clock
             let memory = InMemoryStore(clock: clock)
             try await enqueue(["suspect"], in: memory)
@@ -186,7 +191,7 @@ struct CrashTests {
 
     @Test("is given back as it was when the relay stops before its turn", arguments: [true, false])
     func stopsBeforeItsTurn(isCancelled: Bool) throws {
-        try Simulation.run(seeds: 0..<20) { simulation in
+        try Simulation.run(seeds: 0..<10) { simulation in
             let clock = simulation.clock
             let memory = InMemoryStore(clock: clock)
             let queue = OutboxQueue("test", store: memory)

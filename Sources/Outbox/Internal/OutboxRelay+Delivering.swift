@@ -132,11 +132,11 @@ extension OutboxRelay {
     /// - Parameters:
     ///   - claim: The message.
     ///   - verdict: What became of its delivery.
-    ///   - ended: Called when the store has answered, or has failed for good.
+    ///   - onEnd: Called when the store has answered, or has failed for good.
     private func settle(
         _ claim: RecordClaim,
         _ verdict: DeliveryVerdict,
-        ended isOver: @escaping @Sendable () -> Void
+        ended onEnd: @escaping @Sendable () -> Void
     ) async {
         let patience = configuration.storeTimeLimit
         let action = verdict.action(for: claim)
@@ -149,7 +149,7 @@ extension OutboxRelay {
                 throw error
             }
         } ended: { [events] end in
-            isOver()
+            onEnd()
             switch end {
             case .success(true): events.emit(verdict.event(id: claim.id, attempt: claim.attempt))
             case .success(false): events.emit(.leaseLost(id: claim.id))
