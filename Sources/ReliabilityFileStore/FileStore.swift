@@ -209,14 +209,14 @@ public final class FileStore: RecordStore {
 
     /// Makes all writes in one step, or none.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
-        try await commit(writes, enqueueing: [])
+        try await submit(.commit(writes))
     }
 
     /// Makes all writes and adds all records in one step, or none.
     public func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try await submit(.commit(writes, records))
     }
 

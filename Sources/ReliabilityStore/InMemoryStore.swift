@@ -81,7 +81,7 @@ public final class InMemoryStore: RecordStore {
     public func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try write { state throws(StoreError) in try state.planCommit(writes, enqueueing: records) }
     }
 

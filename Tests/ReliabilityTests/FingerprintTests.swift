@@ -23,7 +23,7 @@ struct FingerprintTests {
         let (payment, fingerprint) = try Validator().parse(body.utf8) { json in
             (try Payment(json), json.canonicalBytes())
         }
-        return try await dedup.run(["customer-1", "key-1"], fingerprint: fingerprint) { _ in
+        return try await dedup.run("charge", ["customer-1", "key-1"], fingerprint: fingerprint) { _ in
             charge(payment)
             return [UInt8]()
         }.isReplay
