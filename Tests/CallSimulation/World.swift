@@ -18,7 +18,7 @@ final class World: @unchecked Sendable {
     let nesting: Nesting
     let clock: ManualClock
     private let timeSource: TimeSource
-    private let start: ManualClock.Instant
+    let beginning: ManualClock.Instant
     private var number = 0
     private var lastValue = 0
     private(set) var violations: [Violation] = []
@@ -58,7 +58,7 @@ final class World: @unchecked Sendable {
         let clock = simulation.clock
         self.clock = clock
         timeSource = TimeSource(clock)
-        start = clock.now
+        beginning = clock.now
         breakers = nesting.breakers.map { Breaker($0.configuration, clock: clock) }
     }
 
@@ -86,7 +86,7 @@ final class World: @unchecked Sendable {
             let to = Int64(outage.to / .nanoseconds(1))
             return StallingStore(memory, timeSource, stall: from..<to)
         }
-        let (clock, start) = (clock, start)
+        let (clock, start) = (clock, beginning)
         return FaultInjectingStore(memory, clock: clock) { _ in
             let time = start.duration(to: clock.now)
             return time >= outage.from && time < outage.to ? outage.fault : nil
@@ -230,8 +230,8 @@ final class World: @unchecked Sendable {
 
     private func spawn(after wait: Duration, _ call: Call, startedIn attempt: Attempt) {
         let origin = Origin("a task left behind", starter: attempt)
-        let beginning = clock.now.advanced(by: latency(wait))
-        launch(call, at: beginning, until: beginning.advanced(by: World.patience), origin) {
+        let start = clock.now.advanced(by: latency(wait))
+        launch(call, at: start, until: start.advanced(by: World.patience), origin) {
             self.judgeDeadline(in: origin)
         }
     }
@@ -273,75 +273,5 @@ extension Outage {
         case .loses: .unknownOutcomeAfterApply
         case .hangs, .stalls: .hang
         }
-    }
-}
-
-// MARK: Running
-
-extension World {
-    /// Makes all calls: those of the callers, and at the end some while the dependency is well.
-    func run() async throws {
-        for (number, caller) in nesting.callers.enumerated() {
-            start(caller, at: caller.at, Origin("caller \(number)"))
-        }
-        await simulation.waitForClients()
-        try await makeFinalCalls()
-        await post?.close()
-    }
-
-    private func start(_ caller: Caller, at beginning: Duration, _ origin: Origin) {
-        var call = nesting.calls[caller.call]
-        if let limit = caller.limit { call.layers.insert(.timeout(limit), at: 0) }
-        let instant = start.advanced(by: beginning)
-        let task = launch(call, at: instant, until: instant.advanced(by: caller.leaves ?? World.patience), origin)
-        if let steps = caller.leavesWithin { simulation.cancelSometime(task, within: steps) }
-    }
-
-    /// Makes a call in a task of its own, and cancels it in time.
-    @discardableResult
-    private func launch(
-        _ call: Call,
-        at beginning: ManualClock.Instant,
-        until end: ManualClock.Instant,
-        _ origin: Origin,
-        _ prepare: @escaping @Sendable () -> Void = {}
-    ) -> Task<Int, any Error> {
-        let clock = clock
-        let task = simulation.spawn { [self] in
-            defer { origin.leaving?.cancel() }
-            try await clock.sleep(until: beginning, tolerance: nil)
-            prepare()
-            return try await withTaskCancellationHandler {
-                try await make(call, in: Attempt(origin, at: moment()))
-            } onCancel: {
-                origin.left = moment()
-            }
-        }
-        origin.leaving = simulation.spawn {
-            try await clock.sleep(until: end, tolerance: nil)
-            task.cancel()
-        }
-        return task
-    }
-
-    /// Makes calls while the dependency is well, until every circuit breaker is closed or has had its chances.
-    private func makeFinalCalls() async throws {
-        if breakers.isEmpty, external == nil { return }
-        let wellFrom = start.advanced(by: nesting.wellFrom)
-        if wellFrom > clock.now { try await clock.sleep(until: wellFrom, tolerance: nil) }
-        for round in 0..<World.finalRounds where round == 0 || !areBreakersClosed {
-            // Longer than any breaker stays open.
-            try await clock.sleep(for: .seconds(400))
-            for number in nesting.calls.indices {
-                start(Caller(number), at: start.duration(to: clock.now), Origin("a final call", isFinal: true))
-                await simulation.waitForClients()
-            }
-        }
-    }
-
-    static let finalRounds = 12
-
-    var areBreakersClosed: Bool {
-        breakers.allSatisfy { $0.state == .closed } && (external.map { $0.breaker.state == .closed } ?? true)
     }
 }

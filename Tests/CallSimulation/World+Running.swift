@@ -1,0 +1,71 @@
+import CircuitBreaker
+import Reliability
+import ReliabilityTesting
+
+extension World {
+    /// Makes all calls: those of the callers, and at the end some while the dependency is well.
+    func run() async throws {
+        for (number, caller) in nesting.callers.enumerated() {
+            start(caller, at: caller.at, Origin("caller \(number)"))
+        }
+        await simulation.waitForClients()
+        try await makeFinalCalls()
+        await post?.close()
+    }
+
+    private func start(_ caller: Caller, at time: Duration, _ origin: Origin) {
+        var call = nesting.calls[caller.call]
+        if let limit = caller.limit { call.layers.insert(.timeout(limit), at: 0) }
+        let instant = beginning.advanced(by: time)
+        let task = launch(call, at: instant, until: instant.advanced(by: caller.leaves ?? World.patience), origin)
+        if let steps = caller.leavesWithin { simulation.cancelSometime(task, within: steps) }
+    }
+
+    /// Makes a call in a task of its own, and cancels it in time.
+    @discardableResult
+    func launch(
+        _ call: Call,
+        at start: ManualClock.Instant,
+        until end: ManualClock.Instant,
+        _ origin: Origin,
+        _ prepare: @escaping @Sendable () -> Void = {}
+    ) -> Task<Int, any Error> {
+        let clock = clock
+        let task = simulation.spawn { [self] in
+            defer { origin.leaving?.cancel() }
+            try await clock.sleep(until: start, tolerance: nil)
+            prepare()
+            return try await withTaskCancellationHandler {
+                try await make(call, in: Attempt(origin, at: moment()))
+            } onCancel: {
+                origin.left = moment()
+            }
+        }
+        origin.leaving = simulation.spawn {
+            try await clock.sleep(until: end, tolerance: nil)
+            task.cancel()
+        }
+        return task
+    }
+
+    /// Makes calls while the dependency is well, until every circuit breaker is closed or has had its chances.
+    private func makeFinalCalls() async throws {
+        if breakers.isEmpty, external == nil { return }
+        let wellFrom = beginning.advanced(by: nesting.wellFrom)
+        if wellFrom > clock.now { try await clock.sleep(until: wellFrom, tolerance: nil) }
+        for round in 0..<World.finalRounds where round == 0 || !areBreakersClosed {
+            // Longer than any breaker stays open.
+            try await clock.sleep(for: .seconds(400))
+            for number in nesting.calls.indices {
+                start(Caller(number), at: beginning.duration(to: clock.now), Origin("a final call", isFinal: true))
+                await simulation.waitForClients()
+            }
+        }
+    }
+
+    static let finalRounds = 12
+
+    var areBreakersClosed: Bool {
+        breakers.allSatisfy { $0.state == .closed } && (external.map { $0.breaker.state == .closed } ?? true)
+    }
+}

@@ -1,0 +1,169 @@
+import Reliability
+import ReliabilityCore
+import Timeout
+
+// The laws about time: what a limit throws, and when calls return.
+
+extension World {
+    func judgeTime(_ run: Run) {
+        if case .abandoning = run.layer { return }
+        let busy = max(run.began.time, run.busyUntil, stalledUntil)
+        if let limit = run.ownDeadline {
+            let due = min(limit, run.outer.expiry)
+            expect(now <= max(due, busy), .returnsInTime, "\(text(run)) ended at \(ms(now)), due at \(ms(due))")
+        }
+        if let left = run.outer.left, nesting.outage == nil || !run.usesStore {
+            expect(
+                now <= max(left.time, busy, run.busyForCallerUntil),
+                .returnsInTime,
+                "\(text(run)) ended at \(ms(now)), its caller left at \(ms(left.time))"
+            )
+        }
+    }
+
+    func judgeTimeout(_ run: Run, _ how: End) {
+        let hasDefault = if case .timeoutOrDefault = run.layer { true } else { false }
+        let limit = run.ownDeadline ?? .max
+        let expiry = min(limit, run.outer.expiry)
+        let earliest = min(limit, run.outer.earliestExpiry)
+        guard let attempt = run.attempts.first else {
+            expect(
+                earliest <= run.began.time,
+                earliest == expiry ? .clockDecides : .deadlineEndsWithCall,
+                "\(text(run)) did not begin its operation and \(text(how)), the deadline was at \(ms(earliest))"
+            )
+            switch how {
+            case .returned(let value):
+                expect(hasDefault && value == World.defaultValue, .clockDecides, "\(text(run)) returned \(value)")
+            case .threw(let error):
+                if hasDefault {
+                    expect(false, .answersWhenTimeIsUp, "\(text(run)) \(text(how)) when no time was left")
+                } else {
+                    expect(error is TimeoutError, .clockDecides, "\(text(run)) \(text(how)) when no time was left")
+                }
+            }
+            return
+        }
+        guard let end = attempt.end else {
+            return expect(false, .everyCallEnds, "\(text(run)) ended before its operation")
+        }
+        guard let thrown = end.how.error else {
+            return expect(
+                how.value == end.how.value,
+                .clockDecides,
+                "\(text(run)) \(text(how)), its operation returned"
+            )
+        }
+        let time = end.at.time
+        let left = run.outer.left.flatMap { $0 < end.at ? $0.time : nil } ?? .max
+        func story() -> String {
+            "\(text(run)) \(text(how)), its operation threw \(label(thrown)) at \(ms(time)), "
+                + "the deadline was at \(ms(expiry))" + (left == .max ? "" : ", the caller left at \(ms(left))")
+        }
+        let isExpired: Bool
+        switch how {
+        case .returned(let value):
+            isExpired = true
+            expect(hasDefault && value == World.defaultValue, .clockDecides, story())
+        case .threw(let error):
+            isExpired = error is TimeoutError && (!(thrown is TimeoutError) || time >= earliest && left >= earliest)
+            expect(isExpired || isSame(error, thrown), .errorNamesPolicy, story())
+            if hasDefault, time >= expiry, left > expiry { expect(false, .answersWhenTimeIsUp, story()) }
+        }
+        if isExpired {
+            if case .threw(let error as TimeoutError) = how {
+                let named = reading(of: error.deadline)
+                expect(
+                    named >= earliest && named <= max(expiry, earliest),
+                    .errorNamesPolicy,
+                    "\(story()), and names \(ms(named))"
+                )
+            }
+            let wasExpired = time >= earliest && left >= earliest
+            let isOverdue = run.origin.starter == nil || expiry != limit || time >= limit
+            expect(wasExpired, isOverdue ? .clockDecides : .deadlineEndsWithCall, story())
+        } else {
+            expect(time < expiry || left <= expiry, .clockDecides, story())
+        }
+    }
+
+    func judgeAbandoning(_ run: Run, _ how: End, _ grace: Duration) {
+        // Whoever is inside cannot interrupt the grace.
+        run.outer.cannotBeInterrupted(until: now)
+        let grace = Int64(grace / .nanoseconds(1))
+        let limit = run.ownDeadline ?? .max
+        let expiry = min(limit, run.outer.expiry)
+        let earliest = min(limit, run.outer.earliestExpiry)
+        let left = run.outer.left?.time ?? .max
+        let attempt = run.attempts.first
+        let end = attempt?.end
+        func story() -> String {
+            "\(text(run)) \(text(how)) at \(ms(now)), its operation "
+                + (end.map { "\(text($0.how)) at \(ms($0.at.time))" } ?? (attempt == nil ? "did not begin" : "runs on"))
+                + ", the deadline was at \(ms(expiry))" + (left == .max ? "" : ", the caller left at \(ms(left))")
+        }
+        let due = min(expiry, left)
+        if due != .max {
+            expect(
+                now <= max(due.saturatingAdd(grace), run.began.time.saturatingAdd(grace), stalledUntil),
+                .returnsInTime,
+                story()
+            )
+        }
+        switch how {
+        case .returned(let value):
+            expect(end?.how.value == value, .errorNamesPolicy, story())
+        case .threw(let error as TimeoutError):
+            if let thrown = end?.how.error as? TimeoutError, now < earliest || left < earliest {
+                // It is the operation's own.
+                return expect(isSame(error, thrown), .errorNamesPolicy, story())
+            }
+            expect(now >= earliest && left >= earliest, .clockDecides, story())
+            if error.isAbandoned, error.underlyingError == nil, now > stalledUntil {
+                expect(now >= earliest.saturatingAdd(grace), .returnsInTime, story())
+            }
+        case .threw(let error):
+            if let end, let thrown = end.how.error, isSame(error, thrown) {
+                expect(end.at.time < expiry || left <= expiry, .clockDecides, story())
+            } else {
+                expect(error is CancellationError && left <= expiry, .clockDecides, story())
+            }
+        }
+    }
+
+    /// The clock's reading at a deadline: each time source counts from an origin of its own.
+    private func reading(of deadline: Deadline) -> Int64 {
+        deadline.instant.saturatingSubtract(deadline.timeSource.now).saturatingAdd(now)
+    }
+
+    // MARK: Tasks that are left behind
+
+    /// Judges the deadline that a task sees that a call has left behind.
+    func judgeDeadline(in origin: Origin) {
+        let found = Deadline.current.map(reading)
+        var certain: [Int64] = []
+        var possible: [Int64] = []
+        var next = origin.starter
+        while let attempt = next {
+            for deadline in [attempt.deadline, attempt.run?.ownDeadline].compactMap(\.self)
+            where attempt.run?.end == nil {
+                if attempt.end == nil { certain.append(deadline) } else { possible.append(deadline) }
+            }
+            if attempt.run == nil {
+                if let deadline = attempt.origin.deadline {
+                    if attempt.end == nil { certain.append(deadline) } else { possible.append(deadline) }
+                }
+                next = attempt.origin.starter
+            } else {
+                next = attempt.run?.outer
+            }
+        }
+        let isRight = found == certain.min() || (found.map { possible.contains($0) } ?? false)
+        expect(
+            isRight,
+            .deadlineEndsWithCall,
+            "a task that a call left behind has \(found.map { "the deadline \(ms($0))" } ?? "no deadline") at \(ms(now)), "
+                + "the calls under way have \(certain.map(ms))"
+        )
+    }
+}
