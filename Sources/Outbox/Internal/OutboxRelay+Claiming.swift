@@ -10,17 +10,22 @@ extension OutboxRelay {
     func claim(_ limit: Int, _ news: UInt64, _ plan: ([RecordClaim]) -> ClaimPlan) async -> ClaimPlan {
         let (name, lease) = (queue.name, configuration.lease)
         let claims: [RecordClaim]
+        let fresh: [RecordClaim]
         do throws(StoreError) {
+            queue.relays.beginClaim()
+            defer { queue.relays.endClaim() }
             claims = try await store.write { store throws(StoreError) in
                 try await store.claim(name, limit: limit, lease: lease)
             }
+            fresh = claims.filter { !queue.relays.adopt($0) }
         } catch {
             state.withLock { $0.notClaimed(limit) }
             storeFailed(error)
             return plan([])
         }
-        let plan = plan(claims)
+        let plan = plan(fresh)
         state.withLock { $0.claimed(claims.count, of: limit, isolating: plan.alone != nil) }
+        for _ in fresh.count..<claims.count { ended(retryAfter: nil) }
         if !plan.returns.isEmpty { await giveBack(plan.returns) }
         if let alone = plan.alone { report(alone, after: .zero) }
         for back in plan.returns where back.claim.wasAbandoned && back.wait > .zero {
