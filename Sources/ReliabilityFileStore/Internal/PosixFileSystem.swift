@@ -57,7 +57,7 @@ package struct PosixFileSystem: FileSystem {
         }
     }
 
-    /// Who may write to a store's directory and should not, and what to do about it, or `nil` if nobody.
+    /// A sentence about who may write to a store's directory and should not, or `nil` if nobody.
     ///
     /// The superuser may write anywhere, and a process is in its groups because somebody trusts them: a volume that a
     /// container platform prepares belongs to the superuser and can be written to by a group of the process.
