@@ -3,7 +3,7 @@ internal import ReliabilityStore
 internal import Retry
 
 extension OutboxRelay {
-    /// How long a relay has to have run before it delivers a message whose last delivery nobody settled.
+    /// The time that a relay has to have run before it delivers a message whose last delivery nobody settled.
     static let crashBackoff = Backoff.exponential(initial: .seconds(1), cap: .seconds(300), jitter: .none)
 
     /// Asks the store for messages, and gives back those that are not to be delivered now.
