@@ -3,7 +3,7 @@ public import ReliabilityStore
 
 /// A commit with messages that stored and sent nothing, because something was in its way.
 public struct OutboxConflict: ReliabilityError, CustomStringConvertible {
-    /// What was in the way.
+    /// The cause of a conflict.
     ///
     /// The set may grow.
     @nonexhaustive
@@ -18,7 +18,7 @@ public struct OutboxConflict: ReliabilityError, CustomStringConvertible {
         case message(index: Int, RecordState)
     }
 
-    /// What was in the way.
+    /// The cause of the conflict.
     public let reason: Reason
 
     /// Creates an error.

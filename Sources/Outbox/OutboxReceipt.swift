@@ -1,7 +1,7 @@
 public import ReliabilityCore
 public import ReliabilityStore
 
-/// What a commit with messages stored.
+/// The result of a commit with messages.
 public struct OutboxReceipt: Hashable, Sendable {
     /// One element for each write: the version of the entry after it, or `nil` when there is none.
     public let versions: [StoreVersion?]

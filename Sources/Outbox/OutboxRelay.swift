@@ -19,6 +19,9 @@ public import Retry
 /// A message that ends the process takes no other one along: where nobody settled the last delivery of a message, the next
 /// is made alone, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``).
 ///
+/// A process that stood still for longer than the lease, or whose store was down for so long, gets its own messages again.
+/// It does not deliver them a second time while relays of the same queue value deliver or settle them.
+///
 /// Any number of relays, in any number of processes, may share a queue. While the store is down, a relay waits, and goes
 /// on by itself when it is back; once the store is closed or has failed for good, the relay stops.
 public final class OutboxRelay: Sendable {

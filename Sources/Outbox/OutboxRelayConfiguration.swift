@@ -28,12 +28,12 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
     /// The longest wait for one call to the store.
     public let storeTimeLimit: Duration
 
-    /// How long after its cancellation a handler is waited for before its delivery counts as overrun.
+    /// The time after its cancellation for which a handler is awaited, before its delivery counts as overrun.
     ///
     /// A cancelled ``OutboxRelay/run()`` waits no longer for its handlers.
     public let cancellationGrace: Duration
 
-    /// How long a dead message is kept, or `nil` to keep it until somebody redrives or removes it.
+    /// The time for which a dead message is kept, or `nil` to keep it until somebody redrives or removes it.
     ///
     /// Dead messages take room in the store, and nobody else removes them. What is removed was never delivered, so this is
     /// a decision: each removal is reported as ``OutboxEvent/removed(id:reason:)``.
@@ -50,8 +50,8 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
     ///   - lease: How long after its last sign of life a relay's messages go to another.
     ///   - pollInterval: How long the relay sleeps at most before it looks again.
     ///   - storeTimeLimit: The longest wait for one call to the store.
-    ///   - cancellationGrace: How long after its cancellation a handler is waited for.
-    ///   - deadRetention: How long a dead message is kept. Defaults to `nil`: until somebody redrives or removes it.
+    ///   - cancellationGrace: The time after its cancellation for which a handler is awaited.
+    ///   - deadRetention: The time for which a dead message is kept. Defaults to `nil`: until somebody redrives or removes it.
     /// - Precondition: `maxAttempts` and `concurrency` are at least 1, every duration is positive, and
     ///   `maximumRetryAfter` and `cancellationGrace` are not negative.
     public init(

@@ -34,7 +34,7 @@ public final class InMemoryStore: RecordStore {
         )
     }
 
-    /// How much the store holds now, and how much it may.
+    /// The figures of the store's content now, beside its limits.
     public var usage: StoreUsage {
         let now = clock.now
         return state.withLock { state in

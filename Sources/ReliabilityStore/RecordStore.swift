@@ -151,7 +151,7 @@ public enum EnqueueResult: Hashable, Sendable {
     case taken(by: RecordState)
 }
 
-/// What became of a commit with records.
+/// The result of a commit with records.
 public enum RecordCommitResult: Hashable, Sendable {
     /// All writes happened, and all records are pending, in one step.
     ///
@@ -187,7 +187,7 @@ public struct RecordInfo: Hashable, Sendable {
     public let attempts: Int
     /// Whether a worker holds it, or it is held back.
     public let isLeased: Bool
-    /// How long until the record is due, or until its lease ends; negative for how long it has been due.
+    /// The time until the record is due, or until its lease ends; negative once it has been due for that long.
     ///
     /// For a dead record, how long it has been dead, as a negative duration.
     public let due: Duration

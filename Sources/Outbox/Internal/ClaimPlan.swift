@@ -1,6 +1,6 @@
 internal import ReliabilityStore
 
-/// Which of the messages that a relay got are delivered now, and which one alone.
+/// The division of a relay's claims into those to deliver, the one to deliver alone, and those to give back.
 ///
 /// A message whose last delivery nobody settled may have ended the process. It is delivered while nothing else is, so
 /// that another crash is nobody else's, and only when the relay has run for a while, so that a process that crashes and
@@ -56,7 +56,7 @@ struct ClaimPlan: Sendable {
 }
 
 extension RecordClaim {
-    /// What undoes the claim: the record is due again after a wait, as it was before.
+    /// The settlement that undoes the claim: the record is due again after a wait, as it was before.
     func giveBack(after wait: Duration) -> Settlement.Action {
         wasAbandoned ? .holdBack(wait) : .retry(after: wait, countsAttempt: false)
     }

@@ -2,7 +2,7 @@ internal import ReliabilityCore
 
 /// A handler that runs in a task of its own, and from which its relay can walk away.
 final class HandlerRun: Sendable {
-    /// What the handler did, or `nil` if the relay walked away from it.
+    /// The handler's result, or `nil` if the relay walked away from it.
     typealias End = Result<Void, any Error>?
 
     private struct State {

@@ -3,24 +3,29 @@ internal import ReliabilityStore
 internal import Retry
 
 extension OutboxRelay {
-    /// How long a relay has to have run before it delivers a message whose last delivery nobody settled.
+    /// The time that a relay has to have run before it delivers a message whose last delivery nobody settled.
     static let crashBackoff = Backoff.exponential(initial: .seconds(1), cap: .seconds(300), jitter: .none)
 
     /// Asks the store for messages, and gives back those that are not to be delivered now.
     func claim(_ limit: Int, _ news: UInt64, _ plan: ([RecordClaim]) -> ClaimPlan) async -> ClaimPlan {
         let (name, lease) = (queue.name, configuration.lease)
         let claims: [RecordClaim]
+        let fresh: [RecordClaim]
         do throws(StoreError) {
+            queue.relays.beginClaim()
+            defer { queue.relays.endClaim() }
             claims = try await store.write { store throws(StoreError) in
                 try await store.claim(name, limit: limit, lease: lease)
             }
+            fresh = claims.filter { !queue.relays.adopt($0) }
         } catch {
             state.withLock { $0.notClaimed(limit) }
             storeFailed(error)
             return plan([])
         }
-        let plan = plan(claims)
+        let plan = plan(fresh)
         state.withLock { $0.claimed(claims.count, of: limit, isolating: plan.alone != nil) }
+        for _ in fresh.count..<claims.count { ended(retryAfter: nil) }
         if !plan.returns.isEmpty { await giveBack(plan.returns) }
         if let alone = plan.alone { report(alone, after: .zero) }
         for back in plan.returns where back.claim.wasAbandoned && back.wait > .zero {

@@ -21,7 +21,7 @@ extension OutboxRelay {
             if isAlone { return await deliver(claim, isAlone: true) }
             await signal.wait(after: count, until: renewal, timeSource: timeSource)
             guard timeSource.now >= renewal else { continue }
-            if let result = try? await settle(claim, .extend(configuration.lease)), result == .stale {
+            if let result = try? await settleOnce(claim, .extend(configuration.lease)), result == .stale {
                 events.emit(.leaseLost(id: claim.id))
                 return ended(retryAfter: nil)
             }
@@ -31,23 +31,27 @@ extension OutboxRelay {
 
     /// Delivers a message, and writes what became of it.
     func deliver(_ claim: RecordClaim, isAlone: Bool = false) async {
-        if Task.isCancelled || state.withLock({ $0.isDraining }) { return await settle(claim, .release) {} }
+        if Task.isCancelled || state.withLock({ $0.isDraining }) {
+            return await settle(ClaimHolder(claim), .release) {}
+        }
         guard let message = OutboxMessage(id: claim.id, encoded: claim.payload) else {
-            return await settle(claim, .dead(OutboxError(.unreadable))) {}
+            return await settle(ClaimHolder(claim), .dead(OutboxError(.unreadable))) {}
         }
         if claim.attempt > configuration.maxAttempts {
             // Nobody said how the last of them ended: this message may have ended the process.
-            return await settle(claim, .dead(OutboxError(.attemptsExhausted))) {}
+            return await settle(ClaimHolder(claim), .dead(OutboxError(.attemptsExhausted))) {}
         }
         let limit = timeSource.instant(after: configuration.timeLimit)
         let run = HandlerRun()
+        let holder = ClaimHolder(claim)
+        queue.relays.add(holder)
         runs.withLock { $0[ObjectIdentifier(run)] = run }
         defer { runs.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(run)) } }
         // The relay may have cancelled the others in between.
         if isStopping { run.cancel() }
         start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
         let keeper = startTask(on: timeSource.taskExecutor) {
-            await self.keep(claim, run, isAlone: isAlone, until: limit)
+            await self.keep(holder, run, isAlone: isAlone, until: limit)
         }
         let end = await withTaskCancellationHandler {
             await run.wait()
@@ -57,6 +61,7 @@ extension OutboxRelay {
         }
         guard let result = end else {
             keeper.cancel()
+            queue.relays.remove(holder)
             events.emit(.abandoned(id: claim.id, attempt: claim.attempt))
             return ended(retryAfter: nil)
         }
@@ -69,7 +74,7 @@ extension OutboxRelay {
             classify: classify,
             random: random
         )
-        await settle(claim, verdict) { keeper.cancel() }
+        await settle(holder, verdict) { keeper.cancel() }
     }
 
     /// Runs the handler in a task of its own, so that it can be cancelled alone.
@@ -90,7 +95,8 @@ extension OutboxRelay {
     }
 
     /// Prolongs the lease while a delivery lasts, and cancels the delivery when it takes too long or the lease is lost.
-    private func keep(_ claim: RecordClaim, _ run: HandlerRun, isAlone: Bool, until limit: Int64) async {
+    private func keep(_ holder: ClaimHolder, _ run: HandlerRun, isAlone: Bool, until limit: Int64) async {
+        let (id, attempt) = (holder.claim.id, holder.claim.attempt)
         let interval = max(configuration.lease / 3, .milliseconds(1))
         var renewal = timeSource.instant(after: interval)
         var limit = limit
@@ -107,7 +113,7 @@ extension OutboxRelay {
             if now >= overrun {
                 overrun = .max
                 if !run.hasEnded {
-                    events.emit(.overrun(id: claim.id, attempt: claim.attempt))
+                    events.emit(.overrun(id: id, attempt: attempt))
                     // It hangs and crashes nothing: the others need not wait for it.
                     if isAlone { state.withLock { $0.endIsolation() } }
                     signal.send()
@@ -115,7 +121,7 @@ extension OutboxRelay {
             }
             guard now >= renewal else { continue }
             do throws(StoreError) {
-                let isLost = try await settle(claim, .extend(configuration.lease)) == .stale
+                let isLost = try await settle(holder, .extend(configuration.lease)) == .stale
                 renewal = isLost ? .max : timeSource.instant(after: interval)
                 if isLost { cancel() }
             } catch {
@@ -130,26 +136,28 @@ extension OutboxRelay {
     /// Writes what became of a delivery until the store has answered, and waits for that no longer than for any call.
     ///
     /// - Parameters:
-    ///   - claim: The message.
+    ///   - holder: The message's claim.
     ///   - verdict: What became of its delivery.
     ///   - onEnd: Called when the store has answered, or has failed for good.
     private func settle(
-        _ claim: RecordClaim,
+        _ holder: ClaimHolder,
         _ verdict: DeliveryVerdict,
         ended onEnd: @escaping @Sendable () -> Void
     ) async {
         let patience = configuration.storeTimeLimit
+        let claim = holder.claim
         let action = verdict.action(for: claim)
         _ = await leases.write(false, patience: patience) { [self] mayHaveHappened throws(StoreError) in
             do throws(StoreError) {
                 // Stale after an unknown outcome: the token is gone because it did happen.
-                return try await settle(claim, action) == .settled || mayHaveHappened
+                return try await settle(holder, action) == .settled || mayHaveHappened
             } catch {
                 if error.reason == .unknownOutcome { mayHaveHappened = true }
                 throw error
             }
-        } ended: { [events] end in
+        } ended: { [events, queue] end in
             onEnd()
+            queue.relays.remove(holder)
             switch end {
             case .success(true): events.emit(verdict.event(id: claim.id, attempt: claim.attempt))
             case .success(false): events.emit(.leaseLost(id: claim.id))
@@ -164,7 +172,24 @@ extension OutboxRelay {
         ended(retryAfter: retryAfter)
     }
 
-    private func settle(_ claim: RecordClaim, _ action: Settlement.Action) async throws(StoreError) -> SettleResult {
+    /// Settles a claim, under a later token where the process has got one meanwhile.
+    private func settle(
+        _ holder: ClaimHolder,
+        _ action: Settlement.Action
+    ) async throws(StoreError) -> SettleResult {
+        while true {
+            let claim = holder.claim
+            let result = try await settleOnce(claim, action)
+            if result == .settled { return result }
+            if holder.claim.token != claim.token { continue }
+            // The store may have handed the message to this process a moment ago.
+            if queue.relays.isClaiming { throw StoreError(.unavailable, "the message may be this process's again") }
+            return result
+        }
+    }
+
+    private func settleOnce(_ claim: RecordClaim, _ action: Settlement.Action) async throws(StoreError) -> SettleResult
+    {
         let results = try await store.write { store throws(StoreError) in
             try await store.settle([Settlement(claim, action)])
         }

@@ -23,7 +23,7 @@ package struct StoredRecord: Hashable, Sendable {
     package var payload: [UInt8]
     package var version: UInt64
     package var attempts: Int
-    /// When it is due, its lease ends or it died, in Unix milliseconds of the store's clock.
+    /// The time at which it is due, its lease ends or it died, in Unix milliseconds of the store's clock.
     package var dueAt: Int64
     /// Whether it was handed out and not settled since, or is held back; also when the lease has ended.
     package var isLeased: Bool
@@ -140,7 +140,7 @@ package struct StoreState: Sendable {
         return clock
     }
 
-    /// How much it holds.
+    /// The figures of its content.
     package var usage: StoreUsage {
         StoreUsage(
             entries: entries.count,
