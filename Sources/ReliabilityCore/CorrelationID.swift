@@ -50,7 +50,7 @@ nonisolated(nonsending) public func withCorrelationID<Success>(
 
 /// Random bytes from the system's generator, as lower-case hexadecimal digits.
 package func randomHexadecimal(bytes count: Int) -> String {
-    var generator = SystemRandomNumberGenerator()
+    var generator = AmbientGenerator()
     let digits = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []
     text.reserveCapacity(count * 2)

@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// What is stored under a key: a claim, or what became of one.
 struct DedupRecord: Hashable, Sendable {
     enum State: UInt8 {
@@ -18,7 +20,7 @@ struct DedupRecord: Hashable, Sendable {
     var result: [UInt8] = []
 
     static func newNonce() -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
+        var generator = AmbientGenerator()
         return (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
     }
 
