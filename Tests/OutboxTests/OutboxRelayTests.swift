@@ -266,8 +266,8 @@ struct OutboxRelayTests {
     func timeLimitOfComputation() async throws {
         try await bench.send("m1")
         let wasCancelled = EventRecorder<Bool>()
-        let relay = bench.relay(timeLimit: .seconds(10)) { [clock = bench.clock] _ in
-            clock.advance(by: .seconds(10))
+        let relay = bench.relay(timeLimit: .seconds(4)) { [clock = bench.clock] _ in
+            clock.advance(by: .seconds(4))
             for _ in 0..<1_000_000_000 where Task.isCancelled { return wasCancelled.record(true) }
             wasCancelled.record(false)
         }
@@ -437,9 +437,9 @@ struct OutboxRelayStoreFailureTests {
         let relay = bench.relay(timeLimit: .seconds(100_000), lease: .seconds(30)) { _ in await gate.pass() }
         let run = Task { await relay.run() }
         _ = await bench.deliveries.wait(for: 1)
-        for _ in 0..<30 {
+        for _ in 0..<60 {
             await bench.clock.waitForSleepers(2)
-            bench.clock.advance(by: .seconds(10))
+            bench.clock.advance(by: .seconds(5))
             // The keeper, and the idle loop.
             await bench.clock.waitForSleepers(2)
             #expect(try await bench.memory.claim("test", limit: 1, lease: .seconds(1)).isEmpty)
