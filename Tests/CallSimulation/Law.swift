@@ -40,6 +40,8 @@ package enum Law: String, CaseIterable, Sendable {
     /// The clock decides, not who noticed first. Where the caller left at the instant of the deadline, either is right.
     case clockDecides
     /// A layer throws what its last attempt threw, or an error of its own if it decided the call itself.
+    ///
+    /// A retry and a hedge that made one attempt throw the attempt's error.
     case errorNamesPolicy
     /// A call returns when its caller leaves and at its deadline, or when what cannot be interrupted inside has ended.
     ///

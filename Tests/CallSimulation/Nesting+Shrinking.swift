@@ -16,16 +16,17 @@ extension Nesting {
     package func shrunk(tries: Int = 4000, while holds: (Nesting) -> Bool) -> Nesting {
         var smallest = self
         var left = tries
-        func found(_ candidate: Nesting) -> Nesting? {
-            var candidate = candidate
-            for seed in [candidate.seed] + (0..<8) where left > 0 {
+        var candidates = smallest.simpler[...]
+        while left > 0, var candidate = candidates.popFirst() {
+            for seed in [candidate.seed] + (0..<8) {
                 left -= 1
                 candidate.seed = seed
-                if holds(candidate) { return candidate }
+                guard holds(candidate) else { continue }
+                smallest = candidate
+                candidates = smallest.simpler[...]
+                break
             }
-            return nil
         }
-        while let next = smallest.simpler.lazy.compactMap(found).first { smallest = next }
         return smallest
     }
 
@@ -141,10 +142,13 @@ extension Layer {
                 all.append([.pipeline(fewer)])
             }
             return all
-        case .retry(let idempotency, let attempts, let wait):
+        case .retry(let idempotency, let attempts, let wait, let rejectionWait):
             var all: [[Layer]] = []
-            if attempts > 2 { all.append([.retry(idempotency, attempts: 2, wait: wait)]) }
-            if wait != .zero { all.append([.retry(idempotency, attempts: attempts, wait: .zero)]) }
+            if rejectionWait != .zero { all.append([.retry(idempotency, attempts: attempts, wait: wait)]) }
+            if attempts > 2 { all.append([.retry(idempotency, attempts: 2, wait: wait, rejectionWait: rejectionWait)]) }
+            if wait != .zero {
+                all.append([.retry(idempotency, attempts: attempts, wait: .zero, rejectionWait: rejectionWait)])
+            }
             return all
         case .abandoning(let limit, let grace):
             return [[.timeout(limit)]] + (grace == .zero ? [] : [[.abandoning(limit, grace: .zero)]])

@@ -62,8 +62,9 @@ extension Layer {
             ".movedTimeout(\(limit.source), after: \(wait.source), to: \(new.source))"
         case .timeoutOrDefault(let limit): ".timeoutOrDefault(\(limit.source))"
         case .abandoning(let limit, let grace): ".abandoning(\(limit.source), grace: \(grace.source))"
-        case .retry(let idempotency, let attempts, let wait):
-            ".retry(.\(idempotency), attempts: \(attempts), wait: \(wait.source))"
+        case .retry(let idempotency, let attempts, let wait, let rejectionWait):
+            ".retry(.\(idempotency), attempts: \(attempts), wait: \(wait.source)"
+                + (rejectionWait == .zero ? ")" : ", rejectionWait: \(rejectionWait.source))")
         case .hedge(let delay): ".hedge(after: \(delay.source))"
         case .breaker(let number): ".breaker(\(number))"
         case .limiter(let number): ".limiter(\(number))"

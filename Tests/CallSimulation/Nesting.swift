@@ -94,8 +94,8 @@ package indirect enum Layer: Hashable, Sendable {
     case timeoutOrDefault(Duration)
     /// `withAbandoningTimeout`; all of them share one gauge.
     case abandoning(Duration, grace: Duration)
-    /// A `RetryPolicy` with a constant wait.
-    case retry(Idempotency, attempts: Int, wait: Duration)
+    /// A `RetryPolicy` with a constant wait, which waits so long at most after a rejection.
+    case retry(Idempotency, attempts: Int, wait: Duration, rejectionWait: Duration = .zero)
     /// A `HedgePolicy` with one hedge.
     case hedge(after: Duration)
     /// The circuit breaker with this number.

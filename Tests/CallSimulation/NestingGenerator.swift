@@ -170,7 +170,8 @@ package struct NestingGenerator {
         .retry(
             one(of: [.idempotent, .notIdempotent]),
             attempts: number(2...4),
-            wait: chance(30) ? .zero : time()
+            wait: chance(30) ? .zero : time(),
+            rejectionWait: chance(30) ? .seconds(1) : .zero
         )
     }
 

@@ -11,7 +11,7 @@ extension World {
         switch run.layer {
         case .timeout, .movedTimeout, .timeoutOrDefault: judgeTimeout(run, how)
         case .abandoning(_, let grace): judgeAbandoning(run, how, grace)
-        case .retry(_, let attempts, _): judgeRetry(run, how, attempts)
+        case .retry(_, let attempts, _, _): judgeRetry(run, how, attempts)
         case .hedge: judgeHedge(run, how)
         case .breaker: judgeGate(run, how) { $0 is BreakerOpenError }
         case .limiter:
@@ -50,7 +50,7 @@ extension World {
         let previous = run.attempts.last
         var most = 1
         switch run.layer {
-        case .retry(let idempotency, let attempts, _):
+        case .retry(let idempotency, let attempts, _, _):
             most = attempts
             judgeRepetition(run, idempotency)
         case .external(let idempotency):

@@ -49,7 +49,7 @@ extension World {
             let hedge = HedgePolicy(HedgeConfiguration(after: .fixed(delay)), clock: clock)
             return try await hedge.run { _ in try await self.attempt(run, inside) }
         case .dedup(let key):
-            let result = try await deduplicator.run(["owner", "\(key)"]) { _ in
+            let result = try await deduplicator.run("charge", ["owner", "\(key)"]) { _ in
                 String(try await attempt(run, inside))
             }
             return Int(result.value) ?? 0
@@ -89,10 +89,16 @@ extension World {
         switch layer {
         case .timeout(let limit):
             return TimeoutPolicy(limit, clock: clock)
-        case .retry(let idempotency, let attempts, let wait):
+        case .retry(let idempotency, let attempts, let wait, let rejectionWait):
             let backoff = Backoff.constant(wait, jitter: .none)
             return RetryPolicy(
-                RetryConfiguration(idempotency, maxAttempts: attempts, backoff: backoff, throttledBackoff: backoff),
+                RetryConfiguration(
+                    idempotency,
+                    maxAttempts: attempts,
+                    backoff: backoff,
+                    throttledBackoff: backoff,
+                    maximumRejectionWait: rejectionWait
+                ),
                 clock: clock,
                 randomness: SeededGenerator(seed: nesting.seed)
             )

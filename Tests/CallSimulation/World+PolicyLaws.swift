@@ -25,7 +25,7 @@ extension World {
         let isLast = isSame(error, thrown)
         if let error = error as? RetryError, !isLast || (thrown as? RetryError)?.attemptCount != error.attemptCount {
             expect(error.attemptCount == count && isSame(error.lastError, thrown), .errorNamesPolicy, story())
-            expect(count > 1 || !isRejection(thrown), .errorNamesPolicy, story())
+            expect(count > 1, .errorNamesPolicy, story())
             switch error.reason {
             case .attemptsExhausted: expect(count == most, .errorNamesPolicy, story())
             case .deadlineTooClose: expect(run.outer.earliestExpiry < .max, .errorNamesPolicy, story())
@@ -40,7 +40,7 @@ extension World {
     func judgeCompleteness(_ run: Run, _ thrown: any Error, _ most: Int, _ story: () -> String) {
         guard run.attempts.count < most, run.outer.left == nil, !run.outer.isLeftBehind,
             run.outer.earliestExpiry == .max,
-            case .retry(.idempotent, _, _) = run.layer, !isRejection(thrown)
+            case .retry(.idempotent, _, _, _) = run.layer, !isRejection(thrown)
         else { return }
         switch RetryDecision.standard(for: thrown) {
         case .stop: return

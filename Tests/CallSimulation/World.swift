@@ -98,6 +98,7 @@ final class World: @unchecked Sendable {
         var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
         configuration.totalLimit = World.externalLimit
         configuration.attemptLimit = World.externalAttemptLimit
+        configuration.breakerTrip = .consecutiveFailures(2)
         let new = ExternalCall("external", configuration, clock: clock, randomness: SeededGenerator(seed: nesting.seed))
         external = new
         return new
