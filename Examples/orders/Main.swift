@@ -80,7 +80,7 @@ struct Orders {
             _ = try await sink.act(key: message.id, fields: #""order_id":"\#(id)","message_id":\#(json(message.id))"#)
             delivered.withLock { $0 += 1 }
         }
-        let desk = OrderDesk(shipping: shipping, relay: relay, gateway: gateway, ordersPerMinute: options.rate)
+        let desk = OrderDesk(shipping: shipping, gateway: gateway, ordersPerMinute: options.rate)
         try await shipping.redriveDead()
         try await desk.loadPending()
 
@@ -100,7 +100,7 @@ struct Orders {
         settling.cancel()
         progress.cancel()
         await settling.value
-        relay.drain()
+        await relay.drain(within: .seconds(2))
         await relaying.value
         await progress.value
         let counts = try await shipping.counts()

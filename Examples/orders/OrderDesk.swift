@@ -37,7 +37,6 @@ final class OrderDesk: Sendable {
     let statistics = Statistics()
     private let store: any RecordStore
     private let shipping: OutboxQueue
-    private let relay: OutboxRelay
     private let gateway: Service
     private let dedup: Deduplicator
     private let limiter: Limiter
@@ -53,12 +52,11 @@ final class OrderDesk: Sendable {
         var lastAttempt: ContinuousClock.Instant
     }
 
-    /// Opens a desk that stores orders beside their messages, and wakes the relay that sends these.
-    init(shipping: OutboxQueue, relay: OutboxRelay, gateway: Service, ordersPerMinute: Int) {
+    /// Opens a desk that stores orders beside their messages.
+    init(shipping: OutboxQueue, gateway: Service, ordersPerMinute: Int) {
         let store = shipping.store
         self.store = store
         self.shipping = shipping
-        self.relay = relay
         self.gateway = gateway
         dedup = Deduplicator(.replay(retention: nil), store: store)
         limiter = Limiter(
@@ -231,15 +229,18 @@ final class OrderDesk: Sendable {
             topic: "order.placed",
             payload: Array(order.id.utf8)
         )
-        // A conflict means that it was accepted before.
-        _ = try await shipping.commit(
-            [
-                .put(Self.record(of: order.id), [Self.accepted] + order.canonical, .never, if: .version(version)),
-                .delete(StoreKey(Self.pendingIndex, order.id), if: .any),
-            ],
-            sending: [message]
-        )
-        relay.wake()
+        do {
+            try await shipping.commit(
+                [
+                    .put(Self.record(of: order.id), [Self.accepted] + order.canonical, .never, if: .version(version)),
+                    .delete(StoreKey(Self.pendingIndex, order.id), if: .any),
+                ],
+                sending: [message]
+            )
+        } catch let conflict as OutboxConflict {
+            // The order was accepted before, and its message sent with it.
+            guard case .write(index: 0, _) = conflict.reason else { throw conflict }
+        }
     }
 
     // MARK: Settling what is open

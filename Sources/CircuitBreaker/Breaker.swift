@@ -188,8 +188,9 @@ public final class Breaker: CallPolicy {
         countingResult outcome: (Success) -> Outcome,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
+        let (generation, role) = try admit()
         // What is inlined is the call through a closed breaker.
-        guard let generation = closedGeneration else { return try await runUnlessOpen(outcome, operation) }
+        guard role == .call else { return try await runProbing(generation, role, outcome, operation) }
         do {
             let success = try await operation()
             settleReturned(outcome(success), generation)
@@ -200,22 +201,23 @@ public final class Breaker: CallPolicy {
         }
     }
 
-    /// Runs `operation` if a breaker that was not closed admits it.
+    /// Runs the operation of a half-open breaker's call.
     @inline(never)
     @usableFromInline
-    nonisolated(nonsending) func runUnlessOpen<Success>(
+    nonisolated(nonsending) func runProbing<Success>(
+        _ generation: UInt64,
+        _ role: BreakerRole,
         _ outcome: (Success) -> Outcome,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        let (generation, role) = try admit()
+        let isPart = role == .partOfProbe
         do {
             let success =
-                role == .probe
-                ? try await BreakerProbe.run(self, generation, operation) : try await operation()
-            settleReturned(outcome(success), generation, isPart: role == .partOfProbe)
+                isPart ? try await operation() : try await BreakerProbe.run(self, generation, operation)
+            settleReturned(outcome(success), generation, isPart: isPart)
             return success
         } catch {
-            settleThrown(error, generation, isPart: role == .partOfProbe)
+            settleThrown(error, generation, isPart: isPart)
             throw error
         }
     }
@@ -234,24 +236,18 @@ public final class Breaker: CallPolicy {
     /// - Returns: A permit, to be settled when the call is over.
     /// - Throws: ``BreakerOpenError`` when the call is rejected.
     public func acquire() throws(BreakerOpenError) -> BreakerPermit {
-        if let generation = closedGeneration { return BreakerPermit(self, generation, isPart: false) }
         let (generation, role) = try admit()
         return BreakerPermit(self, generation, isPart: role == .partOfProbe)
     }
 
-    /// The generation of a closed breaker, which admits every call, or `nil` if the breaker is not closed.
-    @usableFromInline
-    var closedGeneration: UInt64? {
-        let door = door.load(ordering: .acquiring)
-        return door == 0 ? nil : door >> 1
-    }
-
     /// The generation in which a call is admitted, and what it is admitted as.
-    private func admit() throws(BreakerOpenError) -> (generation: UInt64, role: BreakerState.Role) {
-        let probe = BreakerProbe.generation(of: self)
+    @usableFromInline
+    func admit() throws(BreakerOpenError) -> (generation: UInt64, role: BreakerRole) {
+        let door = door.load(ordering: .acquiring)
+        if door != 0 { return (door >> 1, .call) }
         let now = timeSource.now
         let admission = update { state in
-            let (admission, event) = state.admit(now: now, partOf: probe)
+            let (admission, event) = state.admit(now: now, partOf: BreakerProbe.generation(of: self))
             return (event, admission)
         }
         switch admission {

@@ -13,12 +13,32 @@ public enum OutboxEvent: Sendable {
     ///
     /// The error's code is stored with it.
     case dead(id: String, attempt: Int, error: any Error)
-    /// A delivery was cut short because the relay was cancelled; the message is due again, and the attempt not counted.
+    /// Nobody settled the last delivery of a message, which may have ended the process: the next is made alone.
+    ///
+    /// So many of its deliveries have begun. The next begins after the wait, when no other delivery of the relay is under
+    /// way, so that another crash takes no other message along.
+    case isolated(id: String, attempts: Int, after: Duration)
+    /// A delivery was cut short because the relay stops; the message is due again, and the attempt not counted.
     case released(id: String)
+    /// A handler was cancelled and has not returned within the grace: it ignores its cancellation.
+    ///
+    /// Its message stays leased, and it keeps its place among `concurrency` deliveries until it returns. Once as many
+    /// handlers hang as there are places, the relay delivers nothing.
+    case overrun(id: String, attempt: Int)
+    /// A relay that stops has walked away from a handler that does not return.
+    ///
+    /// When its lease ends, or the store is opened anew, the message is delivered again.
+    case abandoned(id: String, attempt: Int)
     /// The relay lost its hold of a message while it delivered it: another delivers it again.
     case leaseLost(id: String)
     /// The store failed for good before it took what became of a delivery; the message is delivered again.
     case notSettled(id: String, error: StoreError)
+    /// A dead message was removed, because it had been dead for longer than the configured retention.
+    ///
+    /// The reason is that of its death.
+    case removed(id: String, reason: String)
     /// The store could not be asked for messages; the relay asks again after the wait.
     case storeUnavailable(StoreError, retryAfter: Duration)
+    /// The store was closed or has failed for good: the relay takes no more messages, and ``OutboxRelay/run()`` returns.
+    case stopped(StoreError)
 }

@@ -5,7 +5,8 @@ public import ReliabilityStore
 public struct OutboxMessage: Hashable, Sendable {
     /// The message's identity: the same at every delivery, so that a consumer can tell a repetition.
     ///
-    /// It has 1 to 256 bytes; a store refuses others.
+    /// While a message is pending or dead, another one with its identity and another topic or payload is a conflict. It has
+    /// 1 to 256 bytes; a store refuses others.
     public let id: String
     /// What kind of message it is, such as `order.placed`.
     public let topic: String
@@ -15,8 +16,9 @@ public struct OutboxMessage: Hashable, Sendable {
     /// Creates a message.
     ///
     /// - Parameters:
-    ///   - id: Its identity; nil for 128 random bits. One that is made from the data (an order's number) also keeps
-    ///     the same message from being sent twice while the first is undelivered.
+    ///   - id: Its identity, or `nil` for 128 random bits. One that is made from the data (`order.placed:42`) also keeps
+    ///     the same message from being sent twice while the first is undelivered. It has to change with the data
+    ///     (`order.updated:42:7`).
     ///   - topic: What kind of message it is.
     ///   - payload: The content.
     public init(id: String? = nil, topic: String, payload: [UInt8]) {

@@ -16,21 +16,29 @@ public import Retry
 /// effect. A failed delivery is repeated after a growing wait, and after `maxAttempts` the message is dead: kept aside,
 /// until ``OutboxQueue/redriveDead(limit:)``. While it waits, others are delivered; so there is no order among messages.
 ///
+/// A message that ends the process takes no other one along: where nobody settled the last delivery of a message, the next
+/// is made alone, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``).
+///
+/// A process that stood still for longer than the lease, or whose store was down for so long, gets its own messages again.
+/// It does not deliver them a second time while relays of the same queue value deliver or settle them.
+///
 /// Any number of relays, in any number of processes, may share a queue. While the store is down, a relay waits, and goes
-/// on by itself when it is back.
+/// on by itself when it is back; once the store is closed or has failed for good, the relay stops.
 public final class OutboxRelay: Sendable {
     /// How messages are delivered.
     public let configuration: OutboxRelayConfiguration
-    private let queue: OutboxQueue
-    private let store: GuardedStore<any RecordStore>
-    private let handler: @Sendable (OutboxDelivery) async throws -> Void
-    private let classify: @Sendable (any Error) -> RetryDecision
-    private let timeSource: TimeSource
-    private let random: RandomSource
-    private let events: EventSink<OutboxEvent>
-    private let state: Lock<RelayState>
-    private let leases: LeaseKeeper
-    private let bell = Doorbell()
+    let queue: OutboxQueue
+    let store: GuardedStore<any RecordStore>
+    let handler: @Sendable (OutboxDelivery) async throws -> Void
+    let classify: @Sendable (any Error) -> RetryDecision
+    let timeSource: TimeSource
+    let random: RandomSource
+    let events: EventSink<OutboxEvent>
+    let state: Lock<RelayState>
+    let leases: LeaseKeeper
+    let signal = WakeSignal()
+    /// The handlers that run.
+    let runs = Lock<[ObjectIdentifier: HandlerRun]>([:])
 
     /// Creates a relay; it delivers while ``run()`` runs.
     ///
@@ -77,188 +85,94 @@ public final class OutboxRelay: Sendable {
         (error as? any ReliabilityError)?.retryAfter.map { .retryAfter($0) } ?? .retry
     }
 
-    /// Delivers messages until the relay is drained or the task is cancelled.
+    /// Delivers messages until the relay is drained, the task is cancelled, or the store is closed or has failed for good.
     ///
     /// When the task is cancelled, so are the handlers; their messages are given back, and the attempts not counted. It
-    /// returns when the last handler has.
+    /// returns when the last handler has. From a handler that ignores its cancellation it walks away after
+    /// `cancellationGrace`, and it waits for the store no longer than `storeTimeLimit`; so it returns in the sum of both.
     @concurrent public func run() async {
+        let number = queue.relays.add { [weak self] in self?.wake() }
+        defer { queue.relays.remove(number) }
+        let start = timeSource.now
+        // Of several relays in one process that crashed, each waits another time.
+        let spread = Double(random.next(upTo: 1000)) / 2000 + 0.5
         await withDiscardingTaskGroup { group in
+            if let retention = configuration.deadRetention {
+                group.addTask { await self.removeDead(after: retention) }
+            }
             while !Task.isCancelled {
-                let rings = bell.rings
+                let count = signal.count
                 switch state.withLock({ $0.next(now: timeSource.now) }) {
                 case .stop: return
-                case .wait(let instant): await bell.wait(after: rings, until: instant, timeSource: timeSource)
+                case .wait(let instant): await signal.wait(after: count, until: instant, timeSource: timeSource)
                 case .claim(let limit, let news):
-                    for claim in await claim(limit, news) {
-                        group.addTask { await self.deliver(claim) }
+                    let uptime = Duration.nanoseconds(timeSource.now.saturatingSubtract(start))
+                    let plan = await claim(limit, news) { claims in
+                        ClaimPlan(claims, maxAttempts: self.configuration.maxAttempts, uptime: uptime) { attempts in
+                            Self.crashBackoff.wait(afterAttempt: attempts, random: self.random) * spread
+                        }
                     }
+                    for claim in plan.deliveries { group.addTask { await self.deliver(claim) } }
+                    if let claim = plan.alone { group.addTask { await self.deliverAlone(claim) } }
                 }
             }
         }
     }
 
     /// Stops taking messages for good; ``run()`` returns when those under way are delivered.
+    ///
+    /// It has no bound: a handler may take as long as `timeLimit`, and one that ignores its cancellation longer.
+    /// ``drain(within:)`` has one.
     public func drain() {
         state.withLock { $0.drain() }
-        bell.ring()
+        signal.send()
+    }
+
+    /// Stops taking messages for good, and waits for those under way, at most as long as the limit.
+    ///
+    /// Handlers that have not returned shortly before the limit (the last quarter of it, at most `cancellationGrace`) are
+    /// cancelled; their messages are given back, and the attempts not counted. From handlers that have not returned at the
+    /// limit, the relay walks away, and ``run()`` returns; their messages are delivered again when their leases end, or the
+    /// store is opened anew.
+    ///
+    /// ```swift
+    /// let relaying = Task { await relay.run() }
+    /// await untilToldToStop()
+    /// await relay.drain(within: .seconds(20))        // the platform kills the process after 30 s
+    /// await store.close()
+    /// ```
+    ///
+    /// If the task is cancelled, the limit has come.
+    ///
+    /// - Parameter limit: The longest wait.
+    /// - Returns: The number of handlers that the relay walked away from.
+    @discardableResult
+    public func drain(within limit: Duration) async -> Int {
+        let end = timeSource.instant(after: limit)
+        let reserve = min(limit / 4, configuration.cancellationGrace)
+        drain()
+        await waitUntilIdle(by: end.saturatingSubtract(max(0, reserve.saturatingNanoseconds)))
+        state.withLock { $0.cut() }
+        for run in runs.withLock({ Array($0.values) }) { run.cancel() }
+        signal.send()
+        await waitUntilIdle(by: end)
+        return runs.withLock { Array($0.values) }.count { $0.finish(nil) }
+    }
+
+    private func waitUntilIdle(by instant: Int64) async {
+        while !Task.isCancelled, timeSource.now < instant {
+            let count = signal.count
+            if state.withLock({ $0.inFlight == 0 }) { return }
+            await signal.wait(after: count, until: instant, timeSource: timeSource)
+        }
     }
 
     /// Says that a message was sent, so that the relay need not wait until it looks by itself.
     ///
-    /// It is a hint: nothing is lost without it.
+    /// ``OutboxQueue/commit(_:sending:)`` does so for the relays of the same queue in the process. It is a hint: nothing
+    /// is lost without it.
     public func wake() {
         state.withLock { $0.wake() }
-        bell.ring()
-    }
-
-    // MARK: Claiming
-
-    private func claim(_ limit: Int, _ news: UInt64) async -> [RecordClaim] {
-        let (name, lease) = (queue.name, configuration.lease)
-        let claims: [RecordClaim]
-        do throws(StoreError) {
-            claims = try await store.write { store throws(StoreError) in
-                try await store.claim(name, limit: limit, lease: lease)
-            }
-        } catch {
-            state.withLock { $0.notClaimed(limit) }
-            storeFailed(error)
-            return []
-        }
-        state.withLock { $0.claimed(claims.count, of: limit) }
-        if claims.count < limit {
-            do throws(StoreError) {
-                let due = try await store.read { store throws(StoreError) in try await store.nextDue(name) }
-                state.withLock { $0.idle(claimed: claims.count, nextDue: due, news: news, now: timeSource.now) }
-            } catch {
-                storeFailed(error)
-            }
-        }
-        return claims
-    }
-
-    private func storeFailed(_ error: StoreError) {
-        if Task.isCancelled { return }
-        let wait = state.withLock { $0.storeFailed(now: timeSource.now, random: random) }
-        events.emit(.storeUnavailable(error, retryAfter: wait))
-    }
-
-    // MARK: Delivering
-
-    private func deliver(_ claim: RecordClaim) async {
-        let keeper: Task<Void, Never>?
-        let verdict: DeliveryVerdict
-        if Task.isCancelled {
-            (keeper, verdict) = (nil, .release)
-        } else if let message = OutboxMessage(id: claim.id, encoded: claim.payload) {
-            if claim.attempt > configuration.maxAttempts {
-                // The process died in each of them: this message may be the reason.
-                (keeper, verdict) = (nil, .dead(OutboxError(.attemptsExhausted)))
-            } else {
-                let deadline = Deadline(
-                    instant: timeSource.instant(after: configuration.timeLimit),
-                    timeSource: timeSource
-                )
-                let work = start(OutboxDelivery(message: message, attempt: claim.attempt), deadline)
-                keeper = startTask(on: timeSource.taskExecutor) {
-                    await self.keep(claim, work, until: deadline.instant)
-                }
-                let result = await withTaskCancellationHandler {
-                    await work.value
-                } onCancel: {
-                    work.cancel()
-                }
-                verdict = DeliveryVerdict(
-                    result,
-                    isStopping: Task.isCancelled,
-                    isLate: timeSource.now >= deadline.instant,
-                    attempt: claim.attempt,
-                    configuration: configuration,
-                    classify: classify,
-                    random: random
-                )
-            }
-        } else {
-            (keeper, verdict) = (nil, .dead(OutboxError(.unreadable)))
-        }
-        await settle(claim, verdict) { keeper?.cancel() }
-        var retryAfter: Duration?
-        if case .retry(let after, _) = verdict.action { retryAfter = after }
-        state.withLock { $0.delivered(retryAfter: retryAfter, now: timeSource.now) }
-        bell.ring()
-    }
-
-    /// Runs the handler in a task of its own, so that it can be cancelled alone.
-    ///
-    /// Not in place: a handler that never suspends would be over before its lease is renewed or its time limited.
-    private func start(_ delivery: OutboxDelivery, _ deadline: Deadline) -> Task<Result<Void, any Error>, Never> {
-        Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
-            let scope = DeadlineScope(deadline)
-            defer { scope.add(.hasEnded) }
-            return await DeadlineScope.$innermost.withValue(scope) {
-                do { return .success(try await handler(delivery)) } catch { return .failure(error) }
-            }
-        }
-    }
-
-    /// Prolongs the lease while a delivery lasts, and cancels the delivery when it takes too long or the lease is lost.
-    private func keep(
-        _ claim: RecordClaim,
-        _ work: Task<Result<Void, any Error>, Never>,
-        until limit: Int64
-    ) async {
-        let interval = max(configuration.lease / 3, .milliseconds(1))
-        var renewal = timeSource.instant(after: interval)
-        var limit = limit
-        while true {
-            do { try await timeSource.sleep(until: min(renewal, limit)) } catch { return }
-            let now = timeSource.now
-            if now >= limit {
-                work.cancel()
-                limit = .max
-            }
-            guard now >= renewal else { continue }
-            // A store that is down now may be back at the next turn, and the lease not over yet.
-            if let result = try? await settle(claim, .extend(configuration.lease)), result == .stale {
-                work.cancel()
-                return
-            }
-            renewal = timeSource.instant(after: interval)
-        }
-    }
-
-    // MARK: Settling
-
-    /// Writes what became of a delivery until the store has answered, and waits for that no longer than for any call.
-    ///
-    /// - Parameters:
-    ///   - claim: The message.
-    ///   - verdict: What became of its delivery.
-    ///   - ended: Called when the store has answered, or has failed for good.
-    private func settle(_ claim: RecordClaim, _ verdict: DeliveryVerdict, ended: @escaping @Sendable () -> Void) async {
-        let patience = configuration.storeTimeLimit
-        _ = await leases.write(false, patience: patience) { [self] mayHaveHappened throws(StoreError) in
-            do throws(StoreError) {
-                // Stale after an unknown outcome: the token is gone because it did happen.
-                return try await settle(claim, verdict.action) == .settled || mayHaveHappened
-            } catch {
-                if error.reason == .unknownOutcome { mayHaveHappened = true }
-                throw error
-            }
-        } ended: { [events] end in
-            ended()
-            switch end {
-            case .success(true): events.emit(verdict.event(id: claim.id, attempt: claim.attempt))
-            case .success(false): events.emit(.leaseLost(id: claim.id))
-            case .failure(let error): events.emit(.notSettled(id: claim.id, error: error))
-            }
-        }
-    }
-
-    private func settle(_ claim: RecordClaim, _ action: Settlement.Action) async throws(StoreError) -> SettleResult {
-        let results = try await store.write { store throws(StoreError) in
-            try await store.settle([Settlement(claim, action)])
-        }
-        return results.first ?? .stale
+        signal.send()
     }
 }

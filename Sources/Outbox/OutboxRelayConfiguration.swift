@@ -28,6 +28,17 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
     /// The longest wait for one call to the store.
     public let storeTimeLimit: Duration
 
+    /// The time after its cancellation for which a handler is awaited, before its delivery counts as overrun.
+    ///
+    /// A cancelled ``OutboxRelay/run()`` waits no longer for its handlers.
+    public let cancellationGrace: Duration
+
+    /// The time for which a dead message is kept, or `nil` to keep it until somebody redrives or removes it.
+    ///
+    /// Dead messages take room in the store, and nobody else removes them. What is removed was never delivered, so this is
+    /// a decision: each removal is reported as ``OutboxEvent/removed(id:reason:)``.
+    public let deadRetention: Duration?
+
     /// Creates a configuration.
     ///
     /// - Parameters:
@@ -39,8 +50,10 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
     ///   - lease: How long after its last sign of life a relay's messages go to another.
     ///   - pollInterval: How long the relay sleeps at most before it looks again.
     ///   - storeTimeLimit: The longest wait for one call to the store.
+    ///   - cancellationGrace: The time after its cancellation for which a handler is awaited.
+    ///   - deadRetention: The time for which a dead message is kept. Defaults to `nil`: until somebody redrives or removes it.
     /// - Precondition: `maxAttempts` and `concurrency` are at least 1, every duration is positive, and
-    ///   `maximumRetryAfter` is not negative.
+    ///   `maximumRetryAfter` and `cancellationGrace` are not negative.
     public init(
         maxAttempts: Int = 20,
         backoff: Backoff = .exponential(initial: .seconds(1), cap: .seconds(300), jitter: .equal),
@@ -49,7 +62,9 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
         timeLimit: Duration = .seconds(30),
         lease: Duration = .seconds(60),
         pollInterval: Duration = .seconds(5),
-        storeTimeLimit: Duration = .seconds(3)
+        storeTimeLimit: Duration = .seconds(3),
+        cancellationGrace: Duration = .seconds(5),
+        deadRetention: Duration? = nil
     ) {
         precondition(maxAttempts >= 1, "maxAttempts must be at least 1 (is \(maxAttempts))")
         precondition(maximumRetryAfter >= .zero, "maximumRetryAfter must not be negative (is \(maximumRetryAfter))")
@@ -58,6 +73,10 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
         precondition(lease > .zero, "lease must be positive (is \(lease))")
         precondition(pollInterval > .zero, "pollInterval must be positive (is \(pollInterval))")
         precondition(storeTimeLimit > .zero, "storeTimeLimit must be positive (is \(storeTimeLimit))")
+        precondition(cancellationGrace >= .zero, "cancellationGrace must not be negative (is \(cancellationGrace))")
+        if let deadRetention {
+            precondition(deadRetention > .zero, "deadRetention must be positive (is \(deadRetention))")
+        }
         self.maxAttempts = maxAttempts
         self.backoff = backoff
         self.maximumRetryAfter = maximumRetryAfter
@@ -66,5 +85,7 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
         self.lease = lease
         self.pollInterval = pollInterval
         self.storeTimeLimit = storeTimeLimit
+        self.cancellationGrace = cancellationGrace
+        self.deadRetention = deadRetention
     }
 }

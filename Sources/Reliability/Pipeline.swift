@@ -31,6 +31,9 @@ public import ReliabilityCore
 /// what the whole comes to.
 ///
 /// A pipeline is one static type: running it allocates nothing beyond what its policies need.
+///
+/// - Warning: Under a time limit, the operation must not add tasks to a task group that was created outside of it: the
+///   process ends. See `withTimeout(_:clock:operation:)`.
 public struct Pipeline<Policies: CallPolicy>: CallPolicy {
     /// The name in records and explanations.
     public let name: String

@@ -67,7 +67,7 @@ nonisolated(nonsending) public func withCorrelationID<Success>(
 
 /// Random bytes from the system's generator, as lower-case hexadecimal digits.
 package func randomHexadecimal(bytes count: Int) -> String {
-    var generator = SystemRandomNumberGenerator()
+    var generator = AmbientGenerator()
     var text: [UInt8] = []
     text.reserveCapacity(count * 2)
     var bytes: UInt64 = 0

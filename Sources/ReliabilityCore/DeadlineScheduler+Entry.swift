@@ -12,8 +12,8 @@ extension DeadlineScheduler {
         final var previous: Unmanaged<Entry>?
         /// The slot of the wheel, or the place in its heap; see ``DeadlineWheel``.
         final var position = Entry.nowhere
-        final var instant: Int64 = 0
-        final var sequence: UInt64 = 0
+        package final internal(set) var instant: Int64 = 0
+        package final internal(set) var sequence: UInt64 = 0
 
         static var nowhere: Int { -1 }
 

@@ -36,7 +36,8 @@ package struct DeadlineWheel: ~Copyable {
     private var cursor: UInt64
     /// The slot that the cursor has entered, while there may be entries in it.
     private var open: Int?
-    private var sequence: UInt64 = 0
+    /// The number of the entry that was armed last; they are numbered in the order of their arming.
+    package private(set) var lastSequence: UInt64 = 0
 
     /// The number of entries.
     package private(set) var count = 0
@@ -63,9 +64,9 @@ package struct DeadlineWheel: ~Copyable {
         } else {
             takeOut(entry)
         }
-        sequence &+= 1
+        lastSequence &+= 1
         entry.instant = instant
-        entry.sequence = sequence
+        entry.sequence = lastSequence
         place(entry)
     }
 

@@ -28,8 +28,16 @@ extension TimerQueue {
     /// Suspends until the instant.
     ///
     /// - Throws: `CancellationError`, at once, when the task is cancelled.
-    package func sleep(until instant: Int64) async throws {
-        let sleeper = Sleeper()
+    package func sleep(until instant: Int64) async throws { try await sleep(until: instant, onWake: nil) }
+
+    /// Suspends until the instant.
+    ///
+    /// - Parameters:
+    ///   - instant: When to wake.
+    ///   - onWake: Runs before the task is resumed, where it is resumed from.
+    /// - Throws: `CancellationError`, at once, when the task is cancelled.
+    package func sleep(until instant: Int64, onWake: (@Sendable () -> Void)?) async throws {
+        let sleeper = Sleeper(onWake)
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 guard sleeper.start(continuation) else {
@@ -65,6 +73,9 @@ final class Sleeper: Sendable {
         var isFinished = false
     }
     private let state = Lock(State())
+    private let onWake: (@Sendable () -> Void)?
+
+    init(_ onWake: (@Sendable () -> Void)? = nil) { self.onWake = onWake }
 
     /// False when the sleep was cancelled before it began.
     func start(_ continuation: CheckedContinuation<Void, any Error>) -> Bool {
@@ -94,6 +105,7 @@ final class Sleeper: Sendable {
             }
             return (state.continuation, state.entry)
         }
+        if continuation != nil { onWake?() }
         if cancelled { continuation?.resume(throwing: CancellationError()) } else { continuation?.resume() }
         return entry
     }

@@ -14,10 +14,11 @@ public import ReliabilityStore
 /// - A version is never issued again, and the store's clock is never set behind what was written.
 /// - A write that a crash cut off is dropped and reported in ``recovery``. Anything else that is not as it was written
 ///   makes the opening throw `corruption` with the file and the offset, and leaves the files as they are.
-/// - After an error from the disk nothing is acknowledged any more: writes under way end with `unknownOutcome`, and
-///   the store has to be opened anew. The same holds once somebody has removed or replaced the log, so that its file
-///   has no name any more. A disk that is full is another matter: writes then throw `diskFull` and change nothing,
-///   reads go on, and writes succeed again once there is space.
+/// - After an error from the disk in the log that is in use nothing is acknowledged any more: writes under way end with
+///   `unknownOutcome`, and the store has to be opened anew. The same holds once somebody has removed or replaced the
+///   log, so that its file has no name any more. A disk that is full is another matter: writes then throw `diskFull` and
+///   change nothing, reads go on, and writes succeed again once there is space. So is an error in rewriting the log, such
+///   as no free descriptor: the log stays as it is, and ``compactionFailure`` says why.
 ///
 /// What it does not:
 ///
@@ -46,7 +47,7 @@ public final class FileStore: RecordStore {
     /// What opening the store found.
     public let recovery: RecoveryReport
 
-    /// How a store is opened.
+    /// The way in which a store is opened.
     @nonexhaustive
     public enum Mode: Hashable, Sendable {
         /// To read and write, as the only owner.
@@ -68,7 +69,7 @@ public final class FileStore: RecordStore {
     /// - Parameters:
     ///   - path: The directory.
     ///   - mode: Whether the store is written. Defaults to ``Mode/readWrite``.
-    ///   - configuration: How much the store may hold, and when its opening believes the wall clock.
+    ///   - configuration: The limits of the store, and of what its opening believes about the wall clock.
     ///   - clock: Measures expiry and leases while the store is open.
     /// - Returns: The store.
     /// - Throws: `StoreError`: `locked` while another owner has it open, `corruption` when its files are damaged,
@@ -103,7 +104,7 @@ public final class FileStore: RecordStore {
     /// - Parameters:
     ///   - path: The directory.
     ///   - mode: Whether the store is written.
-    ///   - configuration: How much the store may hold, and when its opening believes the wall clock.
+    ///   - configuration: The limits of the store, and of what its opening believes about the wall clock.
     ///   - clock: Measures expiry and leases while the store is open.
     ///   - fileSystem: Where the directory is.
     ///   - unixTime: The wall clock, in nanoseconds since 1970.
@@ -172,7 +173,7 @@ public final class FileStore: RecordStore {
         }
     }
 
-    /// How much the store holds now, and how much it may.
+    /// The figures of the store's content now, beside its limits.
     public var usage: StoreUsage {
         switch backing {
         case .log(let engine): engine.usage
@@ -180,7 +181,7 @@ public final class FileStore: RecordStore {
         }
     }
 
-    /// Why the last attempt to rewrite the log failed, or `nil` if it succeeded.
+    /// The error of the last attempt to rewrite the log, or `nil` if it succeeded.
     ///
     /// The store goes on with the log as it is, which grows, and tries again after another 16 MiB. No free descriptor and
     /// a full disk are the usual causes.
@@ -209,14 +210,14 @@ public final class FileStore: RecordStore {
 
     /// Makes all writes in one step, or none.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
-        try await commit(writes, enqueueing: [])
+        try await submit(.commit(writes))
     }
 
     /// Makes all writes and adds all records in one step, or none.
     public func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try await submit(.commit(writes, records))
     }
 

@@ -1,5 +1,5 @@
 extension FileStore {
-    /// How much a store may hold, and when its opening believes the wall clock.
+    /// The limits of a store, and of what its opening believes about the wall clock.
     ///
     /// A store is held in memory as a whole. It never evicts: a claim that vanished would be a payment made twice.
     public struct Configuration: Hashable, Sendable {

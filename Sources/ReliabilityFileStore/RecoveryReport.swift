@@ -16,7 +16,7 @@ public struct RecoveryReport: Hashable, Sendable {
     /// They belonged to writes that were never acknowledged, or to a last frame that was damaged since as if by a crash.
     /// Zero where nothing was being written.
     public let droppedTailBytes: Int64
-    /// How far the wall clock was ahead of the store's clock at the opening, or behind it if negative.
+    /// The lead of the wall clock over the store's clock at the opening, negative if it was behind.
     ///
     /// Zero where the store took over the wall clock's time.
     ///

@@ -34,7 +34,7 @@ public final class InMemoryStore: RecordStore {
         )
     }
 
-    /// How much the store holds now, and how much it may.
+    /// The figures of the store's content now, beside its limits.
     public var usage: StoreUsage {
         let now = clock.now
         return state.withLock { state in
@@ -81,7 +81,7 @@ public final class InMemoryStore: RecordStore {
     public func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try write { state throws(StoreError) in try state.planCommit(writes, enqueueing: records) }
     }
 

@@ -68,24 +68,32 @@ extension KeyValueStore {
         return entries.first.flatMap { $0 }
     }
 
-    /// Reads an entry, computes its successor, and writes that unless somebody else was faster; then begins again.
+    /// Reads an entry, computes its successor, and writes it; and begins again where another write came in between.
+    ///
+    /// Every further attempt means that another write of the key succeeded, so many tasks that modify one key all get
+    /// their turn. It gives up when the task is cancelled or its deadline has passed. For counters and rates under
+    /// contention, ``update(_:)`` needs one attempt.
     ///
     /// - Parameters:
     ///   - key: The key.
     ///   - expiry: When the new entry ends.
-    ///   - attempts: How often to try; past that, ``StoreError/Reason/unavailable``.
-    ///   - transform: Computes the new value from the present one. It may run several times. Nil deletes the entry.
-    /// - Returns: The version that was written; nil after a delete.
-    /// - Throws: ``StoreError``, or what `transform` throws.
+    ///   - attempts: The most attempts, at least 1. Defaults to 10,000.
+    ///   - transform: Computes the new value from the present one. It may run several times. `nil` deletes the entry.
+    /// - Returns: The version that was written, or `nil` after a delete.
+    /// - Throws: ``StoreError`` (``StoreError/Reason/unavailable`` after the last attempt, or when the deadline has
+    ///   passed between two), or what `transform` throws.
     @discardableResult
     public func modify(
         _ key: StoreKey,
         expiry: Expiry,
-        attempts: Int = 16,
+        attempts: Int = 10_000,
         _ transform: ([UInt8]?) throws -> [UInt8]?
     ) async throws -> StoreVersion? {
         var current = try await get(key)
-        for _ in 0..<max(1, attempts) {
+        for attempt in 0..<max(1, attempts) {
+            if attempt > 0, Deadline.current?.isExpired == true {
+                throw StoreError(.unavailable, "the deadline passed while an entry was modified (\(attempt) attempts)")
+            }
             let condition = current.map { Precondition.version($0.version) } ?? .absent
             let write: StoreWrite
             if let value = try transform(current?.value) {

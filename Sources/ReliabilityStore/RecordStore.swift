@@ -18,7 +18,7 @@ public struct RecordQueue: Hashable, Sendable, ExpressibleByStringLiteral, Custo
 public struct NewRecord: Hashable, Sendable {
     /// The queue.
     public var queue: RecordQueue
-    /// The record's identity in its queue: enqueueing it again, while it is there, changes nothing.
+    /// The record's identity in its queue: one record in the queue has it at a time, dead ones included.
     ///
     /// It has 1 to 256 bytes; a store refuses others, and tells ids apart by their bytes.
     public var id: String
@@ -52,14 +52,27 @@ public struct RecordClaim: Hashable, Sendable {
     public let attempt: Int
     /// The fencing token: the record can be settled while this is its version.
     public let token: StoreVersion
+    /// Whether an earlier delivery was never settled: its lease ended first, or the store's owner did.
+    ///
+    /// The worker may have crashed, and this record may be the reason. It stays so until a delivery is settled with
+    /// ``Settlement/Action/retry(after:countsAttempt:)``, whether that counts or not, or the record is redriven.
+    public let wasAbandoned: Bool
 
     /// Creates a claim.
-    public init(queue: RecordQueue, id: String, payload: [UInt8], attempt: Int, token: StoreVersion) {
+    public init(
+        queue: RecordQueue,
+        id: String,
+        payload: [UInt8],
+        attempt: Int,
+        token: StoreVersion,
+        wasAbandoned: Bool
+    ) {
         self.queue = queue
         self.id = id
         self.payload = payload
         self.attempt = attempt
         self.token = token
+        self.wasAbandoned = wasAbandoned
     }
 }
 
@@ -73,6 +86,12 @@ public struct Settlement: Hashable, Sendable {
         ///
         /// `countsAttempt: false` gives the attempt back. The record gets a new version: the token is used up.
         case retry(after: Duration, countsAttempt: Bool)
+        /// Hand it out again after a wait, undelivered, as one whose delivery was abandoned.
+        ///
+        /// The attempt is given back, the record gets a new version, and its next claim says
+        /// ``RecordClaim/wasAbandoned``. Until the wait is over the record counts as leased. In a store with one owner, the
+        /// next opening ends the wait.
+        case holdBack(Duration)
         /// Hold it for longer, from now on.
         ///
         /// The token stays valid. It is positive.
@@ -124,8 +143,28 @@ public enum SettleResult: Hashable, Sendable {
 public enum EnqueueResult: Hashable, Sendable {
     /// It is in the queue now.
     case enqueued
-    /// One of the same identity was there already; nothing changed.
+    /// It was there already, pending and with the same payload; nothing changed.
     case duplicate
+    /// Its identity belongs to another record, which is dead or has another payload; it was not stored.
+    ///
+    /// Nothing delivers it. One that is dead has to be redriven or removed before its identity is free again.
+    case taken(by: RecordState)
+}
+
+/// The result of a commit with records.
+public enum RecordCommitResult: Hashable, Sendable {
+    /// All writes happened, and all records are pending, in one step.
+    ///
+    /// One version for each write, as in ``CommitResult/committed(_:)``; and for each record whether it is new
+    /// (``EnqueueResult/enqueued``) or was pending with the same payload (``EnqueueResult/duplicate``).
+    case committed([StoreVersion?], records: [EnqueueResult])
+    /// Nothing happened: the write at this index found its precondition false.
+    ///
+    /// `current` is what is there now.
+    case conflict(index: Int, current: StoreEntry?)
+    /// Nothing happened: the identity of the record at this index belongs to another record in that state, which is dead
+    /// or has another payload.
+    case taken(index: Int, by: RecordState)
 }
 
 /// The state of a record.
@@ -146,8 +185,12 @@ public struct RecordInfo: Hashable, Sendable {
     public let version: StoreVersion
     /// How many deliveries began.
     public let attempts: Int
-    /// Whether a worker holds it.
+    /// Whether a worker holds it, or it is held back.
     public let isLeased: Bool
+    /// The time until the record is due, or until its lease ends; negative once it has been due for that long.
+    ///
+    /// For a dead record, how long it has been dead, as a negative duration.
+    public let due: Duration
     /// Why it is dead; nil when it is not.
     public let deadReason: String?
 
@@ -158,6 +201,7 @@ public struct RecordInfo: Hashable, Sendable {
         version: StoreVersion,
         attempts: Int,
         isLeased: Bool,
+        due: Duration,
         deadReason: String?
     ) {
         self.id = id
@@ -165,6 +209,7 @@ public struct RecordInfo: Hashable, Sendable {
         self.version = version
         self.attempts = attempts
         self.isLeased = isLeased
+        self.due = due
         self.deadReason = deadReason
     }
 }
@@ -205,20 +250,25 @@ public protocol RecordStore: KeyValueStore {
     /// Adds records, all in one step.
     ///
     /// - Parameter records: The records, at most as many as a commit may have writes.
-    /// - Returns: For each, whether it was added or there already.
+    /// - Returns: For each, what became of it.
     /// - Throws: `StoreError`.
     func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult]
 
     /// Makes all writes and adds all records in one step, or none.
     ///
-    /// A record whose identity is in its queue already changes nothing and is no conflict.
+    /// A record that is pending already with the same payload changes nothing and is no conflict. A record whose
+    /// identity belongs to another one, dead or of another payload, is: a commit that succeeds leaves all of its records
+    /// pending. Writes are judged before records.
     ///
     /// - Parameters:
     ///   - writes: What to write, and on what conditions.
     ///   - records: The records.
-    /// - Returns: The new versions of the writes; or the first conflict.
+    /// - Returns: The new versions of the writes and what became of the records; or the first conflict.
     /// - Throws: `StoreError`.
-    func commit(_ writes: [StoreWrite], enqueueing records: [NewRecord]) async throws(StoreError) -> CommitResult
+    func commit(
+        _ writes: [StoreWrite],
+        enqueueing records: [NewRecord]
+    ) async throws(StoreError) -> RecordCommitResult
 
     /// Hands out due records, those due first before others, each to one caller until its lease ends.
     ///

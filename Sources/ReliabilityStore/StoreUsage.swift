@@ -1,4 +1,4 @@
-/// How much a store holds, and how much it may.
+/// The figures of a store's content, beside its limits.
 ///
 /// A snapshot for a dashboard or an alert: past its limits a store rejects writes that add to it, with
 /// ``StoreError/Reason/capacityExceeded``. An entry that has expired counts until it is freed, which later calls do bit

@@ -104,7 +104,7 @@ public final class FaultInjectingStore: RecordStore {
     public func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try await call(.commit) { () throws(StoreError) in
             try await recordStore().commit(writes, enqueueing: records)
         }

@@ -2,12 +2,26 @@ package import ReliabilityCore
 
 /// A clock that stands still until a test moves it, and on which a test can wait for sleepers.
 ///
+/// It is for one policy with one wait, and for state that time changes, such as an open breaker or an expired entry:
+///
 /// ```swift
 /// let clock = ManualClock()
-/// async let result = RetryPolicy(.idempotent, maxAttempts: 2, clock: clock).run { try await fetch() }
-/// await clock.waitForSleepers(1)
-/// clock.advance(by: .seconds(20))
+/// let call = Task { try await withTimeout(.seconds(8), clock: clock) { try await clock.sleep(for: .seconds(60)) } }
+/// await clock.advance(by: .seconds(8), whenSleeping: 2)    // the limit and the operation
+/// await #expect(throws: TimeoutError.self) { try await call.value }
 /// ```
+///
+/// Whatever waits several times, such as a retry or a pipeline, belongs into a ``Simulation``, whose clock moves by
+/// itself when nothing else can happen. A manual clock cannot know whether the tasks that it has woken have gone on to
+/// their next wait. A test that moves it meanwhile would pass a wait that it wanted to see. So the clock stops the
+/// program, with a message, when it is moved
+///
+/// - past two instants at which something sleeps: what the first one starts has to come before the second,
+/// - to an instant at which something sleeps, before a task that it has woken earlier has gone on,
+/// - by ``advance(by:whenSleeping:)`` while more sleep than the test says.
+///
+/// A test that waits for a sleeper that never comes, or whose tasks sleep on a clock that it has moved too early, hangs.
+/// After ten seconds of real time the clock writes to the standard error who waits for what.
 ///
 /// No test has to yield, poll or sleep for real: ``waitForSleepers(_:)`` returns when the sleepers are there.
 public final class ManualClock: Clock, Sendable {
@@ -31,7 +45,7 @@ public final class ManualClock: Clock, Sendable {
         public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
     }
 
-    private final class Waiter: Sendable {
+    fileprivate final class Waiter: Sendable {
         let count: Int
         let state = Lock((continuation: CheckedContinuation<Void, Never>?.none, isOver: false))
 
@@ -55,12 +69,21 @@ public final class ManualClock: Clock, Sendable {
         }
     }
 
-    private struct State: ~Copyable {
+    fileprivate struct State: ~Copyable {
         var now: Int64 = 0
         var wheel = DeadlineWheel(at: 0)
         /// How many calls run what is due, each until nothing is.
         var runners = 0
+        /// How many of them have moved the clock.
+        var movers = 0
         var waiters: [Waiter] = []
+        /// How many tasks the clock has woken that have not gone on yet.
+        var woken = 0
+        /// How many sleepers were there when the clock was last moved; nil for a clock that was never moved.
+        var sleepersAtLastMove: Int?
+        /// Counts what happens, for the watchdog.
+        var activity: UInt64 = 0
+        var isWatched = false
 
         /// The first entry that is due; it has been removed.
         mutating func nextDue() -> DeadlineScheduler.Entry? {
@@ -74,7 +97,7 @@ public final class ManualClock: Clock, Sendable {
         }
 
         mutating func removeSatisfiedWaiters() -> [Waiter] {
-            if waiters.isEmpty { return [] }
+            if waiters.isEmpty || woken > 0 { return [] }
             let count = wheel.count
             let satisfied = waiters.filter { $0.count <= count }
             waiters.removeAll { $0.count <= count }
@@ -83,14 +106,30 @@ public final class ManualClock: Clock, Sendable {
     }
 
     private let state = Lock(State())
+    /// Apart from the scheduler of everybody's deadlines, whose timers tests count.
+    private static let watchdogs = DeadlineScheduler()
+
+    /// How long, in real time, nothing may happen while a test waits; nil for ever.
+    private let patience: Duration?
+    private let complain: @Sendable (String) -> Void
 
     package let taskExecutor: (any TaskExecutor)?
 
     /// Creates a clock at zero.
-    public convenience init() { self.init(taskExecutor: nil) }
+    public convenience init() { self.init(patience: .seconds(10), complain: writeToStandardError) }
+
+    init(patience: Duration, complain: @escaping @Sendable (String) -> Void) {
+        self.patience = patience
+        self.complain = complain
+        taskExecutor = nil
+    }
 
     /// Creates a clock for a simulation whose tasks all run on one executor.
-    init(taskExecutor: (any TaskExecutor)?) { self.taskExecutor = taskExecutor }
+    init(taskExecutor: any TaskExecutor) {
+        self.taskExecutor = taskExecutor
+        patience = nil
+        complain = { _ in }
+    }
 
     /// The present instant.
     public var now: Instant { Instant(nanoseconds: reading) }
@@ -102,7 +141,9 @@ public final class ManualClock: Clock, Sendable {
     public var sleeperCount: Int { state.withLock { $0.wheel.count } }
 
     /// How long until the first sleeper wakes; nil when none sleeps.
-    public var timeToNextSleeper: Duration? {
+    ///
+    /// Not public: a test that moves from one sleeper to the next races what the first one starts.
+    package var timeToNextSleeper: Duration? {
         state.withLock { state in
             state.wheel.earliest().map { .nanoseconds(max(0, $0.saturatingSubtract(state.now))) }
         }
@@ -125,39 +166,95 @@ public final class ManualClock: Clock, Sendable {
         try await sleep(until: deadline.nanoseconds)
     }
 
-    /// Moves the clock, runs the timers and wakes the tasks that are due, the earliest first, and of two at one instant
-    /// the one that came first.
+    /// Waits until exactly `count` tasks and timers sleep on the clock, and moves it.
     ///
-    /// All of them see the clock where it ends up. ``advanceToNextSleeper()`` stops on the way. When this returns, the
-    /// timers have run; the tasks that were woken go on by themselves.
+    /// It returns without moving the clock if the task is cancelled.
+    ///
+    /// - Parameters:
+    ///   - duration: How far; not negative.
+    ///   - count: How many sleep. A limit is one sleeper, and an operation that sleeps inside it is another.
+    /// - Precondition: `duration` is not negative, no more than `count` sleep, and what holds for ``advance(by:)``.
+    public func advance(by duration: Duration, whenSleeping count: Int) async {
+        await waitForSleepers(count)
+        if Task.isCancelled { return }
+        let sleepers = sleeperCount
+        precondition(
+            sleepers <= count,
+            "advance(by: \(duration.text), whenSleeping: \(count)): \(sleepers) sleep; a limit is one, too"
+        )
+        advance(by: duration)
+    }
+
+    /// Moves the clock, runs the timers and wakes the tasks that are due, in the order in which they came.
+    ///
+    /// All of them see the clock where it ends up. When this returns, the timers have run; the tasks that were woken go
+    /// on by themselves. What is not asleep yet is not woken: where a task is to sleep first, use
+    /// ``advance(by:whenSleeping:)``.
     ///
     /// - Parameter duration: How far; not negative.
-    /// - Precondition: `duration` is not negative.
+    /// - Precondition: `duration` is not negative. No two of those that are due sleep until different instants. If one is
+    ///   due, every task that an earlier move has woken has gone on: await its value, or ``waitForSleepers(_:)``.
     public func advance(by duration: Duration) {
-        precondition(duration >= .zero, "a manual clock moves forward only (by \(duration))")
-        state.withLock { state in
+        precondition(duration >= .zero, "a manual clock moves forward only (by \(duration.text))")
+        let (woken, armedBefore) = state.withLock { state -> (Int, UInt64) in
+            let woken = state.movers > 0 || duration == .zero ? 0 : state.woken
+            state.activity += 1
+            state.sleepersAtLastMove = state.wheel.count
             state.now = state.now.saturatingAdd(duration.saturatingNanoseconds)
             state.runners += 1
+            state.movers += 1
+            return (woken, state.wheel.lastSequence)
         }
-        runDue()
+        runDue(armedBefore, woken)
+        state.withLock { $0.movers -= 1 }
     }
 
     /// Runs what is due until nothing is, one after the other, so that each may still cancel those behind it.
-    private func runDue() {
+    ///
+    /// - Parameters:
+    ///   - armedBefore: The last of those that were armed before the clock was moved.
+    ///   - woken: How many tasks an earlier move has woken that have not gone on.
+    private func runDue(_ armedBefore: UInt64, _ woken: Int) {
+        var passed: Int64?
         while true {
-            let entry = state.withLock { state in
+            let (entry, now) = state.withLock { state -> (DeadlineScheduler.Entry?, Int64) in
                 let entry = state.nextDue()
                 if entry == nil { state.runners -= 1 }
-                return entry
+                return (entry, state.now)
             }
             guard let entry else { return }
+            if entry.sequence <= armedBefore {
+                if woken > 0 { Self.refuseHaste(at: entry.instant, woken) }
+                if let passed, passed != entry.instant { Self.refuseJump(from: passed, to: entry.instant, now) }
+                passed = entry.instant
+            }
             entry.fire()
         }
     }
 
-    /// Suspends until at least `count` tasks and timers sleep on the clock, or the task is cancelled.
+    private static func refuseHaste(at instant: Int64, _ woken: Int) -> Never {
+        preconditionFailure(
+            """
+            the clock was moved to those that sleep until \(Duration.nanoseconds(instant).text) before \(woken) task(s) \
+            went on that it had woken before. Await what they do first, or use a Simulation
+            """
+        )
+    }
+
+    private static func refuseJump(from first: Int64, to second: Int64, _ now: Int64) -> Never {
+        preconditionFailure(
+            """
+            the clock was moved to \(Duration.nanoseconds(now).text), past those that sleep until \
+            \(Duration.nanoseconds(first).text) and those that sleep until \(Duration.nanoseconds(second).text). What the first \
+            start has to come before the second: stop at each, or use a Simulation
+            """
+        )
+    }
+
+    /// Suspends until at least `count` tasks and timers sleep on the clock and every task that it has woken has gone on, or
+    /// the task is cancelled.
     ///
-    /// - Parameter count: How many.
+    /// - Parameter count: How many. A limit is one sleeper, and an operation that sleeps inside it is another.
     public func waitForSleepers(_ count: Int) async {
         let waiter = Waiter(count: count)
         await withTaskCancellationHandler {
@@ -167,11 +264,11 @@ public final class ManualClock: Clock, Sendable {
                     return
                 }
                 let isOver = state.withLock { state in
-                    if state.wheel.count >= count { return true }
+                    if state.woken == 0, state.wheel.count >= count { return true }
                     state.waiters.append(waiter)
                     return false
                 }
-                if isOver { waiter.finish() }
+                if isOver { waiter.finish() } else { watch() }
             }
         } onCancel: {
             waiter.finish()
@@ -180,9 +277,60 @@ public final class ManualClock: Clock, Sendable {
     }
 
     /// Waits for a sleeper, or for the task's cancellation, and moves the clock to the instant at which the first one wakes.
-    public func advanceToNextSleeper() async {
+    ///
+    /// Not public: a test that calls it again races what the first one starts.
+    package func advanceToNextSleeper() async {
         await waitForSleepers(1)
         if let wait = timeToNextSleeper { advance(by: max(.zero, wait)) }
+    }
+}
+
+// MARK: What hangs
+
+extension ManualClock {
+    /// Complains when the test waits and nothing happens for long.
+    private func watch() {
+        guard let patience else { return }
+        let activity = state.withLock { state -> UInt64? in
+            // What hangs on a clock that nobody moves may be meant to.
+            if state.isWatched || state.sleepersAtLastMove == nil && state.waiters.isEmpty { return nil }
+            state.isWatched = true
+            return state.activity
+        }
+        guard let activity else { return }
+        _ = Self.watchdogs.schedule(at: TimeSource.continuous.instant(after: patience)) { [weak self] in
+            // When this has had so many turns, it is not for want of a thread that nothing has happened.
+            Task {
+                for _ in 0..<100 { await Task.yield() }
+                self?.check(activity, patience)
+            }
+        }
+    }
+
+    private func check(_ activity: UInt64, _ patience: Duration) {
+        let text = state.withLock { state -> String? in
+            if state.activity == activity { return state.complaint(patience) }
+            state.isWatched = false
+            return nil
+        }
+        if let text { complain(text) } else { watch() }
+    }
+}
+
+extension ManualClock.State {
+    /// What a test waits for; nil when it waits for nothing.
+    fileprivate mutating func complaint(_ patience: Duration) -> String? {
+        let asleep = "\(wheel.count) task(s) and timer(s) sleep on it"
+        if let wanted = waiters.map(\.count).min() {
+            return "ManualClock: a test has waited for \(wanted) sleeper(s) for \(patience.text); \(asleep)\n"
+        }
+        guard let next = wheel.earliest() else { return nil }
+        let wait = Duration.nanoseconds(next.saturatingSubtract(now)).text
+        var text = "ManualClock: nothing has happened for \(patience.text); \(asleep), the first for another \(wait)"
+        if sleepersAtLastMove == 0 {
+            text += ". It was moved before they slept: use `await clock.advance(by:whenSleeping:)`"
+        }
+        return text + "\n"
     }
 }
 
@@ -192,13 +340,39 @@ extension ManualClock: TimerClock {
     /// Arms an entry; one that is due already runs now, unless others that are due are being run: then it waits its turn.
     package func arm(_ entry: DeadlineScheduler.Entry, at instant: Int64) {
         let (waiters, isDue) = state.withLock { state -> ([Waiter], Bool) in
+            state.activity += 1
             state.wheel.insert(entry, at: instant)
             if instant > state.now { return (state.removeSatisfiedWaiters(), false) }
             if state.runners > 0 { return ([], false) }
             state.runners += 1
             return ([], true)
         }
-        if isDue { runDue() }
+        if isDue { runDue(0, 0) } else { watch() }
+        for waiter in waiters { waiter.finish() }
+    }
+
+    package func sleep(until instant: Int64) async throws {
+        let isWoken = Lock(false)
+        defer { if isWoken.withLock({ $0 }) { goOn() } }
+        try await sleep(
+            until: instant,
+            onWake: {
+                // Only what a move causes: a test that cancels a sleeper may move the clock meanwhile.
+                let isByMove = self.state.withLock { state in
+                    if state.movers > 0 { state.woken += 1 }
+                    return state.movers > 0
+                }
+                isWoken.withLock { $0 = isByMove }
+            }
+        )
+    }
+
+    /// Notes that a task that was woken runs again.
+    private func goOn() {
+        let waiters = state.withLock { state in
+            state.woken -= 1
+            return state.removeSatisfiedWaiters()
+        }
         for waiter in waiters { waiter.finish() }
     }
 

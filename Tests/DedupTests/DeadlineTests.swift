@@ -7,9 +7,9 @@ import Testing
 
 @Suite("The deadline of a deduplicator's caller")
 struct DedupDeadlineTests {
-    private static func deadline(_ clock: ManualClock, after limit: Duration) -> Deadline {
+    private static func call(_ clock: ManualClock, within limit: Duration) -> DeadlineScope {
         let timeSource = TimeSource(clock)
-        return Deadline(instant: timeSource.instant(after: limit), timeSource: timeSource)
+        return DeadlineScope(Deadline(instant: timeSource.instant(after: limit), timeSource: timeSource))
     }
 
     @Test(
@@ -30,7 +30,7 @@ struct DedupDeadlineTests {
             store.outage = fault
             let start = clock.now
             do {
-                _ = try await Deadline.$ambient.withValue(Self.deadline(clock, after: .milliseconds(50))) {
+                _ = try await DeadlineScope.$innermost.withValue(Self.call(clock, within: .milliseconds(50))) {
                     try await dedup.run("charge", ["ada", "k1"]) { _ in simulation.expect(false, "it ran") }
                 }
                 simulation.expect(false, "it says that it ran")
@@ -56,7 +56,7 @@ struct DedupDeadlineTests {
             let start = bench.clock.now
             let limit = Duration.milliseconds(simulation.random(in: 400...600))
             let first = simulation.spawn {
-                try await Deadline.$ambient.withValue(Self.deadline(bench.clock, after: limit)) {
+                try await DeadlineScope.$innermost.withValue(Self.call(bench.clock, within: limit)) {
                     try await bench.pay(taking: .milliseconds(500))
                 }
             }

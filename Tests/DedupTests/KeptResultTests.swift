@@ -104,6 +104,47 @@ struct KeptResultTests {
         }
     }
 
+    @Test("is not written over that of another process, which took the claim over meanwhile")
+    func lostMeanwhile() throws {
+        try Simulation.run(seeds: 0..<20) { simulation in
+            let clock = simulation.clock
+            let memory = InMemoryStore(clock: clock)
+            let shared = StoreDouble(memory, isShared: true)
+            let cutOff = FaultInjectingStore(shared, clock: clock)
+            let configuration = DedupConfiguration(.replay(retention: nil), lease: .seconds(5))
+            let events = EventRecorder<DedupEvent>()
+            func process(_ store: any KeyValueStore) -> Deduplicator {
+                Deduplicator(
+                    configuration,
+                    keyspace: "test",
+                    store: store,
+                    clock: clock,
+                    liveClaims: LiveClaims(),
+                    observer: events.record
+                )
+            }
+            let first = process(cutOff)
+            let late = simulation.spawn {
+                try await first.run("charge", ["ada", "k1"]) { _ in
+                    try await clock.sleep(for: .milliseconds(500))
+                    return "first"
+                }
+            }
+            try await clock.sleep(for: .milliseconds(200))
+            cutOff.outage = .failBefore
+            try await clock.sleep(for: .seconds(simulation.random(in: 5...20)))
+            let second = try await process(shared).run("charge", ["ada", "k1"]) { "second \($0.isTakeover)" }
+            simulation.expect(second.value == "second true" && second.isStored, "\(second)")
+            let entry = try await memory.get(DedupKey("ada", "k1").storeKey(in: "test", "charge"))
+            cutOff.outage = nil
+            let result = try await late.value
+            simulation.expect(result.value == "first" && !result.isStored, "\(result)")
+            try await clock.sleep(for: .seconds(60))
+            let now = try await memory.get(DedupKey("ada", "k1").storeKey(in: "test", "charge"))
+            simulation.expect(now == entry, "the first wrote over the second")
+        }
+    }
+
     @Test("in a store that is full for it, is replaced by a mark, and the operation does not run again")
     func fullStore() throws {
         try Simulation.run(seeds: 0..<1) { simulation in

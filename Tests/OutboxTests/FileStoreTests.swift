@@ -27,6 +27,7 @@ struct OutboxFileStoreTests {
         let second = try await FileStore.open(at: directory)
         let again = OutboxQueue("mail", store: second)
         let delivered = EventRecorder<String>()
+        // Those are delivered one at a time, after about a second.
         let relay = OutboxRelay(again) { delivered.record($0.message.id) }
         let running = Task { await relay.run() }
         let ids = await delivered.wait(for: 50)
@@ -35,5 +36,14 @@ struct OutboxFileStoreTests {
         #expect(Set(ids).count == 50 && delivered.events.count == 50)
         #expect(try await again.counts() == RecordCounts(pending: 0, dead: 0))
         await second.close()
+    }
+
+    @Test("a relay over a store that is closed returns")
+    func closed() async throws {
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let store = try await FileStore.open(at: directory)
+        let relay = OutboxRelay(OutboxQueue("mail", store: store)) { _ in }
+        await store.close()
+        await relay.run()
     }
 }

@@ -75,7 +75,7 @@ final class RecordStoreDouble: RecordStore {
     func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try await memory.commit(writes, enqueueing: records)
     }
     func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) async throws(StoreError) -> UpdateResult {
@@ -131,6 +131,7 @@ struct Bench {
         timeLimit: Duration = .seconds(1000),
         lease: Duration = .seconds(60),
         pollInterval: Duration = .seconds(5),
+        deadRetention: Duration? = nil,
         queue: OutboxQueue? = nil,
         classify: @escaping @Sendable (any Error) -> RetryDecision = OutboxRelay.standardDecision(for:),
         handler: @escaping @Sendable (OutboxDelivery) async throws -> Void
@@ -144,7 +145,8 @@ struct Bench {
                 concurrency: concurrency,
                 timeLimit: timeLimit,
                 lease: lease,
-                pollInterval: pollInterval
+                pollInterval: pollInterval,
+                deadRetention: deadRetention
             ),
             classify: classify,
             clock: clock,
@@ -165,6 +167,11 @@ struct Bench {
             case .retrying(let id, let attempt, let after, _): "retrying \(id) \(attempt) after \(after)"
             case .dead(let id, let attempt, _): "dead \(id) \(attempt)"
             case .released(let id): "released \(id)"
+            case .isolated(let id, let attempts, let after): "isolated \(id) \(attempts) after \(after)"
+            case .overrun(let id, let attempt): "overrun \(id) \(attempt)"
+            case .abandoned(let id, let attempt): "abandoned \(id) \(attempt)"
+            case .removed(let id, let reason): "removed \(id) \(reason)"
+            case .stopped(let error): "stopped \(error.code)"
             case .leaseLost(let id): "leaseLost \(id)"
             case .notSettled(let id, _): "notSettled \(id)"
             case .storeUnavailable: "storeUnavailable"

@@ -13,27 +13,82 @@ struct OutboxQueueTests {
     func atomic() async throws {
         let message = OutboxMessage(id: "m1", topic: "order.placed", payload: [1, 2])
         let first = try await bench.queue.commit([.put(order, [1], .never, if: .absent)], sending: [message])
-        guard case .committed = first else {
-            Issue.record("the first commit did not happen")
-            return
-        }
+        #expect(first.versions == [try await bench.memory.get(order)?.version] && first.messages == [.enqueued])
         let other = OutboxMessage(id: "m2", topic: "order.placed", payload: [])
-        let second = try await bench.queue.commit([.put(order, [2], .never, if: .absent)], sending: [other])
-        guard case .conflict = second else {
-            Issue.record("the second commit happened")
-            return
+        let conflict = await #expect(throws: OutboxConflict.self) {
+            try await bench.queue.commit([.put(order, [2], .never, if: .absent)], sending: [other])
         }
+        #expect(conflict?.reason == .write(index: 0, current: try await bench.memory.get(order)))
+        #expect(conflict?.code == "outbox.conflict" && conflict?.category == .conflict)
         let page = try await bench.memory.page("test", .pending, after: nil, limit: 10)
         #expect(page.records.compactMap(OutboxMessage.init) == [message])
     }
 
-    @Test("a message whose identity is in the queue already is not sent again")
+    @Test("a message that is pending already is not sent again, and that is no conflict")
     func idempotent() async throws {
-        for payload in [[1], [2]] as [[UInt8]] {
-            let message = OutboxMessage(id: "m1", topic: "t", payload: payload)
-            _ = try await bench.queue.commit([], sending: [message])
+        let message = OutboxMessage(id: "m1", topic: "t", payload: [1])
+        for result in [EnqueueResult.enqueued, .duplicate] {
+            let receipt = try await bench.queue.commit([.put(order, [1], .never, if: .any)], sending: [message])
+            #expect(receipt.messages == [result])
         }
         #expect(try await bench.queue.counts() == RecordCounts(pending: 1, dead: 0))
+    }
+
+    @Test(
+        "a commit whose message's identity belongs to another message stores nothing and says so",
+        arguments: [RecordState.pending, .dead],
+        ["payload", "topic", "nothing"]
+    )
+    func takenIdentity(state: RecordState, difference: String) async throws {
+        // The same message, pending, is no other one.
+        if state == .pending, difference == "nothing" { return }
+        try await bench.send("m1")
+        if state == .dead {
+            for claim in try await bench.memory.claim("test", limit: 1, lease: .seconds(60)) {
+                _ = try await bench.memory.settle([Settlement(claim, .dead(reason: "x"))])
+            }
+        }
+        let new = OutboxMessage(
+            id: "m1",
+            topic: difference == "topic" ? "other" : "t",
+            payload: difference == "payload" ? [1] : []
+        )
+        let fresh = OutboxMessage(id: "m2", topic: "t", payload: [])
+        let before = try await bench.memory.page("test", state, after: nil, limit: 9)
+        let conflict = await #expect(throws: OutboxConflict.self) {
+            try await bench.queue.commit([.put(order, [1], .never, if: .absent)], sending: [fresh, new])
+        }
+        #expect(conflict?.reason == .message(index: 1, state))
+        #expect(conflict?.code == "outbox.identity_taken")
+        #expect(try await bench.memory.get(order) == nil)
+        #expect(try await bench.memory.page("test", state, after: nil, limit: 9) == before)
+        #expect(try await bench.queue.counts().pending == (state == .pending ? 1 : 0))
+        // What was dead is sent as it was, and nobody was told that it is the new one.
+        if state == .dead {
+            #expect(try await bench.queue.redriveDead() == 1)
+            let page = try await bench.memory.page("test", .pending, after: nil, limit: 9)
+            #expect(page.records.compactMap(OutboxMessage.init) == [OutboxMessage(id: "m1", topic: "t", payload: [])])
+        }
+    }
+
+    @Test("dead messages are removed once they are old enough, and no others", arguments: [0, 1, 7, Int.max])
+    func removeDead(limit: Int) async throws {
+        func bury(_ ids: [String]) async throws {
+            try await bench.send(ids)
+            for claim in try await bench.memory.claim("test", limit: 100, lease: .seconds(60)) {
+                _ = try await bench.memory.settle([Settlement(claim, .dead(reason: "x"))])
+            }
+        }
+        try await bury((0..<9).map { "old \($0)" })
+        bench.clock.advance(by: .seconds(10))
+        try await bury(["young"])
+        try await bench.send("pending")
+        bench.clock.advance(by: .seconds(10))
+        let count = min(limit, 9)
+        #expect(try await bench.queue.removeDead(olderThan: .seconds(15), limit: limit) == count)
+        #expect(try await bench.queue.counts() == RecordCounts(pending: 1, dead: 10 - count))
+        #expect(try await bench.queue.removeDead(olderThan: .seconds(Int64.max)) == 0)
+        #expect(try await bench.queue.removeDead(olderThan: Duration(attoseconds: .min)) == 10 - count)
     }
 
     @Test("messages without an identity get one each")
@@ -78,6 +133,7 @@ struct OutboxQueueTests {
             version: StoreVersion(rawValue: 1),
             attempts: 0,
             isLeased: false,
+            due: .zero,
             deadReason: nil
         )
         #expect(OutboxMessage(record) == nil)

@@ -7,28 +7,39 @@ import Testing
 @Suite("RelayState")
 struct RelayStateTests {
     private enum Step: CaseIterable {
-        case askFull, askSome, askNone, askLater, fail, deliver, deliverRetry, wake, tick, drain
+        case askFull, askSome, askAlone, askNone, askLater, fail, deliver, deliverRetry, endAlone, wake, tick, drain
     }
 
     @Test("every sequence of up to five steps keeps the bounds, never spins and never sleeps past news")
     func exhaustive() {
         let random = RandomSource(SeededGenerator(seed: 1))
-        func explore(_ state: RelayState, _ now: Int64, delivering: Int, isDrained: Bool, depth: Int) {
+        func explore(
+            _ state: RelayState,
+            _ now: Int64,
+            delivering: Int,
+            isDrained: Bool,
+            isAlone: Bool = false,
+            isCautious: Bool = false,
+            depth: Int
+        ) {
             #expect(state.inFlight == delivering && delivering <= 3)
+            #expect(state.isAlone == (isAlone && delivering <= 1))
             if depth == 0 { return }
             for step in Step.allCases {
                 var next = state
-                var (now, delivering, isDrained) = (now, delivering, isDrained)
+                var (now, delivering, isDrained, isAlone) = (now, delivering, isDrained, isAlone)
+                var isCautious = isCautious
                 switch step {
-                case .askFull, .askSome, .askNone, .askLater, .fail:
+                case .askFull, .askSome, .askAlone, .askNone, .askLater, .fail:
                     let action = next.next(now: now)
                     guard case .claim(let limit, let news) = action else {
                         #expect((action == .stop) == isDrained)
-                        if action == .wait(until: nil) { #expect(delivering == 3) }
+                        if action == .wait(until: nil) { #expect(delivering == 3 || isAlone) }
                         if case .wait(let until?) = action { #expect(until > now) }
                         continue
                     }
                     #expect(limit >= 1 && limit <= 2 && limit <= 3 - delivering)
+                    #expect(!isAlone && (!isCautious || limit == 1))
                     #expect(next.inFlight == delivering + limit)
                     if step == .fail {
                         next.notClaimed(limit)
@@ -37,15 +48,17 @@ struct RelayStateTests {
                         next.wake()
                         #expect(next.next(now: now) == .wait(until: now + wait.saturatingNanoseconds))
                     } else {
-                        let count = step == .askFull ? limit : step == .askSome ? limit - 1 : 0
-                        next.claimed(count, of: limit)
+                        let count = step == .askFull ? limit : step == .askAlone ? 1 : step == .askSome ? limit - 1 : 0
+                        isAlone = step == .askAlone
+                        isCautious = isAlone
+                        next.claimed(count, of: limit, isolating: isAlone)
                         delivering += count
                         if step == .askNone {
                             next.idle(claimed: 0, nextDue: .zero, news: news, now: now)
                             if case .claim = next.next(now: now) { Issue.record("asks again at once") }
                             next = state
                             _ = next.next(now: now)
-                            next.claimed(0, of: limit)
+                            next.claimed(0, of: limit, isolating: false)
                             next.wake()
                             next.idle(claimed: 0, nextDue: nil, news: news, now: now)
                             guard case .claim(let again, _) = next.next(now: now) else {
@@ -60,13 +73,24 @@ struct RelayStateTests {
                     if delivering == 0 { continue }
                     delivering -= 1
                     next.delivered(retryAfter: step == .deliver ? nil : .nanoseconds(7), now: now)
+                case .endAlone:
+                    next.endIsolation()
+                    isAlone = false
                 case .wake: next.wake()
                 case .tick: now += 5_000_000_000
                 case .drain:
                     next.drain()
                     isDrained = true
                 }
-                explore(next, now, delivering: delivering, isDrained: isDrained, depth: depth - 1)
+                explore(
+                    next,
+                    now,
+                    delivering: delivering,
+                    isDrained: isDrained,
+                    isAlone: isAlone,
+                    isCautious: isCautious,
+                    depth: depth - 1
+                )
             }
         }
         let state = RelayState(concurrency: 3, maximumClaim: 2, pollInterval: .seconds(5))
@@ -77,7 +101,7 @@ struct RelayStateTests {
     func saturates() {
         var state = RelayState(concurrency: .max, maximumClaim: .max, pollInterval: .seconds(Int64.max))
         guard case .claim(let limit, let news) = state.next(now: .max) else { return }
-        state.claimed(1, of: limit)
+        state.claimed(1, of: limit, isolating: false)
         state.idle(claimed: 0, nextDue: .seconds(Int64.max), news: news, now: .max)
         state.delivered(retryAfter: .seconds(Int64.max), now: .max)
         #expect(state.inFlight == 0)

@@ -25,7 +25,9 @@ struct LimiterDeadlineTests {
             let start = clock.now
             for _ in 0..<10 {
                 let deadline = Deadline(instant: timeSource.instant(after: .milliseconds(50)), timeSource: timeSource)
-                let decision = await Deadline.$ambient.withValue(deadline) { try? await limiter.check("user") }
+                let decision = await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
+                    try? await limiter.check("user")
+                }
                 simulation.expect(decision?.isUncounted == (isOpen ? true : nil), "\(String(describing: decision))")
             }
             let waited = start.duration(to: clock.now)

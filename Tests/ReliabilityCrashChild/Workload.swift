@@ -116,7 +116,7 @@ struct Workload: Sendable {
         _ records: [NewRecord],
         _ store: some RecordStore
     ) async throws -> UInt64 {
-        guard case .committed(let versions) = try await store.commit(writes, enqueueing: records) else {
+        guard case .committed(let versions, _) = try await store.commit(writes, enqueueing: records) else {
             throw Unexpected()
         }
         return versions.compactMap { $0?.rawValue }.max() ?? 0

@@ -199,6 +199,39 @@ import Testing
         await second.close()
     }
 
+    @Test func `64 tasks that modify one key all get their turn`() async throws {
+        let store = try openStore(files, tuning: LogTuning(growth: 64 << 10))
+        try await withThrowingTaskGroup { group in
+            for _ in 0..<64 {
+                group.addTask {
+                    for _ in 0..<20 {
+                        try await store.modify(key("n"), expiry: .never) { value in
+                            let number = (value ?? [0, 0]).reduce(0) { $0 << 8 | Int($1) } + 1
+                            return [UInt8(number >> 8), UInt8(number & 255)]
+                        }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try await store.get(key("n"))?.value == [5, 0])
+        await store.close()
+    }
+
+    @Test func `figures of usage are those of what is held, also after a reopening`() async throws {
+        let first = try openStore(files, configuration: .init(maximumEntries: 10, maximumBytes: 1000))
+        #expect(first.usage.fraction == 0)
+        try await first.put("a", [1, 2, 3])
+        _ = try await first.enqueue([NewRecord(queue: "q", id: "1", payload: [1])])
+        let usage = first.usage
+        #expect(usage.entries == 1 && usage.records == 1 && usage.bytes > 128 && usage.fraction >= 0.2)
+        await first.close()
+        #expect(first.usage == usage)
+        let second = try openStore(files, configuration: .init(maximumEntries: 10, maximumBytes: 1000))
+        #expect(second.usage == usage)
+        await second.close()
+    }
+
     @Test func `a closed store says so`() async throws {
         let store = try openStore(files)
         await store.close()

@@ -68,7 +68,7 @@ import Testing
     }
 
     private func committed(_ version: UInt64) -> StoreAnswer {
-        .commit(.committed([StoreVersion(rawValue: version)]))
+        .commit(.committed([StoreVersion(rawValue: version)], records: []))
     }
 
     private func entry(_ value: UInt8, _ version: UInt64) -> StoreEntry {
@@ -128,7 +128,14 @@ import Testing
         )
         func claim(_ client: Int, _ span: ClosedRange<Int>, token: UInt64?) -> HistoryCall {
             let claims = token.map { token in
-                RecordClaim(queue: queue, id: "r", payload: [], attempt: 1, token: StoreVersion(rawValue: token))
+                RecordClaim(
+                    queue: queue,
+                    id: "r",
+                    payload: [],
+                    attempt: 1,
+                    token: StoreVersion(rawValue: token),
+                    wasAbandoned: false
+                )
             }
             return call(
                 client,

@@ -46,13 +46,13 @@ import Testing
     @Test func `everything that writes is rejected as read-only`() async throws {
         try await fill()
         let store = try openStore(files, mode: .readOnly)
-        let claim = RecordClaim(queue: "q", id: "2", payload: [], attempt: 1, token: StoreVersion(rawValue: 1))
+        let claim = Settlement(queue: "q", id: "2", token: StoreVersion(rawValue: 1), .done)
         #expect(await reason { try await store.put("a", [2]) } == .readOnly)
         #expect(
             await reason { _ = try await store.enqueue([NewRecord(queue: "q", id: "9", payload: [])]) } == .readOnly
         )
         #expect(await reason { _ = try await store.claim("q", limit: 1, lease: .seconds(1)) } == .readOnly)
-        #expect(await reason { _ = try await store.settle([Settlement(claim, .done)]) } == .readOnly)
+        #expect(await reason { _ = try await store.settle([claim]) } == .readOnly)
         let add = AtomicUpdate.add(1, within: 0...9, expiry: .seconds(1))
         #expect(await reason { _ = try await store.update([(key("n"), add)]) } == .readOnly)
         await store.close()

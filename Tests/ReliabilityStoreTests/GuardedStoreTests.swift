@@ -63,11 +63,8 @@ struct GuardedStoreTests {
         _ call: () async throws(StoreError) -> Success
     ) async -> StoreError.Reason? {
         let timeSource = TimeSource(clock)
-        return await Deadline.$ambient.withValue(
-            Deadline(instant: timeSource.instant(after: left), timeSource: timeSource)
-        ) {
-            await reason(call)
-        }
+        let deadline = Deadline(instant: timeSource.instant(after: left), timeSource: timeSource)
+        return await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) { await reason(call) }
     }
 
     @Test("the caller's deadline cuts the wait", arguments: [Duration.milliseconds(50), .seconds(2)])
@@ -107,18 +104,21 @@ struct GuardedStoreTests {
     }
 
     @Test(
-        "after three failures in a row it is not asked, but for one probe each second",
-        arguments: [StoreFault.failBefore, .unknownOutcomeAfterApply, .refuse(.failed), .refuse(.closed)]
+        "after three failures in a row it is not asked, but for one probe each second, and a lasting failure is named",
+        arguments: [
+            (StoreFault.failBefore, StoreError.Reason.unavailable), (.unknownOutcomeAfterApply, .unavailable),
+            (.refuse(.failed), .failed), (.refuse(.closed), .closed),
+        ]
     )
-    func gate(fault: StoreFault) async {
+    func gate(fault: StoreFault, told: StoreError.Reason) async {
         faulty.outage = fault
         for _ in 0..<3 { #expect(await reason(write) != nil) }
         #expect(faulty.count(of: .commit) == 3)
-        for _ in 0..<10 { #expect(await reason(write) == .unavailable) }
-        #expect(await reason(read) == .unavailable)
+        for _ in 0..<10 { #expect(await reason(write) == told) }
+        #expect(await reason(read) == told)
         #expect(faulty.calls.events.count == 3)
         clock.advance(by: .seconds(1) - .nanoseconds(1))
-        #expect(await reason(write) == .unavailable)
+        #expect(await reason(write) == told)
         #expect(faulty.calls.events.count == 3)
         clock.advance(by: .nanoseconds(1))
         for _ in 0..<10 { #expect(await reason(write) != nil) }

@@ -83,6 +83,37 @@ struct InMemoryStoreTests {
     }
 }
 
+@Suite("Usage of a store")
+struct StoreUsageTests {
+    let clock = ManualClock()
+
+    @Test("figures say how much there is and how near the limits are, and follow what expires")
+    func usage() async throws {
+        let store = InMemoryStore(maximumEntries: 10, maximumBytes: 1000, clock: clock)
+        #expect(store.usage == StoreUsage(entries: 0, records: 0, bytes: 0, maximumEntries: 10, maximumBytes: 1000))
+        #expect(store.usage.fraction == 0)
+        let key = StoreKey("test", "1")
+        _ = try await store.commit(
+            [.put(key, [1, 2, 3], .after(.seconds(1)), if: .absent)],
+            enqueueing: [NewRecord(queue: "q", id: "1", payload: [1])]
+        )
+        let bytes = key.byteCount + 3 + 64 + 3 + 64
+        #expect(
+            store.usage == StoreUsage(entries: 1, records: 1, bytes: bytes, maximumEntries: 10, maximumBytes: 1000)
+        )
+        #expect(store.usage.fraction == 0.2)
+        for claim in try await store.claim("q", limit: 1, lease: .seconds(1)) {
+            _ = try await store.settle([Settlement(claim, .dead(reason: "why"))])
+        }
+        #expect(store.usage.records == 1)
+        clock.advance(by: .milliseconds(1001))
+        #expect(store.usage.entries == 0)
+        // The limit that is nearer counts.
+        _ = try await store.commit([.put(key, [UInt8](repeating: 1, count: 700), .never, if: .absent)])
+        #expect(store.usage.fraction > 0.7)
+    }
+}
+
 @Suite("KeyValueStore.modify")
 struct ModifyTests {
     let store = InMemoryStore(clock: ManualClock())
@@ -122,6 +153,24 @@ struct ModifyTests {
         }
         #expect(error?.reason == .unavailable)
         #expect(try await inner.get(key)?.value == [3])
+    }
+
+    @Test("an entry that never stops changing is given up at the deadline")
+    func deadline() async throws {
+        let clock = ManualClock()
+        let store = MeddlingStore(store: InMemoryStore(), key: key, times: .max)
+        let deadline = Deadline(instant: TimeSource(clock).instant(after: .seconds(1)), timeSource: TimeSource(clock))
+        var attempts = 0
+        let error = await #expect(throws: StoreError.self) {
+            try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
+                try await store.modify(key, expiry: .never) { _ in
+                    attempts += 1
+                    clock.advance(by: .milliseconds(100))
+                    return [1]
+                }
+            }
+        }
+        #expect(error?.reason == .unavailable && attempts == 10)
     }
 
     @Test("what its function throws ends it, and nothing is written")

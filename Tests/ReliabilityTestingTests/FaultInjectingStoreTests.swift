@@ -135,7 +135,14 @@ struct FaultInjectingStoreTests {
     @Test("every operation can be made to fail")
     func everyOperation() async {
         store.outage = .failBefore
-        let claim = RecordClaim(queue: "q", id: "1", payload: [], attempt: 1, token: StoreVersion(rawValue: 1))
+        let claim = RecordClaim(
+            queue: "q",
+            id: "1",
+            payload: [],
+            attempt: 1,
+            token: StoreVersion(rawValue: 1),
+            wasAbandoned: false
+        )
         let operations: [(StoreOperation, () async throws(StoreError) -> Void)] = [
             (.get, { () throws(StoreError) in _ = try await store.get([key]) }),
             (.commit, { () throws(StoreError) in _ = try await store.commit([]) }),

@@ -1,6 +1,7 @@
 import ReliabilityCore
-import ReliabilityTesting
 import Testing
+
+@testable import ReliabilityTesting
 
 @Suite("ManualClock")
 struct ManualClockTests {
@@ -94,30 +95,28 @@ struct ManualClockTests {
         #expect(clock.sleeperCount == 0)
     }
 
-    @Test("a thousand sleepers that race with the clock all wake or are cancelled")
+    @Test("a thousand sleepers wake at their instants, while others are cancelled")
     func many() async {
-        let woken = Counter()
+        let woken = EventRecorder<Void>()
         await withTaskGroup { group in
             for number in 0..<1000 {
                 group.addTask {
-                    try? await sleep(.milliseconds(number % 50))
-                    woken.increment()
+                    try? await sleep(.milliseconds(number % 50 + 1))
+                    woken.record(())
                 }
+            }
+            await clock.waitForSleepers(1000)
+            for step in 1...50 {
                 group.addTask {
                     let sleeper = Task { try await sleep(.seconds(3600)) }
                     sleeper.cancel()
                     try? await sleeper.value
-                    woken.increment()
                 }
-            }
-            group.addTask {
-                while woken.value < 2000 {
-                    clock.advance(by: .milliseconds(10))
-                    await Task.yield()
-                }
+                clock.advance(by: .milliseconds(1))
+                await woken.wait(for: step * 20)
             }
         }
-        #expect(woken.value == 2000)
+        #expect(woken.events.count == 1000)
         #expect(clock.sleeperCount == 0)
     }
 
@@ -129,8 +128,11 @@ struct ManualClockTests {
             _ = source.timer(at: source.instant(after: .seconds(seconds))) { events.record(number) }
         }
         #expect(clock.sleeperCount == 5)
-        clock.advance(by: .seconds(2))
+        clock.advance(by: .seconds(1))
+        #expect(events.events == [1])
+        clock.advance(by: .seconds(1))
         #expect(events.events == [1, 2, 3])
+        clock.advance(by: .seconds(1))
         clock.advance(by: .seconds(100))
         #expect(events.events == [1, 2, 3, 4, 5])
         #expect(clock.sleeperCount == 0)
@@ -163,7 +165,7 @@ struct ManualClockTests {
             _ = source.timer(at: 900) { events.record(9) }
             events.record(0)
         }
-        _ = source.timer(at: 20) { events.record(2) }
+        _ = source.timer(at: 10) { events.record(2) }
         clock.advance(by: .nanoseconds(50))
         #expect(events.events == [0, 1, 2, 3])
         #expect(clock.timeToNextSleeper == .nanoseconds(850))
@@ -193,7 +195,7 @@ struct ManualClockTests {
         for instant in instants { _ = source.timer(at: instant) { events.record(instant) } }
         let sleeper = Task { try await sleep(.seconds(1)) }
         await clock.waitForSleepers(10_001)
-        while clock.sleeperCount > 1 { clock.advance(by: .milliseconds(1)) }
+        while clock.sleeperCount > 1, let wait = clock.timeToNextSleeper { clock.advance(by: wait) }
         #expect(events.events == instants.sorted())
         clock.advance(by: .seconds(1))
         try await sleeper.value
@@ -211,14 +213,21 @@ struct ManualClockTests {
                     events.record("\(number) at \(source.now)")
                 }
                 if number.isMultiple(of: 5) { timer.cancel() }
-                clock.advance(by: .nanoseconds(Int64.random(in: 0..<20_000, using: &random)))
+                var step = Duration.nanoseconds(Int64.random(in: 0..<20_000, using: &random))
+                while let wait = clock.timeToNextSleeper, wait <= step {
+                    clock.advance(by: wait)
+                    step -= wait
+                }
+                clock.advance(by: step)
             }
+            // The timers read the clock that holds them.
+            while let wait = clock.timeToNextSleeper { clock.advance(by: wait) }
             return events.events
         }
         #expect(run() == run())
     }
 
-    @Test("INV-17: a clock that stands still runs nothing, and one that jumps to the end of time runs all")
+    @Test("INV-17: a clock that stands still runs nothing, and one that is moved to the end of time runs all")
     func jump() {
         let source = TimeSource(clock)
         let events = EventRecorder<Int>()
@@ -227,6 +236,8 @@ struct ManualClockTests {
         _ = source.timer(at: Int64.max / 2) { events.record(2) }
         for _ in 0..<3 { clock.advance(by: .zero) }
         #expect(events.events == [])
+        clock.advance(by: .nanoseconds(1))
+        clock.advance(by: .nanoseconds(Int64.max / 2 - 1))
         clock.advance(by: .seconds(Int64.max))
         #expect(events.events == [1, 2, 3])
     }
@@ -244,6 +255,123 @@ struct ManualClockTests {
     @Test("it does not go back")
     func backwards() async {
         await #expect(processExitsWith: .failure) { ManualClock().advance(by: .seconds(-1)) }
+    }
+
+    @Test("a move that waits for its sleepers moves when they are there, however late they come")
+    func advanceWhenSleeping() async throws {
+        let sleepers = (0..<3).map { _ in
+            Task {
+                for _ in 0..<100 { await Task.yield() }
+                try await sleep(.seconds(1))
+            }
+        }
+        await clock.advance(by: .seconds(1), whenSleeping: 3)
+        for sleeper in sleepers { try await sleeper.value }
+    }
+
+    @Test("a move that waits for its sleepers does not move when its task is cancelled")
+    func advanceCancelled() async {
+        let start = clock.now
+        let move = Task { await clock.advance(by: .seconds(1), whenSleeping: 1) }
+        move.cancel()
+        await move.value
+        #expect(clock.now == start)
+    }
+
+    @Test("with more sleepers than the test says, the move is refused")
+    func moreSleepers() async {
+        await #expect(processExitsWith: .failure) {
+            let clock = ManualClock()
+            let sleepers = (0..<2).map { _ in Task { try await clock.sleep(for: .seconds(1)) } }
+            await clock.waitForSleepers(2)
+            await clock.advance(by: .seconds(1), whenSleeping: 1)
+            withExtendedLifetime(sleepers) {}
+        }
+    }
+
+    @Test("a jump over two instants is refused: what the first one starts has to come before the second")
+    func jumpOverTwo() async throws {
+        let result = try await #require(
+            processExitsWith: .failure,
+            observing: [\.standardErrorContent]
+        ) {
+            let clock = ManualClock()
+            let source = TimeSource(clock)
+            _ = source.timer(at: source.instant(after: .seconds(8))) {}
+            _ = source.timer(at: source.instant(after: .milliseconds(2500))) {}
+            clock.advance(by: .seconds(10))
+        }
+        let text = String(decoding: result.standardErrorContent, as: UTF8.self)
+        #expect(text.contains("moved to 10 s, past those that sleep until 2.5 s and those that sleep until 8 s"))
+    }
+
+    @Test("a jump over one instant that ends the other sleepers is none over two")
+    func jumpThatCancels() {
+        let source = TimeSource(clock)
+        let events = EventRecorder<Int>()
+        let operation = source.timer(at: 8) { events.record(8) }
+        _ = source.timer(at: 5) {
+            events.record(5)
+            operation.cancel()
+        }
+        clock.advance(by: .nanoseconds(10))
+        #expect(events.events == [5])
+    }
+
+    @Test("a second move before a woken task has gone on is refused")
+    func movedTooEarly() async {
+        await #expect(processExitsWith: .failure) { await Stage().moveTwice(isTooEarly: true) }
+        await Stage().moveTwice(isTooEarly: false)
+    }
+
+    @Test("a clock that was moved before its sleepers came complains, and says why")
+    func complaintOfSleepers() async {
+        let complaints = EventRecorder<String>()
+        let clock = ManualClock(patience: .milliseconds(1), complain: complaints.record)
+        clock.advance(by: .seconds(8))
+        let sleeper = Task { try await clock.sleep(for: .seconds(8)) }
+        #expect(
+            await complaints.wait(for: 1) == [
+                """
+                ManualClock: nothing has happened for 1 ms; 1 task(s) and timer(s) sleep on it, the first for another \
+                8 s. It was moved before they slept: use `await clock.advance(by:whenSleeping:)`
+
+                """
+            ]
+        )
+        sleeper.cancel()
+    }
+
+    @Test("a clock whose sleepers never come complains of that")
+    func complaintOfWaiter() async {
+        let complaints = EventRecorder<String>()
+        let clock = ManualClock(patience: .milliseconds(1), complain: complaints.record)
+        let waiter = Task { await clock.waitForSleepers(2) }
+        #expect(
+            await complaints.wait(for: 1) == [
+                "ManualClock: a test has waited for 2 sleeper(s) for 1 ms; 0 task(s) and timer(s) sleep on it\n"
+            ]
+        )
+        waiter.cancel()
+    }
+}
+
+/// An actor whose tasks cannot go on while it works.
+private actor Stage {
+    let clock = ManualClock()
+
+    /// Moves the clock to one sleeper and to the next, perhaps before the first can go on.
+    func moveTwice(isTooEarly: Bool) async {
+        // Not `sleep(for:)`, which leaves the actor.
+        let first = Task { try? await clock.sleep(until: clock.now.advanced(by: .seconds(1)), tolerance: nil) }
+        let second = Task { try? await clock.sleep(until: clock.now.advanced(by: .seconds(3)), tolerance: nil) }
+        await clock.waitForSleepers(2)
+        clock.advance(by: .seconds(1))
+        // Nothing is due: that passes nobody's wait.
+        clock.advance(by: .seconds(1))
+        if !isTooEarly { await first.value }
+        clock.advance(by: .seconds(1))
+        await second.value
     }
 }
 

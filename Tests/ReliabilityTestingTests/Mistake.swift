@@ -110,6 +110,14 @@ enum Mistake: String, CaseIterable {
 
     // Records.
     case enqueueReplaces, enqueuesOnConflict, leasesAreNotDue
+    /// Whatever has the same id counts as the same: what is new is lost, and nobody is told.
+    case identitiesAreEnough
+    /// One that is dead counts as one that is there.
+    case deadIsThere
+    /// On conflict do nothing: the data is committed without its message.
+    case takenIsLeftOut
+    /// Since when a record is dead is not stored.
+    case deadSinceTheLease
     /// What waits for its retry is failed, and cleaned away with the failed.
     case waitingIsDead
     case pagesByText, pagesByOffset, deadPagesByOffset
@@ -136,6 +144,13 @@ enum Mistake: String, CaseIterable {
     /// What fails counts, what crashes does not: a record that kills its workers does so for ever.
     case attemptsOfRetries
     case claimsThenWaits
+    /// A delivery that nobody settled is like one that failed.
+    case nobodyIsAbandoned
+    /// A delivery that failed is like one that nobody settled.
+    case abandonedByAttempts
+    case holdingBackCounts, heldBackIsSettled
+    /// The leases of the owner that is gone count as given back.
+    case openingSettles
     /// The first hundred are read, and then what is not due is left out.
     case claimsAmongTheFirst
 
@@ -234,6 +249,13 @@ enum Mistake: String, CaseIterable {
         case .deadlocks: ["concurrency.keyOrder"]
         case .enqueueReplaces: ["records.idempotent", "records.history"]
         case .enqueuesOnConflict: ["records.commit"]
+        case .identitiesAreEnough, .deadIsThere: ["records.idempotent", "records.taken", "records.history"]
+        case .takenIsLeftOut: ["records.taken", "records.history"]
+        case .deadSinceTheLease: ["records.due"]
+        case .nobodyIsAbandoned: ["claim.abandoned", "settle.holdBack", "records.history"]
+        case .abandonedByAttempts: ["claim.abandoned", "records.history"]
+        case .holdingBackCounts, .heldBackIsSettled: ["settle.holdBack", "records.history"]
+        case .openingSettles: ["reopen.leases", "crash.leases"]
         case .leasesAreNotDue: ["records.nextDue", "records.history"]
         case .waitingIsDead: ["records.counts", "records.history"]
         case .pagesByText: ["records.page"]
@@ -301,7 +323,7 @@ enum Mistake: String, CaseIterable {
     /// Whether it is one of a store with a single owner.
     var needsOwner: Bool {
         switch self {
-        case .opensInTheFuture, .leasesOfTheDead, .ownerIsAlwaysTheFirst: true
+        case .opensInTheFuture, .leasesOfTheDead, .ownerIsAlwaysTheFirst, .openingSettles: true
         default: false
         }
     }

@@ -32,11 +32,33 @@ extension NaiveServer {
         )
         if mistake == .doneIsRemembered, done.contains([record.queue, record.id]) { return .duplicate }
         if let position = position(new.queue, new.id) {
+            let result = result(new, state.records[position])
             if mistake == .enqueueReplaces { state.records[position] = record }
-            return .duplicate
+            return result
         }
         state.records.append(record)
         return .enqueued
+    }
+
+    private func result(_ new: NewRecord, _ there: Record) -> EnqueueResult {
+        if mistake == .identitiesAreEnough { return .duplicate }
+        if there.deadReason != nil, mistake != .deadIsThere { return .taken(by: .dead) }
+        return there.payload == new.payload ? .duplicate : .taken(by: .pending)
+    }
+
+    /// The first of some records whose identity belongs to another.
+    func firstTaken(_ new: [NewRecord]) -> (index: Int, state: RecordState)? {
+        if mistake == .takenIsLeftOut { return nil }
+        var added: [NewRecord] = []
+        for (index, record) in new.enumerated() {
+            if let position = position(record.queue, record.id) {
+                if case .taken(let state) = result(record, state.records[position]) { return (index, state) }
+            } else if let first = added.first(where: { $0.id == record.id && $0.queue == record.queue }) {
+                if first.payload != record.payload { return (index, .pending) }
+            }
+            added.append(record)
+        }
+        return nil
     }
 
     func enqueue(_ new: [NewRecord], _ client: Client) async throws(StoreError) -> [EnqueueResult] {
@@ -78,6 +100,7 @@ extension NaiveServer {
             guard let position = position(queue, record.id) else { continue }
             if mistake != .claimKeepsToken { state.records[position].version = nextVersion(client) }
             if mistake != .attemptsOfRetries { state.records[position].attempts += 1 }
+            let wasAbandoned = mistake == .abandonedByAttempts ? record.attempts > 0 : record.isLeased
             state.records[position].isLeased = true
             if mistake != .noLease {
                 state.records[position].due = self.due(after: lease, least: .zero, client)
@@ -88,7 +111,8 @@ extension NaiveServer {
                     id: record.id,
                     payload: record.payload,
                     attempt: max(1, state.records[position].attempts),
-                    token: StoreVersion(rawValue: state.records[position].version)
+                    token: StoreVersion(rawValue: state.records[position].version),
+                    wasAbandoned: mistake != .nobodyIsAbandoned && wasAbandoned
                 )
             )
         }
@@ -144,6 +168,11 @@ extension NaiveServer {
                 state.records.append(record)
                 return true
             }
+        case .holdBack(let wait):
+            if isDead { return false }
+            if mistake != .holdingBackCounts { record.attempts = max(0, record.attempts - 1) }
+            record.due = due(after: wait, client)
+            record.isLeased = mistake != .heldBackIsSettled
         case .extend(let lease):
             if isDead { return false }
             record.due = mistake == .extendsTheLease ? record.due + lease : due(after: lease, least: .zero, client)
@@ -157,6 +186,7 @@ extension NaiveServer {
                 kept.unicodeScalars.append(scalar)
             }
             record.deadReason = mistake == .reasonsAreLost ? "" : kept
+            if mistake != .deadSinceTheLease { record.due = now }
             record.isLeased = false
         case .redrive:
             if !isDead { return false }
@@ -210,6 +240,7 @@ extension NaiveServer {
                 version: StoreVersion(rawValue: record.version),
                 attempts: record.attempts,
                 isLeased: record.isLeased && record.due > now,
+                due: record.due - now,
                 deadReason: record.deadReason
             )
         }

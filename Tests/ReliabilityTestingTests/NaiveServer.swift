@@ -94,7 +94,7 @@ actor NaiveServer {
         for position in state.records.indices {
             if mistake == .forgetsAttempts { state.records[position].attempts = 0 }
             guard isOwned, mistake != .leasesOfTheDead, state.records[position].isLeased else { continue }
-            state.records[position].isLeased = false
+            if mistake == .openingSettles { state.records[position].isLeased = false }
             state.records[position].due = min(state.records[position].due, now)
         }
         return NaiveServer(state, mistake, isOwned: isOwned, clock: clock)
@@ -242,7 +242,7 @@ actor NaiveServer {
         _ writes: [StoreWrite],
         _ new: [NewRecord],
         _ client: Client
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         try checkCancellation()
         try checkKeys(writes.map(\.key))
         if mistake != .noLimits, writes.count + new.count > capabilities.maximumWrites {
@@ -286,6 +286,7 @@ actor NaiveServer {
                 if !holds(write) { return .conflict(index: index, current: reading(live(write.key))) }
             }
         }
+        if let taken = firstTaken(new) { return .taken(index: taken.index, by: taken.state) }
         let added = writes.filter { write in
             if case .put = write { live(write.key) == nil } else { false }
         }
@@ -308,9 +309,9 @@ actor NaiveServer {
                 if state.entries[at].end != nil { state.entries[at].end = end }
             }
         }
-        for record in new { _ = add(record, client) }
+        let results = new.map { add($0, client) }
         await endInASecondStep(writes.map(\.key))
-        return .committed(versions)
+        return .committed(versions, records: results)
     }
 
     private func holds(_ write: StoreWrite) -> Bool {

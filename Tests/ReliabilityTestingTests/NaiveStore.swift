@@ -39,10 +39,15 @@ struct NaiveStore: RecordStore {
     func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] { try await server.get(keys, client) }
 
     func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
-        try await commit(writes, enqueueing: [])
+        switch try await commit(writes, enqueueing: []) {
+        case .committed(let versions, _): .committed(versions)
+        case .conflict(let index, let current): .conflict(index: index, current: current)
+        case .taken: throw StoreError(.invalid, "no record was to be enqueued")
+        }
     }
 
-    func commit(_ writes: [StoreWrite], enqueueing records: [NewRecord]) async throws(StoreError) -> CommitResult {
+    func commit(_ writes: [StoreWrite], enqueueing records: [NewRecord]) async throws(StoreError) -> RecordCommitResult
+    {
         try await server.answer { server throws(StoreError) in try await server.commit(writes, records, client) }
     }
 

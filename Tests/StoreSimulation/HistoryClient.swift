@@ -49,7 +49,7 @@ struct HistoryClient {
         NewRecord(
             queue: Self.queue,
             id: "\(Int.random(in: 0..<6, using: &random))",
-            payload: [UInt8.random(in: 0...255, using: &random)],
+            payload: [UInt8.random(in: 0...1, using: &random)],
             delay: Int.random(in: 0..<4, using: &random) == 0 ? .milliseconds(2) : .zero
         )
     }
@@ -60,7 +60,8 @@ struct HistoryClient {
         }
         guard let claim = claims.last else { return .counts(Self.queue) }
         let action: Settlement.Action =
-            switch Int.random(in: 0..<5, using: &random) {
+            switch Int.random(in: 0..<6, using: &random) {
+            case 5: .holdBack(.milliseconds(2))
             case 0, 1: .done
             case 2: .retry(after: .zero, countsAttempt: Bool.random(using: &random))
             case 3: .extend(.milliseconds(4))
@@ -75,7 +76,7 @@ struct HistoryClient {
         switch (operation, answer) {
         case (.get(let keys), .entries(let entries)):
             for (key, entry) in zip(keys, entries) { see(key, entry?.version) }
-        case (.commit(let writes, _), .commit(.committed(let versions))):
+        case (.commit(let writes, _), .commit(.committed(let versions, _))):
             for (write, version) in zip(writes, versions) { see(write.key, version) }
         case (.commit(let writes, _), .commit(.conflict(let index, let current))):
             see(writes[index].key, current?.version)

@@ -54,7 +54,7 @@ package struct ModelStore: Hashable, Sendable {
         }
     }
 
-    /// What opening a store again does: no record is leased any more, and versions go on from `nextVersion`.
+    /// What opening a store again does: every lease has ended, and versions go on from `nextVersion`.
     ///
     /// - Parameters:
     ///   - nextVersion: The first version that the opened store will issue.
@@ -63,7 +63,6 @@ package struct ModelStore: Hashable, Sendable {
         self.nextVersion = nextVersion
         clock = now
         for index in records.indices where records[index].isLeased {
-            records[index].isLeased = false
             records[index].dueAt = min(records[index].dueAt, now / 1_000_000)
         }
     }
@@ -161,9 +160,12 @@ package struct ModelStore: Hashable, Sendable {
         var after = self
         var versions: [StoreVersion?] = []
         for write in writes { versions.append(after.make(write).map { StoreVersion(rawValue: $0) }) }
-        _ = after.add(records)
+        let results = after.add(records)
+        for (index, result) in results.enumerated() {
+            if case .taken(let state) = result { return .commit(.taken(index: index, by: state)) }
+        }
         try replace(with: after)
-        return .commit(.committed(versions))
+        return .commit(.committed(versions, records: results))
     }
 
     private func holds(_ write: StoreWrite, _ current: StoredEntry?) -> Bool {
@@ -237,7 +239,10 @@ package struct ModelStore: Hashable, Sendable {
     private mutating func add(_ new: [NewRecord]) -> [EnqueueResult] {
         new.map { new in
             let queue = new.queue.description
-            if position(queue, new.id) != nil { return .duplicate }
+            if let there = position(queue, new.id).map({ records[$0] }) {
+                if there.deadReason != nil { return .taken(by: .dead) }
+                return there.payload == new.payload ? .duplicate : .taken(by: .pending)
+            }
             let record = StoredRecord(
                 queue: queue,
                 id: new.id,
@@ -270,6 +275,7 @@ package struct ModelStore: Hashable, Sendable {
         due.sort { (records[$0].dueAt, records[$0].version) < (records[$1].dueAt, records[$1].version) }
         var claims: [RecordClaim] = []
         for index in due.prefix(min(limit, capabilities.maximumWrites)) {
+            let wasAbandoned = records[index].isLeased
             records[index].version = newVersion()
             records[index].attempts += 1
             records[index].dueAt = millisecond(after: lease)
@@ -280,7 +286,8 @@ package struct ModelStore: Hashable, Sendable {
                     id: records[index].id,
                     payload: records[index].payload,
                     attempt: records[index].attempts,
-                    token: StoreVersion(rawValue: records[index].version)
+                    token: StoreVersion(rawValue: records[index].version),
+                    wasAbandoned: wasAbandoned
                 )
             )
         }
@@ -318,6 +325,11 @@ package struct ModelStore: Hashable, Sendable {
             if !countsAttempt, record.attempts > 0 { record.attempts -= 1 }
             record.dueAt = millisecond(after: wait)
             record.isLeased = false
+        case .holdBack(let wait):
+            if isDead { return false }
+            if record.attempts > 0 { record.attempts -= 1 }
+            record.dueAt = millisecond(after: wait)
+            record.isLeased = true
         case .dead(let reason):
             if isDead { return false }
             var stored = ""
@@ -326,6 +338,7 @@ package struct ModelStore: Hashable, Sendable {
                 stored.unicodeScalars.append(character)
             }
             record.deadReason = stored
+            record.dueAt = clock / 1_000_000
             record.isLeased = false
         case .redrive:
             if !isDead { return false }
@@ -367,6 +380,8 @@ package struct ModelStore: Hashable, Sendable {
                     version: StoreVersion(rawValue: record.version),
                     attempts: record.attempts,
                     isLeased: record.isLeased && record.dueAt > clock / 1_000_000,
+                    due: state == .dead
+                        ? min(.zero, remaining(until: record.dueAt)) : remaining(until: record.dueAt),
                     deadReason: record.deadReason
                 )
             )

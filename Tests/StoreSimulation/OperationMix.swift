@@ -165,7 +165,8 @@ package struct OperationMix: Sendable {
             NewRecord(
                 queue: one(queues, using: &random),
                 id: one(ids, using: &random),
-                payload: value(using: &random),
+                // Often the same as before.
+                payload: Bool.random(using: &random) ? [7] : value(using: &random),
                 delay: Bool.random(using: &random) ? .zero : wait(using: &random)
             )
         }
@@ -176,7 +177,8 @@ package struct OperationMix: Sendable {
         for record in some(model.records, 1...3, using: &random) {
             let isStale = Int.random(in: 0..<6, using: &random) == 0
             let action: Settlement.Action =
-                switch Int.random(in: 0..<10, using: &random) {
+                switch Int.random(in: 0..<11, using: &random) {
+                case 10: .holdBack(wait(using: &random))
                 case 0..<3: .done
                 case 3, 4: .retry(after: wait(using: &random), countsAttempt: Bool.random(using: &random))
                 case 5: .extend(one([.nanoseconds(1), .milliseconds(4), .seconds(9)], using: &random))

@@ -15,7 +15,12 @@ package func perform(_ operation: StoreOperation, on store: some RecordStore) as
             let page = try await store.scan(prefix, after: after, limit: limit)
             return .scanned(page.entries.map { .init($0.key, $0.entry) }, next: page.next)
         case .commit(let writes, let records):
-            if records.isEmpty { return .commit(try await store.commit(writes)) }
+            if records.isEmpty {
+                switch try await store.commit(writes) {
+                case .committed(let versions): return .commit(.committed(versions, records: []))
+                case .conflict(let index, let current): return .commit(.conflict(index: index, current: current))
+                }
+            }
             return .commit(try await store.commit(writes, enqueueing: records))
         case .update(let updates):
             return .update(try await store.update(updates.map { ($0.key, $0.update) }))

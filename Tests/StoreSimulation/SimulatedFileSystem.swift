@@ -147,6 +147,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     /// Counts a call, and fails it when its time has come.
     private func begin(
         _ call: @autoclosure () -> Call,
+        to file: Int? = nil,
         changes: Bool = false,
         takesSpace: Bool = false
     ) throws(FileSystemError) -> Verdict {
@@ -160,7 +161,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         guard let fault, fault.isForEver ? callCount >= fault.call : callCount == fault.call else { return .go }
         func strike() {
             hasFailed = true
-            if !isAboutNewLog(call()) { hasHarmedLog = true }
+            if !isAboutNewLog(call(), file) { hasHarmedLog = true }
         }
         switch fault.kind {
         case .error:
@@ -184,14 +185,10 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         }
     }
 
-    private func isAboutNewLog(_ call: Call) -> Bool {
-        guard call.name == "log.tmp" else { return false }
-        switch call.kind {
-        case .create, .unlink: return true
-        case .rename: return false
+    private func isAboutNewLog(_ call: Call, _ file: Int?) -> Bool {
         // The log in use was opened under this name too.
-        default: return disk.file("log.tmp") != nil
-        }
+        if let file { return disk.file("log.tmp") == file }
+        return call.name == "log.tmp" && (call.kind == .create || call.kind == .unlink)
     }
 
     /// Ends a call that changed something.
@@ -286,14 +283,15 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     }
 
     package func size(of file: OpenFile) throws(FileSystemError) -> Int64 {
-        if case .goAndFail(let error) = try begin(Call(kind: .size, name: name(file))) { throw error }
-        return Int64(disk.files[try self.file(file)].bytes.count)
+        let number = try self.file(file)
+        if case .goAndFail(let error) = try begin(Call(kind: .size, name: name(file)), to: number) { throw error }
+        return Int64(disk.files[number].bytes.count)
     }
 
     package func read(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8] {
-        let call = try begin(Call(kind: .read, name: name(file), offset: offset, count: count))
-        if case .goAndFail(let error) = call { throw error }
         let number = try self.file(file)
+        let call = try begin(Call(kind: .read, name: name(file), offset: offset, count: count), to: number)
+        if case .goAndFail(let error) = call { throw error }
         let size = disk.files[number].bytes.count
         let start = min(size, Int(offset))
         var end = start + min(count, longestRead, size - start)
@@ -307,6 +305,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         let growth = max(0, Int(offset) + min(bytes.count, longestWrite) - size)
         let verdict = try begin(
             Call(kind: .write, name: name(file), offset: offset, count: bytes.count),
+            to: number,
             changes: true,
             takesSpace: growth > 0
         )
@@ -329,7 +328,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         let number = try self.file(file)
         let verdict: Verdict
         do throws(FileSystemError) {
-            verdict = try begin(Call(kind: .sync, name: name(file)), changes: true)
+            verdict = try begin(Call(kind: .sync, name: name(file)), to: number, changes: true)
         } catch {
             if hasPower { disk.failSync(number, keepsContent: fault?.cacheKeepsContent ?? true) }
             if hasPower, keepsSnapshots { snapshots.append(disk) }

@@ -27,7 +27,7 @@ package enum StoreOperation: Hashable, Sendable {
 package enum StoreAnswer: Hashable, Sendable {
     case entries([StoreEntry?])
     case scanned([ScannedEntry], next: StoreKey?)
-    case commit(CommitResult)
+    case commit(RecordCommitResult)
     case update(UpdateResult)
     case enqueued([EnqueueResult])
     case claimed([RecordClaim])
@@ -40,9 +40,9 @@ package enum StoreAnswer: Hashable, Sendable {
     /// Whether it says that nothing was changed.
     var showsNoChange: Bool {
         switch self {
-        case .entries, .scanned, .nextDue, .counts, .page, .commit(.conflict), .refused: true
+        case .entries, .scanned, .nextDue, .counts, .page, .commit(.conflict), .commit(.taken), .refused: true
         case .claimed(let claims): claims.isEmpty
-        case .enqueued(let results): results.allSatisfy { $0 == .duplicate }
+        case .enqueued(let results): !results.contains(.enqueued)
         case .settled(let results): results.allSatisfy { $0 == .stale }
         // A denied update may mend what it finds.
         case .commit(.committed), .update: false

@@ -1,5 +1,16 @@
 internal import ReliabilityCore
 
+/// What a call is to a breaker.
+@usableFromInline
+enum BreakerRole: Hashable, Sendable {
+    /// A call through a closed breaker.
+    case call
+    /// A call for whose outcome a half-open breaker waits.
+    case probe
+    /// A call that a probe makes; it needs no place of its own.
+    case partOfProbe
+}
+
 /// The whole behaviour of a circuit breaker, without clock and locks.
 struct BreakerState: Hashable {
     enum Phase: Hashable {
@@ -16,18 +27,8 @@ struct BreakerState: Hashable {
         var lease: Countdown
     }
 
-    /// What a call is to the breaker.
-    enum Role: Hashable {
-        /// A call through a closed breaker.
-        case call
-        /// A call for whose outcome a half-open breaker waits.
-        case probe
-        /// A call that a probe makes; it needs no place of its own.
-        case partOfProbe
-    }
-
     enum Admission: Hashable {
-        case admitted(generation: UInt64, Role)
+        case admitted(generation: UInt64, BreakerRole)
         case refused(wait: Int64)
     }
 
@@ -89,9 +90,10 @@ struct BreakerState: Hashable {
     ///
     /// - Parameters:
     ///   - now: The time.
-    ///   - probe: The generation of the probe that the call is a part of, or `nil` if it is a part of none.
+    ///   - probe: The generation of the probe that the call is a part of, or `nil` if it is a part of none; asked only if
+    ///     that matters.
     /// - Returns: The answer; and the change of phase that came with it, if one did.
-    mutating func admit(now: Int64, partOf probe: UInt64? = nil) -> (Admission, BreakerEvent?) {
+    mutating func admit(now: Int64, partOf probe: @autoclosure () -> UInt64? = nil) -> (Admission, BreakerEvent?) {
         switch phase {
         case .closed:
             return (.admitted(generation: generation, .call), nil)
@@ -101,7 +103,7 @@ struct BreakerState: Hashable {
             return wait > 0 ? (.refused(wait: wait), nil) : beginProbing(lease: openFor, now)
         case .halfOpen(var probing):
             // If the probe waits for a place that only its own end gives back, it never succeeds.
-            if probe == generation { return (.admitted(generation: generation, .partOfProbe), nil) }
+            if probe() == generation { return (.admitted(generation: generation, .partOfProbe), nil) }
             if probing.inFlight + probing.successes < probes {
                 probing.inFlight += 1
                 probing.lease = Countdown(probing.lease.length, from: now)

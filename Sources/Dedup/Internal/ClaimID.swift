@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// The identity of one claim: 128 random bits.
 ///
 /// A caller that does not know whether its write happened finds out by them.
@@ -9,7 +11,7 @@ struct ClaimID: Hashable, Sendable {
 
     /// Draws an identity.
     static func random() -> ClaimID {
-        var generator = SystemRandomNumberGenerator()
+        var generator = AmbientGenerator()
         return ClaimID(high: generator.next(), low: generator.next())
     }
 

@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// What is stored under a key: a claim, or what became of one.
 struct DedupRecord: Hashable, Sendable {
     enum State: UInt8 {

@@ -14,7 +14,7 @@ enum DeliveryVerdict: Sendable {
     ///
     /// - Parameters:
     ///   - result: What the handler did.
-    ///   - isStopping: Whether the relay was cancelled, and the handler with it.
+    ///   - isStopping: Whether the relay stops and has cancelled the handler.
     ///   - isLate: Whether the handler was cancelled because it took too long.
     ///   - attempt: Which delivery it was.
     ///   - configuration: The relay's configuration.
@@ -59,12 +59,12 @@ enum DeliveryVerdict: Sendable {
         (error as? any ReliabilityError)?.code.rawValue ?? "outbox.handler_failed"
     }
 
-    var action: Settlement.Action {
+    func action(for claim: RecordClaim) -> Settlement.Action {
         switch self {
         case .done: .done
         case .retry(let wait, _): .retry(after: wait, countsAttempt: true)
         case .dead(let error): .dead(reason: Self.reason(error))
-        case .release: .retry(after: .zero, countsAttempt: false)
+        case .release: claim.giveBack(after: .zero)
         }
     }
 

@@ -7,7 +7,7 @@ struct RelayState: Sendable {
     enum Action: Hashable {
         /// Ask for this many; report with what was known then.
         case claim(limit: Int, news: UInt64)
-        /// Wait for a ring, or until the instant.
+        /// Wait for a signal, or until the instant.
         case wait(until: Int64?)
         /// Ask no more.
         case stop
@@ -22,7 +22,13 @@ struct RelayState: Sendable {
     private let pollInterval: Int64
     /// Messages that are being delivered, or were asked for.
     private(set) var inFlight = 0
-    private var isDraining = false
+    private(set) var isDraining = false
+    /// Whether the handlers have been cancelled because the relay stops.
+    private(set) var isCut = false
+    /// Whether a message is delivered alone, or waits for that.
+    private(set) var isIsolating = false
+    /// Whether the last claim had a message that has to be delivered alone: there may be more.
+    private var isCautious = false
     private var idleUntil: Int64 = .min
     private var storeRetryAt: Int64 = .min
     private var storeFailures = 0
@@ -38,17 +44,24 @@ struct RelayState: Sendable {
     /// What to do at `now`.
     mutating func next(now: Int64) -> Action {
         if isDraining { return .stop }
-        if inFlight >= concurrency { return .wait(until: nil) }
+        if inFlight >= concurrency || isIsolating { return .wait(until: nil) }
         let due = max(idleUntil, storeRetryAt)
         if now < due { return .wait(until: due) }
-        let limit = min(maximumClaim, concurrency - inFlight)
+        let limit = isCautious ? 1 : min(maximumClaim, concurrency - inFlight)
         inFlight += limit
         return .claim(limit: limit, news: news)
     }
 
     /// The store handed out messages: as many as it was asked for, or fewer.
-    mutating func claimed(_ count: Int, of limit: Int) {
+    ///
+    /// - Parameters:
+    ///   - count: How many.
+    ///   - limit: How many it was asked for.
+    ///   - isolating: Whether one of them is to be delivered alone.
+    mutating func claimed(_ count: Int, of limit: Int, isolating: Bool) {
         inFlight -= limit - count
+        isIsolating = isIsolating || isolating
+        isCautious = isolating
         storeFailures = 0
         storeRetryAt = .min
     }
@@ -86,6 +99,15 @@ struct RelayState: Sendable {
         idleUntil = .min
     }
 
+    /// Whether the message that is to be delivered alone is the only one that is under way.
+    var isAlone: Bool { isIsolating && inFlight <= 1 }
+
+    /// The message that is delivered alone has ended, or hangs and ends nothing.
+    mutating func endIsolation() { isIsolating = false }
+
     /// Ask no more.
     mutating func drain() { isDraining = true }
+
+    /// The handlers are cancelled.
+    mutating func cut() { isCut = true }
 }

@@ -55,7 +55,7 @@ package struct LogCore: Sendable {
     private var phase = Phase.open
     private var isCompactionDue = false
     private var compactAt: Int64
-    /// Why the last attempt to rewrite the log failed, or `nil` if it succeeded.
+    /// The error of the last attempt to rewrite the log, or `nil` if it succeeded.
     private(set) var compactionFailure: StoreError?
     /// Where the file has to reach for the write that waits; nil when none does.
     private var roomNeeded: Int64?
@@ -71,7 +71,7 @@ package struct LogCore: Sendable {
     /// The store's clock in the last frame that is durable, and in the one that is being written.
     private var durableClock: Int64
     private var flyingClock: Int64
-    /// When there was no room to record the time.
+    /// The time at which there was no room to record the time.
     private var untimedAt: Int64 = .min
 
     init(_ state: StoreState, layout: LogLayout, tuning: LogTuning) {
@@ -91,7 +91,7 @@ package struct LogCore: Sendable {
         return nil
     }
 
-    /// How much the store holds.
+    /// The figures of the store's content.
     mutating func usage(now: Int64) -> StoreUsage {
         state.advance(to: now)
         return state.usage

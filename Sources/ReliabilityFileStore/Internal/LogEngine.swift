@@ -158,13 +158,13 @@ final class LogEngine: @unchecked Sendable {
         }
     }
 
-    /// How much is held.
+    /// The figures of the store's content.
     var usage: StoreUsage {
         let now = clock.now
         return locked { core.usage(now: now) }
     }
 
-    /// Why the log could not be rewritten, or `nil` if it was.
+    /// The error of the last attempt to rewrite the log, or `nil` if it succeeded.
     var compactionFailure: StoreError? { locked { core.compactionFailure } }
 
     // MARK: The writer thread

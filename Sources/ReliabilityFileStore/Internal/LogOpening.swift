@@ -15,7 +15,7 @@ package struct LogOpening {
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - configuration: How much the store may hold, and when the wall clock is believed.
+    ///   - configuration: The limits of the store, and of what its opening believes about the wall clock.
     ///   - fileSystem: Where the directory is.
     ///   - unixTime: The wall clock, in nanoseconds since 1970.
     ///   - tuning: Sizes that only tests change.

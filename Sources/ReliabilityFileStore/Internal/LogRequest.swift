@@ -47,6 +47,12 @@ extension LogRequest where Result == StorePage {
 }
 
 extension LogRequest where Result == CommitResult {
+    package static func commit(_ writes: [StoreWrite]) -> Self {
+        Self(writing: .commit(writes, [])) { state throws(StoreError) in try state.planCommit(writes) }
+    }
+}
+
+extension LogRequest where Result == RecordCommitResult {
     package static func commit(_ writes: [StoreWrite], _ records: [NewRecord]) -> Self {
         Self(writing: .commit(writes, records)) { state throws(StoreError) in
             try state.planCommit(writes, enqueueing: records)

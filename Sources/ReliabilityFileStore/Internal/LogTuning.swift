@@ -6,7 +6,7 @@ package struct LogTuning: Sendable {
     package var batchLimit: Int
     /// How far the log grows behind its snapshot before it is compacted, at least.
     package var compactionMinimum: Int64
-    /// How long a store that is used and does not change goes without recording the time, in nanoseconds.
+    /// The longest time that a store that is used goes without recording the time, in nanoseconds.
     package var timeInterval: Int64
 
     package init(

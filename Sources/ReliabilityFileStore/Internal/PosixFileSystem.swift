@@ -57,7 +57,7 @@ package struct PosixFileSystem: FileSystem {
         }
     }
 
-    /// Who may write to a store's directory and should not, and what to do about it, or `nil` if nobody.
+    /// A sentence about who may write to a store's directory and should not, or `nil` if nobody.
     ///
     /// The superuser may write anywhere, and a process is in its groups because somebody trusts them: a volume that a
     /// container platform prepares belongs to the superuser and can be written to by a group of the process.
@@ -137,19 +137,17 @@ package struct PosixFileSystem: FileSystem {
 
     package func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
-        let file = try regularFile(
+        let (file, owner) = try regularFile(
             name,
             try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         )
-        do throws(FileSystemError) {
-            // Of another user of the process's group, where the directory is theirs in common: it stays as it is.
-            let isOwn = try status(of: file.rawValue).st_uid == geteuid()
-            if isOwn, fchmod(file.rawValue, 0o600) != 0 { throw failure("fchmod of \(name)") }
-            return file
-        } catch {
+        // Of another user of the process's group, where the directory is theirs in common: it stays as it is.
+        if owner == geteuid(), fchmod(file.rawValue, 0o600) != 0 {
+            let error = failure("fchmod of \(name)")
             close(file)
             throw error
         }
+        return file
     }
 
     package func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
@@ -168,20 +166,24 @@ package struct PosixFileSystem: FileSystem {
         return try regularFile(
             name,
             try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags) }
-        )
+        ).file
     }
 
-    private func regularFile(_ name: String, _ descriptor: Int32) throws(FileSystemError) -> OpenFile {
+    private func regularFile(
+        _ name: String,
+        _ descriptor: Int32
+    ) throws(FileSystemError) -> (file: OpenFile, owner: uid_t) {
         let file = OpenFile(rawValue: descriptor)
         do throws(FileSystemError) {
-            if try status(of: descriptor).st_mode & S_IFMT != S_IFREG {
+            let status = try status(of: descriptor)
+            if status.st_mode & S_IFMT != S_IFREG {
                 throw FileSystemError(.refused, "\(name) is not a regular file")
             }
+            return (file, status.st_uid)
         } catch {
             close(file)
             throw error
         }
-        return file
     }
 
     package func close(_ file: OpenFile) {

@@ -6,7 +6,7 @@ struct RecoveredState {
     var state: StoreState
     let contents: LogContents?
     let capabilities: StoreCapabilities
-    /// Where the store's clock starts, in nanoseconds since 1970.
+    /// The time at which the store's clock starts, in nanoseconds since 1970.
     let start: Int64
     let report: RecoveryReport
     /// A state without content, of the same limits.
@@ -16,7 +16,7 @@ struct RecoveredState {
     ///
     /// - Parameters:
     ///   - home: The directory.
-    ///   - configuration: How much the store may hold, and when the wall clock is believed.
+    ///   - configuration: The limits of the store, and of what its opening believes about the wall clock.
     ///   - unixTime: The wall clock, in nanoseconds since 1970.
     /// - Throws: `StoreError`.
     init(

@@ -2,17 +2,22 @@ package import ReliabilityCore
 
 /// A store whose every call ends within a limit, and which is left alone for a second after three failures in a row.
 ///
-/// The deadline of the caller cuts the wait as well. A call that a deadline cut counts as a failure only if it had a tenth
-/// of the limit: callers that are almost late do not keep others from the store.
-///
 /// So a dead server costs its callers three waits and not one each; it is asked again every second, and used again
 /// after its first answer. No flag outlives the outage.
+///
+/// The deadline of the caller cuts the wait as well. A call that a deadline cut counts as a failure only if it had a tenth
+/// of the limit: callers that are almost late do not keep others from the store.
 package final class GuardedStore<Store: Sendable>: Sendable {
     private let store: Store
     private let canStall: Bool
     private let timeLimit: Duration
     private let timeSource: TimeSource
-    private let gate = Lock(FailureGate(threshold: 3, interval: .seconds(1)))
+    private struct State {
+        var gate = FailureGate(threshold: 3, interval: .seconds(1))
+        /// The last answer, if it was an error that no later call mends.
+        var lasting: StoreError?
+    }
+    private let state = Lock(State())
 
     /// Guards a store.
     package init(_ store: Store, timeLimit: Duration, timeSource: TimeSource) where Store == any KeyValueStore {
@@ -51,10 +56,16 @@ package final class GuardedStore<Store: Sendable>: Sendable {
         guard canStall else { return try await operation(store) }
         let left = Deadline.current?.remaining ?? timeLimit
         if left <= .zero { throw StoreError(.unavailable, "not asked after the caller's deadline") }
-        if let wait = gate.withLock({ $0.admit(now: timeSource.now) }) {
-            let wait = Duration.nanoseconds(wait)
-            throw StoreError(.unavailable, "not asked for another \(wait) after failures in a row")
+        let refusal = state.withLock { state -> StoreError? in
+            guard let wait = state.gate.admit(now: timeSource.now) else { return nil }
+            // Whoever gives up on a store that is closed has to hear that it is.
+            if let lasting = state.lasting { return lasting }
+            return StoreError(
+                .unavailable,
+                "not asked for another \(Duration.nanoseconds(wait)) after failures in a row"
+            )
         }
+        if let refusal { throw refusal }
         let store = store
         let result: Result<Success, StoreError>? = await withinLimit(min(left, timeLimit), timeSource: timeSource) {
             do throws(StoreError) { return .success(try await operation(store)) } catch { return .failure(error) }
@@ -66,9 +77,10 @@ package final class GuardedStore<Store: Sendable>: Sendable {
         case .failure(let error):
             switch error.reason {
             case .unavailable, .unknownOutcome, .failed, .closed:
+                let lasting = error.isLasting ? error : nil
                 switch CancellationCause.current {
-                case .none: record(.failure)
-                case .deadline: record(outcome(within: left))
+                case .none: record(.failure, lasting)
+                case .deadline: record(outcome(within: left), lasting)
                 // What a store says because its caller left is no evidence against it.
                 case .caller: record(.ignored)
                 }
@@ -86,7 +98,10 @@ package final class GuardedStore<Store: Sendable>: Sendable {
     /// The evidence of a store that did not answer in the time that the caller had left: very little time proves nothing.
     private func outcome(within left: Duration) -> Outcome { left >= timeLimit / 10 ? .failure : .ignored }
 
-    private func record(_ outcome: Outcome) {
-        gate.withLock { $0.record(outcome, now: timeSource.now) }
+    private func record(_ outcome: Outcome, _ lasting: StoreError? = nil) {
+        state.withLock { state in
+            state.gate.record(outcome, now: timeSource.now)
+            if outcome != .ignored { state.lasting = lasting }
+        }
     }
 }

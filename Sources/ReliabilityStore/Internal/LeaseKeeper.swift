@@ -107,7 +107,7 @@ package struct LeaseKeeper: Sendable {
 
 extension StoreError {
     /// Whether no later call to the same store can do better.
-    fileprivate var isLasting: Bool {
+    package var isLasting: Bool {
         switch reason {
         case .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .cancelled: false
         case .invalid, .corruption, .locked, .unsupportedFormat, .readOnly, .failed, .closed: true

@@ -35,14 +35,18 @@ extension StoreState {
         version: inout UInt64
     ) -> StorePlan<[EnqueueResult]> {
         var plan = StorePlan<[EnqueueResult]>(result: [], mutations: [])
-        var added: Set<[[UInt8]]> = []
+        var added: [[[UInt8]]: [UInt8]] = [:]
         for record in records {
             let id = Array(record.id.utf8)
-            let isThere = queues[RecordQueueName(record.queue.description)]?.records[id] != nil
-            guard !isThere, added.insert([Array(record.queue.description.utf8), id]).inserted else {
-                plan.result.append(.duplicate)
+            let name = [Array(record.queue.description.utf8), id]
+            let there = queues[RecordQueueName(record.queue.description)]?.records[id]
+            if let payload = there?.payload ?? added[name] {
+                let isDead = there?.deadReason != nil
+                let isSame = !isDead && payload == record.payload
+                plan.result.append(isSame ? .duplicate : .taken(by: isDead ? .dead : .pending))
                 continue
             }
+            added[name] = record.payload
             let stored = StoredRecord(
                 queue: record.queue.description,
                 id: record.id,
@@ -94,6 +98,7 @@ extension StoreState {
             if taken.last == first { continue }
             taken.append(first)
             guard var record = state.records[Array(first.id.utf8)] else { continue }
+            let wasAbandoned = record.isLeased
             record.version = version
             record.attempts = min(record.attempts, .max - 1) + 1
             record.dueAt = instant(after: lease)
@@ -106,7 +111,8 @@ extension StoreState {
                     id: record.id,
                     payload: record.payload,
                     attempt: record.attempts,
-                    token: StoreVersion(rawValue: record.version)
+                    token: StoreVersion(rawValue: record.version),
+                    wasAbandoned: wasAbandoned
                 )
             )
         }
@@ -157,6 +163,11 @@ extension StoreState {
             if !countsAttempt { record.attempts = max(0, record.attempts - 1) }
             record.dueAt = instant(after: wait)
             record.isLeased = false
+        case .holdBack(let wait):
+            if isDead { return nil }
+            record.attempts = max(0, record.attempts - 1)
+            record.dueAt = instant(after: wait)
+            record.isLeased = true
         case .extend(let lease):
             if isDead { return nil }
             record.dueAt = instant(after: lease)
@@ -164,6 +175,7 @@ extension StoreState {
         case .dead(let reason):
             if isDead { return nil }
             record.deadReason = Self.beginning(of: reason, bytes: 1024)
+            record.dueAt = now / 1_000_000
             record.isLeased = false
         case .redrive:
             if !isDead { return nil }
@@ -192,7 +204,11 @@ extension StoreState {
         let name = RecordQueueName(queue.description)
         queues[name]?.settleIndex()
         guard let first = queues[name]?.due.first else { return nil }
-        return .nanoseconds(max(0, first.at.saturatingMultiply(1_000_000).saturatingSubtract(now)))
+        return max(.zero, wait(until: first.at))
+    }
+
+    private func wait(until millisecond: Int64) -> Duration {
+        .nanoseconds(millisecond.saturatingMultiply(1_000_000).saturatingSubtract(now))
     }
 
     package func counts(_ queue: RecordQueue) throws(StoreError) -> RecordCounts {
@@ -223,6 +239,7 @@ extension StoreState {
                 version: StoreVersion(rawValue: record.version),
                 attempts: record.attempts,
                 isLeased: record.isLeased && record.dueAt > now / 1_000_000,
+                due: record.deadReason == nil ? wait(until: record.dueAt) : min(.zero, wait(until: record.dueAt)),
                 deadReason: record.deadReason
             )
         }
@@ -230,10 +247,11 @@ extension StoreState {
     }
 
     /// Ends every lease: what a store with one owner does when it is opened, for the owner before is gone.
+    ///
+    /// That it was not settled stays known.
     package mutating func endLeases() {
         for queue in queues.values {
             for var record in queue.records.values where record.isLeased {
-                record.isLeased = false
                 record.dueAt = min(record.dueAt, now / 1_000_000)
                 apply([.putRecord(record)])
             }

@@ -23,8 +23,9 @@ package struct StoredRecord: Hashable, Sendable {
     package var payload: [UInt8]
     package var version: UInt64
     package var attempts: Int
-    /// When it is due, or when its lease ends, in Unix milliseconds of the store's clock.
+    /// The time at which it is due, its lease ends or it died, in Unix milliseconds of the store's clock.
     package var dueAt: Int64
+    /// Whether it was handed out and not settled since, or is held back; also when the lease has ended.
     package var isLeased: Bool
     package var deadReason: String?
 
@@ -139,7 +140,7 @@ package struct StoreState: Sendable {
         return clock
     }
 
-    /// How much it holds.
+    /// The figures of its content.
     package var usage: StoreUsage {
         StoreUsage(
             entries: entries.count,
@@ -173,11 +174,37 @@ package struct StoreState: Sendable {
         return keys.map { live($0).map(entry) }
     }
 
+    package mutating func planCommit(_ writes: [StoreWrite]) throws(StoreError) -> StorePlan<CommitResult> {
+        try checkCommit(writes, [])
+        var version = nextVersion
+        let plan = planWrites(writes, version: &version)
+        try checkCapacity(for: plan.mutations)
+        return plan
+    }
+
     package mutating func planCommit(
         _ writes: [StoreWrite],
-        enqueueing records: [NewRecord] = []
-    ) throws(StoreError) -> StorePlan<CommitResult> {
+        enqueueing records: [NewRecord]
+    ) throws(StoreError) -> StorePlan<RecordCommitResult> {
         try checkCommit(writes, records)
+        var version = nextVersion
+        let written = planWrites(writes, version: &version)
+        switch written.result {
+        case .conflict(let index, let current):
+            return StorePlan(result: .conflict(index: index, current: current), mutations: [])
+        case .committed(let versions):
+            let added = planEnqueue(records, version: &version)
+            for (index, result) in added.result.enumerated() {
+                guard case .taken(let state) = result else { continue }
+                return StorePlan(result: .taken(index: index, by: state), mutations: [])
+            }
+            let mutations = written.mutations + added.mutations
+            try checkCapacity(for: mutations)
+            return StorePlan(result: .committed(versions, records: added.result), mutations: mutations)
+        }
+    }
+
+    private func planWrites(_ writes: [StoreWrite], version: inout UInt64) -> StorePlan<CommitResult> {
         for (index, write) in writes.enumerated() {
             let current = live(write.key)
             if !Self.holds(write.condition, for: current) {
@@ -187,7 +214,6 @@ package struct StoreState: Sendable {
                 )
             }
         }
-        var version = nextVersion
         var versions: [StoreVersion?] = []
         var mutations: [StoreMutation] = []
         for write in writes {
@@ -211,8 +237,6 @@ package struct StoreState: Sendable {
                 versions.append(current.map { StoreVersion(rawValue: $0.version) })
             }
         }
-        mutations += planEnqueue(records, version: &version).mutations
-        try checkCapacity(for: mutations)
         return StorePlan(result: .committed(versions), mutations: mutations)
     }
 

@@ -151,11 +151,13 @@ extension StoreConformance {
             case .unknown: break
             }
             let key = run.key("with a record", "\(round)")
-            let committed = try await losing(run, .commit) {
-                try await run.recordStore().commit(
-                    [.put(key, [1], .never, if: .absent)],
-                    enqueueing: [record("b", in: queue)]
-                )
+            let committed = try await losing(run, .commit) { () -> CommitResult in
+                let writes = [StoreWrite.put(key, [1], .never, if: .absent)]
+                switch try await run.recordStore().commit(writes, enqueueing: [record("b", in: queue)]) {
+                case .committed(let versions, _): return .committed(versions)
+                case .conflict(let index, let current): return .conflict(index: index, current: current)
+                case .taken(let index, _): return .conflict(index: index, current: nil)
+                }
             }
             let value = try await run.store.get(key)?.value
             try await judge(run, "a commit", committed, before: [nil], after: [[1]], now: [value])

@@ -28,6 +28,12 @@ extension StoreConformance {
             attemptsCount
         ),
         Check(
+            "claim.abandoned",
+            "a claim says whether a delivery before it was never settled",
+            needs: [.records],
+            abandonment
+        ),
+        Check(
             "claim.manyClaimers",
             "many claimers at once get disjoint sets that together are everything",
             needs: [.records],
@@ -116,6 +122,44 @@ extension StoreConformance {
             token = claim.token
             try await run.advance(.milliseconds(11))
         }
+    }
+
+    private static func abandonment(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        _ = try await store.enqueue([record("a")])
+        func claim(_ expected: Bool, attempt: Int, _ when: String) async throws -> RecordClaim {
+            guard let claim = try await store.claim(queue, limit: 1, lease: .milliseconds(10)).first else {
+                throw run.violation("a record was not claimed \(when)")
+            }
+            try run.expect(claim.wasAbandoned, is: expected, "whether a record counts as abandoned \(when)")
+            try run.expect(claim.attempt, is: attempt, "the attempt \(when)")
+            return claim
+        }
+        func settle(_ claim: RecordClaim, _ action: Settlement.Action) async throws {
+            try run.expect(try await store.settle([Settlement(claim, action)]), is: [.settled], "\(action)")
+        }
+        _ = try await claim(false, attempt: 1, "at first")
+        try await run.advance(.milliseconds(11))
+        var held = try await claim(true, attempt: 2, "after its lease ended")
+        try await settle(held, .extend(.milliseconds(20)))
+        try await run.advance(.milliseconds(21))
+        held = try await claim(true, attempt: 3, "after a lease that was extended")
+        try await settle(held, .retry(after: .zero, countsAttempt: true))
+        held = try await claim(false, attempt: 4, "after a retry")
+        try await settle(held, .retry(after: .zero, countsAttempt: false))
+        held = try await claim(false, attempt: 4, "after it was given back")
+        try await run.advance(.milliseconds(11))
+        held = try await claim(true, attempt: 5, "after another lease ended")
+        try await settle(held, .retry(after: .zero, countsAttempt: false))
+        held = try await claim(false, attempt: 5, "after it was given back by one who settles")
+        try await run.advance(.milliseconds(11))
+        held = try await claim(true, attempt: 6, "after a third lease ended")
+        try await settle(held, .dead(reason: "broken"))
+        for dead in try await all(run) {
+            let redrive = Settlement(queue: queue, id: dead.id, token: dead.version, .redrive)
+            try run.expect(try await store.settle([redrive]), is: [.settled], "a redrive")
+        }
+        _ = try await claim(false, attempt: 1, "after a redrive")
     }
 
     private static func manyClaimers(_ run: ConformanceRun) async throws {

@@ -77,13 +77,16 @@ struct ConformanceRun: Sendable {
     /// Makes a commit that must succeed.
     @discardableResult
     func committed(_ writes: [StoreWrite], enqueueing records: [NewRecord] = []) async throws -> [StoreVersion?] {
-        let result =
-            if records.isEmpty {
-                try await store.commit(writes)
-            } else {
-                try await recordStore().commit(writes, enqueueing: records)
+        guard records.isEmpty else {
+            let result = try await recordStore().commit(writes, enqueueing: records)
+            guard case .committed(let versions, let added) = result else {
+                throw violation("a commit of \(writes) with the records \(records.map(\.id)) ended with \(result)")
             }
-        switch result {
+            try expect(versions.count, is: writes.count, "the number of versions for a commit")
+            try expect(added.count, is: records.count, "the number of results for the records of a commit")
+            return versions
+        }
+        switch try await store.commit(writes) {
         case .committed(let versions):
             try expect(versions.count, is: writes.count, "the number of versions for a commit")
             return versions

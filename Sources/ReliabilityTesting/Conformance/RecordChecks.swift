@@ -5,7 +5,7 @@ extension StoreConformance {
     static let recordChecks = [
         Check(
             "records.idempotent",
-            "enqueueing what is there changes nothing, whatever its state",
+            "enqueueing what is there changes nothing, and says whether it is the same",
             needs: [.records],
             enqueueIsIdempotent
         ),
@@ -14,6 +14,18 @@ extension StoreConformance {
             "a commit makes its writes and adds its records, or does neither",
             needs: [.records],
             commitWithRecords
+        ),
+        Check(
+            "records.taken",
+            "a commit that succeeds leaves all of its records pending",
+            needs: [.records],
+            commitWithTakenRecords
+        ),
+        Check(
+            "records.due",
+            "a page says when a record is due, or since when it is dead",
+            needs: [.records],
+            dueTimes
         ),
         Check("records.nextDue", "the time until a record is due is told to the boundary", needs: [.records], nextDue),
         Check(
@@ -54,7 +66,7 @@ extension StoreConformance {
         NewRecord(queue: queue, id: id, payload: Array("payload of \(id)".utf8), delay: delay)
     }
 
-    /// All records of a queue, by their state.
+    /// All records of a queue, by their state, without the times until they are due, which pass between two readings.
     static func all(_ run: ConformanceRun, in queue: RecordQueue = queue) async throws -> [RecordInfo] {
         let store = try run.recordStore()
         var all: [RecordInfo] = []
@@ -63,7 +75,17 @@ extension StoreConformance {
             // A store may return less than it is asked for, and say where it goes on.
             for _ in 0...10_000 {
                 let page = try await store.page(queue, state, after: after, limit: 10_000)
-                all += page.records
+                all += page.records.map { info in
+                    RecordInfo(
+                        id: info.id,
+                        payload: info.payload,
+                        version: info.version,
+                        attempts: info.attempts,
+                        isLeased: info.isLeased,
+                        due: .zero,
+                        deadReason: info.deadReason
+                    )
+                }
                 after = page.next
                 if after == nil { break }
             }
@@ -85,11 +107,26 @@ extension StoreConformance {
         func expectDuplicate(_ id: String, _ state: String) async throws {
             let before = try await all(run)
             var again = record(id)
-            again.payload = [0]
             again.delay = .seconds(3600)
-            try run.expect(try await store.enqueue([again]), is: [.duplicate], "enqueueing a record that is \(state)")
+            let isDead = state == "dead"
+            try run.expect(
+                try await store.enqueue([again]),
+                is: [isDead ? .taken(by: .dead) : .duplicate],
+                "enqueueing a record that is \(state)"
+            )
+            again.payload = [0]
+            try run.expect(
+                try await store.enqueue([again]),
+                is: [.taken(by: isDead ? .dead : .pending)],
+                "enqueueing another payload under the identity of a record that is \(state)"
+            )
             try run.expect(try await all(run), is: before, "the records after enqueueing one that is \(state)")
         }
+        let twice = [
+            NewRecord(queue: "twice", id: "a", payload: [1]), NewRecord(queue: "twice", id: "a", payload: [2]),
+        ]
+        let first = try await store.enqueue(twice)
+        try run.expect(first, is: [.enqueued, .taken(by: .pending)], "two payloads under one identity in one call")
         try await expectDuplicate("a", "pending")
         let claims = try await store.claim(queue, limit: 100, lease: .seconds(3600))
         try await expectDuplicate("a", "leased")
@@ -121,7 +158,14 @@ extension StoreConformance {
         try await run.expect(key, holds: [1], "after a commit with records")
         try run.expect(try await all(run).map(\.id), is: ["a", "b"], "the records after a commit")
         // A record that is there already is no conflict.
-        try await run.committed([.put(key, [2], .never, if: .present)], enqueueing: [record("b"), record("c")])
+        let again = try await store.commit(
+            [.put(key, [2], .never, if: .present)],
+            enqueueing: [record("b", delay: .seconds(9)), record("c"), record("c")]
+        )
+        guard case .committed(_, let added) = again else {
+            throw run.violation("a commit with a record that was there ended with \(again)")
+        }
+        try run.expect(added, is: [.duplicate, .enqueued, .duplicate], "what became of the records of a commit")
         try await run.expect(key, holds: [2], "after a commit with a record that was there")
         try run.expect(try await all(run).map(\.id), is: ["a", "b", "c"], "the records after another commit")
         try await run.committed([], enqueueing: [record("d")])
@@ -139,6 +183,75 @@ extension StoreConformance {
         }
         try await run.expect(key, holds: [2], "after a commit was refused")
         try run.expect(try await all(run).count, is: 4, "the number of records after a commit was refused")
+    }
+
+    private static func commitWithTakenRecords(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        let key = run.key("data")
+        try await run.put(key, [1])
+        _ = try await store.enqueue([record("dead"), record("held")])
+        for claim in try await store.claim(queue, limit: 9, lease: .seconds(3600)) where claim.id == "dead" {
+            _ = try await store.settle([Settlement(claim, .dead(reason: "broken"))])
+        }
+        _ = try await store.enqueue([record("waiting", delay: .seconds(3600))])
+        let before = try await all(run)
+        func another(_ id: String) -> NewRecord { NewRecord(queue: queue, id: id, payload: [0]) }
+        let cases: [(records: [NewRecord], index: Int, state: RecordState)] = [
+            ([record("dead")], 0, .dead), ([another("dead")], 0, .dead), ([another("held")], 0, .pending),
+            ([record("new"), another("waiting")], 1, .pending), ([record("new"), another("new")], 1, .pending),
+            ([record("waiting"), record("new"), record("dead"), another("held")], 2, .dead),
+        ]
+        for (records, index, state) in cases {
+            let result = try await store.commit([.put(key, [2], .never, if: .present)], enqueueing: records)
+            let ids = records.map(\.id)
+            try run.expect(result, is: .taken(index: index, by: state), "a commit with the records \(ids)")
+            try await run.expect(key, holds: [1], "after a commit whose record's identity was taken")
+            try run.expect(try await all(run), is: before, "the records after a commit with \(ids)")
+        }
+        // A write that does not hold is told before a record that is taken.
+        let both = try await store.commit([.put(key, [2], .never, if: .absent)], enqueueing: [another("held")])
+        guard case .conflict(0, let current) = both else { throw run.violation("a conflict was told as \(both)") }
+        try run.expect(current?.value, is: [1], "what was in the way of a commit")
+        for info in before where info.id == "dead" {
+            _ = try await store.settle([Settlement(queue: queue, id: "dead", token: info.version, .done)])
+        }
+        try await run.committed([.put(key, [3], .never, if: .present)], enqueueing: [another("dead")])
+        let freed = try await all(run).first { $0.id == "dead" }
+        try run.expect(freed?.payload, is: [0], "the payload of a record whose identity was free again")
+        try run.expect(freed?.deadReason == nil, "a record that was enqueued is dead")
+    }
+
+    private static func dueTimes(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        func expect(_ id: String, _ expected: Duration, _ when: String) async throws {
+            var infos: [RecordInfo] = []
+            for state in [RecordState.pending, .dead] {
+                infos += try await store.page(queue, state, after: nil, limit: 99).records
+            }
+            guard let due = infos.first(where: { $0.id == id })?.due else {
+                throw run.violation("the record \(id) is on no page")
+            }
+            // Where time goes on, a check may take its time.
+            let slack = Duration.seconds(run.isExact ? 0 : 60)
+            let isRight = due >= expected - slack && due < expected + .milliseconds(1)
+            try run.expect(isRight, "the record \(id), \(when), is due in \(due), not in \(expected)")
+        }
+        _ = try await store.enqueue([record("now"), record("later", delay: .seconds(600)), record("other")])
+        try await expect("now", .zero, "at once")
+        try await expect("later", .seconds(600), "with a delay")
+        try await run.advance(.seconds(2))
+        try await expect("now", .seconds(-2), "2 s after it was due")
+        var claims = try await store.claim(queue, limit: 9, lease: .seconds(900))
+        try await expect("now", .seconds(900), "held by a worker")
+        for claim in claims where claim.id == "now" {
+            _ = try await store.settle([Settlement(claim, .dead(reason: "broken"))])
+        }
+        try await expect("now", .zero, "just dead")
+        try await run.advance(.seconds(2))
+        try await expect("now", .seconds(-2), "dead for 2 s")
+        claims.removeAll { $0.id == "now" }
+        _ = try await store.settle(claims.map { Settlement($0, .retry(after: .seconds(700), countsAttempt: true)) })
+        try await expect("other", .seconds(700), "waiting for a retry")
     }
 
     private static func nextDue(_ run: ConformanceRun) async throws {

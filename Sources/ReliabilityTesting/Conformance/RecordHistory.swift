@@ -6,7 +6,9 @@ private struct ModelRecords {
     struct Record: Equatable {
         var id: String
         var attempts = 0
+        var payload: [UInt8]
         var due: Duration
+        /// Whether it was claimed and not settled since.
         var isLeased = false
         var deadReason: String?
         /// Nil until the store has told it.
@@ -17,6 +19,13 @@ private struct ModelRecords {
     var all: [Record] = []
 
     func position(_ id: String) -> Int? { all.firstIndex { $0.id == id } }
+    /// What becomes of a record that is enqueued.
+    func result(_ new: NewRecord) -> EnqueueResult {
+        guard let position = position(new.id) else { return .enqueued }
+        if all[position].deadReason != nil { return .taken(by: .dead) }
+        return all[position].payload == new.payload ? .duplicate : .taken(by: .pending)
+    }
+
     var due: [Record] { all.filter { $0.deadReason == nil && $0.due <= now } }
 
     /// Whether the settlement was accepted.
@@ -32,8 +41,14 @@ private struct ModelRecords {
             record.isLeased = false
             record.version = nil
         case .extend(let lease) where !isDead: record.due = now + lease
+        case .holdBack(let wait) where !isDead:
+            record.attempts = max(0, record.attempts - 1)
+            record.due = now + wait
+            record.isLeased = true
+            record.version = nil
         case .dead(let reason) where !isDead:
             record.deadReason = reason
+            record.due = now
             record.isLeased = false
             record.version = nil
         case .redrive where isDead:
@@ -70,11 +85,28 @@ extension StoreConformance {
                 case 2, 3:
                     let delay = Bool.random(using: &random) ? wait : .zero
                     let chosen = ids.shuffled(using: &random).prefix(Int.random(in: 1...3, using: &random))
-                    let results = try await store.enqueue(chosen.map { record($0, delay: delay, in: queue) })
-                    let expected = chosen.map { model.position($0) == nil ? EnqueueResult.enqueued : .duplicate }
-                    try run.expect(results, is: expected, "step \(step), what became of records")
-                    for id in chosen where model.position(id) == nil {
-                        model.all.append(ModelRecords.Record(id: id, due: model.now + delay))
+                    var new = chosen.map { record($0, delay: delay, in: queue) }
+                    for position in new.indices where Int.random(in: 0..<3, using: &random) == 0 {
+                        new[position].payload = [0]
+                    }
+                    let isCommit = Bool.random(using: &random)
+                    let expected = new.map(model.result)
+                    let taken = expected.firstIndex { $0 != .enqueued && $0 != .duplicate }
+                    if isCommit {
+                        let result = try await store.commit([], enqueueing: new)
+                        if let taken, case .taken(let state) = expected[taken] {
+                            try run.expect(result, is: .taken(index: taken, by: state), "step \(step), a commit")
+                            continue
+                        }
+                        try run.expect(result, is: .committed([], records: expected), "step \(step), a commit")
+                    } else {
+                        let results = try await store.enqueue(new)
+                        try run.expect(results, is: expected, "step \(step), what became of records")
+                    }
+                    for record in new where model.position(record.id) == nil {
+                        model.all.append(
+                            ModelRecords.Record(id: record.id, payload: record.payload, due: model.now + delay)
+                        )
                     }
                 case 4, 5, 6:
                     let limit = Int.random(in: 1...4, using: &random)
@@ -88,6 +120,11 @@ extension StoreConformance {
                         }
                         dues.append(model.all[position].due)
                         try run.expect(claim.attempt, is: model.all[position].attempts + 1, "step \(step), an attempt")
+                        try run.expect(
+                            claim.wasAbandoned,
+                            is: model.all[position].isLeased,
+                            "step \(step), whether \(claim.id) was abandoned"
+                        )
                         try run.expect(claim.token > latest, "step \(step), a token is no later than one before")
                         latest = claim.token
                         model.all[position].attempts += 1
@@ -105,7 +142,7 @@ extension StoreConformance {
                     guard let (id, token) = tokens.suffix(8).randomElement(using: &random) else { continue }
                     let actions: [Settlement.Action] = [
                         .done, .retry(after: wait, countsAttempt: true), .retry(after: .zero, countsAttempt: false),
-                        .extend(wait), .dead(reason: "step \(step)"), .redrive,
+                        .extend(wait), .holdBack(wait), .dead(reason: "step \(step)"), .redrive,
                     ]
                     let settlement = Settlement(
                         queue: queue,

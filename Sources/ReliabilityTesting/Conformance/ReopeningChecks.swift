@@ -200,7 +200,7 @@ extension StoreConformance {
         let added = try await opened.enqueue([record("dead"), record("retried"), record("committed"), record("done")])
         try run.expect(
             added,
-            is: [.duplicate, .duplicate, .duplicate, .enqueued],
+            is: [.taken(by: .dead), .duplicate, .duplicate, .enqueued],
             "enqueueing what is there, and what is done"
         )
         claims = try await opened.claim(queue, limit: 9, lease: .seconds(3600))
@@ -217,6 +217,7 @@ extension StoreConformance {
         claims = try await opened.claim(queue, limit: 9, lease: .seconds(3600))
         try run.expect(claims.map(\.id), is: ["retried"], "what is due after the wait for a retry")
         try run.expect(claims.map(\.attempt), is: [2], "the attempt of a record that was claimed before")
+        try run.expect(!claims.contains(where: \.wasAbandoned), "a record that was settled counts as abandoned")
         guard let dead = before.first(where: { $0.deadReason != nil }) else {
             throw run.violation("a dead record is on no page")
         }
@@ -247,6 +248,7 @@ extension StoreConformance {
             throw run.violation("a record was not claimed, and the lease of the owner before has ended")
         }
         try run.expect(owner.attempt, is: 2, "the attempt")
+        try run.expect(owner.wasAbandoned, "a claim does not say that the owner before never settled")
         try run.expect(owner.token > late.token, "a claim has no later token than one before the store was opened")
         for action in [Settlement.Action.done, .extend(.seconds(1)), .dead(reason: "late")] {
             let result = try await store.settle([Settlement(late, action)])
@@ -283,13 +285,12 @@ extension StoreConformance {
         func keys(_ number: Int) -> [StoreKey] { ["left", "right"].map { run.key("pair", $0, "\(number)") } }
         func write(_ number: Int) async throws {
             let writes = keys(number).map { StoreWrite.put($0, Self.number(number), .never, if: .absent) }
-            let result =
-                if let records = store as? any RecordStore {
-                    try await records.commit(writes, enqueueing: [record("\(number)")])
-                } else {
-                    try await store.commit(writes)
-                }
-            if case .committed = result { acknowledged.record(number) }
+            if let records = store as? any RecordStore {
+                let result = try await records.commit(writes, enqueueing: [record("\(number)")])
+                if case .committed = result { acknowledged.record(number) }
+            } else if case .committed = try await store.commit(writes) {
+                acknowledged.record(number)
+            }
         }
         let writers = (0..<16).map { writer in
             // A writer whose store has crashed under it gets errors, or answers that nobody hears.

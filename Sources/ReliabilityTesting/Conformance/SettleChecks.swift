@@ -16,6 +16,12 @@ extension StoreConformance {
             needs: [.records],
             retry
         ),
+        Check(
+            "settle.holdBack",
+            "a record that is held back comes after its wait as it was claimed, and counts as abandoned",
+            needs: [.records],
+            holdBack
+        ),
         Check("settle.extend", "an extension counts from now and keeps the token", needs: [.records], extend),
         Check(
             "settle.dead",
@@ -72,7 +78,7 @@ extension StoreConformance {
         let before = try await all(run)
         let actions: [Settlement.Action] = [
             .done, .retry(after: .zero, countsAttempt: true), .retry(after: .zero, countsAttempt: false),
-            .extend(.seconds(7200)), .extend(.milliseconds(1)), .dead(reason: "late"), .redrive,
+            .holdBack(.zero), .extend(.seconds(7200)), .extend(.milliseconds(1)), .dead(reason: "late"), .redrive,
         ]
         for action in actions {
             let tokens = [late.token, StoreVersion(rawValue: owner.token.rawValue &+ 1), StoreVersion(rawValue: 0)]
@@ -121,6 +127,34 @@ extension StoreConformance {
             try run.expect(again.token > claim.token, "a claim after a retry has no later token")
             let now = Settlement(again, .retry(after: .zero, countsAttempt: false))
             try run.expect(try await store.settle([now]), is: [.settled], "a retry at once")
+        }
+    }
+
+    private static func holdBack(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        _ = try await store.enqueue([record("a")])
+        var claim = try await claimOne(run)
+        for wait in [Duration.seconds(2), .zero, .seconds(-1), .seconds(2)] {
+            let settlement = Settlement(claim, .holdBack(wait))
+            try run.expect(try await store.settle([settlement]), is: [.settled], "a record that is held back")
+            try run.expect(
+                try await store.settle([settlement]),
+                is: [.stale],
+                "one held back with a token that was used"
+            )
+            let info = try await all(run).first
+            try run.expect(info?.attempts, is: 0, "the attempts of a record that is held back")
+            if wait > .zero {
+                try run.expect(info?.isLeased, is: true, "whether a record is leased that is held back")
+                let early = try await store.claim(queue, limit: 1, lease: .seconds(1))
+                try run.expect(early.count, is: 0, "claims of a record that is held back")
+                try await run.advance(.milliseconds(2002))
+            }
+            let again = try await claimOne(run)
+            try run.expect(again.attempt, is: 1, "the attempt after a record was held back for \(wait)")
+            try run.expect(again.wasAbandoned, "a record that was held back does not count as abandoned")
+            try run.expect(again.token > claim.token, "a claim after a record was held back has no later token")
+            claim = again
         }
     }
 
@@ -178,14 +212,13 @@ extension StoreConformance {
             is: 0,
             "claims of a dead record"
         )
-        guard let info = try await store.page(queue, .dead, after: nil, limit: 9).records.first else {
-            throw run.violation("a dead record is on no page")
-        }
+        guard let info = try await all(run).first else { throw run.violation("a dead record is on no page") }
         try run.expect(info.deadReason, is: reason, "why a record is dead")
         try run.expect(info.attempts, is: 2, "the attempts of a dead record")
         try run.expect(info.version > claim.token, "a dead record has no later version than its claim")
         for action in [
-            Settlement.Action.retry(after: .zero, countsAttempt: true), .extend(.seconds(1)), .dead(reason: "again"),
+            Settlement.Action.retry(after: .zero, countsAttempt: true), .holdBack(.zero), .extend(.seconds(1)),
+            .dead(reason: "again"),
         ] {
             let settlement = Settlement(queue: queue, id: "a", token: info.version, action)
             try run.expect(try await store.settle([settlement]), is: [.stale], "\(action) of a dead record")

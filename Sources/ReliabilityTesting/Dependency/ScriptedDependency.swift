@@ -45,13 +45,14 @@ public final class ScriptedDependency: Sendable {
     ///   - honoursCancellation: Whether a call ends at once when its task is cancelled. One that does not ends when the
     ///     dependency has answered.
     ///   - clock: Measures the time.
-    ///   - seed: Decides latencies and errors.
+    ///   - seed: Decides latencies and errors. Defaults to a number that the simulation draws in which the dependency is
+    ///     created, or to zero outside of one.
     /// - Precondition: The script's first phase begins at zero, and each other later than the one before.
     public init(
         _ script: KeyValuePairs<Duration, DependencyBehavior> = [.zero: .healthy()],
         honoursCancellation: Bool = true,
         clock: some Clock<Duration>,
-        seed: UInt64 = 0
+        seed: UInt64? = nil
     ) {
         let starts = script.map(\.key)
         precondition(starts.first == .zero, "a script begins at zero (begins at \(String(describing: starts.first)))")
@@ -62,7 +63,7 @@ public final class ScriptedDependency: Sendable {
         self.honoursCancellation = honoursCancellation
         timeSource = TimeSource(clock)
         start = timeSource.now
-        state = Lock(State(generator: SeededGenerator(seed: seed)))
+        state = Lock(State(generator: SeededGenerator(seed: seed ?? AmbientGenerator.simulated?.next() ?? 0)))
     }
 
     /// What happened so far.

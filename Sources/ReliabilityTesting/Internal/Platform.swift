@@ -18,3 +18,10 @@ struct ThreadIdentity: Hashable, Sendable {
         #endif
     }
 }
+
+/// Writes a line for whoever watches a test run.
+@Sendable
+func writeToStandardError(_ text: String) {
+    let bytes = Array(text.utf8)
+    _ = unsafe bytes.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
+}

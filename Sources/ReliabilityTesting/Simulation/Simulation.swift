@@ -16,11 +16,29 @@ internal import ReliabilityCore
 /// one each time. When none can, the clock moves to the instant at which the first sleeper wakes. A run therefore takes
 /// no longer than its steps do, whatever time passes in it, and a thousand of them look at a thousand interleavings.
 ///
-/// Everything of the scenario must happen inside: its clock is ``clock``, its chance is ``generator()``, and it takes no
-/// part in work on another thread. A detached task, an actor with an executor of its own (the main actor), an event
-/// observer that the scenario waits for, and a `ContinuousClock` all leave the simulation; a run that one of them comes
-/// back to fails.
+/// Everything of the scenario must happen inside: its clock is ``clock``, its own chance is ``random(in:)`` or
+/// ``generator()``, and it takes no part in work on another thread. A detached task, an actor with an executor of its own
+/// (the main actor), an event observer that the scenario waits for, and a `ContinuousClock` all leave the simulation; a
+/// run that one of them comes back to fails.
+///
+/// The chance of the library needs nothing: inside a simulation, the jitter of every policy that was not given a
+/// generator, the draws of chaos and of a ``ScriptedDependency``, correlation ids and the tokens of claims come from the
+/// seed.
+///
+/// ## Expectations
+///
+/// ``expect(_:_:)`` and whatever throws, such as `#require`, end the run with a ``SimulationFailure`` that names the
+/// seed, and no other seed is run. Swift Testing tells nobody about a failed `#expect`, so the simulation takes such a
+/// run for a success: it names no seed, and the seeds behind it are run, too. A trait on the test or its suite changes
+/// that:
+///
+/// ```swift
+/// @Suite(.compactMapIssues(Simulation.fail(on:)))
+/// struct CheckoutTests { … }
+/// ```
 public final class Simulation: Sendable {
+    @TaskLocal private static var current: Simulation?
+
     private struct Client {
         let name: String
         var cancel: @Sendable () -> Void = {}
@@ -47,6 +65,8 @@ public final class Simulation: Sendable {
     public let clock: ManualClock
 
     private let executor: SimulatedExecutor
+    /// What the library draws from; the schedule has a generator of its own, which this does not disturb.
+    private let chance: RandomSource
     private let isTracing: Bool
     private let state: Lock<State>
 
@@ -55,6 +75,7 @@ public final class Simulation: Sendable {
         self.isTracing = isTracing
         executor = SimulatedExecutor(isTracing: isTracing)
         clock = ManualClock(taskExecutor: executor)
+        chance = RandomSource(SeededGenerator(seed: ~seed))
         state = Lock(State(generator: SeededGenerator(seed: seed)))
     }
 
@@ -104,6 +125,17 @@ public final class Simulation: Sendable {
         stepLimit: Int,
         _ scenario: @escaping @Sendable (Simulation) async throws -> Void
     ) throws(SimulationFailure) {
+        // What the clock's timers run has no task: it is to find the simulation, too.
+        let reason = Self.$current.withValue(self) {
+            AmbientGenerator.$simulated.withValue(chance) { reasonOfFailure(stepLimit: stepLimit, scenario) }
+        }
+        if let reason { throw SimulationFailure(seed: seed, reason: reason, trace: state.withLock { $0.trace }) }
+    }
+
+    private func reasonOfFailure(
+        stepLimit: Int,
+        _ scenario: @escaping @Sendable (Simulation) async throws -> Void
+    ) -> SimulationFailure.Reason? {
         let root = Task(executorPreference: executor) {
             do {
                 try await scenario(self)
@@ -122,7 +154,7 @@ public final class Simulation: Sendable {
             state.withLock { $0.steps = 0 }
             _ = drive(until: stepLimit)
         }
-        if let reason { throw SimulationFailure(seed: seed, reason: reason, trace: state.withLock { $0.trace }) }
+        return reason
     }
 
     private func reasonOfFailure(isIdle: Bool) -> SimulationFailure.Reason? {
@@ -243,6 +275,8 @@ public final class Simulation: Sendable {
 
     /// A generator that the seed determines; each call makes another one.
     ///
+    /// A policy of the library needs none: it draws from the simulation by itself.
+    ///
     /// - Returns: What a policy takes as its `randomness`.
     public func generator() -> SeededGenerator {
         SeededGenerator(seed: state.withLock { $0.generator.next() })
@@ -258,6 +292,19 @@ public final class Simulation: Sendable {
         let message = message()
         note(message)
         state.withLock { if $0.violation == nil { $0.violation = message } }
+    }
+
+    /// Makes the run fail whose task records an issue.
+    ///
+    /// It goes into the `compactMapIssues` trait of a test or suite of Swift Testing. With XCTest, call it from an
+    /// override of `record(_:)`.
+    ///
+    /// - Parameter issue: The issue.
+    /// - Returns: The issue.
+    @Sendable
+    public static func fail<Issue>(on issue: Issue) -> Issue {
+        current?.expect(false, "\(issue)")
+        return issue
     }
 
     /// Writes a line into the trace of a run with one seed.

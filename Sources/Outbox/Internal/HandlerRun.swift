@@ -1,0 +1,72 @@
+internal import ReliabilityCore
+
+/// A handler that runs in a task of its own, and from which its relay can walk away.
+final class HandlerRun: Sendable {
+    /// The handler's result, or `nil` if the relay walked away from it.
+    typealias End = Result<Void, any Error>?
+
+    private struct State {
+        var task: Task<Void, Never>?
+        var timer: TimeSource.Timer?
+        var isCancelled = false
+        var end: End?
+        var waiting: CheckedContinuation<End, Never>?
+    }
+    private let state = Lock(State())
+
+    /// Whether the handler has returned, or the relay has walked away from it.
+    var hasEnded: Bool { state.withLock { $0.end != nil } }
+
+    /// Takes over the task in which the handler runs.
+    func begin(_ task: Task<Void, Never>) {
+        let isCancelled = state.withLock { state in
+            if state.end == nil { state.task = task }
+            return state.isCancelled
+        }
+        if isCancelled { task.cancel() }
+    }
+
+    /// Waits for the end.
+    func wait() async -> End {
+        await withCheckedContinuation { continuation in
+            let end = state.withLock { state in
+                if state.end == nil { state.waiting = continuation }
+                return state.end
+            }
+            if let end { continuation.resume(returning: end) }
+        }
+    }
+
+    /// Cancels the handler.
+    func cancel() {
+        let task = state.withLock { state in
+            state.isCancelled = true
+            return state.task
+        }
+        task?.cancel()
+    }
+
+    /// Walks away from the handler unless it has returned by the instant.
+    func walkAway(at instant: Int64, timeSource: TimeSource) {
+        let timer = timeSource.timer(at: instant) { self.finish(nil) }
+        let hasEnded = state.withLock { state in
+            if state.end == nil { state.timer = timer }
+            return state.end != nil
+        }
+        if hasEnded { timer.cancel() }
+    }
+
+    /// Ends the wait with what the handler did, or with `nil` to walk away from it; the first end counts.
+    @discardableResult
+    func finish(_ end: End) -> Bool {
+        let before = state.withLock { state -> State? in
+            if state.end != nil { return nil }
+            let before = state
+            state = State(isCancelled: before.isCancelled, end: .some(end))
+            return before
+        }
+        before?.timer?.cancel()
+        before?.waiting?.resume(returning: end)
+        return before != nil
+    }
+}

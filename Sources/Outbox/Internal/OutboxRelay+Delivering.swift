@@ -1,0 +1,198 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+extension OutboxRelay {
+    private var isStopping: Bool { Task.isCancelled || state.withLock { $0.isCut } }
+
+    /// Delivers a message while no other one is, so that a crash is no other one's.
+    func deliverAlone(_ claim: RecordClaim) async {
+        defer {
+            state.withLock { $0.endIsolation() }
+            signal.send()
+        }
+        let interval = max(configuration.lease / 3, .milliseconds(1))
+        var renewal = timeSource.instant(after: interval)
+        while true {
+            let count = signal.count
+            let (isAlone, isDraining) = state.withLock { ($0.isAlone, $0.isDraining) }
+            if isDraining || Task.isCancelled {
+                return await giveBack([ClaimPlan.Return(claim: claim, wait: .zero)])
+            }
+            if isAlone { return await deliver(claim, isAlone: true) }
+            await signal.wait(after: count, until: renewal, timeSource: timeSource)
+            guard timeSource.now >= renewal else { continue }
+            if let result = try? await settleOnce(claim, .extend(configuration.lease)), result == .stale {
+                events.emit(.leaseLost(id: claim.id))
+                return ended(retryAfter: nil)
+            }
+            renewal = timeSource.instant(after: interval)
+        }
+    }
+
+    /// Delivers a message, and writes what became of it.
+    func deliver(_ claim: RecordClaim, isAlone: Bool = false) async {
+        if Task.isCancelled || state.withLock({ $0.isDraining }) {
+            return await settle(ClaimHolder(claim), .release) {}
+        }
+        guard let message = OutboxMessage(id: claim.id, encoded: claim.payload) else {
+            return await settle(ClaimHolder(claim), .dead(OutboxError(.unreadable))) {}
+        }
+        if claim.attempt > configuration.maxAttempts {
+            // Nobody said how the last of them ended: this message may have ended the process.
+            return await settle(ClaimHolder(claim), .dead(OutboxError(.attemptsExhausted))) {}
+        }
+        let limit = timeSource.instant(after: configuration.timeLimit)
+        let run = HandlerRun()
+        let holder = ClaimHolder(claim)
+        queue.relays.add(holder)
+        runs.withLock { $0[ObjectIdentifier(run)] = run }
+        defer { runs.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(run)) } }
+        // The relay may have cancelled the others in between.
+        if isStopping { run.cancel() }
+        start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
+        let keeper = startTask(on: timeSource.taskExecutor) {
+            await self.keep(holder, run, isAlone: isAlone, until: limit)
+        }
+        let end = await withTaskCancellationHandler {
+            await run.wait()
+        } onCancel: {
+            run.cancel()
+            run.walkAway(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
+        }
+        guard let result = end else {
+            keeper.cancel()
+            queue.relays.remove(holder)
+            events.emit(.abandoned(id: claim.id, attempt: claim.attempt))
+            return ended(retryAfter: nil)
+        }
+        let verdict = DeliveryVerdict(
+            result,
+            isStopping: isStopping,
+            isLate: timeSource.now >= limit,
+            attempt: claim.attempt,
+            configuration: configuration,
+            classify: classify,
+            random: random
+        )
+        await settle(holder, verdict) { keeper.cancel() }
+    }
+
+    /// Runs the handler in a task of its own, so that it can be cancelled alone.
+    ///
+    /// Not in place: a handler that never suspends would be over before its lease is renewed or its time limited.
+    private func start(_ delivery: OutboxDelivery, _ run: HandlerRun, by limit: Int64) {
+        let deadline = Deadline(instant: limit, timeSource: timeSource)
+        run.begin(
+            Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
+                let scope = DeadlineScope(deadline)
+                defer { scope.add(.hasEnded) }
+                let result: Result<Void, any Error> = await DeadlineScope.$innermost.withValue(scope) {
+                    do { return .success(try await handler(delivery)) } catch { return .failure(error) }
+                }
+                run.finish(result)
+            }
+        )
+    }
+
+    /// Prolongs the lease while a delivery lasts, and cancels the delivery when it takes too long or the lease is lost.
+    private func keep(_ holder: ClaimHolder, _ run: HandlerRun, isAlone: Bool, until limit: Int64) async {
+        let (id, attempt) = (holder.claim.id, holder.claim.attempt)
+        let interval = max(configuration.lease / 3, .milliseconds(1))
+        var renewal = timeSource.instant(after: interval)
+        var limit = limit
+        var overrun = Int64.max
+        func cancel() {
+            run.cancel()
+            limit = .max
+            overrun = timeSource.instant(after: configuration.cancellationGrace)
+        }
+        while true {
+            do { try await timeSource.sleep(until: min(renewal, limit, overrun)) } catch { return }
+            let now = timeSource.now
+            if now >= limit { cancel() }
+            if now >= overrun {
+                overrun = .max
+                if !run.hasEnded {
+                    events.emit(.overrun(id: id, attempt: attempt))
+                    // It hangs and crashes nothing: the others need not wait for it.
+                    if isAlone { state.withLock { $0.endIsolation() } }
+                    signal.send()
+                }
+            }
+            guard now >= renewal else { continue }
+            do throws(StoreError) {
+                let isLost = try await settle(holder, .extend(configuration.lease)) == .stale
+                renewal = isLost ? .max : timeSource.instant(after: interval)
+                if isLost { cancel() }
+            } catch {
+                // A store that is down now may be back at the next turn, and the lease not over yet.
+                renewal = error.isLasting ? .max : timeSource.instant(after: interval)
+            }
+        }
+    }
+
+    // MARK: Settling
+
+    /// Writes what became of a delivery until the store has answered, and waits for that no longer than for any call.
+    ///
+    /// - Parameters:
+    ///   - holder: The message's claim.
+    ///   - verdict: What became of its delivery.
+    ///   - onEnd: Called when the store has answered, or has failed for good.
+    private func settle(
+        _ holder: ClaimHolder,
+        _ verdict: DeliveryVerdict,
+        ended onEnd: @escaping @Sendable () -> Void
+    ) async {
+        let patience = configuration.storeTimeLimit
+        let claim = holder.claim
+        let action = verdict.action(for: claim)
+        _ = await leases.write(false, patience: patience) { [self] mayHaveHappened throws(StoreError) in
+            do throws(StoreError) {
+                // Stale after an unknown outcome: the token is gone because it did happen.
+                return try await settle(holder, action) == .settled || mayHaveHappened
+            } catch {
+                if error.reason == .unknownOutcome { mayHaveHappened = true }
+                throw error
+            }
+        } ended: { [events, queue] end in
+            onEnd()
+            queue.relays.remove(holder)
+            switch end {
+            case .success(true): events.emit(verdict.event(id: claim.id, attempt: claim.attempt))
+            case .success(false): events.emit(.leaseLost(id: claim.id))
+            case .failure(let error): events.emit(.notSettled(id: claim.id, error: error))
+            }
+        }
+        var retryAfter: Duration?
+        switch action {
+        case .retry(let wait, _), .holdBack(let wait): retryAfter = wait
+        case .done, .dead, .extend, .redrive: break
+        }
+        ended(retryAfter: retryAfter)
+    }
+
+    /// Settles a claim, under a later token where the process has got one meanwhile.
+    private func settle(
+        _ holder: ClaimHolder,
+        _ action: Settlement.Action
+    ) async throws(StoreError) -> SettleResult {
+        while true {
+            let claim = holder.claim
+            let result = try await settleOnce(claim, action)
+            if result == .settled { return result }
+            if holder.claim.token != claim.token { continue }
+            // The store may have handed the message to this process a moment ago.
+            if queue.relays.isClaiming { throw StoreError(.unavailable, "the message may be this process's again") }
+            return result
+        }
+    }
+
+    private func settleOnce(_ claim: RecordClaim, _ action: Settlement.Action) async throws(StoreError) -> SettleResult
+    {
+        let results = try await store.write { store throws(StoreError) in
+            try await store.settle([Settlement(claim, action)])
+        }
+        return results.first ?? .stale
+    }
+}
