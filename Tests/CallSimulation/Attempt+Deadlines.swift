@@ -17,7 +17,7 @@ extension Attempt {
     /// These may bound what is inside, and need not.
     var earliestExpiry: Int64 {
         let ended = chain.compactMap { $0.run?.end == nil ? nil : $0.run?.ownDeadline }.min() ?? .max
-        return min(expiry, ended, origin.starter?.expiryUnderWay ?? .max)
+        return min(expiry, ended, origin.earliestDeadline ?? .max, origin.starter?.expiryUnderWay ?? .max)
     }
 
     /// The earliest deadline that came, or will come, while its run was under way.
@@ -30,16 +30,27 @@ extension Attempt {
         return expiry
     }
 
-    /// When the caller, or a hedge that another attempt won, cancelled this attempt.
-    var left: Moment? {
-        var left = origin.left
-        for attempt in chain {
+    /// When the caller cancelled this attempt, or a hedge may have that another attempt won.
+    var left: Moment? { ([origin.left] + losses).compactMap(\.self).min() }
+
+    /// When it was certainly cancelled by `time`.
+    ///
+    /// At the instant at which a hedge is won, its other attempts may go on, and while the process stands still.
+    func certainlyLeft(by time: Int64, stalls: [ClosedRange<Int64>]) -> Moment? {
+        let certain = losses.filter { won in
+            won.time < time && !stalls.contains { $0.upperBound > won.time && $0.lowerBound <= time }
+        }
+        return ([origin.left] + certain).compactMap(\.self).min()
+    }
+
+    /// When hedges around were won by other attempts.
+    private var losses: [Moment] {
+        chain.compactMap { attempt in
             guard let run = attempt.run, case .hedge = run.layer, let won = run.won,
                 attempt.end.map({ $0.at > won }) ?? true
-            else { continue }
-            left = min(left ?? won, won)
+            else { return nil }
+            return won
         }
-        return left
     }
 
     /// Whether a layer around has ended and left this attempt behind.

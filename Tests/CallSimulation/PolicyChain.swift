@@ -35,6 +35,7 @@ final class PolicyChain: CallPolicy, @unchecked Sendable {
         let (layer, policy) = policies[index]
         let run = world.begin(layer, in: outer)
         run.isInPipeline = true
+        defer { world.waitedForStore(run) }
         do {
             let success = try await policy.run {
                 let attempt = world.begin(run)

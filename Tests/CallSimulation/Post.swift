@@ -71,8 +71,10 @@ final class Post: @unchecked Sendable {
         mails.append(mail)
         run.outer.send(at: world.moment())
         // Nothing bounds this call.
-        _ = try await queue.commit([], sending: [message])
-        mail.sendingEnded(at: world.now)
+        do {
+            defer { mail.sendingEnded(at: world.now) }
+            _ = try await queue.commit([], sending: [message])
+        }
         mail.wasSent = true
         relay?.0.wake()
         return try await withTaskCancellationHandler {
@@ -104,6 +106,9 @@ final class Post: @unchecked Sendable {
         let mail = mails[number]
         let limit = Int64(Post.configuration.timeLimit / .nanoseconds(1))
         let origin = Origin("a delivery", starter: starter, deadline: world.now + limit)
+        // The relay counts from its claim; the process may have stood still since.
+        let earliest = mail.deliveries.last?.attempt.end?.at.time ?? mail.run.began.time
+        if world.stalledUntil > earliest { origin.earliestDeadline = earliest + limit }
         let attempt = Attempt(origin, at: world.moment())
         world.judgeDelivery(delivery.attempt, of: mail)
         mail.deliveries.append((delivery.attempt, attempt))

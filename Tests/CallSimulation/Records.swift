@@ -27,19 +27,18 @@ final class Origin: @unchecked Sendable {
     let name: String
     /// What started the task, which the task may outlive.
     let starter: Attempt?
-    /// Whether the call is one of those at the end, made while the dependency is well.
-    let isFinal: Bool
     /// The instant at which a relay cancels the handler.
     let deadline: Int64?
+    /// The earliest instant at which that may be, if it is not certain.
+    var earliestDeadline: Int64?
     /// When the caller cancelled the call.
     var left: Moment?
     /// The task that cancels the call in time.
     var leaving: Task<Void, any Error>?
 
-    init(_ name: String, starter: Attempt? = nil, isFinal: Bool = false, deadline: Int64? = nil) {
+    init(_ name: String, starter: Attempt? = nil, deadline: Int64? = nil) {
         self.name = name
         self.starter = starter
-        self.isFinal = isFinal
         self.deadline = deadline
     }
 }
@@ -105,10 +104,10 @@ final class Attempt: @unchecked Sendable {
         deadline = nil
     }
 
-    init(of run: Run, at began: Moment, limit: Duration? = nil) {
+    init(of run: Run, number: Int, at began: Moment, limit: Duration? = nil) {
         origin = run.origin
         self.run = run
-        number = run.attempts.count + 1
+        self.number = number
         self.began = began
         deadline = limit.map { began.time + Int64($0 / .nanoseconds(1)) }
     }

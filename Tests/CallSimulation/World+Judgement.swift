@@ -41,7 +41,8 @@ extension World {
     }
 
     func isCancelled(_ run: Run) -> Bool {
-        run.outer.left != nil || run.outer.earliestExpiry <= now || run.outer.isLeftBehind
+        run.outer.left != nil || run.outer.earliestExpiry <= now
+            || run.outer.isLeftBehind
     }
 
     // MARK: Beginnings
@@ -68,7 +69,7 @@ extension World {
             "\(text(run)) began attempt \(attempt.number) after \(ms(now - end.at.time)) and was asked to wait \(wait.text)"
         )
         expect(
-            run.outer.left == nil,
+            run.outer.certainlyLeft(by: now, stalls: stalls) == nil,
             .boundsAttempts,
             "\(text(run)) began attempt \(attempt.number) at \(ms(now)) after its caller had left"
         )

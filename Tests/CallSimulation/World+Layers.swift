@@ -14,16 +14,20 @@ extension World {
     static let defaultValue = -1
     static let fallbackValue = -2
 
+    /// Notes that a caller who leaves waits for a store that is down, for a while.
+    func waitedForStore(_ run: Run) {
+        if nesting.outage != nil, run.usesStore { run.outer.cannotBeInterruptedByCaller(until: now) }
+    }
+
     func perform(_ run: Run, _ inside: @escaping @Sendable (Attempt) async throws -> Int) async throws -> Int {
-        // A caller who leaves waits for a store that is down, for a while.
-        defer { if nesting.outage != nil, run.usesStore { run.outer.cannotBeInterruptedByCaller(until: now) } }
+        defer { waitedForStore(run) }
         switch run.layer {
         case .timeout(let limit):
             return try await withTimeout(limit, clock: clock) { try await attempt(run, inside) }
         case .movedTimeout(let limit, let wait, let new):
             return try await withTimeout(limit, clock: clock) { deadline in
                 try await attempt(run) { attempt in
-                    try await clock.sleep(for: wait)
+                    try await clock.sleep(for: latency(wait))
                     if deadline.move(to: new) { run.ownDeadline = now + Int64(new / .nanoseconds(1)) }
                     return try await inside(attempt)
                 }
@@ -79,7 +83,7 @@ extension World {
             .boundsAttempts,
             "\(run.layer.source) asked its source after the deadline"
         )
-        let value = try await make(call, in: run.outer)
+        let value = try await make(call, in: Attempt(of: run, number: 1, at: moment()))
         run.sourceValue = value
         return value
     }

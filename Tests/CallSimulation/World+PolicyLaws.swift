@@ -38,7 +38,8 @@ extension World {
     }
 
     func judgeCompleteness(_ run: Run, _ thrown: any Error, _ most: Int, _ story: () -> String) {
-        guard run.attempts.count < most, run.outer.left == nil, !run.outer.isLeftBehind,
+        guard run.attempts.count < most, run.outer.left == nil,
+            !run.outer.isLeftBehind,
             run.outer.earliestExpiry == .max,
             case .retry(.idempotent, _, _, _) = run.layer, !isRejection(thrown)
         else { return }
@@ -104,9 +105,8 @@ extension World {
 
     func judgeFallback(_ run: Run, _ how: End) {
         guard let end = run.attempts.first?.end else { return }
-        let left = run.outer.left
-        let hasLeft = left.map { $0 < end.at && $0.time < run.outer.expiry } ?? false
-        let isTied = left.map { $0.time >= min(end.at.time, run.outer.expiry) } ?? false
+        let left = run.outer.certainlyLeft(by: end.at.time, stalls: stalls)
+        let hasLeft = left.map { $0 < end.at && $0.time < min(end.at.time, run.outer.earliestExpiry) } ?? false
         func story() -> String {
             "\(text(run)) \(text(how)) at \(ms(now)), its operation \(text(end.how)) at \(ms(end.at.time))"
                 + (left.map { ", the caller left at \(ms($0.time))" } ?? "")
@@ -115,11 +115,10 @@ extension World {
         case (.returned(let value), .returned(let inner)): expect(value == inner, .errorNamesPolicy, story())
         case (.returned(let value), .threw):
             expect(value == World.fallbackValue || value == run.sourceValue, .errorNamesPolicy, story())
-            expect(!hasLeft || isTied, .answersWhenTimeIsUp, story())
+            expect(!hasLeft, .answersWhenTimeIsUp, story())
         case (.threw(let error), .threw(let inner)):
             expect(isSame(error, inner), .errorNamesPolicy, story())
-            let isFaultOfRequest = Breaker.standardOutcome(for: inner) == .ignored
-            expect(isFaultOfRequest || left != nil, .answersWhenTimeIsUp, story())
+            expect(!Fallback<Int>.standardDecision(for: inner) || run.outer.left != nil, .answersWhenTimeIsUp, story())
         case (.threw, .returned): expect(false, .errorNamesPolicy, story())
         }
     }
@@ -150,10 +149,12 @@ extension World {
         let isMade: Bool
         switch run.layer {
         case .timeout, .movedTimeout, .abandoning:
-            isMade = error is TimeoutError && now >= min(run.ownDeadline ?? .max, run.outer.expiry)
+            let expiry = min(run.ownDeadline ?? .max, run.outer.expiry)
+            isMade = error is TimeoutError && now >= expiry && (run.outer.left?.time ?? .max) >= expiry
         case .retry: isMade = error is RetryError && !(last?.end?.how.error is RetryError)
         case .hedge: isMade = error is HedgeError && run.attempts.count > 1
-        case .external: isMade = error is RetryError || error is TimeoutError
+        case .external:
+            isMade = run.outer.left == nil && (error is RetryError || error is TimeoutError)
         default: isMade = false
         }
         if case .hedge = run.layer, !isMade { return }

@@ -10,6 +10,8 @@ extension World {
         }
         await simulation.waitForClients()
         try await makeFinalCalls()
+        // What was left behind may still send messages.
+        for _ in 0..<1000 where gauge.count > 0 { try await clock.sleep(for: .seconds(1)) }
         await post?.close()
     }
 
@@ -53,11 +55,12 @@ extension World {
         if breakers.isEmpty, external == nil { return }
         let wellFrom = beginning.advanced(by: nesting.wellFrom)
         if wellFrom > clock.now { try await clock.sleep(until: wellFrom, tolerance: nil) }
+        finalCallsBegin = moment()
         for round in 0..<World.finalRounds where round == 0 || !areBreakersClosed {
             // Longer than any breaker stays open.
             try await clock.sleep(for: .seconds(400))
             for number in nesting.calls.indices {
-                start(Caller(number), at: beginning.duration(to: clock.now), Origin("a final call", isFinal: true))
+                start(Caller(number), at: beginning.duration(to: clock.now), Origin("a final call"))
                 await simulation.waitForClients()
             }
         }

@@ -145,9 +145,14 @@ extension World {
         var possible: [Int64] = []
         var next = origin.starter
         while let attempt = next {
-            for deadline in [attempt.deadline, attempt.run?.ownDeadline].compactMap(\.self)
-            where attempt.run?.end == nil {
-                if attempt.end == nil { certain.append(deadline) } else { possible.append(deadline) }
+            let isOver = (attempt.end != nil, attempt.run?.end != nil)
+            for deadline in [attempt.deadline, attempt.run?.ownDeadline].compactMap(\.self) {
+                switch isOver {
+                case (false, false): certain.append(deadline)
+                // Its end is on its way to the caller, or the caller has walked away from it.
+                case (true, false), (false, true): possible.append(deadline)
+                case (true, true): break
+                }
             }
             if attempt.run == nil {
                 if let deadline = attempt.origin.deadline {

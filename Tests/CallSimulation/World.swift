@@ -25,8 +25,10 @@ final class World: @unchecked Sendable {
 
     /// Every run of a layer, in the order of their beginnings.
     private(set) var runs: [Run] = []
-    /// The last instant at which the whole process stood still.
-    private(set) var stalledUntil = Int64.min
+    /// When the calls at the end begin, which are made while the dependency is well.
+    var finalCallsBegin: Moment?
+    /// When the whole process stood still.
+    private(set) var stalls: [ClosedRange<Int64>] = []
     /// The values that abandoned operations returned too late, and those that were disposed of.
     var lateValues: [(run: Run, value: Int)] = []
     var disposedValues: [(run: Run, value: Int)] = []
@@ -63,6 +65,8 @@ final class World: @unchecked Sendable {
     }
 
     var now: Int64 { clock.reading }
+    /// The last instant at which the whole process stood still.
+    var stalledUntil: Int64 { stalls.last?.upperBound ?? .min }
     var executor: (any TaskExecutor)? { clock.taskExecutor }
     var isWell: Bool { now >= Int64(nesting.wellFrom / .nanoseconds(1)) }
 
@@ -167,7 +171,7 @@ final class World: @unchecked Sendable {
 
     func begin(_ run: Run) -> Attempt {
         let limit: Duration? = if case .external = run.layer { World.externalAttemptLimit } else { nil }
-        let attempt = Attempt(of: run, at: moment(), limit: limit)
+        let attempt = Attempt(of: run, number: run.attempts.count + 1, at: moment(), limit: limit)
         judgeBeginning(of: attempt, in: run)
         run.attempts.append(attempt)
         return attempt
@@ -212,15 +216,16 @@ final class World: @unchecked Sendable {
             spawn(after: wait, call, startedIn: attempt)
         case .stall(let time):
             if isWell { return }
+            let start = now
             clock.advance(by: time)
-            stalledUntil = now
+            stalls.append(start...now)
         }
     }
 
     /// How long a caller waits for a call without a limit.
     static let patience = Duration.seconds(250)
 
-    private func latency(_ time: Duration) -> Duration { isWell ? min(time, .milliseconds(1)) : time }
+    func latency(_ time: Duration) -> Duration { isWell ? min(time, .milliseconds(1)) : time }
 
     private func block(for time: Duration) async {
         let instant = timeSource.instant(after: time)
