@@ -209,6 +209,20 @@ public final class ManualClock: Clock, Sendable {
         state.withLock { $0.movers -= 1 }
     }
 
+    /// Moves the clock past whatever sleeps, as if the whole process had stood still.
+    ///
+    /// - Parameter duration: How far; not negative.
+    package func stall(for duration: Duration) {
+        state.withLock { state in
+            state.activity += 1
+            state.now = state.now.saturatingAdd(duration.saturatingNanoseconds)
+            state.runners += 1
+            state.movers += 1
+        }
+        runDue(0, 0)
+        state.withLock { $0.movers -= 1 }
+    }
+
     /// Runs what is due until nothing is, one after the other, so that each may still cancel those behind it.
     ///
     /// - Parameters:

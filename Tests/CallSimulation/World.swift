@@ -217,7 +217,7 @@ final class World: @unchecked Sendable {
         case .stall(let time):
             if isWell { return }
             let start = now
-            clock.advance(by: time)
+            clock.stall(for: time)
             stalls.append(start...now)
         }
     }
