@@ -244,8 +244,8 @@ public struct RecordCounts: Hashable, Sendable {
 
 /// A key-value store that also keeps queues of records, each due at its time, handed out under leases.
 ///
-/// In a store with one owner at a time, opening the store ends all leases of the owner before. A full store refuses new
-/// records, and hands out and settles those that it has.
+/// In a store with one owner at a time, opening the store ends all leases of the owner before; their next claims say
+/// ``RecordClaim/wasAbandoned``. A full store refuses new records, and hands out and settles those that it has.
 public protocol RecordStore: KeyValueStore {
     /// Adds records, all in one step.
     ///

@@ -50,7 +50,7 @@ final class StallingStore: RecordStore {
     func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
-    ) async throws(StoreError) -> CommitResult {
+    ) async throws(StoreError) -> RecordCommitResult {
         await wait()
         return try await store.commit(writes, enqueueing: records)
     }

@@ -280,6 +280,8 @@ struct OutboxRelayTests {
     @Test("no attempt is under way at once is refused at construction, with the value in the message")
     func misconfiguration() async {
         await #expect(processExitsWith: .failure) { _ = OutboxRelayConfiguration(concurrency: 0) }
+        await #expect(processExitsWith: .failure) { _ = OutboxRelayConfiguration(cancellationGrace: .seconds(-1)) }
+        await #expect(processExitsWith: .failure) { _ = OutboxRelayConfiguration(deadRetention: .zero) }
     }
 }
 

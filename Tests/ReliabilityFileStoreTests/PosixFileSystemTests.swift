@@ -325,6 +325,18 @@ import Testing
         }
     }
 
+    @Test func `a directory whose names cannot be made durable says so`() throws {
+        let files = PosixFileSystem()
+        let directory = try files.openDirectoryToRead("/proc/self")
+        defer { files.close(directory) }
+        let error = #expect(throws: FileSystemError.self) { try files.syncDirectory(directory) }
+        #expect(
+            error?.explanation
+                == "fsync of the directory failed: Invalid argument (error 22); "
+                + "this file system cannot make names durable"
+        )
+    }
+
     @Test func `a parent that knows no sync is no obstacle to a directory that is there`() async throws {
         try await withDirectory { path in
             let files = PosixFileSystem()

@@ -86,6 +86,12 @@ import Testing
         await store.close()
     }
 
+    @Test func `a negative bound is refused at construction`() async {
+        await #expect(processExitsWith: .failure) {
+            _ = FileStore.Configuration(maximumClockJump: .nanoseconds(-1))
+        }
+    }
+
     @Test func `a new store takes the wall clock as it is`() async throws {
         let store = try openStore(files, unixTime: someday + 3650 * day)
         #expect(store.recovery.wallClockOffset == .zero)

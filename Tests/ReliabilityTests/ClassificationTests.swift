@@ -199,6 +199,31 @@ struct ClassificationTests {
         }
     }
 
+    @Test("a programming error behind a retry is an incident, and a dependency's 429 or 401 is not the client's")
+    func whatClientsAreTold() async throws {
+        let incidents = EventRecorder<ErrorIncident>()
+        let renderer = ErrorRenderer(onIncident: incidents.record)
+        let retry = RetryPolicy(
+            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none, throttledBackoff: .none),
+            classify: { _ in .retry },
+            clock: clock
+        )
+        func status(_ error: any Error) async -> Int? {
+            do {
+                try await retry.run { throw error }
+                return nil
+            } catch { return renderer.response(to: error).status }
+        }
+        #expect(await status(CardError()) == 500)
+        let incident = try #require(await incidents.wait(for: 1).first)
+        #expect((incident.error as? RetryError)?.lastError is CardError)
+        for category in [ErrorCategory.rateLimited, .unauthenticated, .conflict] {
+            #expect(await status(Known(category: category)) == 503)
+        }
+        #expect(await status(Known(category: .timeout)) == 504)
+        #expect(incidents.events.count == 1)
+    }
+
     @Test("a retry around a hedge whose attempts all failed with errors that do not conform tries again")
     func retryAroundHedge() async {
         let hedge = HedgePolicy(after: .fixed(.seconds(1)), clock: clock)

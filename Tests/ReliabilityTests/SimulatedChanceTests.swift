@@ -27,7 +27,7 @@ struct SimulatedChanceTests {
             for client in 0..<3 {
                 simulation.spawn {
                     try? await retry.run { try await faults.run { try await bank.call() } }
-                    _ = try await dedup.run(["customer", "\(client)"]) { _ in [UInt8(client)] }
+                    _ = try await dedup.run("charge", ["customer", "\(client)"]) { _ in [UInt8(client)] }
                     simulation.note("client \(client) has \(CorrelationID.random())")
                 }
             }
