@@ -67,8 +67,18 @@ extension DeadlineScheduler {
         package final var expiry: Int64 {
             let (own, bound) = (own.load(ordering: .acquiring), bound.load(ordering: .acquiring))
             if bound >= own { return own }
-            // A call that has ended bounds nothing.
-            return enclosing?.hasEnded == true ? min(own, presentBound) : bound
+            // A call that has ended bounds nothing, neither this one nor those inside it.
+            return hasLostEnclosing ? min(own, presentBound) : bound
+        }
+
+        /// Whether one of the enclosing calls has ended, which this one outlives.
+        private var hasLostEnclosing: Bool {
+            var scope = enclosing
+            while let call = scope {
+                if call.hasEnded { return true }
+                scope = call.enclosing
+            }
+            return false
         }
 
         /// Where the deadlines of the enclosing calls are now.
@@ -145,14 +155,24 @@ extension DeadlineScheduler {
         /// The clock decides, and not who noticed first: a timer may be late, and an enclosing call with the same
         /// deadline may cancel this one before its own timer runs.
         package final var hasExpired: Bool {
-            let phase = phase
             if phase.contains(.expired) { return true }
-            return !phase.contains(.callerCancelled) && deadline.isExpired
+            return !hasCallerLeft && deadline.isExpired
+        }
+
+        /// Whether the caller of this call, or of an enclosing one, cancelled before the deadline.
+        private var hasCallerLeft: Bool {
+            var scope: Scope? = self
+            while let call = scope {
+                let phase = call.phase
+                if !phase.isDisjoint(with: .cause) { return phase.contains(.callerCancelled) }
+                scope = call.enclosing?.live
+            }
+            return false
         }
 
         /// The cause of a cancellation that arrives now from the caller's task.
         package final var causeOfCancellation: Phase {
-            if let enclosing = enclosing?.live, enclosing.phase.contains(.expired) { return .expired }
+            if let cause = enclosing?.live?.phase.intersection(.cause), !cause.isEmpty { return cause }
             return deadline.isExpired ? .expired : .callerCancelled
         }
     }

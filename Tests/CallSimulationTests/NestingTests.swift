@@ -62,13 +62,14 @@ struct NestingTests {
         func kind(_ layer: Layer) -> String { String("\(layer)".prefix { $0 != "(" }) }
         /// The layers of a call, those of the calls that its operation makes included.
         func layers(_ call: Call) -> [String] {
-            call.layers.map(kind)
-                + call.steps.flatMap { step in
-                    switch step {
-                    case .call(let call), .attempt(let call): layers(call)
-                    default: []
-                    }
+            var kinds = call.layers.map(kind)
+            for step in call.steps {
+                switch step {
+                case .call(let call), .attempt(let call): kinds += layers(call)
+                default: break
                 }
+            }
+            return kinds
         }
         var pairs: Set<[String]> = []
         for number in 1000..<1000 + NestingGenerator.pairs {

@@ -22,7 +22,7 @@ struct RelayStandstillTests {
         for _ in 0..<5 {
             // Each relay's loop, and the keeper of the lease.
             await bench.clock.waitForSleepers(count + 1)
-            bench.clock.advance(by: .milliseconds(2500))
+            bench.clock.stall(for: .milliseconds(2500))
         }
         await bench.clock.waitForSleepers(count + 1)
         #expect(bench.deliveries.events.count == 1)

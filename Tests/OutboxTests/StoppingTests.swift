@@ -242,7 +242,7 @@ struct WakingTests {
         let run = Task { await relay.run() }
         _ = await bench.names(2)
         await bench.clock.waitForSleepers(2)
-        bench.clock.advance(by: .seconds(3599))
+        bench.clock.stall(for: .seconds(3599))
         await bench.clock.waitForSleepers(2)
         #expect(try await bench.queue.counts() == RecordCounts(pending: 0, dead: 2))
         while bench.events.events.count < 4 {

@@ -234,7 +234,12 @@ struct EvidenceTests {
             let sent = Counter()
             let pay = Pipeline("pay", clock: clock) {
                 RetryPolicy(
-                    RetryConfiguration(.notIdempotent, maxAttempts: 3, backoff: .none),
+                    RetryConfiguration(
+                        .notIdempotent,
+                        maxAttempts: 3,
+                        backoff: .none,
+                        maximumRejectionWait: .seconds(5)
+                    ),
                     classify: { _ in .retryAfter(.seconds(1)) },
                     clock: clock
                 )
