@@ -6,7 +6,9 @@ let figures: [(name: String, run: @Sendable () async -> Void)] = [
 ]
 
 let arguments = CommandLine.arguments.dropFirst()
-if arguments.first == "nestings", let options = Options(arguments.dropFirst(), known: ["count", "seed", "number", "first"]) {
+if arguments.first == "nestings",
+    let options = Options(arguments.dropFirst(), known: ["count", "seed", "number", "first"])
+{
     let start = ContinuousClock.now
     let result = nestingsSuite(options)
     for failure in result.failures { print("VIOLATION: \(failure)") }
