@@ -20,7 +20,10 @@ public struct Deadline: Sendable {
     /// The deadline of the current task, or `nil` if it has none.
     ///
     /// A snapshot. If the owner of the limit moves the deadline, read `current` again.
-    public static var current: Deadline? { DeadlineScope.live?.deadline }
+    public static var current: Deadline? {
+        guard let deadline = DeadlineScope.live?.deadline, deadline.instant != .max else { return nil }
+        return deadline
+    }
 
     /// The time left; zero once the deadline has passed.
     public var remaining: Duration { .nanoseconds(max(0, instant.saturatingSubtract(timeSource.now))) }
