@@ -3,7 +3,7 @@ import Testing
 
 @testable import ReliabilityCore
 
-@Suite("EventSink", .timeLimit(.minutes(1)))
+@Suite("EventSink", .timeLimit(.minutes(10)))
 struct EventSinkTests {
     @Test("events arrive in order, each once")
     func order() async {
@@ -187,7 +187,7 @@ struct EventSinkTests {
     }
 }
 
-@Suite("CallbackPool", .timeLimit(.minutes(1)))
+@Suite("CallbackPool", .timeLimit(.minutes(10)))
 struct CallbackPoolTests {
     @Test("a turn begins though hundreds before it block, and threads that have nothing to do end")
     func blockingTurns() async {

@@ -41,7 +41,7 @@ struct TimedCallCancellationTests {
         }
     }
 
-    @Test("cancellation handlers that block, however many, delay no other call's limit", .timeLimit(.minutes(1)))
+    @Test("cancellation handlers that block, however many, delay no other call's limit", .timeLimit(.minutes(10)))
     func manyBlockingHandlers() async {
         let gates = (0..<100).map { _ in Gate() }
         let waiting = EventRecorder<CheckedContinuation<Void, Never>>()
