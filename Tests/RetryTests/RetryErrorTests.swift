@@ -137,7 +137,9 @@ struct RetryErrorTests {
         #expect(await thrown([Refusal()], RetryConfiguration(.idempotent)) is Refusal)
         #expect(await thrown([Known(.unavailable, .seconds(61))], RetryConfiguration(.idempotent)) is Known)
         let late = Deadline(instant: TimeSource(clock).now, timeSource: TimeSource(clock))
-        let cut = await DeadlineScope.$innermost.withValue(DeadlineScope(late)) { await thrown([Failure()], RetryConfiguration(.idempotent)) }
+        let cut = await DeadlineScope.$innermost.withValue(DeadlineScope(late)) {
+            await thrown([Failure()], RetryConfiguration(.idempotent))
+        }
         #expect(cut is Failure)
         let empty = RetryBudget(.tokens(capacity: 1, refill: 1, transient: 1, timeout: 1, throttled: 1, hedge: 1))
         for _ in 0..<2 {
