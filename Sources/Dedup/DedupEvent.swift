@@ -1,10 +1,11 @@
+public import ReliabilityCore
 public import ReliabilityStore
 
 /// What a deduplicator does, for an observer.
 ///
 /// The set may grow.
 @nonexhaustive
-public enum DedupEvent: Sendable {
+public enum DedupEvent: Sendable, ObservedEvent {
     /// The operation ran, and its result is kept.
     case executed
     /// A duplicate got the first result.
@@ -25,4 +26,6 @@ public enum DedupEvent: Sendable {
     case notStored(StoreError)
     /// The claim could not be given up; it ends with its lease.
     case notReleased(StoreError)
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }

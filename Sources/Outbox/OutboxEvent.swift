@@ -1,10 +1,11 @@
+public import ReliabilityCore
 public import ReliabilityStore
 
 /// What a relay does, for an observer.
 ///
 /// The set may grow.
 @nonexhaustive
-public enum OutboxEvent: Sendable {
+public enum OutboxEvent: Sendable, ObservedEvent {
     /// A message was delivered, and will not be again.
     case delivered(id: String, attempt: Int)
     /// A delivery failed, and there is another after the wait.
@@ -21,4 +22,6 @@ public enum OutboxEvent: Sendable {
     case notSettled(id: String, error: StoreError)
     /// The store could not be asked for messages; the relay asks again after the wait.
     case storeUnavailable(StoreError, retryAfter: Duration)
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }

@@ -1,8 +1,10 @@
+public import ReliabilityCore
+
 /// What a retry policy does, for an observer.
 ///
 /// The set may grow.
 @nonexhaustive
-public enum RetryEvent: Sendable {
+public enum RetryEvent: Sendable, ObservedEvent {
     /// An attempt failed, and there is another after the wait.
     ///
     /// The error is an ``UnwantedResultError`` when the attempt returned a result that is to be tried again.
@@ -12,4 +14,6 @@ public enum RetryEvent: Sendable {
     /// The error says why, and what was tried. It is what the call throws, or for a result that is returned, would have
     /// thrown.
     case gaveUp(RetryError)
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }

@@ -49,6 +49,7 @@ struct Bench {
             case .lostOwnership: "lostOwnership"
             case .notStored: "notStored"
             case .notReleased: "notReleased"
+            case .missed(let count): "missed \(count)"
             }
         }
     }

@@ -293,6 +293,7 @@ struct RetryPolicyTests {
             switch event {
             case .retrying(let attempt, _, _): "retrying \(attempt)"
             case .gaveUp(let error): "gave up \(error.attemptCount)"
+            case .missed(let count): "missed \(count)"
             }
         }
         #expect(seen == ["retrying 1", "retrying 2", "gave up 3"])
