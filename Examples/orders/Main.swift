@@ -106,6 +106,8 @@ struct Orders {
         let counts = try await shipping.counts()
         open = desk.unsettledCount + counts.pending + counts.dead
         await store.close()
+        // Observers count the retries, timeouts and trips of the table.
+        await ObserverDelivery.flush()
 
         try? await standardError.write(
             desk.statistics.table(

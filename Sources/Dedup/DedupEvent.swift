@@ -1,10 +1,11 @@
+public import ReliabilityCore
 public import ReliabilityStore
 
 /// An event of a deduplicator, for an observer.
 ///
 /// A request names its caller's data: an observer that logs it logs identities of customers. The set may grow.
 @nonexhaustive
-public enum DedupEvent: Sendable {
+public enum DedupEvent: Sendable, ObservedEvent {
     /// The operation ran, and its result is kept.
     case executed(DedupRequest)
     /// A duplicate got the first result.
@@ -35,4 +36,6 @@ public enum DedupEvent: Sendable {
     case notStored(DedupRequest, StoreError)
     /// The store failed for good before the claim could be given up; the next call takes it over when its lease ends.
     case notReleased(DedupRequest, StoreError)
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }

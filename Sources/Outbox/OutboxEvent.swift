@@ -1,10 +1,11 @@
+public import ReliabilityCore
 public import ReliabilityStore
 
 /// What a relay does, for an observer.
 ///
 /// The set may grow.
 @nonexhaustive
-public enum OutboxEvent: Sendable {
+public enum OutboxEvent: Sendable, ObservedEvent {
     /// A message was delivered, and will not be again.
     case delivered(id: String, attempt: Int)
     /// A delivery failed, and there is another after the wait.
@@ -41,4 +42,6 @@ public enum OutboxEvent: Sendable {
     case storeUnavailable(StoreError, retryAfter: Duration)
     /// The store was closed or has failed for good: the relay takes no more messages, and ``OutboxRelay/run()`` returns.
     case stopped(StoreError)
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }

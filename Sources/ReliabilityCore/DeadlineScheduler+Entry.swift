@@ -13,7 +13,7 @@ extension DeadlineScheduler {
         /// The slot of the wheel, or the place in its heap; see ``DeadlineWheel``.
         final var position = Entry.nowhere
         package final internal(set) var instant: Int64 = 0
-        package final internal(set) var sequence: UInt64 = 0
+        final var sequence: UInt64 = 0
 
         static var nowhere: Int { -1 }
 

@@ -36,8 +36,7 @@ package struct DeadlineWheel: ~Copyable {
     private var cursor: UInt64
     /// The slot that the cursor has entered, while there may be entries in it.
     private var open: Int?
-    /// The number of the entry that was armed last; they are numbered in the order of their arming.
-    package private(set) var lastSequence: UInt64 = 0
+    private var sequence: UInt64 = 0
 
     /// The number of entries.
     package private(set) var count = 0
@@ -64,9 +63,9 @@ package struct DeadlineWheel: ~Copyable {
         } else {
             takeOut(entry)
         }
-        lastSequence &+= 1
+        sequence &+= 1
         entry.instant = instant
-        entry.sequence = lastSequence
+        entry.sequence = sequence
         place(entry)
     }
 

@@ -20,7 +20,7 @@ package struct EventSink<Event: Sendable>: Sendable {
     package init(
         _ observer: (@Sendable (Event) -> Void)?,
         capacity: Int = 4096,
-        missed: @escaping @Sendable (_ count: Int, _ next: Event) -> [Event] = { [$1] }
+        missed: @escaping @Sendable (_ count: Int, _ next: Event) -> [Event]
     ) {
         queue = observer.map { EventQueue(observer: $0, capacity: capacity, missed: missed) }
     }
@@ -32,6 +32,19 @@ package struct EventSink<Event: Sendable>: Sendable {
         guard let queue else { return }
         queue.append(event())
     }
+}
+
+extension EventSink where Event: ObservedEvent {
+    /// Creates a sink for an observer, or one that discards everything.
+    package init(_ observer: (@Sendable (Event) -> Void)?) {
+        self.init(observer, missed: { [.missed(count: $0), $1] })
+    }
+}
+
+/// An event type that can say that events are missing.
+package protocol ObservedEvent: Sendable {
+    /// The event that stands for a number of dropped events, in front of the one that came after them.
+    static func missed(count: Int) -> Self
 }
 
 private final class EventQueue<Event: Sendable>: ObserverQueue {

@@ -96,6 +96,27 @@ public final class ManualClock: Clock, Sendable {
             }
         }
 
+        /// Why the clock must not have been moved to where it is; nil when it may.
+        mutating func refusal() -> String? {
+            // Before anything runs: what runs may change what is due, and how much of that in time depends on chance.
+            var due: [DeadlineScheduler.Entry] = []
+            while let entry = nextDue() { due.append(entry) }
+            guard let first = due.first?.instant, let last = due.last?.instant else { return nil }
+            for entry in due { wheel.insert(entry, at: entry.instant) }
+            func text(_ instant: Int64) -> String { Duration.nanoseconds(instant).text }
+            if movers == 0, woken > 0 {
+                return """
+                    the clock was moved to those that sleep until \(text(first)) before \(woken) task(s) went on that it \
+                    had woken before. Await what they do first, or use a Simulation
+                    """
+            }
+            if first == last { return nil }
+            return """
+                the clock was moved to \(text(now)), past those that sleep until \(text(first)) and those that sleep \
+                until \(text(last)). What the first start has to come before the rest: stop at each, or use a Simulation
+                """
+        }
+
         mutating func removeSatisfiedWaiters() -> [Waiter] {
             if waiters.isEmpty || woken > 0 { return [] }
             let count = wheel.count
@@ -192,20 +213,21 @@ public final class ManualClock: Clock, Sendable {
     /// ``advance(by:whenSleeping:)``.
     ///
     /// - Parameter duration: How far; not negative.
-    /// - Precondition: `duration` is not negative. No two of those that are due sleep until different instants. If one is
-    ///   due, every task that an earlier move has woken has gone on: await its value, or ``waitForSleepers(_:)``.
+    /// - Precondition: `duration` is not negative. It passes one instant at most at which something sleeps. If it passes
+    ///   one, every task that an earlier move has woken has gone on: await its value, or ``waitForSleepers(_:)``.
     public func advance(by duration: Duration) {
         precondition(duration >= .zero, "a manual clock moves forward only (by \(duration.text))")
-        let (woken, armedBefore) = state.withLock { state -> (Int, UInt64) in
-            let woken = state.movers > 0 || duration == .zero ? 0 : state.woken
+        let refusal = state.withLock { state -> String? in
             state.activity += 1
             state.sleepersAtLastMove = state.wheel.count
             state.now = state.now.saturatingAdd(duration.saturatingNanoseconds)
+            if let refusal = state.refusal() { return refusal }
             state.runners += 1
             state.movers += 1
-            return (woken, state.wheel.lastSequence)
+            return nil
         }
-        runDue(armedBefore, woken)
+        if let refusal { preconditionFailure(refusal) }
+        runDue()
         state.withLock { $0.movers -= 1 }
     }
 
@@ -219,50 +241,21 @@ public final class ManualClock: Clock, Sendable {
             state.runners += 1
             state.movers += 1
         }
-        runDue(0, 0)
+        runDue()
         state.withLock { $0.movers -= 1 }
     }
 
     /// Runs what is due until nothing is, one after the other, so that each may still cancel those behind it.
-    ///
-    /// - Parameters:
-    ///   - armedBefore: The last of those that were armed before the clock was moved.
-    ///   - woken: How many tasks an earlier move has woken that have not gone on.
-    private func runDue(_ armedBefore: UInt64, _ woken: Int) {
-        var passed: Int64?
+    private func runDue() {
         while true {
-            let (entry, now) = state.withLock { state -> (DeadlineScheduler.Entry?, Int64) in
+            let entry = state.withLock { state in
                 let entry = state.nextDue()
                 if entry == nil { state.runners -= 1 }
-                return (entry, state.now)
+                return entry
             }
             guard let entry else { return }
-            if entry.sequence <= armedBefore {
-                if woken > 0 { Self.refuseHaste(at: entry.instant, woken) }
-                if let passed, passed != entry.instant { Self.refuseJump(from: passed, to: entry.instant, now) }
-                passed = entry.instant
-            }
             entry.fire()
         }
-    }
-
-    private static func refuseHaste(at instant: Int64, _ woken: Int) -> Never {
-        preconditionFailure(
-            """
-            the clock was moved to those that sleep until \(Duration.nanoseconds(instant).text) before \(woken) task(s) \
-            went on that it had woken before. Await what they do first, or use a Simulation
-            """
-        )
-    }
-
-    private static func refuseJump(from first: Int64, to second: Int64, _ now: Int64) -> Never {
-        preconditionFailure(
-            """
-            the clock was moved to \(Duration.nanoseconds(now).text), past those that sleep until \
-            \(Duration.nanoseconds(first).text) and those that sleep until \(Duration.nanoseconds(second).text). What the first \
-            start has to come before the second: stop at each, or use a Simulation
-            """
-        )
     }
 
     /// Suspends until at least `count` tasks and timers sleep on the clock and every task that it has woken has gone on, or
@@ -361,7 +354,7 @@ extension ManualClock: TimerClock {
             state.runners += 1
             return ([], true)
         }
-        if isDue { runDue(0, 0) } else { watch() }
+        if isDue { runDue() } else { watch() }
         for waiter in waiters { waiter.finish() }
     }
 

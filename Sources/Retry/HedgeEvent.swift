@@ -1,8 +1,10 @@
+public import ReliabilityCore
+
 /// What a hedge policy does, for an observer.
 ///
 /// A call that is not hedged has no events. The set may grow.
 @nonexhaustive
-public enum HedgeEvent: Sendable {
+public enum HedgeEvent: Sendable, ObservedEvent {
     /// Another attempt began, so long after the call.
     case hedged(attempt: Int, after: Duration)
     /// Another attempt was due, and the budget had nothing left for it.
@@ -11,4 +13,6 @@ public enum HedgeEvent: Sendable {
     case won(attempt: Int)
     /// All attempts of a call with several failed.
     case failed(HedgeError)
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }

@@ -1,8 +1,10 @@
+public import ReliabilityCore
+
 /// What a retry policy does, for an observer.
 ///
 /// The set may grow.
 @nonexhaustive
-public enum RetryEvent: Sendable {
+public enum RetryEvent: Sendable, ObservedEvent {
     /// An attempt failed, and there is another after the wait.
     ///
     /// The error is an ``UnwantedResultError`` when the attempt returned a result that is to be tried again.
@@ -17,4 +19,6 @@ public enum RetryEvent: Sendable {
     /// The policy further out repeats the whole. A call that begins more than a minute after that attempt, or inside
     /// `withoutCallContext`, has all its attempts.
     case suppressed(error: any Error)
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }

@@ -139,6 +139,7 @@ struct BreakerStateTests {
         case .closed(let generation):
             require(generation == new && new == old + 1 && after.state.phase == .closed, "closed", before)
             require(before.isHalfOpen, "only probes close a breaker", before)
+        case .missed: require(false, "a breaker drops no event by itself", before)
         }
         if case .halfOpen(let probing) = after.state.phase {
             require(probing.inFlight >= 0 && probing.successes >= 0, "no count is negative", before)

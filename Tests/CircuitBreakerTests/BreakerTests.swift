@@ -313,9 +313,10 @@ struct BreakerTests {
         for _ in 0..<2 { try await breaker.run {} }
         #expect(breaker.state == .closed)
         try breaker.acquire().succeed()
-        let seen = await events.wait(for: 3).map { event in
+        let seen = await events.wait(for: 3).map { event -> UInt64 in
             switch event {
             case .opened(let generation, _), .halfOpened(let generation), .closed(let generation): generation
+            case .missed: 0
             }
         }
         #expect(seen == Array(2..<UInt64(seen.count) + 2))

@@ -61,6 +61,7 @@ struct Bench {
             case .resultNotKept: "resultNotKept"
             case .notStored: "notStored"
             case .notReleased: "notReleased"
+            case .missed(let count): "missed \(count)"
             }
         }
     }

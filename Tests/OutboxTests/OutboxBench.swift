@@ -175,6 +175,7 @@ struct Bench {
             case .leaseLost(let id): "leaseLost \(id)"
             case .notSettled(let id, _): "notSettled \(id)"
             case .storeUnavailable: "storeUnavailable"
+            case .missed(let count): "missed \(count)"
             }
         }
     }

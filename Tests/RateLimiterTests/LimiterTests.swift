@@ -399,6 +399,7 @@ struct LimiterStoreFailureTests {
             case .limited(let decision): "limited, \(decision.remaining) left"
             case .storeDown(let error): "down: \(error.code)"
             case .storeBack: "back"
+            case .missed(let count): "missed \(count)"
             }
         }
         #expect(seen == ["down: store.unavailable", "back", "limited, 0 left"])

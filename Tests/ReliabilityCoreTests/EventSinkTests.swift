@@ -3,12 +3,19 @@ import Testing
 
 @testable import ReliabilityCore
 
+extension EventSink {
+    /// A sink whose events cannot say that events are missing.
+    fileprivate init(untold observer: (@Sendable (Event) -> Void)?, capacity: Int = 4096) {
+        self.init(observer, capacity: capacity, missed: { [$1] })
+    }
+}
+
 @Suite("EventSink", .timeLimit(.minutes(10)))
 struct EventSinkTests {
     @Test("events arrive in order, each once")
     func order() async {
         let recorder = EventRecorder<Int>()
-        let sink = EventSink(recorder.record)
+        let sink = EventSink(untold: recorder.record)
         for number in 0..<3000 { sink.emit(number) }
         #expect(await recorder.wait(for: 3000) == Array(0..<3000))
     }
@@ -16,7 +23,7 @@ struct EventSinkTests {
     @Test("events of many tasks all arrive, each task's in its order")
     func concurrent() async {
         let recorder = EventRecorder<(task: Int, number: Int)>()
-        let sink = EventSink(recorder.record)
+        let sink = EventSink(untold: recorder.record)
         await withTaskGroup { group in
             for task in 0..<16 {
                 group.addTask { for number in 0..<100 { sink.emit((task, number)) } }
@@ -38,7 +45,7 @@ struct EventSinkTests {
             }
         }
         let echo = Echo()
-        let sink = EventSink(echo.observe)
+        let sink = EventSink(untold: echo.observe)
         echo.sink.withLock { $0 = sink }
         sink.emit(0)
         #expect(await echo.recorder.wait(for: 6) == [0, 1, 2, 3, 4, 5])
@@ -78,6 +85,26 @@ struct EventSinkTests {
         #expect(await blocked.events.wait(for: 4100).last == 7)
     }
 
+    @Test("an event type that can say so gets the count as an event")
+    func missedEvent() async {
+        enum Event: ObservedEvent, Equatable {
+            case number(Int)
+            case missed(count: Int)
+        }
+        let gate = Gate()
+        let events = EventRecorder<Event>()
+        @Sendable func observe(_ event: Event) {
+            events.record(event)
+            gate.pass()
+        }
+        let sink = EventSink(observe)
+        sink.emit(.number(-1))
+        await events.wait(for: 1)
+        for number in 0..<4100 { sink.emit(.number(number)) }
+        gate.open()
+        #expect(await events.wait(for: 4099).suffix(3) == [.number(4095), .missed(count: 3), .number(4099)])
+    }
+
     @Test("without a gap none is told of")
     func notMissed() async {
         let blocked = Blocked()
@@ -101,7 +128,7 @@ struct EventSinkTests {
             events.record(())
             gate.pass()
         }
-        let sink = EventSink(observe, capacity: 1)
+        let sink = EventSink(untold: observe, capacity: 1)
         sink.emit(nil)
         await events.wait(for: 1)
         sink.emit(nil)
@@ -115,9 +142,9 @@ struct EventSinkTests {
     @Test("observers that block, however many, delay no other sink's events")
     func isolated() async {
         let blocked = (0..<40).map { _ in Blocked() }
-        for blocked in blocked { await blocked.block(EventSink(blocked.observe)) }
+        for blocked in blocked { await blocked.block(EventSink(untold: blocked.observe)) }
         let recorder = EventRecorder<Int>()
-        let sink = EventSink(recorder.record)
+        let sink = EventSink(untold: recorder.record)
         for number in 0..<100 { sink.emit(number) }
         #expect(await recorder.wait(for: 100) == Array(0..<100))
         for blocked in blocked { blocked.gate.open() }
@@ -126,7 +153,7 @@ struct EventSinkTests {
     @Test("a flush returns when everything emitted before it has been delivered, by every sink")
     func flush() async {
         let recorders = (0..<4).map { _ in EventRecorder<Int>() }
-        let sinks = recorders.map { EventSink($0.record) }
+        let sinks = recorders.map { EventSink(untold: $0.record) }
         for number in 0..<1000 { for sink in sinks { sink.emit(number) } }
         #expect(await ObserverDelivery.flush(within: .seconds(60)))
         for recorder in recorders { #expect(recorder.events.count == 1000) }
@@ -139,7 +166,7 @@ struct EventSinkTests {
             @Sendable func observe(_ number: Int) { sink.withLock { $0 }?.emit(number + 1) }
         }
         let endless = Endless()
-        let sink = EventSink(endless.observe)
+        let sink = EventSink(untold: endless.observe)
         endless.sink.withLock { $0 = sink }
         sink.emit(0)
         #expect(await ObserverDelivery.flush(within: .seconds(60)))
@@ -149,7 +176,7 @@ struct EventSinkTests {
     @Test("a flush gives up at its limit, and a cancelled task can flush")
     func flushGivesUp() async {
         let blocked = Blocked()
-        await blocked.block(EventSink(blocked.observe))
+        await blocked.block(EventSink(untold: blocked.observe))
         #expect(await !ObserverDelivery.flush(within: .zero))
         #expect(await !ObserverDelivery.flush(within: .milliseconds(1)))
         let flush = Task {
@@ -164,14 +191,16 @@ struct EventSinkTests {
     @Test("the observer runs on no thread that tasks share, so one that blocks holds up none of them")
     func ownThread() async {
         let isOutsideTasks = EventRecorder<Bool>()
-        let sink = EventSink<Int> { _ in isOutsideTasks.record(unsafe withUnsafeCurrentTask { unsafe $0 == nil }) }
+        let sink = EventSink<Int>(untold: { _ in
+            isOutsideTasks.record(unsafe withUnsafeCurrentTask { unsafe $0 == nil })
+        })
         sink.emit(1)
         #expect(await isOutsideTasks.wait(for: 1) == [true])
     }
 
     @Test("without an observer an event is not even made")
     func noObserver() {
-        let sink = EventSink<Int>(nil)
+        let sink = EventSink<Int>(untold: nil)
         let made = Counter()
         sink.emit(made.increment())
         #expect(made.value == 0)
@@ -180,7 +209,7 @@ struct EventSinkTests {
     @Test("the observer does not run in the task that emits, nor see its task-local values")
     func detached() async throws {
         let recorder = EventRecorder<CorrelationID?>()
-        let sink = EventSink<Int> { _ in recorder.record(CorrelationID.current) }
+        let sink = EventSink<Int>(untold: { _ in recorder.record(CorrelationID.current) })
         let id = try #require(CorrelationID("request-1"))
         await withCorrelationID(id) { sink.emit(1) }
         #expect(await recorder.wait(for: 1) == [nil])

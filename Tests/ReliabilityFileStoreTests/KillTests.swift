@@ -49,7 +49,7 @@ import Testing
         let child = try Self.child()
         let directory = directory
         return try await withCheckedThrowingContinuation { continuation in
-            startThread {
+            tryToStartThread {
                 do {
                     let process = Process()
                     let pipe = Pipe()

@@ -138,6 +138,16 @@ struct CallbackTests {
         held.withLock { $0 = nil }
     }
 
+    @Test("a program that flushes after its last call loses no record")
+    func flush() async throws {
+        let records = EventRecorder<CallRecord>()
+        let pipeline = Pipeline("call", observer: records.record) { Breaker(.threeFailuresInAMinute) }
+        for _ in 0..<1000 { try await pipeline.run {} }
+        #expect(await ObserverDelivery.flush(within: .seconds(60)))
+        #expect(records.events.count == 1000)
+        #expect(records.events.allSatisfy { $0.missedBefore == 0 })
+    }
+
     @Test("INV-37: the observer of a pipeline may run the pipeline")
     func observerCalls() async throws {
         let records = EventRecorder<CallRecord>()

@@ -25,6 +25,7 @@ struct FallbackTests {
             case .answered(let name, _): "answered by \(name)"
             case .failed(let source, _): "\(source) failed"
             case .unanswered: "unanswered"
+            case .missed(let count): "missed \(count)"
             }
         }
     }

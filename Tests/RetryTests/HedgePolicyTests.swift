@@ -43,6 +43,7 @@ struct HedgePolicyTests {
             case .budgetExhausted(let attempt): "no budget for \(attempt)"
             case .won(let attempt): "won \(attempt)"
             case .failed(let error): "failed \(error.attempts.map(\.number))"
+            case .missed(let count): "missed \(count)"
             }
         }
     }

@@ -208,6 +208,7 @@ struct NestedRetryTests {
             case .retrying: "retrying"
             case .gaveUp: "gave up"
             case .suppressed: "suppressed"
+            case .missed(let count): "missed \(count)"
             }
         }
         return (runs, seen)

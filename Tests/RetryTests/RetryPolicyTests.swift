@@ -329,6 +329,7 @@ struct RetryPolicyTests {
             case .retrying(let attempt, _, _): "retrying \(attempt)"
             case .gaveUp(let error): "gave up \(error.attemptCount)"
             case .suppressed: "suppressed"
+            case .missed(let count): "missed \(count)"
             }
         }
         #expect(seen == ["retrying 1", "retrying 2", "gave up 3"])

@@ -111,7 +111,7 @@ struct WithTimeoutTests {
                 return compute()
             }
         }
-        startThread {
+        tryToStartThread {
             while started.value == 0 {}
             task.cancel()
         }
@@ -342,7 +342,7 @@ struct TimeoutIsolationTests {
                 defer { state.isRunning = true }
                 return !state.isRunning
             }
-            if mustStart { startThread { [self] in drain() } }
+            if mustStart { tryToStartThread { [self] in drain() } }
         }
 
         private func drain() {

@@ -71,13 +71,8 @@ internal import Musl
     }
 }
 
-/// Starts a detached thread that runs `body` to its end, or stops the program when the system has none.
-package func startThread(_ body: @escaping @Sendable () -> Void) {
-    precondition(tryToStartThread(body), "the operating system refused a thread")
-}
-
 /// Starts a detached thread that runs `body` to its end; false when the system has none.
-@Sendable
+@Sendable @discardableResult
 package func tryToStartThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     final class Start: Sendable {
         let body: @Sendable () -> Void

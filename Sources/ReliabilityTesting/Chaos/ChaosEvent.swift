@@ -1,8 +1,10 @@
+public import ReliabilityCore
+
 /// What chaos did to a call, for an observer.
 ///
 /// The set may grow.
 @nonexhaustive
-public enum ChaosEvent: Sendable {
+public enum ChaosEvent: Sendable, ObservedEvent {
     /// The call was begun this much later.
     case delayed(Duration)
     /// The call was not made, and threw this.
@@ -13,4 +15,6 @@ public enum ChaosEvent: Sendable {
     case hanging
     /// The call returned something else than its result.
     case wrongResult
+    /// The observer was too slow: so many events were dropped before the next one.
+    case missed(count: Int)
 }
