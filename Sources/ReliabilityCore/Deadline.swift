@@ -38,6 +38,7 @@ public struct Deadline: Sendable {
 
     /// The reading of `source` at this deadline, when `source` stands at `now`.
     package func reading(of source: TimeSource, now: Int64) -> Int64 {
-        timeSource.identity == source.identity ? instant : now.saturatingAdd(remaining.saturatingNanoseconds)
+        if timeSource.identity == source.identity || instant == .max { return instant }
+        return now.saturatingAdd(instant.saturatingSubtract(timeSource.now))
     }
 }

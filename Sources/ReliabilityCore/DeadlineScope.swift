@@ -72,7 +72,7 @@ extension DeadlineScheduler {
         }
 
         /// Whether one of the enclosing calls has ended, which this one outlives.
-        private var hasLostEnclosing: Bool {
+        private final var hasLostEnclosing: Bool {
             var scope = enclosing
             while let call = scope {
                 if call.hasEnded { return true }
@@ -82,7 +82,7 @@ extension DeadlineScheduler {
         }
 
         /// Where the deadlines of the enclosing calls are now.
-        private var presentBound: Int64 {
+        private final var presentBound: Int64 {
             enclosing?.live?.deadline.reading(of: timeSource, now: timeSource.now) ?? .max
         }
 
@@ -160,7 +160,7 @@ extension DeadlineScheduler {
         }
 
         /// Whether the caller of this call, or of an enclosing one, cancelled before the deadline.
-        private var hasCallerLeft: Bool {
+        private final var hasCallerLeft: Bool {
             var scope: Scope? = self
             while let call = scope {
                 let phase = call.phase

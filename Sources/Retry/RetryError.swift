@@ -4,7 +4,7 @@ public import ReliabilityCore
 ///
 /// It tells the whole story: every attempt, how long each ran, the waits between them, and the rule that ended the call.
 /// Thrown as they are, without this wrapper, are an error that no attempt can help, the error of a call that made one
-/// attempt, and the rejection of a call all of whose attempts were rejected.
+/// attempt, and the last rejection of a call whose operation never began: a pipeline knows that.
 public struct RetryError: ReliabilityError, AttemptsError, CustomStringConvertible {
     /// Why there is no further attempt.
     ///

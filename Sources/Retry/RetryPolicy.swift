@@ -124,7 +124,7 @@ public struct RetryPolicy: CallPolicy {
                 waits: configuration.longestWaits,
                 plannedWaits: configuration.longestBackoff,
                 addsUp: true,
-                tracksSends: configuration.idempotency == .notIdempotent,
+                tracksSends: tracksSends,
                 rejectionWaits: configuration.maxAttempts > 1 ? configuration.maximumRejectionWait : .zero
             )
         ]
@@ -135,7 +135,8 @@ public struct RetryPolicy: CallPolicy {
     /// - Parameter operation: The work; it keeps the caller's isolation.
     /// - Returns: What the first successful attempt returns.
     /// - Throws: The attempt's error as it is when there was one attempt, when no further attempt can help, or when every
-    ///   attempt was rejected; otherwise ``RetryError``. `CancellationError` when the task is cancelled during a wait.
+    ///   attempt was rejected before a pipeline began its operation; otherwise ``RetryError``. `CancellationError` when the
+    ///   task is cancelled during a wait.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
@@ -184,10 +185,15 @@ public struct RetryPolicy: CallPolicy {
     @usableFromInline
     func callBegins() -> AttemptStart { attemptBegins() }
 
+    /// Whether it matters to a call that it is known not to have been sent: for another attempt, or for what it throws.
+    private var tracksSends: Bool {
+        configuration.idempotency == .notIdempotent || configuration.maximumRejectionWait > .zero
+    }
+
     func attemptBegins() -> AttemptStart {
         AttemptStart(
             reading: timeSource.now,
-            sends: configuration.idempotency == .notIdempotent ? SendTracker.current?.count : nil
+            sends: tracksSends ? SendTracker.current?.count : nil
         )
     }
 

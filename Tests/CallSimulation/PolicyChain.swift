@@ -34,7 +34,6 @@ final class PolicyChain: CallPolicy, @unchecked Sendable {
         }
         let (layer, policy) = policies[index]
         let run = world.begin(layer, in: outer)
-        run.isInPipeline = true
         defer { world.waitedForStore(run) }
         do {
             let success = try await policy.run {

@@ -135,8 +135,8 @@ final class Post: @unchecked Sendable {
     /// Gives the relay time for what is left, and lets it end.
     func close() async {
         guard let (relay, task) = relay else { return }
-        // Each delivery may take its whole limit.
-        for _ in 0..<4 where !isDone { try? await world.clock.sleep(for: .seconds(60)) }
+        // Each delivery may take its whole limit, and the process may stand still in each.
+        for _ in 0..<60 where !isDone { try? await world.clock.sleep(for: .seconds(60)) }
         relay.drain()
         await task.value
     }

@@ -60,8 +60,6 @@ final class Run: @unchecked Sendable {
     var busyUntil = Int64.min
     /// The last instant at which something inside could be interrupted by a deadline, and not by the caller.
     var busyForCallerUntil = Int64.min
-    /// Whether the layer is one of a pipeline.
-    var isInPipeline = false
 
     init(_ layer: Layer, in outer: Attempt, at began: Moment, limit: Duration? = nil) {
         self.layer = layer

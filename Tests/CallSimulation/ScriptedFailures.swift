@@ -1,5 +1,6 @@
 import ReliabilityCore
 import Retry
+import Timeout
 
 /// An error that says nothing of itself; the number tells it from others.
 struct PlainError: Error {
@@ -63,6 +64,7 @@ func isSame(_ left: any Error, _ right: any Error) -> Bool {
     switch (left, right) {
     case (let left as PlainError, let right as PlainError): left.number == right.number
     case (let left as ScriptedError, let right as ScriptedError): left.number == right.number
+    case (let left as TimeoutError, let right as TimeoutError): left.deadline.instant == right.deadline.instant
     case (let left as any ReliabilityError, let right as any ReliabilityError):
         left.code == right.code && type(of: left) == type(of: right) && left.isRejection == right.isRejection
     default: type(of: left) == type(of: right)

@@ -60,18 +60,23 @@ extension World {
             "\(text(run)) \(text(how)), its operation threw \(label(thrown)) at \(ms(time)), "
                 + "the deadline was at \(ms(expiry))" + (left == .max ? "" : ", the caller left at \(ms(left))")
         }
+        // After a standstill nobody knows on which side of it the operation ended.
+        let seen = max(time, stalledUntil)
         let isExpired: Bool
         switch how {
         case .returned(let value):
             isExpired = true
             expect(hasDefault && value == World.defaultValue, .clockDecides, story())
         case .threw(let error):
-            isExpired = error is TimeoutError && (!(thrown is TimeoutError) || time >= earliest && left >= earliest)
+            // It may be the operation's own.
+            let isOwn = seen >= earliest && left >= earliest && (seen >= expiry || !isSame(error, thrown))
+            isExpired = error is TimeoutError && (isOwn || !(thrown is TimeoutError))
             expect(isExpired || isSame(error, thrown), .errorNamesPolicy, story())
             if hasDefault, time >= expiry, left > expiry { expect(false, .answersWhenTimeIsUp, story()) }
         }
         if isExpired {
-            if case .threw(let error as TimeoutError) = how {
+            // Which of the limits around an operation that was left behind still count depends on who has ended yet.
+            if case .threw(let error as TimeoutError) = how, !run.outer.isLeftBehind {
                 let named = reading(of: error.deadline)
                 expect(
                     named >= earliest && named <= max(expiry, earliest),
@@ -79,7 +84,8 @@ extension World {
                     "\(story()), and names \(ms(named))"
                 )
             }
-            let wasExpired = time >= earliest && left >= earliest
+            let certainlyLeft = run.outer.certainlyLeft(by: time, stalls: stalls)?.time ?? .max
+            let wasExpired = seen >= earliest && certainlyLeft >= earliest
             let isOverdue = run.origin.starter == nil || expiry != limit || time >= limit
             expect(wasExpired, isOverdue ? .clockDecides : .deadlineEndsWithCall, story())
         } else {
@@ -126,7 +132,8 @@ extension World {
             if let end, let thrown = end.how.error, isSame(error, thrown) {
                 expect(end.at.time < expiry || left <= expiry, .clockDecides, story())
             } else {
-                expect(error is CancellationError && left <= expiry, .clockDecides, story())
+                let isCancelled = left <= expiry || run.outer.isLeftBehind
+                expect(error is CancellationError && isCancelled, .clockDecides, story())
             }
         }
     }
@@ -142,7 +149,7 @@ extension World {
     func judgeDeadline(in origin: Origin) {
         let found = Deadline.current.map(reading)
         var certain: [Int64] = []
-        var possible: [Int64] = []
+        var possible: [ClosedRange<Int64>] = []
         var next = origin.starter
         while let attempt = next {
             let isOver = (attempt.end != nil, attempt.run?.end != nil)
@@ -150,20 +157,21 @@ extension World {
                 switch isOver {
                 case (false, false): certain.append(deadline)
                 // Its end is on its way to the caller, or the caller has walked away from it.
-                case (true, false), (false, true): possible.append(deadline)
+                case (true, false), (false, true): possible.append(deadline...deadline)
                 case (true, true): break
                 }
             }
             if attempt.run == nil {
                 if let deadline = attempt.origin.deadline {
-                    if attempt.end == nil { certain.append(deadline) } else { possible.append(deadline) }
+                    if attempt.end == nil { certain.append(deadline) }
+                    possible.append((attempt.origin.earliestDeadline ?? deadline)...deadline)
                 }
                 next = attempt.origin.starter
             } else {
                 next = attempt.run?.outer
             }
         }
-        let isRight = found == certain.min() || (found.map { possible.contains($0) } ?? false)
+        let isRight = found == certain.min() || (found.map { found in possible.contains { $0.contains(found) } } ?? false)
         expect(
             isRight,
             .deadlineEndsWithCall,

@@ -170,6 +170,25 @@ struct FoundTests {
         )
     }
 
+    @Test("a rejection after several attempts does not deny what they sent", arguments: 0..<5 as Range<UInt64>)
+    func rejectionsFromInside(seed: UInt64) {
+        holds(
+            Nesting(
+                seed: seed,
+                calls: [
+                    Call(
+                        [
+                            .retry(.idempotent, attempts: 2, wait: .zero, rejectionWait: .seconds(1)),
+                            .limiter(0),
+                        ],
+                        [.send, .call(Call([.limiter(0)], []))]
+                    )
+                ],
+                limits: [LimitShape(1, per: .seconds(1))]
+            )
+        )
+    }
+
     @Test("a rejection keeps its type through a retry", arguments: 0..<5 as Range<UInt64>)
     func rejection(seed: UInt64) {
         holds(

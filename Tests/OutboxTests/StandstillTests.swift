@@ -20,11 +20,11 @@ struct RelayStandstillTests {
         let runs = relays.map { relay in Task { await relay.run() } }
         _ = await bench.deliveries.wait(for: 1)
         for _ in 0..<5 {
-            // Each relay's loop, and the keeper of the lease.
-            await bench.clock.waitForSleepers(count + 1)
+            // Each relay's loop, the keeper of the lease, and the time limit.
+            await bench.clock.waitForSleepers(count + 2)
             bench.clock.stall(for: .milliseconds(2500))
         }
-        await bench.clock.waitForSleepers(count + 1)
+        await bench.clock.waitForSleepers(count + 2)
         #expect(bench.deliveries.events.count == 1)
         bench.store.breakDown([])
         gate.open()
@@ -33,6 +33,31 @@ struct RelayStandstillTests {
         for run in runs { await run.value }
         #expect(bench.deliveries.events.count == 1)
         #expect(try await bench.queue.counts() == RecordCounts(pending: 0, dead: 0))
+    }
+
+    @Test("counts a delivery once that outlasted its lease and failed")
+    func failure() async throws {
+        try await bench.send("m1")
+        bench.store.breakDown([.extend])
+        let gate = Gate()
+        let relay = bench.relay(lease: .seconds(1), pollInterval: .milliseconds(500)) { _ in
+            await gate.pass()
+            throw Flaky()
+        }
+        let run = Task { await relay.run() }
+        _ = await bench.deliveries.wait(for: 1)
+        // The relay's loop, the keeper of the lease, and the time limit.
+        await bench.clock.waitForSleepers(3)
+        bench.clock.stall(for: .milliseconds(2500))
+        await bench.clock.waitForSleepers(3)
+        gate.open()
+        _ = await bench.events.wait(for: 1)
+        await bench.clock.waitForSleepers(1)
+        bench.clock.stall(for: .seconds(60))
+        _ = await bench.deliveries.wait(for: 2)
+        #expect(bench.deliveries.events.map(\.attempt) == [1, 2])
+        relay.drain()
+        await run.value
     }
 
     @Test("settles what it delivered when its store is back, however long the outage, and does not deliver it again")

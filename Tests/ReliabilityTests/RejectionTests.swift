@@ -197,6 +197,64 @@ struct RejectionTests {
         }
     }
 
+    /// A policy that rejects every call.
+    private struct RejectingPolicy: CallPolicy {
+        struct Rejection: ReliabilityError {
+            var code: ErrorCode { "test.rejection" }
+            var category: ErrorCategory { .rateLimited }
+            var message: String { "Rejected." }
+            var retryAfter: Duration? { .zero }
+            var isRejection: Bool { true }
+            var mayHaveBeenSent: Bool { false }
+        }
+        var layers: [PolicyLayer] { [PolicyLayer(.other, "rejects")] }
+
+        nonisolated(nonsending) func run<Success>(
+            _ operation: nonisolated(nonsending) () async throws -> Success
+        ) async throws -> Success {
+            throw Rejection()
+        }
+    }
+
+    @Test("a call whose operation never began throws the last rejection, and one that sent something does not")
+    func onlyRejections() async {
+        for idempotency in [Idempotency.idempotent, .notIdempotent] {
+            let configuration = RetryConfiguration(
+                idempotency,
+                maxAttempts: 3,
+                backoff: .none,
+                maximumRejectionWait: .seconds(1)
+            )
+            let retry = RetryPolicy(configuration, clock: clock)
+            await #expect(throws: RejectingPolicy.Rejection.self) {
+                try await Pipeline { retry; RejectingPolicy() }.run {}
+            }
+            guard idempotency == .idempotent else { continue }
+            let sent = await #expect(throws: RetryError.self) {
+                try await Pipeline { retry }.run { try await RejectingPolicy().run {} }
+            }
+            #expect(sent?.attemptCount == 3 && sent?.mayHaveBeenSent == true)
+        }
+    }
+
+    @Test("a caller who leaves is not told that nothing was sent, when an earlier attempt may have been")
+    func callerLeaves() async {
+        let task = Task { [clock] in
+            var attempts = 0
+            try await RetryPolicy(
+                RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none),
+                clock: clock
+            )
+            .run {
+                attempts += 1
+                if attempts == 1 { throw Failure() }
+                unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+                try await RejectingPolicy().run {}
+            }
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
     @Test("INV-38: an observer is told of a refused call as ignored")
     func records() async throws {
         for refusal in await refusals() {

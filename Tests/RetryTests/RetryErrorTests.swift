@@ -157,10 +157,13 @@ struct RetryErrorTests {
         }
     }
 
-    @Test("a call all of whose attempts were rejected throws the last rejection")
+    @Test("rejections from inside prove nothing: the call says that it may have been sent, and is still no evidence")
     func onlyRejections() async {
         let patient = RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none, maximumRejectionWait: .seconds(1))
-        #expect(await thrown([Refusal()], patient) is Refusal)
+        let rejected = await thrown([Refusal()], patient) as? RetryError
+        #expect(rejected?.lastError is Refusal && rejected?.attemptCount == 3)
+        #expect(rejected?.isRejection == true && rejected?.mayHaveBeenSent == true)
+        #expect(rejected?.category == .unavailable && rejected?.retryAfter == .zero)
         let mixed = await thrown([Refusal(), Failure(), Refusal()], patient) as? RetryError
         #expect(mixed?.reason == .attemptsExhausted && mixed?.attemptCount == 3)
     }

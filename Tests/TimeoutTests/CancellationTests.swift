@@ -19,6 +19,15 @@ private final class TaskReference: Sendable {
 /// Suspends until it is resumed or cancelled.
 private func hang(until gate: ManualClock = ManualClock()) async throws { try await gate.sleep(for: .seconds(1)) }
 
+/// Runs each job on a thread of its own: a task that suspends while its cancellation handler runs blocks its thread.
+private final class ThreadExecutor: TaskExecutor {
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let hasStarted = tryToStartThread { unsafe job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        precondition(hasStarted, "no thread")
+    }
+}
+
 @Suite("A call under a deadline and those who cancel it")
 struct TimedCallCancellationTests {
     let clock = ManualClock()
@@ -46,13 +55,13 @@ struct TimedCallCancellationTests {
         let gates = (0..<100).map { _ in Gate() }
         let waiting = EventRecorder<CheckedContinuation<Void, Never>>()
         let blocked = EventRecorder<Void>()
+        let threads = ThreadExecutor()
         await withTaskGroup { group in
             for gate in gates {
-                group.addTask {
+                group.addTask(executorPreference: threads) {
                     try? await withTimeout(.seconds(300)) { deadline in
                         await withTaskCancellationHandler {
                             deadline.move(to: .zero)
-                            // No sleep: a task that adds a handler while one runs blocks a thread that tasks share.
                             await withCheckedContinuation { waiting.record($0) }
                         } onCancel: {
                             blocked.record(())

@@ -17,7 +17,7 @@ extension OutboxRelay {
             claims = try await store.write { store throws(StoreError) in
                 try await store.claim(name, limit: limit, lease: lease)
             }
-            fresh = claims.filter { !queue.relays.adopt($0) }
+            fresh = claims.filter(queue.relays.take)
         } catch {
             state.withLock { $0.notClaimed(limit) }
             storeFailed(error)
@@ -59,6 +59,8 @@ extension OutboxRelay {
 
     /// Undoes claims: the messages are due again, and their attempts not counted.
     func giveBack(_ returns: [ClaimPlan.Return]) async {
+        // From now on another claim of such a message is a new one.
+        for back in returns { queue.relays.remove(queue.relays.holder(of: back.claim)) }
         let settlements = returns.map(\.settlement)
         let patience = configuration.storeTimeLimit
         // A token that is used up, after an attempt of unknown outcome, means that it did happen.

@@ -10,18 +10,20 @@ extension OutboxRelay {
             state.withLock { $0.endIsolation() }
             signal.send()
         }
+        let holder = queue.relays.holder(of: claim)
         let interval = max(configuration.lease / 3, .milliseconds(1))
         var renewal = timeSource.instant(after: interval)
         while true {
             let count = signal.count
             let (isAlone, isDraining) = state.withLock { ($0.isAlone, $0.isDraining) }
             if isDraining || Task.isCancelled {
-                return await giveBack([ClaimPlan.Return(claim: claim, wait: .zero)])
+                return await giveBack([ClaimPlan.Return(claim: holder.claim, wait: .zero)])
             }
             if isAlone { return await deliver(claim, isAlone: true) }
             await signal.wait(after: count, until: renewal, timeSource: timeSource)
             guard timeSource.now >= renewal else { continue }
-            if let result = try? await settleOnce(claim, .extend(configuration.lease)), result == .stale {
+            if let result = try? await settle(holder, .extend(configuration.lease)), result == .stale {
+                queue.relays.remove(holder)
                 events.emit(.leaseLost(id: claim.id))
                 return ended(retryAfter: nil)
             }
@@ -31,24 +33,25 @@ extension OutboxRelay {
 
     /// Delivers a message, and writes what became of it.
     func deliver(_ claim: RecordClaim, isAlone: Bool = false) async {
+        let holder = queue.relays.holder(of: claim)
         if Task.isCancelled || state.withLock({ $0.isDraining }) {
-            return await settle(ClaimHolder(claim), .release) {}
+            return await settle(holder, .release) {}
         }
         guard let message = OutboxMessage(id: claim.id, encoded: claim.payload) else {
-            return await settle(ClaimHolder(claim), .dead(OutboxError(.unreadable))) {}
+            return await settle(holder, .dead(OutboxError(.unreadable))) {}
         }
         if claim.attempt > configuration.maxAttempts {
             // Nobody said how the last of them ended: this message may have ended the process.
-            return await settle(ClaimHolder(claim), .dead(OutboxError(.attemptsExhausted))) {}
+            return await settle(holder, .dead(OutboxError(.attemptsExhausted))) {}
         }
         let limit = timeSource.instant(after: configuration.timeLimit)
         let run = HandlerRun()
-        let holder = ClaimHolder(claim)
-        queue.relays.add(holder)
         runs.withLock { $0[ObjectIdentifier(run)] = run }
         defer { runs.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(run)) } }
         // The relay may have cancelled the others in between.
         if isStopping { run.cancel() }
+        // No task: handlers that never suspend may have all the threads on which tasks run.
+        let limiter = timeSource.timer(at: limit) { [timeSource] in timeSource.cancelFromTimer { run.cancel() } }
         start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
         let keeper = startTask(on: timeSource.taskExecutor) {
             await self.keep(holder, run, isAlone: isAlone, until: limit)
@@ -59,6 +62,7 @@ extension OutboxRelay {
             run.cancel()
             run.walkAway(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
         }
+        limiter.cancel()
         guard let result = end else {
             keeper.cancel()
             queue.relays.remove(holder)
@@ -178,21 +182,18 @@ extension OutboxRelay {
         _ action: Settlement.Action
     ) async throws(StoreError) -> SettleResult {
         while true {
-            let claim = holder.claim
-            let result = try await settleOnce(claim, action)
+            let settlement = holder.settlement(action)
+            let result = try await settleOnce(settlement)
             if result == .settled { return result }
-            if holder.claim.token != claim.token { continue }
+            if holder.claim.token != settlement.token { continue }
             // The store may have handed the message to this process a moment ago.
             if queue.relays.isClaiming { throw StoreError(.unavailable, "the message may be this process's again") }
             return result
         }
     }
 
-    private func settleOnce(_ claim: RecordClaim, _ action: Settlement.Action) async throws(StoreError) -> SettleResult
-    {
-        let results = try await store.write { store throws(StoreError) in
-            try await store.settle([Settlement(claim, action)])
-        }
+    private func settleOnce(_ settlement: Settlement) async throws(StoreError) -> SettleResult {
+        let results = try await store.write { store throws(StoreError) in try await store.settle([settlement]) }
         return results.first ?? .stale
     }
 }

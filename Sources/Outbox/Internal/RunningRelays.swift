@@ -7,7 +7,7 @@ final class RunningRelays: Sendable {
     private struct State {
         var next: UInt64 = 0
         var wake: [UInt64: @Sendable () -> Void] = [:]
-        /// The deliveries that are not settled yet, by the bytes of their messages' identities.
+        /// The claims that are not settled yet, by the bytes of their messages' identities.
         var holders: [[UInt8]: ClaimHolder] = [:]
         /// How many relays ask for messages at present.
         var claiming = 0
@@ -44,10 +44,9 @@ final class RunningRelays: Sendable {
     /// It has got them, and those that are under way are adopted.
     func endClaim() { state.withLock { $0.claiming -= 1 } }
 
-    /// Adds the holder of a message's claim.
-    func add(_ holder: ClaimHolder) {
-        let id = Array(holder.claim.id.utf8)
-        state.withLock { $0.holders[id] = holder }
+    /// The holder of a claim that this process has taken.
+    func holder(of claim: RecordClaim) -> ClaimHolder {
+        state.withLock { $0.holders[Array(claim.id.utf8)] } ?? ClaimHolder(claim)
     }
 
     /// Removes the holder of a claim that is settled, lost or abandoned.
@@ -56,36 +55,56 @@ final class RunningRelays: Sendable {
         state.withLock { if $0.holders[id] === holder { $0.holders[id] = nil } }
     }
 
-    /// Hands a claim to the delivery of the same message that is under way in this process, if there is one.
+    /// Takes a claim, or hands it to the delivery of the same message for which this process has a claim already.
     ///
     /// A process that stood still for longer than a lease, or whose store was down for so long, gets messages again that
-    /// it is delivering, or has delivered and not settled. They are not delivered twice: the delivery goes on under the new
-    /// claim.
+    /// it is about to deliver, is delivering, or has delivered and not settled. They are not delivered twice: the delivery
+    /// goes on under the new claim.
     ///
     /// - Parameter claim: What the store handed out.
-    /// - Returns: Whether there is such a delivery.
-    func adopt(_ claim: RecordClaim) -> Bool {
-        guard let holder = state.withLock({ $0.holders[Array(claim.id.utf8)] }) else { return false }
-        holder.adopt(claim)
-        return true
+    /// - Returns: Whether the claim is to be delivered.
+    func take(_ claim: RecordClaim) -> Bool {
+        let id = Array(claim.id.utf8)
+        let holder = state.withLock { state -> ClaimHolder? in
+            if let holder = state.holders[id] { return holder }
+            state.holders[id] = ClaimHolder(claim)
+            return nil
+        }
+        holder?.adopt(claim)
+        return holder == nil
     }
 }
 
 /// The claim of a message that is being delivered or settled.
 final class ClaimHolder: Sendable {
-    private let state: Lock<RecordClaim>
+    private let state: Lock<(claim: RecordClaim, isAdopted: Bool)>
 
     /// Holds a claim.
-    init(_ claim: RecordClaim) { state = Lock(claim) }
+    init(_ claim: RecordClaim) { state = Lock((claim, false)) }
 
     /// The claim, as it is now.
-    var claim: RecordClaim { state.withLock { $0 } }
+    var claim: RecordClaim { state.withLock { $0.claim } }
+
+    /// The settlement of the claim as it is now.
+    ///
+    /// The store has counted an attempt for a later claim that was adopted, and there was no delivery for that. A second
+    /// one in the same delivery stays counted.
+    func settlement(_ action: Settlement.Action) -> Settlement {
+        state.withLock { state in
+            if state.isAdopted, case .retry(let wait, true) = action {
+                return Settlement(state.claim, .retry(after: wait, countsAttempt: false))
+            }
+            return Settlement(state.claim, action)
+        }
+    }
 
     /// Takes over the token of a later claim; the delivery stays the one that it is.
     func adopt(_ later: RecordClaim) {
-        state.withLock { claim in
+        state.withLock { state in
+            let claim = state.claim
             guard later.token > claim.token else { return }
-            claim = RecordClaim(
+            state.isAdopted = true
+            state.claim = RecordClaim(
                 queue: claim.queue,
                 id: claim.id,
                 payload: claim.payload,

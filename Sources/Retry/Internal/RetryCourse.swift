@@ -51,7 +51,10 @@ struct RetryCourse {
         let took = took
         let cause = CancellationCause.current
         // The caller went away: its error is the answer, and nothing is counted or repeated.
-        if cause == .caller { return .asItIs }
+        if cause == .caller {
+            if history.isDenied(by: policy.map?(error) ?? error) { throw CancellationError() }
+            return .asItIs
+        }
         let isSuppressed = ExtraAttempt.suppressesCall(running: policy.timeSource.now.saturatingSubtract(began))
         if !isSuppressed {
             if state.attempt == 1 { policy.budget?.noteCall() }

@@ -18,11 +18,15 @@ struct RetryHistory: Sendable {
     ///
     /// - Parameters:
     ///   - error: What the error of the last attempt means.
-    ///   - isEnough: Whether the last attempt's error is enough if it does not deny that an earlier attempt was sent.
+    ///   - isEnough: Whether the last attempt's error is enough if it does not deny that an attempt may have been sent.
     /// - Returns: Whether the error is thrown as it is.
     func isTold(by error: any Error, isEnough: Bool) -> Bool {
-        if count == 1 || isRejected { return true }
-        return isEnough && ((error as? any ReliabilityError)?.mayHaveBeenSent ?? true) == mayHaveBeenSent
+        count == 1 || (isRejected || isEnough) && !isDenied(by: error)
+    }
+
+    /// Whether an error says that nothing was sent, although an attempt so far may have been.
+    func isDenied(by error: any Error) -> Bool {
+        mayHaveBeenSent && !((error as? any ReliabilityError)?.mayHaveBeenSent ?? true)
     }
 
     /// Appends an attempt.
