@@ -179,7 +179,8 @@ public final class Breaker: CallPolicy {
     /// ```
     ///
     /// - Parameters:
-    ///   - outcome: What a result says about the dependency. The result of a cancelled task is ignored in any case.
+    ///   - outcome: What a result says about the dependency. A result that comes
+    ///     after the deadline is a failure, and one that comes after the caller has cancelled is ignored.
     ///   - operation: The work; it keeps the caller's isolation.
     /// - Returns: What `operation` returns, whatever it says.
     /// - Throws: ``BreakerOpenError`` when the call is rejected; otherwise what `operation` throws.
@@ -189,14 +190,15 @@ public final class Breaker: CallPolicy {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         let (generation, role) = try admit()
+        let wasCancelled = Task.isCancelled
         // What is inlined is the call through a closed breaker.
-        guard role == .call else { return try await runProbing(generation, role, outcome, operation) }
+        guard role == .call else { return try await runProbing(generation, role, wasCancelled, outcome, operation) }
         do {
             let success = try await operation()
-            settleReturned(outcome(success), generation)
+            settleReturned(outcome(success), generation, wasCancelled)
             return success
         } catch {
-            settleThrown(error, generation)
+            settleThrown(error, generation, wasCancelled)
             throw error
         }
     }
@@ -207,6 +209,7 @@ public final class Breaker: CallPolicy {
     nonisolated(nonsending) func runProbing<Success>(
         _ generation: UInt64,
         _ role: BreakerRole,
+        _ wasCancelled: Bool,
         _ outcome: (Success) -> Outcome,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
@@ -214,10 +217,10 @@ public final class Breaker: CallPolicy {
         do {
             let success =
                 isPart ? try await operation() : try await BreakerProbe.run(self, generation, operation)
-            settleReturned(outcome(success), generation, isPart: isPart)
+            settleReturned(outcome(success), generation, wasCancelled, isPart: isPart)
             return success
         } catch {
-            settleThrown(error, generation, isPart: isPart)
+            settleThrown(error, generation, wasCancelled, isPart: isPart)
             throw error
         }
     }
@@ -261,18 +264,16 @@ public final class Breaker: CallPolicy {
 
     /// The operation returned.
     @usableFromInline
-    func settleReturned(_ outcome: Outcome, _ generation: UInt64, isPart: Bool = false) {
-        // Asked first because it is cheaper than the task's cancellation, which then makes no difference.
-        if outcome != .failure, isAtRest(in: generation) { return }
-        // Work that is cancelled often returns early instead of throwing: that is no evidence either.
-        settle(Task.isCancelled ? .ignored : outcome, generation: generation, isPart: isPart)
+    func settleReturned(_ outcome: Outcome, _ generation: UInt64, _ wasCancelled: Bool, isPart: Bool = false) {
+        let outcome = Task.isCancelled ? Outcome.ofCancelled(wasCancelled: wasCancelled) ?? outcome : outcome
+        settle(outcome, generation: generation, isPart: isPart)
     }
 
     /// The operation threw.
     @usableFromInline
-    func settleThrown(_ error: any Error, _ generation: UInt64, isPart: Bool = false) {
-        let outcome = Outcome.ofThrown(error)
-        settle(outcome == .failure ? classify(error) : outcome, generation: generation, isPart: isPart)
+    func settleThrown(_ error: any Error, _ generation: UInt64, _ wasCancelled: Bool, isPart: Bool = false) {
+        let outcome = Outcome.ofThrown(error, wasCancelled: wasCancelled)
+        settle(outcome == .failure && !error.isRejection ? classify(error) : outcome, generation: generation, isPart: isPart)
     }
 
     func settle(_ outcome: Outcome, generation: UInt64, isPart: Bool) {

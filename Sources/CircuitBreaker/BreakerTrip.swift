@@ -21,8 +21,13 @@ public struct BreakerTrip: Hashable, Sendable {
         let window: Duration
     }
 
+    struct Row: Hashable, Sendable {
+        let count: Int
+        let time: Duration
+    }
+
     /// How many failures in a row open the breaker, or `nil` for any number.
-    private(set) var consecutiveFailures: Int?
+    private(set) var row: Row?
     /// How many failures in a window open the breaker, or `nil` for any number.
     private(set) var failures: Failures?
     /// The share of failures that opens the breaker, or `nil` for any share.
@@ -30,17 +35,19 @@ public struct BreakerTrip: Hashable, Sendable {
     /// Whether two rules of one kind were combined.
     private var hasDuplicate = false
 
-    private init(consecutiveFailures: Int? = nil, failures: Failures? = nil, rate: Rate? = nil) {
-        self.consecutiveFailures = consecutiveFailures
+    private init(row: Row? = nil, failures: Failures? = nil, rate: Rate? = nil) {
+        self.row = row
         self.failures = failures
         self.rate = rate
     }
 
-    /// Half of at least 20 calls in 10 seconds, or 10 failures in a row.
+    /// Half of at least 20 calls in 10 seconds, or 10 failures in a row that last a second.
     ///
     /// The rate decides for a dependency with two calls a second or more. The failures in a row decide for a quiet one,
-    /// and are more than the attempts of one usual call.
-    public static let standard = failureRate(0.5, minimumCalls: 20, within: .seconds(10)).or(.consecutiveFailures(10))
+    /// and for a busy one that is down altogether. They are more than the attempts of one usual call, and a second is longer
+    /// than a connection that is reset.
+    public static let standard = failureRate(0.5, minimumCalls: 20, within: .seconds(10))
+        .or(.consecutiveFailures(10, lasting: .seconds(1)))
 
     /// Three failures in 60 seconds, whatever succeeds between them.
     ///
@@ -50,9 +57,14 @@ public struct BreakerTrip: Hashable, Sendable {
 
     /// Opens after failures with no success between them.
     ///
-    /// - Parameter count: How many; at least 1.
+    /// - Parameters:
+    ///   - count: The number of failures; at least 1.
+    ///   - time: The least time from the first of these failures to the last; not negative. Defaults to zero. A busy
+    ///     dependency has many failures in a row when a connection is reset, which is over in no time.
     /// - Returns: The rule.
-    public static func consecutiveFailures(_ count: Int) -> BreakerTrip { BreakerTrip(consecutiveFailures: count) }
+    public static func consecutiveFailures(_ count: Int, lasting time: Duration = .zero) -> BreakerTrip {
+        BreakerTrip(row: Row(count: count, time: time))
+    }
 
     /// Opens when the last `count` failures all lie within the window, whatever succeeded between them.
     ///
@@ -94,13 +106,13 @@ public struct BreakerTrip: Hashable, Sendable {
     /// - Returns: The rules together.
     public func or(_ other: BreakerTrip) -> BreakerTrip {
         var both = BreakerTrip(
-            consecutiveFailures: consecutiveFailures ?? other.consecutiveFailures,
+            row: row ?? other.row,
             failures: failures ?? other.failures,
             rate: rate ?? other.rate
         )
         both.hasDuplicate =
             hasDuplicate || other.hasDuplicate
-            || consecutiveFailures != nil && other.consecutiveFailures != nil
+            || row != nil && other.row != nil
             || failures != nil && other.failures != nil
             || rate != nil && other.rate != nil
         return both
@@ -115,8 +127,9 @@ public struct BreakerTrip: Hashable, Sendable {
             if !isTrue { problems.append(problem()) }
         }
         require(!hasDuplicate, "a breaker has at most one rule of each kind (two of one kind were combined)")
-        if let count = consecutiveFailures {
-            require(count >= 1, "the number of consecutive failures must be at least 1 (is \(count))")
+        if let row {
+            require(row.count >= 1, "the number of consecutive failures must be at least 1 (is \(row.count))")
+            require(row.time >= .zero, "the time of consecutive failures must not be negative (is \(row.time))")
         }
         if let failures {
             let (count, window) = (failures.count, failures.window)
@@ -143,15 +156,16 @@ extension BreakerTrip {
             )
         }
         if let failures { rules.append("\(failures.count) failures in \(failures.window.text)") }
-        if let consecutiveFailures {
-            rules.append(consecutiveFailures == 1 ? "1 failure" : "\(consecutiveFailures) failures in a row")
+        if let row {
+            let failures = row.count == 1 ? "1 failure" : "\(row.count) failures in a row"
+            rules.append(row.time > .zero ? "\(failures) that last \(row.time.text)" : failures)
         }
         return rules.joined(separator: " or ")
     }
 
     /// The least number of failures that opens the breaker, when no call succeeds.
     var leastFailures: Int {
-        [consecutiveFailures, failures?.count, rate?.minimumCalls].compactMap(\.self).min() ?? .max
+        [row?.count, failures?.count, rate?.minimumCalls].compactMap(\.self).min() ?? .max
     }
 
     /// At which traffic the rules open the breaker, as sentences without a full stop.
@@ -164,7 +178,7 @@ extension BreakerTrip {
         }
         if let rate, rate.minimumCalls > 1 {
             let pace = pace(Int64(rate.minimumCalls), in: rate.window)
-            let isOnly = consecutiveFailures == nil && failures == nil
+            let isOnly = row == nil && failures == nil
             sentences.append("its failure rate decides from \(pace) on" + (isOnly ? "; below that it never opens" : ""))
         }
         return sentences

@@ -2,7 +2,7 @@ public import ReliabilityCore
 public import ReliabilityStore
 
 /// A commit with messages that stored and sent nothing, because something was in its way.
-public struct OutboxConflict: ReliabilityError, CustomStringConvertible {
+public struct OutboxConflict: InnerCallError, CustomStringConvertible {
     /// The cause of a conflict.
     ///
     /// The set may grow.

@@ -161,7 +161,7 @@ public final class Limiter: Sendable {
 
     private func decide(without error: StoreError) throws -> RateDecision {
         // The caller went away: that says nothing about the store.
-        if Task.isCancelled { throw CancellationError() }
+        if CancellationCause.current == .caller { throw CancellationError() }
         // Nor does it if the caller had too little time for an answer.
         if Deadline.current?.isExpired != true { noteStore(isDown: true, .storeDown(error)) }
         switch whenStoreIsDown.action {

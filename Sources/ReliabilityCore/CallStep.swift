@@ -28,7 +28,7 @@ public enum CallStep: Sendable, CustomStringConvertible {
         case .waiting(let wait): "waits \(wait.text)"
         case .hedged(let number, let delay): "hedged with attempt \(number) after \(delay.text)"
         case .gaveUp(let code): "gave up: \(code)"
-        case .suppressed: "not tried again: part of an extra attempt further out"
+        case .suppressed: "not repeated: part of an extra attempt further out"
         case .refused(let error): "refused: \(error)"
         case .timedOut(let limit): "reached the limit of \(limit.text)"
         case .fellBack(let source, let error): "fell back to \(source): \(error)"

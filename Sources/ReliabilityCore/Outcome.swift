@@ -13,10 +13,29 @@ public enum Outcome: Hashable, Sendable {
     /// Classifies what an operation that was begun has thrown, for the calling task.
     ///
     /// The task's own cancellation is decided by ``CancellationCause``, never by the error's type: an inner timeout that
-    /// surfaces as `CancellationError` while the caller is not cancelled is a failure.
-    package static func ofThrown(_ error: any Error) -> Outcome {
-        if error.isRejection { return .ignored }
-        return CancellationCause.current == .caller ? .ignored : .failure
+    /// surfaces as `CancellationError` while the caller is not cancelled is a failure, and so is a rejection that comes from
+    /// inside after the operation has used up the caller's time.
+    ///
+    /// - Parameters:
+    ///   - error: The error.
+    ///   - wasCancelled: Whether the task was cancelled when the operation began. Then its end says nothing.
+    /// - Returns: The outcome.
+    package static func ofThrown(_ error: any Error, wasCancelled: Bool) -> Outcome {
+        ofCancelled(wasCancelled: wasCancelled) ?? (error.isRejection ? .ignored : .failure)
+    }
+
+    /// The outcome of an operation whose task is cancelled, or `nil` if the task is not cancelled.
+    ///
+    /// It holds whether the operation returns or throws: work that is cancelled often returns early.
+    ///
+    /// - Parameter wasCancelled: Whether the task was cancelled when the operation began.
+    /// - Returns: The outcome, or `nil`.
+    package static func ofCancelled(wasCancelled: Bool) -> Outcome? {
+        switch CancellationCause.current {
+        case .none: nil
+        case .caller: .ignored
+        case .deadline: wasCancelled ? .ignored : .failure
+        }
     }
 }
 
@@ -26,15 +45,18 @@ extension Error {
 
     /// Whether an operation that was begun and threw this may have had an effect.
     ///
-    /// A rejection comes from something inside the operation, which may have sent something before: it proves nothing.
-    /// Only the operation's own statement does: a `NotSentError`, or an error that is no rejection and says that nothing
-    /// was sent.
+    /// A rejection, and the error of an inner call, come from something inside the operation, which may have sent something
+    /// before: they prove nothing. Only the operation's own statement does: a `NotSentError`, or an error of its own type
+    /// that is no rejection and says that nothing was sent.
     package var leavesOperationPossiblySent: Bool {
         guard let error = self as? any ReliabilityError else { return true }
         if error is any NotSentStatement { return false }
-        return error.isRejection || error.mayHaveBeenSent
+        return error is any InnerCallError || error.isRejection || error.mayHaveBeenSent
     }
 }
+
+/// An error of this library for a call that an operation made, which says nothing of what else the operation did.
+package protocol InnerCallError: ReliabilityError {}
 
 /// An error by which an operation states that nothing was sent, whatever the error wraps.
 package protocol NotSentStatement: ReliabilityError {}

@@ -3,7 +3,7 @@ public import ReliabilityCore
 /// All attempts of a hedged call failed.
 ///
 /// A call that had one attempt only throws that attempt's own error, without this wrapper.
-public struct HedgeError: ReliabilityError, AttemptsError, CustomStringConvertible {
+public struct HedgeError: InnerCallError, AttemptsError, CustomStringConvertible {
     /// One attempt that failed.
     public struct Attempt: Sendable {
         /// Which attempt, from 1.
@@ -33,14 +33,11 @@ public struct HedgeError: ReliabilityError, AttemptsError, CustomStringConvertib
     /// The code `hedge.exhausted`.
     public var code: ErrorCode { "hedge.exhausted" }
 
-    /// The decisive error's category.
+    /// The meaning of the failure to a client of this service, decided by the decisive error as in a ``RetryError``.
     ///
-    /// `unavailable` instead of `rateLimited`, because the client of this service is not at fault; `internal` for an error
-    /// that says nothing of itself.
-    public var category: ErrorCategory {
-        let category = (decisiveError as? any ReliabilityError)?.category ?? .internal
-        return category == .rateLimited ? .unavailable : category
-    }
+    /// `unavailable` instead of a category that finds fault with the request, because the client of this service is not at
+    /// fault; `internal` for an error that says nothing of itself.
+    public var category: ErrorCategory { .ofServiceFailure(decisiveError as? any ReliabilityError) }
 
     /// A constant sentence.
     public var message: String { "The service is not available at the moment." }

@@ -119,7 +119,11 @@ public final class HedgePolicy: Sendable {
         disposing dispose: (@Sendable (Success) async -> Void)? = nil
     ) async throws -> Success {
         // An attempt of an attempt: it is neither a call to count nor a first answer to measure.
-        if ExtraAttempt.suppressesCall() { return try await operation(1) }
+        if ExtraAttempt.suppressesCall() {
+            events.emit(.suppressed)
+            CallTrace.current?.note(.suppressed)
+            return try await operation(1)
+        }
         let result = await withTaskGroup(of: HedgedCall<Success>.Event.self) { group in
             var call = HedgedCall(self, operation)
             return await call.run(in: &group, disposing: dispose)

@@ -5,7 +5,7 @@ public import ReliabilityCore
 /// It tells the whole story: every attempt, how long each ran, the waits between them, and the rule that ended the call.
 /// Thrown as they are, without this wrapper, are an error that no attempt can help, the error of a call that made one
 /// attempt, and the last rejection of a call whose operation never began: a pipeline knows that.
-public struct RetryError: ReliabilityError, AttemptsError, CustomStringConvertible {
+public struct RetryError: InnerCallError, AttemptsError, CustomStringConvertible {
     /// Why there is no further attempt.
     ///
     /// The set may grow.
@@ -73,10 +73,7 @@ public struct RetryError: ReliabilityError, AttemptsError, CustomStringConvertib
     /// | `timeout`, and one of your own | the same |
     /// | `internal`, `cancelled`, or no `ReliabilityError` | `internal`: it may be a fault of this service |
     /// | any other, such as `rateLimited` or `conflict` | `unavailable`: the client of this service is not at fault |
-    public var category: ErrorCategory {
-        guard let category = known?.category, category != .cancelled else { return .internal }
-        return category == .rateLimited || category.isFaultOfRequest ? .unavailable : category
-    }
+    public var category: ErrorCategory { .ofServiceFailure(known) }
 
     /// A constant sentence.
     public var message: String { "The service is not available at the moment." }
@@ -104,8 +101,18 @@ public struct RetryError: ReliabilityError, AttemptsError, CustomStringConvertib
             case .rejected: "another policy rejected the last attempt"
             case .budgetExhausted: "the retry budget, which is this process's own, is used up"
             }
-        let story = attempts.map(\.description).joined(separator: "; ")
+        var texts = attempts.map(\.description)
+        if attemptCount > texts.count { texts.insert("… \(attemptCount - texts.count) more …", at: RetryHistory.kept) }
+        let story = texts.joined(separator: "; ")
         let times = "ran \(timeRunning.text), waited \(timeWaiting.text)"
         return "\(code): \(rule) after \(attemptCount) attempt(s), \(times): \(story)"
+    }
+}
+
+extension ErrorCategory {
+    /// The category of a call that failed after several attempts, the last or decisive of which threw `error`.
+    static func ofServiceFailure(_ error: (any ReliabilityError)?) -> ErrorCategory {
+        guard let category = error?.category, category != .cancelled else { return .internal }
+        return category == .rateLimited || category.isFaultOfRequest ? .unavailable : category
     }
 }

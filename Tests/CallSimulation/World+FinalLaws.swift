@@ -98,10 +98,13 @@ extension World {
     /// How many failures one admitted call is.
     private func failures(_ run: Run) -> ClosedRange<Int> {
         guard let pass = pass(run), let attempt = run.attempts.first else { return 0...0 }
-        guard let error = pass.end.error else { return 0...0 }
+        guard let error = pass.end.error else {
+            // What returns after the deadline has cancelled it did not answer in time.
+            return pass.hasExpired && !pass.callerLeft ? 0...1 : 0...0
+        }
         if pass.isDoubtful { return 0...1 }
         if pass.callerLeft { return 0...0 }
-        if isRejection(error) { return attempt.operations == 0 ? 0...0 : 0...1 }
+        if isRejection(error) { return attempt.operations == 0 && !pass.hasExpired ? 0...0 : 0...1 }
         if Breaker.standardOutcome(for: error) != .failure { return pass.hasExpired ? 0...1 : 0...0 }
         if pass.hasExpired {
             // What the deadline ended is evidence; what failed by itself since need not be.

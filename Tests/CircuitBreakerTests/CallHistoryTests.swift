@@ -26,6 +26,18 @@ struct CallHistoryTests {
         #expect(firstTrip(trip, failures.dropLast() + [(0, .ignored), (0, .failure)]) == limit + 1)
     }
 
+    @Test("failures in a row open when they have lasted: a burst of them at one instant does not")
+    func lasting() {
+        let trip = BreakerTrip.standard
+        let successes = Array(repeating: (at: at(0), outcome: Outcome.success), count: 1000)
+        let burst = (0..<500).map { (at: at(1) + Int64($0) * 30_000, outcome: Outcome.failure) }
+        #expect(firstTrip(trip, successes + burst) == nil)
+        #expect(firstTrip(trip, successes + burst + [(at(2) - 1, .failure)]) == nil)
+        #expect(firstTrip(trip, successes + burst + [(at(2), .failure)]) == 1501)
+        #expect(firstTrip(trip, successes + burst + [(at(2) - 1, .success), (at(2), .failure)]) == nil)
+        #expect(!BreakerTrip.consecutiveFailures(1, lasting: .seconds(-1)).problems().isEmpty)
+    }
+
     @Test("three failures in a minute open, whatever succeeds between them")
     func threeInAMinute() {
         let trip = BreakerTrip.threeFailuresInAMinute

@@ -188,13 +188,13 @@ struct OutcomeTests {
 
     @Test("what is thrown says nothing about a dependency when the caller was cancelled or a policy refused")
     func ofThrown() async {
-        #expect(Outcome.ofThrown(Refusal(isRejection: false)) == .failure)
-        #expect(Outcome.ofThrown(Refusal(isRejection: true)) == .ignored)
+        #expect(Outcome.ofThrown(Refusal(isRejection: false), wasCancelled: false) == .failure)
+        #expect(Outcome.ofThrown(Refusal(isRejection: true), wasCancelled: false) == .ignored)
         // Not by the error's type: this caller was not cancelled.
-        #expect(Outcome.ofThrown(CancellationError()) == .failure)
+        #expect(Outcome.ofThrown(CancellationError(), wasCancelled: false) == .failure)
         let cancelled = Task {
             unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
-            return Outcome.ofThrown(Refusal(isRejection: false))
+            return Outcome.ofThrown(Refusal(isRejection: false), wasCancelled: false)
         }
         #expect(await cancelled.value == .ignored)
     }

@@ -76,6 +76,83 @@ struct EvidenceTests {
         }
     }
 
+    /// What an operation may do when the deadline of its caller cancels it, other than throw a `CancellationError`.
+    enum CutOff: CaseIterable {
+        case returned, rejectedInside, fellBack
+    }
+
+    @Test("a dependency that hangs opens the breaker, whatever the operation makes of the deadline", arguments: CutOff.allCases)
+    func cutOff(_ end: CutOff) throws {
+        try Simulation.run(seeds: 0..<30) { simulation in
+            let breaker = Self.breaker(simulation)
+            let clock = simulation.clock
+            for _ in 0..<3 {
+                try? await withTimeout(.milliseconds(100), clock: clock) {
+                    try await breaker.run {
+                        switch end {
+                        case .returned: try? await Self.hang(simulation)
+                        case .rejectedInside:
+                            await Self.sleepStubbornly(simulation, .milliseconds(150))
+                            try await withTimeout(.seconds(5), clock: clock) {}
+                        case .fellBack: _ = try await Fallback(.value(())).run { try await Self.hang(simulation) }
+                        }
+                    }
+                }
+            }
+            simulation.expect(breaker.state != .closed, "the breaker is closed after three calls that hung")
+        }
+    }
+
+    @Test("a call that begins after the deadline says nothing about the dependency, which was not asked")
+    func begunTooLate() throws {
+        try Simulation.run(seeds: 0..<30) { simulation in
+            let breaker = Self.breaker(simulation)
+            let clock = simulation.clock
+            for _ in 0..<5 {
+                try? await withTimeout(.milliseconds(100), clock: clock) {
+                    await Self.sleepStubbornly(simulation, .milliseconds(150))
+                    try await breaker.run { try await Self.hang(simulation) }
+                }
+            }
+            simulation.expect(breaker.state == .closed, "the breaker is \(breaker.state)")
+        }
+    }
+
+    @Test("a store that heeds the cancellation by a deadline is judged by the policy for a store that is down")
+    func storeUnderDeadline() throws {
+        try Simulation.run(seeds: 0..<30) { simulation in
+            let clock = simulation.clock
+            let store = FaultInjectingStore(InMemoryStore(clock: clock), clock: clock)
+            store.outage = .slow(.seconds(60))
+            let limiter = Limiter(
+                .fixedWindow(100, per: .seconds(60)),
+                keyspace: "test",
+                store: store,
+                whenStoreIsDown: .open(),
+                clock: clock
+            )
+            let dedup = Deduplicator(
+                DedupConfiguration(.replay(retention: nil), storeFailure: .closed()),
+                keyspace: "dedup",
+                store: store,
+                clock: clock
+            )
+            try? await withTimeout(.milliseconds(50), clock: clock) {
+                let decision = try? await limiter.check("ann")
+                simulation.expect(decision?.isUncounted == true, "the limiter decided \(String(describing: decision))")
+            }
+            try? await withTimeout(.milliseconds(50), clock: clock) {
+                do {
+                    _ = try await dedup.run("charge", ["ann"]) { _ in "" }
+                } catch {
+                    simulation.expect(error is DedupError, "the deduplicator threw \(error)")
+                    throw error
+                }
+            }
+            store.outage = nil
+        }
+    }
+
     @Test("callers who leave before their deadline open no breaker, though the calls end after it")
     func callersWhoLeave() throws {
         try Simulation.run(seeds: 0..<30) { simulation in
@@ -137,7 +214,7 @@ struct EvidenceTests {
 
     /// Rejections that an operation can come to after it has sent something.
     enum Rejection: CaseIterable {
-        case limit, abandoningLimit, breaker, limiter, pipeline, retry, hedge, ofTheUsers
+        case limit, abandoningLimit, breaker, limiter, pipeline, retry, hedge, ofTheUsers, retryThatSentNothing
     }
 
     private struct OwnRejection: ReliabilityError {
@@ -199,6 +276,18 @@ struct EvidenceTests {
                     try? await open.run { throw Failure() }
                     try await HedgePolicy(after: .fixed(.seconds(1))).run { _ in try await open.run(nested) }
                 case .ofTheUsers: throw OwnRejection()
+                case .retryThatSentNothing:
+                    // With all its attempts, also past the deadline.
+                    try await withoutCallContext {
+                        try await Task(executorPreference: TimeSource(clock).taskExecutor) {
+                            try await RetryPolicy(
+                                RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none),
+                                clock: clock
+                            )
+                            .run { throw NotSentError(Failure()) }
+                        }
+                        .value
+                    }
                 }
             }
             let retry = RetryPolicy(
@@ -278,6 +367,8 @@ struct EvidenceTests {
                 },
                 .stale(last)
             )
+            let open = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)), clock: clock)
+            try? await open.run { throw Failure() }
             let result = try await withTimeout(.milliseconds(100), clock: clock) {
                 if expiry == .noTimeLeft { await Self.sleepStubbornly(simulation, .milliseconds(100)) }
                 return try await fallback.run {
@@ -308,8 +399,6 @@ struct EvidenceTests {
                         try Task.checkCancellation()
                     case .breakerOpen:
                         await Self.sleepStubbornly(simulation, .milliseconds(100))
-                        let open = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)), clock: clock)
-                        try? await open.run { throw Failure() }
                         try await open.run {}
                     }
                     return 0

@@ -63,8 +63,8 @@ struct ExternalCallTests {
                 payments
                   1  timeout          cancels after 8 s
                   2  retry            up to 3 attempts, waits of 100 ms, doubling up to 2 s, full jitter
-                  3  circuit breaker  opens after a failure rate of 0.5 over at least 20 calls in 10 s or 10 failures in a row, \
-                for 30 s, then one probe
+                  3  circuit breaker  opens after a failure rate of 0.5 over at least 20 calls in 10 s or 10 failures in a row that \
+                last 1 s, for 30 s, then one probe
                   4  timeout          cancels after 2.5 s
                 At worst, a call takes 8 s and makes 3 attempts.
                 circuit breaker (3): its failure rate decides from 2 calls a second on.

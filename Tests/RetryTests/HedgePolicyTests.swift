@@ -40,6 +40,7 @@ struct HedgePolicyTests {
         events.map { event in
             switch event {
             case .hedged(let attempt, let after): "hedged \(attempt) after \(after)"
+            case .suppressed: "suppressed"
             case .budgetExhausted(let attempt): "no budget for \(attempt)"
             case .won(let attempt): "won \(attempt)"
             case .failed(let error): "failed \(error.attempts.map(\.number))"
@@ -166,7 +167,9 @@ struct HedgePolicyTests {
             }
         }
         #expect(error?.attempts.count == 2)
-        #expect(error?.category == .invalid)
+        // Not the fault of this service's client.
+        #expect(error?.category == .unavailable)
+        #expect(error?.decisiveError is Refusal)
         #expect(error?.retryAfter == .seconds(3))
         #expect(error?.isRejection == false)
     }

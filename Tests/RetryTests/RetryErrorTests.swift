@@ -168,6 +168,29 @@ struct RetryErrorTests {
         #expect(mixed?.reason == .attemptsExhausted && mixed?.attemptCount == 3)
     }
 
+    @Test("a map that takes every error for one of its own makes no attempt at what rejects")
+    func mappedRejection() async {
+        var runs = 0
+        await #expect(throws: Refusal.self) {
+            try await RetryPolicy(
+                RetryConfiguration(.idempotent),
+                map: { _ in Known(.unavailable) },
+                clock: clock
+            )
+            .run {
+                runs += 1
+                throw Refusal()
+            }
+        }
+        #expect(runs == 1)
+    }
+
+    @Test("the description says how many attempts it leaves out")
+    func leftOut() async {
+        let error = await error(1000) { _ in throw Failure() }
+        #expect(error?.description.contains("; … 980 more …; #991 ") == true)
+    }
+
     @Test("the last error is rethrown if that is wanted, unless it denies that an earlier attempt was sent")
     func rethrowsLastError() async {
         let rethrowing = RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none, rethrowsLastError: true)

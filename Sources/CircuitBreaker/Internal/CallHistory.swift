@@ -3,6 +3,8 @@ internal import ReliabilityCore
 /// What a closed breaker remembers of its calls: as much as its rules need.
 struct CallHistory: Hashable {
     private var consecutiveFailures = 0
+    /// When the first of these happened.
+    private var rowBegan: Int64 = 0
     private var failures = FailureTimes()
     private var window: CallWindow
 
@@ -10,12 +12,12 @@ struct CallHistory: Hashable {
 
     /// Whether a successful call would change nothing.
     func isSuccessOfNoConsequence(_ trip: BreakerTrip) -> Bool {
-        trip.rate == nil && (trip.consecutiveFailures == nil || consecutiveFailures == 0)
+        trip.rate == nil && (trip.row == nil || consecutiveFailures == 0)
     }
 
     /// Fits what is remembered to other rules: kept where these count the same calls, else begun anew.
     mutating func change(from old: BreakerTrip, to new: BreakerTrip) {
-        if old.consecutiveFailures == nil || new.consecutiveFailures == nil { consecutiveFailures = 0 }
+        if old.row == nil || new.row == nil { consecutiveFailures = 0 }
         if let limit = new.failures?.count, old.failures?.window == new.failures?.window {
             failures.keepLast(limit)
         } else {
@@ -35,9 +37,11 @@ struct CallHistory: Hashable {
         if outcome == .ignored { return false }
         let hasFailed = outcome == .failure
         var opens = false
-        if let limit = trip.consecutiveFailures {
-            consecutiveFailures = hasFailed ? consecutiveFailures + 1 : 0
-            opens = hasFailed && consecutiveFailures >= limit
+        if let row = trip.row {
+            if consecutiveFailures == 0 { rowBegan = now }
+            consecutiveFailures = hasFailed ? min(consecutiveFailures, .max - 1) + 1 : 0
+            let hasLasted = now.saturatingSubtract(rowBegan) >= row.time.saturatingNanoseconds
+            opens = hasFailed && consecutiveFailures >= row.count && hasLasted
         }
         if hasFailed, let rule = trip.failures {
             let isFull = failures.record(now, keeping: rule.count, within: rule.window.saturatingNanoseconds)

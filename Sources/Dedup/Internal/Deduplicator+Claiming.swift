@@ -94,7 +94,7 @@ extension Deduplicator {
             case .refuse(let reason): throw refusal(request, reason)
             case .giveUp:
                 if attempt.mayHaveClaimed { abandon(request, key, record, isTakeover: attempt.isTakeover) }
-                if Task.isCancelled || failure.reason == .cancelled { throw CancellationError() }
+                if CancellationCause.current == .caller { throw CancellationError() }
                 // A caller whose time is up does not run either.
                 if configuration.storeFailure.action == .open, Deadline.current?.isExpired != true {
                     return .unprotected(failure)

@@ -21,6 +21,7 @@ final class CallRecorder: Sendable {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         let trace = CallTrace(timeSource: timeSource)
+        let wasCancelled = Task.isCancelled
         var runs = 0
         var last: (took: Duration, error: (any Error)?) = (.zero, nil)
         func end(_ outcome: Outcome, _ error: (any Error)?) {
@@ -44,10 +45,10 @@ final class CallRecorder: Sendable {
                     }
                 }
             }
-            end(Task.isCancelled ? .ignored : .success, nil)
+            end(Outcome.ofCancelled(wasCancelled: wasCancelled) ?? .success, nil)
             return success
         } catch {
-            end(Outcome.ofThrown(error), error)
+            end(Outcome.ofThrown(error, wasCancelled: wasCancelled), error)
             throw error
         }
     }

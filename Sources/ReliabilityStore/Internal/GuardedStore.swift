@@ -76,15 +76,14 @@ package final class GuardedStore<Store: Sendable>: Sendable {
             return success
         case .failure(let error):
             switch error.reason {
-            case .unavailable, .unknownOutcome, .failed, .closed:
+            case .unavailable, .unknownOutcome, .failed, .closed, .cancelled:
                 let lasting = error.isLasting ? error : nil
                 switch CancellationCause.current {
-                case .none: record(.failure, lasting)
+                case .none: record(error.reason == .cancelled ? .ignored : .failure, lasting)
                 case .deadline: record(outcome(within: left), lasting)
                 // What a store says because its caller left is no evidence against it.
                 case .caller: record(.ignored)
                 }
-            case .cancelled: record(.ignored)
             default: record(.success)
             }
             throw error

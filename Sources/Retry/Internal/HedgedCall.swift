@@ -12,6 +12,8 @@ struct HedgedCall<Success: Sendable> {
     private let policy: HedgePolicy
     private let operation: @Sendable (Int) async throws -> Success
     private let trace = CallTrace.current
+    /// Whether the task was cancelled when the call began.
+    private let wasCancelled = Task.isCancelled
     private let delay: Int64
     private var state: HedgeState
     /// When each attempt began; the first is attempt 1.
@@ -135,7 +137,7 @@ struct HedgedCall<Success: Sendable> {
         let cause = CancellationCause.current
         if cause == .caller { return state.attemptFailed(canBeMended: false) }
         countCall()
-        if attempt == 1, Outcome.ofThrown(error) == .failure {
+        if attempt == 1, Outcome.ofThrown(error, wasCancelled: wasCancelled) == .failure {
             policy.noteFailure(took(1, end: end).saturatingNanoseconds, now: end)
         }
         let canBeMended = if case .retry = policy.classify(error) { true } else { false }

@@ -30,10 +30,16 @@ struct RetryCourse {
     /// How long the attempt has run.
     private var took: Int64 { policy.timeSource.now.saturatingSubtract(start.reading) }
 
+    /// What an attempt's error means. A rejection by a policy is one, whatever the user's map makes of all errors.
+    private func meaning(of error: any Error) -> any Error {
+        error.isRejection ? error : policy.map?(error) ?? error
+    }
+
     /// Whether the attempt that threw this may have had an effect.
     private func wasPossiblySent(_ error: any Error) -> Bool {
-        // In a pipeline it is known whether the operation has begun, whatever the error says.
-        if let sends = start.sends, SendTracker.current?.count == sends { return false }
+        // In a pipeline it is known whether a rejection came before the operation had begun. Another error may come from
+        // what a policy of the user's own did.
+        if error.isRejection, let sends = start.sends, SendTracker.current?.count == sends { return false }
         return error.leavesOperationPossiblySent
     }
 
@@ -52,7 +58,7 @@ struct RetryCourse {
         let cause = CancellationCause.current
         // The caller went away: its error is the answer, and nothing is counted or repeated.
         if cause == .caller {
-            if history.isDenied(by: policy.map?(error) ?? error) { throw CancellationError() }
+            if history.isDenied(by: meaning(of: error)) { throw CancellationError() }
             return .asItIs
         }
         let isSuppressed = ExtraAttempt.suppressesCall(running: policy.timeSource.now.saturatingSubtract(began))
@@ -60,7 +66,7 @@ struct RetryCourse {
             if state.attempt == 1 { policy.budget?.noteCall() }
             CallTrace.current?.note(.attempt(number: state.attempt, took: .nanoseconds(took), error: error))
         }
-        let meaning = policy.map?(error) ?? error
+        let meaning = meaning(of: error)
         let wasPossiblySent = wasPossiblySent(meaning)
         history.append(error, meaning: meaning, wasPossiblySent: wasPossiblySent, waited: waited, took: took)
         if cause == .deadline || Deadline.current?.isExpired == true {
@@ -126,7 +132,7 @@ struct RetryCourse {
     }
 
     private func giveUp(_ reason: RetryError.Reason, _ error: any Error) -> Verdict {
-        let meaning = policy.map?(error) ?? error
+        let meaning = meaning(of: error)
         let final = RetryError(reason, history, lastError: error, meaning: meaning)
         policy.events.emit(.gaveUp(final))
         CallTrace.current?.note(.gaveUp(final.code))
