@@ -155,24 +155,24 @@ extension DeadlineScheduler {
         /// The clock decides, and not who noticed first: a timer may be late, and an enclosing call with the same
         /// deadline may cancel this one before its own timer runs.
         package final var hasExpired: Bool {
-            if phase.contains(.expired) { return true }
-            return !hasCallerLeft && deadline.isExpired
+            let cause = recordedCause
+            return cause.isEmpty ? deadline.isExpired : cause.contains(.expired)
         }
 
-        /// Whether the caller of this call, or of an enclosing one, cancelled before the deadline.
-        private final var hasCallerLeft: Bool {
+        /// The cause that this call, or else the innermost enclosing one under way, recorded; empty if there is none.
+        private final var recordedCause: Phase {
             var scope: Scope? = self
             while let call = scope {
-                let phase = call.phase
-                if !phase.isDisjoint(with: .cause) { return phase.contains(.callerCancelled) }
+                let cause = call.phase.intersection(.cause)
+                if !cause.isEmpty { return cause }
                 scope = call.enclosing?.live
             }
-            return false
+            return []
         }
 
         /// The cause of a cancellation that arrives now from the caller's task.
         package final var causeOfCancellation: Phase {
-            if let cause = enclosing?.live?.phase.intersection(.cause), !cause.isEmpty { return cause }
+            if let cause = enclosing?.live?.recordedCause, !cause.isEmpty { return cause }
             return deadline.isExpired ? .expired : .callerCancelled
         }
     }

@@ -20,12 +20,13 @@ extension Attempt {
         return min(expiry, ended, origin.earliestDeadline ?? .max, origin.starter?.expiryUnderWay ?? .max)
     }
 
-    /// The earliest deadline that came, or will come, while its run was under way.
+    /// The earliest deadline that came, or will come, while its run was under way, or the operation that it left behind.
     private var expiryUnderWay: Int64 {
         var expiry = min(expiry, origin.starter?.expiryUnderWay ?? .max)
         for attempt in chain {
             guard let run = attempt.run, let end = run.end, let deadline = run.ownDeadline else { continue }
-            if end.at.time >= deadline { expiry = min(expiry, deadline) }
+            let last = max(end.at.time, attempt.end?.at.time ?? .max)
+            if last >= deadline { expiry = min(expiry, deadline) }
         }
         return expiry
     }

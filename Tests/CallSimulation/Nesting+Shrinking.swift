@@ -4,7 +4,31 @@ extension Nesting {
     /// - Parameter law: The law.
     /// - Returns: The nesting.
     package func shrunk(breaking law: Law) -> Nesting {
-        shrunk { $0.violations.contains { $0.law == law } }
+        shrunk { $0.isTruthful && $0.violations.contains { $0.law == law } }
+    }
+
+    /// Whether no operation states that nothing was sent after it, or a call that it made, has sent something.
+    var isTruthful: Bool {
+        func isTruthful(_ call: Call, _ isSent: inout Bool) -> Bool {
+            for layer in call.layers { if case .outbox = layer { isSent = true } }
+            for step in call.steps {
+                switch step {
+                case .send: isSent = true
+                case .fail(.notSent), .fail(.throttled): if isSent { return false }
+                case .call(let inner), .attempt(let inner), .spawn(_, let inner):
+                    if !isTruthful(inner, &isSent) { return false }
+                default: break
+                }
+            }
+            for layer in call.layers {
+                if case .fallbackTo(let source) = layer, !isTruthful(source, &isSent) { return false }
+            }
+            return true
+        }
+        return calls.allSatisfy { call in
+            var isSent = false
+            return isTruthful(call, &isSent)
+        }
     }
 
     /// A smaller nesting for which something still holds, or the nesting itself.

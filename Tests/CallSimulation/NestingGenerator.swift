@@ -33,7 +33,11 @@ package struct NestingGenerator {
         var generator = NestingGenerator(seed: seed, number: number)
         let kinds = Kind.allCases
         let pair = number % pairs
-        return generator.nesting(kinds[pair / kinds.count], kinds[pair % kinds.count])
+        while true {
+            let nesting = generator.nesting(kinds[pair / kinds.count], kinds[pair % kinds.count])
+            // In one of some thousands a fallback's source sends, and what comes after denies it.
+            if nesting.isTruthful { return nesting }
+        }
     }
 
     private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }

@@ -55,8 +55,6 @@ final class Post: @unchecked Sendable {
     private let queue: OutboxQueue
     private(set) var mails: [Mail] = []
     private var relay: (OutboxRelay, Task<Void, Never>)?
-    /// The call that needed the relay first.
-    private var starter: Attempt?
 
     init(_ world: World) {
         self.world = world
@@ -64,8 +62,7 @@ final class Post: @unchecked Sendable {
     }
 
     func deliver(_ run: Run, _ inside: @escaping @Sendable (Attempt) async throws -> Int) async throws -> Int {
-        // Started when it is first needed, as a part of an application may be: inside of somebody's call.
-        startRelay(in: run.outer)
+        startRelay()
         let message = OutboxMessage(id: "\(mails.count)", topic: "mail", payload: [])
         let mail = Mail(run, inside)
         mails.append(mail)
@@ -87,9 +84,9 @@ final class Post: @unchecked Sendable {
         }
     }
 
-    private func startRelay(in starter: Attempt) {
+    /// Starts the relay when it is first needed, as a part of an application may be: inside of somebody's call.
+    private func startRelay() {
         if relay != nil { return }
-        self.starter = starter
         let new = OutboxRelay(
             queue,
             Post.configuration,
@@ -105,7 +102,7 @@ final class Post: @unchecked Sendable {
         guard let number = Int(delivery.message.id) else { return }
         let mail = mails[number]
         let limit = Int64(Post.configuration.timeLimit / .nanoseconds(1))
-        let origin = Origin("a delivery", starter: starter, deadline: world.now + limit)
+        let origin = Origin("a delivery", deadline: world.now + limit)
         // The relay counts from its claim; the process may have stood still since.
         let earliest = mail.deliveries.last?.attempt.end?.at.time ?? mail.run.began.time
         if world.stalledUntil > earliest { origin.earliestDeadline = earliest + limit }

@@ -78,7 +78,7 @@ extension World {
             expiry = min(expiry, outer.deadline ?? .max, outer.run?.ownDeadline ?? .max)
             if let over = outer.run?.end, over.at < end.at { isLeftBehind = true }
         }
-        let loosest = min(expiry, run.origin.starter?.anyExpiry ?? .max)
+        let loosest = min(expiry, run.origin.earliestDeadline ?? .max, run.origin.starter?.anyExpiry ?? .max)
         let left = attempt.certainlyLeft(by: end.at.time, stalls: stalls).flatMap { $0 < end.at ? $0.time : nil }
         let isNested =
             run.outer.chain.contains { $0.run?.layer == run.layer }
@@ -131,7 +131,7 @@ extension World {
         guard let finalCallsBegin else { return }
         let passes = runs.filter { $0.began > finalCallsBegin && goesThrough($0) }
         let isUndisturbed = passes.allSatisfy { run in
-            run.attempts.allSatisfy { attempt in
+            pass(run)?.hasExpired != true && run.attempts.allSatisfy { attempt in
                 guard let error = attempt.end?.how.error else { return attempt.end != nil }
                 return origin(of: error) is BreakerOpenError
             }

@@ -124,7 +124,8 @@ extension World {
                 // It is the operation's own.
                 return expect(isSame(error, thrown), .errorNamesPolicy, story())
             }
-            expect(now >= earliest && left >= earliest, .clockDecides, story())
+            let certainlyLeft = run.outer.certainlyLeft(by: now, stalls: stalls)?.time ?? .max
+            expect(now >= earliest && certainlyLeft >= earliest, .clockDecides, story())
             if error.isAbandoned, error.underlyingError == nil, now > stalledUntil {
                 expect(now >= earliest.saturatingAdd(grace), .returnsInTime, story())
             }

@@ -88,12 +88,15 @@ extension OutboxRelay {
         let deadline = Deadline(instant: limit, timeSource: timeSource)
         run.begin(
             Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
-                let scope = DeadlineScope(deadline)
-                defer { scope.add(.hasEnded) }
-                let result: Result<Void, any Error> = await DeadlineScope.$innermost.withValue(scope) {
-                    do { return .success(try await handler(delivery)) } catch { return .failure(error) }
+                // A relay may run in a task that somebody's call has started, and a delivery is no part of that call.
+                await withoutCallContext {
+                    let scope = DeadlineScope(deadline)
+                    defer { scope.add(.hasEnded) }
+                    let result: Result<Void, any Error> = await DeadlineScope.$innermost.withValue(scope) {
+                        do { return .success(try await handler(delivery)) } catch { return .failure(error) }
+                    }
+                    run.finish(result)
                 }
-                run.finish(result)
             }
         )
     }

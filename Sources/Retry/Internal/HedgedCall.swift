@@ -50,7 +50,7 @@ struct HedgedCall<Success: Sendable> {
                 note(attempt, end: end, error: nil)
                 if winner == nil {
                     winner = value
-                    for scope in scopes { _ = scope.claim(.callerCancelled) }
+                    for scope in scopes { _ = scope.claim(scope.hasExpired ? .expired : .callerCancelled) }
                     group.cancelAll()
                     noteWin(of: attempt, end: end)
                 } else if let dispose {
