@@ -60,6 +60,11 @@ public struct ErrorRenderer: Sendable {
 
     /// Renders an error.
     ///
+    /// A `CancellationError` is the client's leave, a 499, only if the current task was cancelled by its caller. In any
+    /// other task, something else was cancelled, such as an inner task: the error says nothing for itself and is a 500
+    /// with an incident. So render in the task of the request. A renderer that runs elsewhere, and gets the error handed
+    /// over, tells the two apart by its `map`.
+    ///
     /// - Parameters:
     ///   - error: Any error.
     ///   - requestID: The identifier of the request; without one, a random one is made.
@@ -82,7 +87,8 @@ public struct ErrorRenderer: Sendable {
     private func known(_ error: any Error) -> (any ReliabilityError)? {
         if let mapped = map?(error) { return mapped }
         if let error = error as? any ReliabilityError { return error }
-        return error is CancellationError ? Cancelled() : nil
+        // The type says only that something was cancelled.
+        return error is CancellationError && CancellationCause.current == .caller ? Cancelled() : nil
     }
 
     private struct Cancelled: ReliabilityError {

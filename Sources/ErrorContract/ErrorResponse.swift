@@ -63,7 +63,7 @@ public struct ErrorResponse: Hashable, Sendable {
         let value: String
     }
 
-    /// Renders an error.
+    /// Renders an error, as ``ErrorRenderer/response(to:requestID:)`` of a renderer without settings does.
     ///
     /// - Parameters:
     ///   - error: Any error.

@@ -17,7 +17,8 @@ public enum OutboxEvent: Sendable, ObservedEvent {
     /// Nobody settled the last delivery of a message, which may have ended the process: the next is made alone.
     ///
     /// So many of its deliveries have begun. The next begins after the wait, when no other delivery of the relay is under
-    /// way, so that another crash takes no other message along.
+    /// way but for those of handlers that hang (``overrun(id:attempt:)``), so that another crash takes no other message
+    /// along.
     case isolated(id: String, attempts: Int, after: Duration)
     /// A delivery was cut short because the relay stops; the message is due again, and the attempt not counted.
     case released(id: String)

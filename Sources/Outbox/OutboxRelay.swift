@@ -17,7 +17,8 @@ public import Retry
 /// until ``OutboxQueue/redriveDead(limit:)``. While it waits, others are delivered; so there is no order among messages.
 ///
 /// A message that ends the process takes no other one along: where nobody settled the last delivery of a message, the next
-/// is made alone, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``).
+/// is made alone, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``). No message waits
+/// for a handler that hangs (``OutboxEvent/overrun(id:attempt:)``).
 ///
 /// A process that stood still for longer than the lease, or whose store was down for so long, gets its own messages again.
 /// It does not deliver them a second time while relays of the same queue value deliver or settle them.

@@ -31,14 +31,18 @@ package func appendJSON(_ text: String, to output: inout [UInt8]) {
 extension Unicode.Scalar {
     /// Whether the scalar ends a line, reorders the text around it, or leaves no trace of itself.
     ///
-    /// These are controls, line and paragraph separators, marks of writing direction, joiners, byte order marks, tags and
-    /// fillers. White space and variation selectors, which belong to the character before them, are not among them.
+    /// These are controls, line and paragraph separators, marks of writing direction, joiners, byte order marks, tags,
+    /// fillers and variation selectors. White space is not among them, and neither are U+FE0E and U+FE0F, which say how
+    /// the emoji before them looks.
     package var isInvisible: Bool {
         switch properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: true
-        default: properties.isDefaultIgnorableCodePoint && !properties.isVariationSelector
+        default: properties.isDefaultIgnorableCodePoint && !isEmojiSelector
         }
     }
+
+    /// Whether the scalar asks for the text form (U+FE0E) or the colored form (U+FE0F) of the character before it.
+    package var isEmojiSelector: Bool { self == "\u{FE0E}" || self == "\u{FE0F}" }
 }
 
 private func appendEscape(_ unit: UInt16, to output: inout [UInt8]) {

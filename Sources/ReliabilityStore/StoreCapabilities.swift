@@ -22,8 +22,9 @@ public struct StoreCapabilities: Hashable, Sendable {
 
     /// For a store with one owner at a time: every version below this one was issued before the owner opened it.
     ///
-    /// A claim with such a version belongs to a process that is gone, so it can be taken over at once. Nil for a
-    /// store that several processes use.
+    /// A claim with such a version belongs to a process that is gone, or to an earlier instance of the store in this
+    /// process. Unless its holder still runs in this process, the claim can be taken over immediately. Nil for a store
+    /// that several processes use.
     public var openedAt: StoreVersion?
 
     /// Whether a call can stall on something outside the process, such as a network or a disk.

@@ -8,7 +8,7 @@ public struct Field<Value> {
     @usableFromInline let reading: Reading
     /// The node that holds the field; there is one whenever there is content.
     @usableFromInline let node: Int?
-    /// The object that has the field, or would have it.
+    /// The object that the field's keys lead from.
     @usableFromInline let object: Int?
     @usableFromInline let content: Value?
 
@@ -64,8 +64,9 @@ public struct Field<Value> {
     /// }
     /// ```
     ///
-    /// If this field is missing or wrong, it is undecided which other members the object that has the field may have.
-    /// No member of that object, or of an object inside of it, is then reported as unknown.
+    /// If this field is missing or wrong, it is undecided which other members the object may have from whose reader the
+    /// field was read. No member of that object, or of an object inside of it, is then reported as unknown. Let `read` read
+    /// from that object only: what it would read elsewhere may be reported as unknown.
     ///
     /// - Parameter read: Reads the other fields. It is not run when this field is missing or wrong.
     /// - Returns: The field with what `read` returned.

@@ -2,9 +2,13 @@ extension JSONReader {
     /// Reads a string of one line.
     ///
     /// A character is refused if it is a control (C0 with tab and line breaks, DELETE, C1), a line or paragraph separator,
-    /// or invisible: a mark of writing direction, zero-width space, joiner, byte order mark, tag, filler. So the value
-    /// cannot break a log line or a header, reorder what a reader sees, or look like another value or like nothing.
-    /// Variation selectors, as in ❤️, are accepted.
+    /// or invisible: a mark of writing direction, zero-width space, joiner, byte order mark, tag, filler, variation
+    /// selector. So the value cannot break a log line or a header, reorder what a reader sees, or hide text. White space
+    /// and the blank pattern of Braille (U+2800) are accepted.
+    ///
+    /// A single variation selector is accepted where it belongs: U+FE0E or U+FE0F directly after an emoji, as in ❤️, or in
+    /// a keycap, as in 1️⃣, and U+E0100 to U+E01EF directly after an ideograph, as in some Japanese names. Where a font
+    /// does not have the other form, such a value looks like the one without the selector.
     ///
     /// Some names in Persian and in Indic scripts and some emoji have joiners (U+200C, U+200D); ``text(_:bytes:normalized:)``
     /// accepts these.

@@ -14,15 +14,15 @@ public struct JSONReader {
     let reading: Reading
     /// The value; nil when it is wrong and was recorded, and then every field is invalid.
     let node: Int?
-    /// The innermost object around the value.
-    let object: Int?
+    /// The object of the reader that this one was made from.
+    let base: Int?
     /// How many arrays and objects are around the value.
     let level: Int
 
-    init(_ reading: Reading, _ node: Int?, in object: Int?, level: Int) {
+    init(_ reading: Reading, _ node: Int?, from base: Int?, level: Int) {
         self.reading = reading
         self.node = node
-        self.object = object
+        self.base = base
         self.level = level
     }
 
@@ -37,7 +37,7 @@ public struct JSONReader {
     /// - Returns: A reader, also for `null`.
     public func optional(_ keys: String...) -> JSONReader? {
         switch find(keys) {
-        case .found(let node, let object): JSONReader(reading, node, in: object, level: level + keys.count)
+        case .found(let node): JSONReader(reading, node, from: object, level: level + keys.count)
         case .missing: nil
         case .recorded: readerOfNothing
         }
@@ -49,9 +49,9 @@ public struct JSONReader {
     /// - Returns: A reader of a value that is not `null`.
     public func nullable(_ keys: String...) -> JSONReader? {
         switch find(keys) {
-        case .found(let node, let object):
+        case .found(let node):
             reading.tape.nodes[node].kind == .null
-                ? nil : JSONReader(reading, node, in: object, level: level + keys.count)
+                ? nil : JSONReader(reading, node, from: object, level: level + keys.count)
         case .missing: nil
         case .recorded: readerOfNothing
         }
@@ -95,7 +95,7 @@ public struct JSONReader {
     public func object<Value>(_ keys: String..., as read: (JSONReader) throws -> Value) -> Field<Value> {
         let place = container(keys, .object)
         guard place.isRight, let node = place.node else { return Field(reading, place, nil) }
-        let reader = JSONReader(reading, node, in: place.object, level: level + keys.count)
+        let reader = JSONReader(reading, node, from: place.object, level: level + keys.count)
         return Field(reading, place, reading.attempt(read, reader, reading: node))
     }
 
@@ -117,7 +117,7 @@ public struct JSONReader {
         var elements: [Element] = []
         var item = node + 1
         while item < Int(reading.tape.nodes[node].end), !reading.isTruncated {
-            let reader = JSONReader(reading, item, in: place.object, level: level + keys.count + 1)
+            let reader = JSONReader(reading, item, from: place.object, level: level + keys.count + 1)
             if let element = reading.attempt(read, reader) { elements.append(element) }
             item = Int(reading.tape.nodes[item].end)
         }
@@ -155,29 +155,32 @@ public struct JSONReader {
 // How every field is found and recorded.
 extension JSONReader {
     private enum Found {
-        case found(Int, in: Int?)
-        /// The object that has not got it; nil for a member of an object that is missing itself.
-        case missing(from: Int?)
+        case found(Int)
+        case missing
         case recorded
+    }
+
+    /// The object that is read; if the value is none, that of the reader that this one was made from.
+    private var object: Int? {
+        if let node, reading.tape.nodes[node].kind == .object { return node }
+        return base
     }
 
     /// What stands for a value that is wrong; nil within one, so that a reader that follows a chain comes to an end.
     private var readerOfNothing: JSONReader? {
-        node == nil ? nil : JSONReader(reading, nil, in: nil, level: level)
+        node == nil ? nil : JSONReader(reading, nil, from: object, level: level)
     }
 
     private func find(_ keys: [String], isRequired: Bool = false) -> Found {
         guard var node else { return .recorded }
-        var object = object
-        for (position, key) in keys.enumerated() {
+        for key in keys {
             guard reading.tape.nodes[node].kind == .object else {
                 reading.record(.wrongType("an object"), at: node)
                 return .recorded
             }
-            object = node
             guard let value = reading.member(key, of: node) else {
                 if isRequired { reading.record(.required, at: node, missing: [key]) }
-                return .missing(from: position == keys.count - 1 ? node : nil)
+                return .missing
             }
             node = value
         }
@@ -185,7 +188,7 @@ extension JSONReader {
             reading.record(.tooDeep(limit: Reading.levelLimit), at: node)
             return .recorded
         }
-        return .found(node, in: object)
+        return .found(node)
     }
 
     /// Finds a required field and parses it; what `parse` throws is recorded, and nil says that it already was.
@@ -223,10 +226,11 @@ extension JSONReader {
     }
 
     private func find(required keys: [String]) -> Place {
-        switch find(keys, isRequired: true) {
-        case .found(let node, let object): Place(node: node, object: object, isRight: true)
-        case .missing(let object): Place(object: object)
-        case .recorded: Place()
+        // Without keys the value itself decides, and it is a member of the object that it was reached from.
+        let object = keys.isEmpty ? base : object
+        return switch find(keys, isRequired: true) {
+        case .found(let node): Place(node: node, object: object, isRight: true)
+        case .missing, .recorded: Place(object: object)
         }
     }
 }
@@ -234,7 +238,7 @@ extension JSONReader {
 /// Where a required field is.
 struct Place {
     var node: Int?
-    /// The innermost object around it, or the one that has not got it.
+    /// The object that its keys lead from.
     var object: Int?
     var isRight = false
 }

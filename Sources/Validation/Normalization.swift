@@ -39,7 +39,9 @@ public struct Normalization: OptionSet, Hashable, Sendable {
         let scalars = String(decoding: text, as: UTF8.self).unicodeScalars
         guard let start = scalars.firstIndex(where: { !$0.properties.isWhitespace }),
             let end = scalars.lastIndex(where: { !$0.properties.isWhitespace }),
-            scalars[start...end].contains(where: { !$0.isInvisible && !$0.properties.isWhitespace })
+            scalars[start...end].contains(where: {
+                !$0.isInvisible && !$0.isEmojiSelector && !$0.properties.isWhitespace
+            })
         else { return [] }
         return ArraySlice(String(scalars[start...end]).utf8)
     }

@@ -70,7 +70,7 @@ public struct Validator: Hashable, Sendable {
         } catch {
             throw ValidationError([error.detail])
         }
-        let value = reading.attempt(read, JSONReader(reading, 0, in: nil, level: 0))
+        let value = reading.attempt(read, JSONReader(reading, 0, from: nil, level: 0))
         if let failure = reading.failure(unknownKeys) { throw failure }
         // Without a failure there is a value: `attempt` returns nil only when it recorded one.
         guard let value else { throw ValidationError([]) }

@@ -337,7 +337,7 @@ struct DeduplicatorTests {
     @Test("a claim from before the store was opened is taken over at once, under a larger token")
     func takeover() async throws {
         let gate = Gate()
-        let before = bench.dedup()
+        let before = bench.dedup(process: LiveClaims())
         let dead = Task {
             try await before.run("charge", ["ada", "k1"]) { _ in
                 await gate.pass()

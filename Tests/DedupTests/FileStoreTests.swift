@@ -1,10 +1,11 @@
-import Dedup
 import Foundation
 import ReliabilityCore
 import ReliabilityFileStore
 import ReliabilityStore
 import ReliabilityTesting
 import Testing
+
+@testable import Dedup
 
 @Suite("Dedup over a FileStore")
 struct DedupFileStoreTests {
@@ -43,7 +44,15 @@ struct DedupFileStoreTests {
         let first = try await FileStore.open(at: directory)
         // A lease that no machine is slow enough to outlive.
         let configuration = DedupConfiguration(.replay(retention: nil), lease: .seconds(365 * 86_400))
-        let dedup = Deduplicator(configuration, keyspace: "charges", store: first)
+        // A process of its own.
+        let dedup = Deduplicator(
+            configuration,
+            keyspace: "charges",
+            store: first,
+            clock: ContinuousClock(),
+            liveClaims: LiveClaims(),
+            observer: nil
+        )
         let gate = ManualClock()
         let tokens = EventRecorder<DedupClaim>()
         let stuck = Task {

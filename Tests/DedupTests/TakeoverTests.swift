@@ -146,7 +146,15 @@ struct TakeoverTests {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let start: Int64 = 1_800_000_000_000_000_000
         let first = try FileStore(at: directory, unixTime: start)
-        let dedup = Deduplicator(.refuse(window: .seconds(1)), store: first)
+        // A process of its own.
+        let dedup = Deduplicator(
+            DedupConfiguration(.refuse(window: .seconds(1))),
+            keyspace: "dedup",
+            store: first,
+            clock: ContinuousClock(),
+            liveClaims: LiveClaims(),
+            observer: nil
+        )
         let gate = Gate()
         let lost = Task { try await dedup.run("charge", ["ada", "k1"]) { _ in await gate.pass() } }
         await gate.waitForArrivals(1)
@@ -156,6 +164,29 @@ struct TakeoverTests {
         #expect(try await isTakeover(Deduplicator(.replay(retention: nil), store: second)))
         gate.open()
         _ = try await lost.value
+        await second.close()
+    }
+
+    @Test("whose operation still runs in this process is none for a store that was opened again, until that has ended")
+    func reopened() async throws {
+        let directory = NSTemporaryDirectory() + "dedup-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let first = try FileStore(at: directory)
+        let dedup = Deduplicator(.replay(retention: nil), store: first)
+        let gate = Gate()
+        let running = Task { try await dedup.run("charge", ["ada", "k1"]) { _ in await gate.pass() } }
+        await gate.waitForArrivals(1)
+        // As after a failure of the disk: the process opens the store again.
+        await first.close()
+        let second = try FileStore(at: directory)
+        let reopened = Deduplicator(.replay(retention: nil), store: second)
+        for _ in 0..<3 {
+            let error = await #expect(throws: DedupError.self) { try await isTakeover(reopened) }
+            #expect(error?.reason == .inProgress(retryAfter: .seconds(1)))
+        }
+        gate.open()
+        #expect(try await running.value.isStored == false)
+        #expect(try await isTakeover(reopened))
         await second.close()
     }
 

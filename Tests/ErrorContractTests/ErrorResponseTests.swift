@@ -172,6 +172,7 @@ import Testing
         ("\u{202E}\u{2066}\u{2069}\u{200E}\u{61C}", #""\u202e\u2066\u2069\u200e\u061c""#),
         ("\u{FEFF}\u{200B}\u{AD}", #""\ufeff\u200b\u00ad""#), ("\u{E0041}", #""\udb40\udc41""#),
         ("\u{3164}\u{115F}\u{E0000}", #""\u3164\u115f\udb40\udc00""#), ("❤\u{FE0F}", "\"❤\u{FE0F}\""),
+        ("a\u{E0100}\u{180B}", #""a\udb40\udd00\u180b""#),
         ("é€😀", #""é€😀""#), ("e\u{301}", "\"e\u{301}\""), ("\u{10FFFF}", "\"\u{10FFFF}\""),
     ])
     func textIsEscaped(_ text: String, _ expected: String) {

@@ -257,13 +257,44 @@ private final class Failure: Error, Sendable {
         #expect(((await iterator.next())?.error as? Failure)?.text == "original")
     }
 
-    @Test func cancellationIsNoIncident() {
-        let response = renderer.response(to: CancellationError(), requestID: requestID)
+    @Test("a cancellation of the task that renders is no incident")
+    func cancellationIsNoIncident() async {
+        let response = await Task { [renderer] in
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            return renderer.response(to: CancellationError(), requestID: requestID)
+        }.value
         #expect(response.status == 499)
         #expect(
             response.jsonBody().text
                 == #"{"code":"cancelled","message":"The request was cancelled.","request_id":"request-1","details":[]}"#
         )
+    }
+}
+
+@Suite("A cancellation of something else") struct InnerCancellationTests {
+    @Test("is an incident: the client is there, and gets the constant answer")
+    func inner() async throws {
+        let (incidents, continuation) = AsyncStream.makeStream(of: ErrorIncident.self)
+        let renderer = ErrorRenderer(onIncident: { continuation.yield($0) })
+        let inner = Task { try Task.checkCancellation() }
+        inner.cancel()
+        let response: ErrorResponse
+        do {
+            try await inner.value
+            return
+        } catch {
+            response = renderer.response(to: error)
+        }
+        try #require(response.status == 500 && response.code == "internal")
+        var iterator = incidents.makeAsyncIterator()
+        let incident = try #require(await iterator.next())
+        #expect(incident.id == response.incidentID && incident.error is CancellationError)
+    }
+
+    @Test("is what the map says, for a renderer that runs in another task than the request")
+    func mapped() {
+        let renderer = ErrorRenderer(map: { $0 is CancellationError ? SampleError(category: .cancelled) : nil })
+        #expect(renderer.response(to: CancellationError()).status == 499)
     }
 }
 

@@ -189,6 +189,92 @@ struct CrashTests {
         }
     }
 
+    @Test("is delivered although another handler hangs, and so are the others")
+    func besideHanging() throws {
+        try Simulation.run(seeds: 0..<10) { simulation in
+            let clock = simulation.clock
+            let memory = InMemoryStore(clock: clock)
+            let queue = OutboxQueue("test", store: memory)
+            let gate = Gate()
+            let delivered = EventRecorder<String>()
+            let relay = OutboxRelay(
+                queue,
+                OutboxRelayConfiguration(timeLimit: .seconds(10), cancellationGrace: .seconds(2)),
+                clock: clock,
+                randomness: simulation.generator()
+            ) { delivery in
+                if delivery.message.id == "hanging" { return await gate.pass() }
+                delivered.record(delivery.message.id)
+            }
+            try await enqueue(["hanging"], in: memory)
+            let run = simulation.spawn { await relay.run() }
+            try await clock.sleep(for: .seconds(simulation.random(in: 5...15)))
+            try await enqueue(["suspect"], in: memory)
+            _ = try await memory.claim("test", limit: 1, lease: .milliseconds(1))
+            try await clock.sleep(for: .milliseconds(2))
+            relay.wake()
+            try await clock.sleep(for: .milliseconds(1))
+            try await enqueue(["later"], in: memory)
+            relay.wake()
+            try await clock.sleep(for: .seconds(30))
+            simulation.expect(delivered.events == ["suspect", "later"], "\(delivered.events)")
+            gate.open()
+            relay.drain()
+            _ = try await run.value
+        }
+    }
+
+    @Test(
+        "and waits for its turn gets it, although an earlier one that hung returns meanwhile",
+        arguments: [true, false]
+    )
+    func earlierReturns(isSlowUnderWay: Bool) throws {
+        try Simulation.run(seeds: 0..<10) { simulation in
+            let clock = simulation.clock
+            let memory = InMemoryStore(clock: clock)
+            let queue = OutboxQueue("test", store: memory)
+            let (gate, slow) = (Gate(), Gate())
+            let delivered = EventRecorder<String>()
+            let relay = OutboxRelay(
+                queue,
+                OutboxRelayConfiguration(timeLimit: .seconds(10), cancellationGrace: .seconds(2)),
+                clock: clock,
+                randomness: simulation.generator()
+            ) { delivery in
+                switch delivery.message.id {
+                case "first": await gate.pass()
+                case "slow": await slow.pass()
+                default: break
+                }
+                delivered.record(delivery.message.id)
+            }
+            func enqueueSuspect(_ id: String) async throws {
+                try await enqueue([id], in: memory)
+                _ = try await memory.claim("test", limit: 1, lease: .milliseconds(1))
+                try await clock.sleep(for: .milliseconds(2))
+                relay.wake()
+                try await clock.sleep(for: .milliseconds(simulation.random(in: 10...1000)))
+            }
+            let run = simulation.spawn { await relay.run() }
+            try await clock.sleep(for: .seconds(2))
+            try await enqueueSuspect("first")
+            try await clock.sleep(for: .seconds(13))
+            try await enqueue(["slow"], in: memory)
+            relay.wake()
+            try await clock.sleep(for: .milliseconds(10))
+            try await enqueueSuspect("second")
+            if !isSlowUnderWay { slow.open() }
+            gate.open()
+            try await clock.sleep(for: .milliseconds(10))
+            if isSlowUnderWay { simulation.expect(delivered.events == ["first"], "\(delivered.events)") }
+            slow.open()
+            try await clock.sleep(for: .seconds(6))
+            simulation.expect(Set(delivered.events) == ["first", "slow", "second"], "\(delivered.events)")
+            relay.drain()
+            _ = try await run.value
+        }
+    }
+
     @Test("is given back as it was when the relay stops before its turn", arguments: [true, false])
     func stopsBeforeItsTurn(isCancelled: Bool) throws {
         try Simulation.run(seeds: 0..<10) { simulation in

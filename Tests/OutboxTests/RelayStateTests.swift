@@ -1,4 +1,5 @@
 import ReliabilityCore
+import ReliabilityStore
 import ReliabilityTesting
 import Testing
 
@@ -7,12 +8,14 @@ import Testing
 @Suite("RelayState")
 struct RelayStateTests {
     private enum Step: CaseIterable {
-        case askFull, askSome, askAlone, askNone, askLater, fail, deliver, deliverRetry, endAlone, wake, tick, drain
+        case askFull, askSome, askAlone, askNone, askLater, fail, deliver, deliverRetry, hang, endAlone, endOther, wake
+        case tick, drain
     }
 
     @Test("every sequence of up to five steps keeps the bounds, never spins and never sleeps past news")
     func exhaustive() {
         let random = RandomSource(SeededGenerator(seed: 1))
+        let (token, otherToken) = (StoreVersion(rawValue: 1), StoreVersion(rawValue: 2))
         func explore(
             _ state: RelayState,
             _ now: Int64,
@@ -20,15 +23,16 @@ struct RelayStateTests {
             isDrained: Bool,
             isAlone: Bool = false,
             isCautious: Bool = false,
+            hanging: Int = 0,
             depth: Int
         ) {
             #expect(state.inFlight == delivering && delivering <= 3)
-            #expect(state.isAlone == (isAlone && delivering <= 1))
+            #expect(state.isAlone(token) == (isAlone && delivering - hanging <= 1) && !state.isAlone(otherToken))
             if depth == 0 { return }
             for step in Step.allCases {
                 var next = state
                 var (now, delivering, isDrained, isAlone) = (now, delivering, isDrained, isAlone)
-                var isCautious = isCautious
+                var (isCautious, hanging) = (isCautious, hanging)
                 switch step {
                 case .askFull, .askSome, .askAlone, .askNone, .askLater, .fail:
                     let action = next.next(now: now)
@@ -51,14 +55,14 @@ struct RelayStateTests {
                         let count = step == .askFull ? limit : step == .askAlone ? 1 : step == .askSome ? limit - 1 : 0
                         isAlone = step == .askAlone
                         isCautious = isAlone
-                        next.claimed(count, of: limit, isolating: isAlone)
+                        next.claimed(count, of: limit, isolating: isAlone ? token : nil)
                         delivering += count
                         if step == .askNone {
                             next.idle(claimed: 0, nextDue: .zero, news: news, now: now)
                             if case .claim = next.next(now: now) { Issue.record("asks again at once") }
                             next = state
                             _ = next.next(now: now)
-                            next.claimed(0, of: limit, isolating: false)
+                            next.claimed(0, of: limit, isolating: nil)
                             next.wake()
                             next.idle(claimed: 0, nextDue: nil, news: news, now: now)
                             guard case .claim(let again, _) = next.next(now: now) else {
@@ -71,11 +75,21 @@ struct RelayStateTests {
                     }
                 case .deliver, .deliverRetry:
                     if delivering == 0 { continue }
+                    if hanging == delivering {
+                        next.returned()
+                        hanging -= 1
+                    }
                     delivering -= 1
                     next.delivered(retryAfter: step == .deliver ? nil : .nanoseconds(7), now: now)
-                case .endAlone:
-                    next.endIsolation()
+                case .hang:
+                    if hanging == delivering { continue }
+                    next.overran(isAlone ? token : otherToken)
+                    hanging += 1
                     isAlone = false
+                case .endAlone:
+                    next.endIsolation(of: token)
+                    isAlone = false
+                case .endOther: next.endIsolation(of: otherToken)
                 case .wake: next.wake()
                 case .tick: now += 5_000_000_000
                 case .drain:
@@ -89,6 +103,7 @@ struct RelayStateTests {
                     isDrained: isDrained,
                     isAlone: isAlone,
                     isCautious: isCautious,
+                    hanging: hanging,
                     depth: depth - 1
                 )
             }
@@ -101,7 +116,7 @@ struct RelayStateTests {
     func saturates() {
         var state = RelayState(concurrency: .max, maximumClaim: .max, pollInterval: .seconds(Int64.max))
         guard case .claim(let limit, let news) = state.next(now: .max) else { return }
-        state.claimed(1, of: limit, isolating: false)
+        state.claimed(1, of: limit, isolating: nil)
         state.idle(claimed: 0, nextDue: .seconds(Int64.max), news: news, now: .max)
         state.delivered(retryAfter: .seconds(Int64.max), now: .max)
         #expect(state.inFlight == 0)

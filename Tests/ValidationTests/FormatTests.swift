@@ -166,11 +166,30 @@ import Validation
     }
 
     @Test(
+        "a line has no variation selector but a single one after an emoji, in a keycap or after an ideograph",
+        arguments: [
+            "ad\u{FE0F}min", "ad\u{FE0E}min", "\u{FE0F}", "\u{FE0E}", " \u{FE0F} ", "a\u{FE0F}", "é\u{FE0F}",
+            "❤\u{FE0F}\u{FE0F}", "❤ \u{FE0F}", "❤\u{FE00}", "1\u{FE0F}", "1\u{FE0F}2", "#\u{FE0E}a", "葛\u{FE0F}",
+            "a\u{E0100}", "\u{E0100}", "❤\u{E01EF}", "葛\u{E0100}\u{E0101}", "❤\u{FE0F}\u{E0141}", "か\u{E0100}",
+            "\u{1820}\u{180B}", "\u{180F}", "a\u{FE00}",
+        ]
+    )
+    func lineRefusesVariationSelectors(_ value: String) {
+        for normalization in [[], Normalization.trimmed] {
+            #expect(
+                problems("\"\(value)\"") { try $0.string(bytes: 1...99, normalized: normalization).value }
+                    == [" validation.control_character"]
+            )
+        }
+    }
+
+    @Test(
         "a line has the letters, marks and signs of every script",
         arguments: [
             "Zoë Müller-Lüdenscheidt", "Нина Ковалёва", "Ελένη", "岡﨑 雄一", "葛\u{E0100}城", "김민준", "علي رضا", "राधिका",
             "O’Brien",
-            "e\u{301}", "❤\u{FE0F}", "😀", "½ €", "\u{A0}a", "a\u{3000}b", "\u{2003}", "\u{2800}",
+            "e\u{301}", "❤\u{FE0F}", "❤\u{FE0E} ❤", "1\u{FE0F}\u{20E3}", "ℹ\u{FE0F}", "😀", "½ €", "\u{A0}a",
+            "a\u{3000}b", "\u{2003}", "\u{2800}",
         ]
     )
     func lineAcceptsScripts(_ value: String) {
@@ -201,7 +220,8 @@ import Validation
     @Test(
         "a text in which nothing can be seen is empty once it is trimmed",
         arguments: [
-            "\u{200B}", "\u{FEFF}", "\u{2028}\u{200B}\u{A0}", "\u{E0041}", "\u{3164}", "\\n\\t\u{200D}",
+            "\u{200B}", "\u{FEFF}", "\u{2028}\u{200B}\u{A0}", "\u{E0041}", "\u{3164}", "\\n\\t\u{200D}", "\u{FE0F}",
+            "\u{FE0E} \u{E0100}",
         ]
     )
     func trimsTheInvisible(_ value: String) {

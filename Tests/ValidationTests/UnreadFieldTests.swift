@@ -199,21 +199,28 @@ struct UnreadFieldTests {
         },
     ]
 
-    @Test("a wrong decision leaves open what its object should have, and nothing outside of it", arguments: 0..<6)
+    /// Those that are read through a reader of the object `pay`; the others through the one of the body.
+    private static let throughPay = [1, 4]
+
+    @Test("a wrong decision leaves open what the object read from should have, nothing outside of it", arguments: 0..<6)
     func wrongDecision(_ way: Int) {
         #expect(
             problems(#"{"pay":{"method":"cash","token":"x","o":{"p":1}},"extra":1}"#) { json in
                 _ = json.optional("pay", "o")?.object { $0.optional("q") == nil }
                 Self.decisions[way](json)
-            } == ["/pay/method validation.unknown_choice", "/extra validation.unknown_field"]
+            } == ["/pay/method validation.unknown_choice"] + Self.extra(way)
         )
+    }
+
+    private static func extra(_ way: Int) -> [String] {
+        throughPay.contains(way) ? ["/extra validation.unknown_field"] : []
     }
 
     @Test("the same for a decision that is missing", arguments: [0, 1, 4, 5])
     func missingDecision(_ way: Int) {
         #expect(
             problems(#"{"pay":{"token":"x"},"extra":1}"#) { Self.decisions[way]($0) }
-                == ["/pay/method validation.required", "/extra validation.unknown_field"]
+                == ["/pay/method validation.required"] + Self.extra(way)
         )
     }
 
@@ -221,15 +228,47 @@ struct UnreadFieldTests {
     func refusedDecision() {
         #expect(
             problems(#"{"pay":{"method":"transfer","token":"x"},"extra":1}"#) { Self.decisions[5]($0) }
-                == ["/pay/method pay.method", "/extra validation.unknown_field"]
+                == ["/pay/method pay.method"]
         )
     }
 
-    @Test("a decision whose object is missing leaves nothing open")
+    @Test("a decision whose object is missing leaves open what the object read from should have")
     func decisionWithoutObject() {
+        #expect(problems(#"{"token":"x"}"#) { Self.decisions[0]($0) } == ["/pay validation.required"])
+    }
+
+    @Test(
+        "a decision at the end of a path leaves open every object on the path, wherever the path ends",
+        arguments: [
+            (#"{"token":"x","method":{"a":1}}"#, "/pay/method/kind validation.required"),
+            (#"{"token":"x","method":{"kind":"cash","a":1}}"#, "/pay/method/kind validation.unknown_choice"),
+            (#"{"token":"x","method":{"kind":"transfer","a":1}}"#, "/pay/method/kind pay.method"),
+            (#"{"token":"x","method":"card"}"#, "/pay/method validation.wrong_type"),
+            (#"{"token":"x"}"#, "/pay/method validation.required"),
+        ]
+    )
+    func decisionAtTheEndOfAPath(_ pay: String, _ problem: String) {
+        func read(_ pay: JSONReader) {
+            _ = pay.choice("method", "kind", of: Method.self)
+                .refined(code: "pay.method", message: "No.") { $0 == .card ? $0 : nil }
+                .then { _ in try pay.string("token", bytes: 1...9).value + pay.string("method", "a", bytes: 1...9).value
+                }
+        }
+        let body = #"{"pay":\#(pay),"extra":1}"#
+        #expect(problems(body) { $0.object("pay") { read($0) } } == [problem, "/extra validation.unknown_field"])
+        #expect(problems(body) { $0.optional("pay").map(read) } == [problem, "/extra validation.unknown_field"])
+    }
+
+    @Test("the same for a decision that is read through a reader that has no value")
+    func decisionOfNothing() {
         #expect(
-            problems(#"{"extra":1}"#) { Self.decisions[0]($0) }
-                == ["/pay validation.required", "/extra validation.unknown_field"]
+            problems(#"{"pay":{"token":"x","method":"card"},"extra":1}"#) { json in
+                json.object("pay") { pay in
+                    _ = pay.optional("method", "kind")?.choice(of: Method.self).then { _ in
+                        try pay.string("token", bytes: 1...9).value
+                    }
+                }
+            } == ["/pay/method validation.wrong_type", "/extra validation.unknown_field"]
         )
     }
 }

@@ -68,10 +68,10 @@ struct ClaimAttempt {
         if found.contradicts(record.digest) { return .refuse(.mismatch) }
         switch found.state {
         case .inProgress:
-            // Its process is gone: the store has one owner, and was opened since.
-            if let openedAt, entry.version < openedAt { return put(if: .version(entry.version)) }
+            // The store has one owner, and was opened since: its process is gone, unless that is this one.
+            let isOrphaned = openedAt.map { entry.version < $0 } ?? false
             let lease = entry.remaining.map(found.lease(remaining:)) ?? Self.longestHint
-            if lease <= .zero, !isLive(found.id) { return put(if: .version(entry.version)) }
+            if isOrphaned || lease <= .zero, !isLive(found.id) { return put(if: .version(entry.version)) }
             // A lease is renewed while its operation runs, so what is left of it says little: usually it is over much
             // sooner.
             let hint = lease <= .zero ? Self.longestHint : min(lease, Self.longestHint)

@@ -9,13 +9,16 @@ final class HandlerRun: Sendable {
         var task: Task<Void, Never>?
         var timer: TimeSource.Timer?
         var isCancelled = false
+        var isOverrun = false
         var end: End?
         var waiting: CheckedContinuation<End, Never>?
     }
     private let state = Lock(State())
 
-    /// Whether the handler has returned, or the relay has walked away from it.
-    var hasEnded: Bool { state.withLock { $0.end != nil } }
+    /// Whether the handler had not returned when its grace was over.
+    ///
+    /// Final once ``wait()`` has returned.
+    var isOverrun: Bool { state.withLock { $0.isOverrun } }
 
     /// Takes over the task in which the handler runs.
     func begin(_ task: Task<Void, Never>) {
@@ -46,6 +49,14 @@ final class HandlerRun: Sendable {
         task?.cancel()
     }
 
+    /// Records that the grace is over, unless the handler has returned or the relay has walked away from it.
+    func overrun() -> Bool {
+        state.withLock { state in
+            if state.end == nil { state.isOverrun = true }
+            return state.end == nil
+        }
+    }
+
     /// Walks away from the handler unless it has returned by the instant.
     func walkAway(at instant: Int64, timeSource: TimeSource) {
         let timer = timeSource.timer(at: instant) { self.finish(nil) }
@@ -62,7 +73,7 @@ final class HandlerRun: Sendable {
         let before = state.withLock { state -> State? in
             if state.end != nil { return nil }
             let before = state
-            state = State(isCancelled: before.isCancelled, end: .some(end))
+            state = State(isCancelled: before.isCancelled, isOverrun: before.isOverrun, end: .some(end))
             return before
         }
         before?.timer?.cancel()

@@ -24,7 +24,7 @@ extension OutboxRelay {
             return plan([])
         }
         let plan = plan(fresh)
-        state.withLock { $0.claimed(claims.count, of: limit, isolating: plan.alone != nil) }
+        state.withLock { $0.claimed(claims.count, of: limit, isolating: plan.alone?.token) }
         for _ in fresh.count..<claims.count { ended(retryAfter: nil) }
         if !plan.returns.isEmpty { await giveBack(plan.returns) }
         if let alone = plan.alone { report(alone, after: .zero) }

@@ -4,10 +4,10 @@ internal import ReliabilityStore
 extension OutboxRelay {
     private var isStopping: Bool { Task.isCancelled || state.withLock { $0.isCut } }
 
-    /// Delivers a message while no other one is, so that a crash is no other one's.
+    /// Delivers a message while no other one is, but for those whose handlers hang, so that a crash is no other one's.
     func deliverAlone(_ claim: RecordClaim) async {
         defer {
-            state.withLock { $0.endIsolation() }
+            state.withLock { $0.endIsolation(of: claim.token) }
             signal.send()
         }
         let holder = queue.relays.holder(of: claim)
@@ -15,11 +15,11 @@ extension OutboxRelay {
         var renewal = timeSource.instant(after: interval)
         while true {
             let count = signal.count
-            let (isAlone, isDraining) = state.withLock { ($0.isAlone, $0.isDraining) }
+            let (isAlone, isDraining) = state.withLock { ($0.isAlone(claim.token), $0.isDraining) }
             if isDraining || Task.isCancelled {
                 return await giveBack([ClaimPlan.Return(claim: holder.claim, wait: .zero)])
             }
-            if isAlone { return await deliver(claim, isAlone: true) }
+            if isAlone { return await deliver(claim) }
             await signal.wait(after: count, until: renewal, timeSource: timeSource)
             guard timeSource.now >= renewal else { continue }
             if let result = try? await settle(holder, .extend(configuration.lease)), result == .stale {
@@ -32,7 +32,7 @@ extension OutboxRelay {
     }
 
     /// Delivers a message, and writes what became of it.
-    func deliver(_ claim: RecordClaim, isAlone: Bool = false) async {
+    func deliver(_ claim: RecordClaim) async {
         let holder = queue.relays.holder(of: claim)
         if Task.isCancelled || state.withLock({ $0.isDraining }) {
             return await settle(holder, .release) {}
@@ -54,7 +54,7 @@ extension OutboxRelay {
         let limiter = timeSource.timer(at: limit) { [timeSource] in timeSource.cancelFromTimer { run.cancel() } }
         start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
         let keeper = startTask(on: timeSource.taskExecutor) {
-            await self.keep(holder, run, isAlone: isAlone, until: limit)
+            await self.keep(holder, run, of: claim.token, until: limit)
         }
         let end = await withTaskCancellationHandler {
             await run.wait()
@@ -63,6 +63,7 @@ extension OutboxRelay {
             run.walkAway(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
         }
         limiter.cancel()
+        if run.isOverrun { state.withLock { $0.returned() } }
         guard let result = end else {
             keeper.cancel()
             queue.relays.remove(holder)
@@ -102,7 +103,7 @@ extension OutboxRelay {
     }
 
     /// Prolongs the lease while a delivery lasts, and cancels the delivery when it takes too long or the lease is lost.
-    private func keep(_ holder: ClaimHolder, _ run: HandlerRun, isAlone: Bool, until limit: Int64) async {
+    private func keep(_ holder: ClaimHolder, _ run: HandlerRun, of token: StoreVersion, until limit: Int64) async {
         let (id, attempt) = (holder.claim.id, holder.claim.attempt)
         let interval = max(configuration.lease / 3, .milliseconds(1))
         var renewal = timeSource.instant(after: interval)
@@ -119,10 +120,10 @@ extension OutboxRelay {
             if now >= limit { cancel() }
             if now >= overrun {
                 overrun = .max
-                if !run.hasEnded {
+                if run.overrun() {
                     events.emit(.overrun(id: id, attempt: attempt))
                     // It hangs and crashes nothing: the others need not wait for it.
-                    if isAlone { state.withLock { $0.endIsolation() } }
+                    state.withLock { $0.overran(token) }
                     signal.send()
                 }
             }

@@ -1,4 +1,5 @@
 internal import ReliabilityCore
+internal import ReliabilityStore
 internal import Retry
 
 /// When a relay asks its store for messages, and for how many.
@@ -25,8 +26,10 @@ struct RelayState: Sendable {
     private(set) var isDraining = false
     /// Whether the handlers have been cancelled because the relay stops.
     private(set) var isCut = false
-    /// Whether a message is delivered alone, or waits for that.
-    private(set) var isIsolating = false
+    /// The tokens of the claims that are delivered alone, or wait for that; the first is the next.
+    private var isolated: [StoreVersion] = []
+    /// Deliveries among `inFlight` whose handlers ignore their cancellation.
+    private var overrun = 0
     /// Whether the last claim had a message that has to be delivered alone: there may be more.
     private var isCautious = false
     private var idleUntil: Int64 = .min
@@ -44,7 +47,7 @@ struct RelayState: Sendable {
     /// What to do at `now`.
     mutating func next(now: Int64) -> Action {
         if isDraining { return .stop }
-        if inFlight >= concurrency || isIsolating { return .wait(until: nil) }
+        if inFlight >= concurrency || !isolated.isEmpty { return .wait(until: nil) }
         let due = max(idleUntil, storeRetryAt)
         if now < due { return .wait(until: due) }
         let limit = isCautious ? 1 : min(maximumClaim, concurrency - inFlight)
@@ -57,11 +60,11 @@ struct RelayState: Sendable {
     /// - Parameters:
     ///   - count: How many.
     ///   - limit: How many it was asked for.
-    ///   - isolating: Whether one of them is to be delivered alone.
-    mutating func claimed(_ count: Int, of limit: Int, isolating: Bool) {
+    ///   - isolating: The token of the one that is to be delivered alone, or `nil` if there is none.
+    mutating func claimed(_ count: Int, of limit: Int, isolating: StoreVersion?) {
         inFlight -= limit - count
-        isIsolating = isIsolating || isolating
-        isCautious = isolating
+        if let isolating { isolated.append(isolating) }
+        isCautious = isolating != nil
         storeFailures = 0
         storeRetryAt = .min
     }
@@ -99,11 +102,24 @@ struct RelayState: Sendable {
         idleUntil = .min
     }
 
-    /// Whether the message that is to be delivered alone is the only one that is under way.
-    var isAlone: Bool { isIsolating && inFlight <= 1 }
+    /// Whether the claim is the next to be delivered alone, and no delivery but hanging ones is under way.
+    ///
+    /// A handler that hangs may do so forever, so no message waits for it.
+    func isAlone(_ token: StoreVersion) -> Bool {
+        isolated.first == token && inFlight - overrun <= isolated.count
+    }
 
-    /// The message that is delivered alone has ended, or hangs and ends nothing.
-    mutating func endIsolation() { isIsolating = false }
+    /// The delivery of a claim has ended: if it was made alone, others may follow.
+    mutating func endIsolation(of token: StoreVersion) { isolated.removeAll { $0 == token } }
+
+    /// The handler of a claim ignores its cancellation: if it was delivered alone, others may follow.
+    mutating func overran(_ token: StoreVersion) {
+        overrun += 1
+        endIsolation(of: token)
+    }
+
+    /// A handler that ignored its cancellation has returned.
+    mutating func returned() { overrun -= 1 }
 
     /// Ask no more.
     mutating func drain() { isDraining = true }

@@ -103,11 +103,29 @@ enum Format {
 
     /// Whether there is a character that ends a line, is invisible, or reorders others.
     ///
+    /// A variation selector is invisible unless it is the only one after a character that it can change.
     /// `text` is valid UTF-8.
     static func isUnsafeInLine(_ text: ArraySlice<UInt8>) -> Bool {
         if text.contains(where: { $0 < 0x20 || $0 == 0x7F }) { return true }
         if text.allSatisfy({ $0 < 0x80 }) { return false }
-        return String(decoding: text, as: UTF8.self).unicodeScalars.contains { $0.isInvisible }
+        var base: Unicode.Scalar?
+        // Of ASCII, only the keycaps have a selector: "1", U+FE0F, U+20E3.
+        var isInKeycap = false
+        for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
+            if isInKeycap, scalar != "\u{20E3}" { return true }
+            isInKeycap = false
+            if scalar.isEmojiSelector {
+                guard let base, base.properties.isEmoji else { return true }
+                isInKeycap = base.isASCII
+            } else if ("\u{E0100}"..."\u{E01EF}").contains(scalar) {
+                // The forms of ideographs in names, as registers of persons distinguish them.
+                guard let base, base.properties.isUnifiedIdeograph else { return true }
+            } else if scalar.isInvisible {
+                return true
+            }
+            base = scalar
+        }
+        return isInKeycap
     }
 
     /// Whether there is a control character other than tab and line breaks: C0, DELETE or C1.
