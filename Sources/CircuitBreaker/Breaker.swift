@@ -273,7 +273,9 @@ public final class Breaker: CallPolicy {
     @usableFromInline
     func settleThrown(_ error: any Error, _ generation: UInt64, _ wasCancelled: Bool, isPart: Bool = false) {
         let outcome = Outcome.ofThrown(error, wasCancelled: wasCancelled)
-        settle(outcome == .failure && !error.isRejection ? classify(error) : outcome, generation: generation, isPart: isPart)
+        // A rejection from inside is a failure only where the deadline has made it one.
+        let isJudged = outcome == .failure && !error.isRejection
+        settle(isJudged ? classify(error) : outcome, generation: generation, isPart: isPart)
     }
 
     func settle(_ outcome: Outcome, generation: UInt64, isPart: Bool) {

@@ -131,10 +131,11 @@ extension World {
         guard let finalCallsBegin else { return }
         let passes = runs.filter { $0.began > finalCallsBegin && goesThrough($0) }
         let isUndisturbed = passes.allSatisfy { run in
-            pass(run)?.hasExpired != true && run.attempts.allSatisfy { attempt in
-                guard let error = attempt.end?.how.error else { return attempt.end != nil }
-                return origin(of: error) is BreakerOpenError
-            }
+            pass(run)?.hasExpired != true
+                && run.attempts.allSatisfy { attempt in
+                    guard let error = attempt.end?.how.error else { return attempt.end != nil }
+                    return origin(of: error) is BreakerOpenError
+                }
         }
         // A deduplicated call comes through once only.
         let calls = Set(passes.map { ObjectIdentifier($0.origin) }).count

@@ -172,7 +172,8 @@ extension World {
                 next = attempt.run?.outer
             }
         }
-        let isRight = found == certain.min() || (found.map { found in possible.contains { $0.contains(found) } } ?? false)
+        let isPossible = found.map { found in possible.contains { $0.contains(found) } } ?? false
+        let isRight = found == certain.min() || isPossible
         expect(
             isRight,
             .deadlineEndsWithCall,

@@ -81,7 +81,10 @@ struct EvidenceTests {
         case returned, rejectedInside, fellBack
     }
 
-    @Test("a dependency that hangs opens the breaker, whatever the operation makes of the deadline", arguments: CutOff.allCases)
+    @Test(
+        "a dependency that hangs opens the breaker, whatever the operation makes of the deadline",
+        arguments: CutOff.allCases
+    )
     func cutOff(_ end: CutOff) throws {
         try Simulation.run(seeds: 0..<30) { simulation in
             let breaker = Self.breaker(simulation)

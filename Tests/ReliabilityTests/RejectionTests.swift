@@ -227,7 +227,10 @@ struct RejectionTests {
             )
             let retry = RetryPolicy(configuration, clock: clock)
             await #expect(throws: RejectingPolicy.Rejection.self) {
-                try await Pipeline { retry; RejectingPolicy() }.run {}
+                try await Pipeline {
+                    retry
+                    RejectingPolicy()
+                }.run {}
             }
             guard idempotency == .idempotent else { continue }
             let sent = await #expect(throws: RetryError.self) {

@@ -30,7 +30,7 @@ struct RetryCourse {
     /// How long the attempt has run.
     private var took: Int64 { policy.timeSource.now.saturatingSubtract(start.reading) }
 
-    /// What an attempt's error means. A rejection by a policy is one, whatever the user's map makes of all errors.
+    /// The meaning of an attempt's error: a rejection is one, whatever the user's map makes of all errors.
     private func meaning(of error: any Error) -> any Error {
         error.isRejection ? error : policy.map?(error) ?? error
     }
