@@ -16,7 +16,8 @@ internal import Synchronization
 ///
 /// - A call counts in the state in which it was admitted and in no other: a late answer from before the breaker opened
 ///   neither closes nor opens it.
-/// - A call whose task was cancelled counts nowhere, and a probe that was cancelled gives its place back.
+/// - A call that its caller cancelled counts nowhere, and neither does a call that began after its deadline. Such a probe
+///   gives its place back. A call that a deadline ended is a failure, whoever set the deadline.
 /// - A probe that never ends costs `openFor`, then another takes its place; each time this happens in a row the wait
 ///   doubles, so that an answer slower than `openFor` is heard in the end.
 /// - Calls that a probe makes through the same breaker are a part of the probe. They are admitted as long as the probe is
@@ -55,8 +56,8 @@ public final class Breaker: CallPolicy {
     ///
     /// - Parameters:
     ///   - configuration: When it opens, for how long, and how it closes.
-    ///   - classify: What an error says about the dependency. It is not asked about calls that were cancelled or
-    ///     rejected by a policy: they are ignored in any case.
+    ///   - classify: What an error says about the dependency. It is not asked about calls that the caller cancelled or
+    ///     another policy rejected: they are ignored in any case.
     ///   - clock: Measures the time.
     ///   - observer: Receives changes of state.
     /// - Precondition: The configuration has no problems.

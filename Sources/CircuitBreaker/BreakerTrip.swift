@@ -2,7 +2,7 @@ internal import ReliabilityCore
 
 /// When a closed circuit breaker opens.
 ///
-/// Only failures open it; a call that was cancelled, or rejected before it reached the dependency, does not count.
+/// Only failures open it. A call that its caller cancelled, or that another policy rejected, does not count.
 ///
 /// A rule that counts failures alone does not suit every traffic: ``failures(_:within:)`` opens at a number of failures
 /// that a busy dependency always has, and ``failureRate(_:minimumCalls:within:)`` never opens below its minimum of calls.

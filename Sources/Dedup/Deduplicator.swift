@@ -5,7 +5,7 @@ public import ReliabilityStore
 ///
 /// ```swift
 /// let dedup = Deduplicator(.replay(retention: .seconds(72 * 3600)), store: store)
-/// let receipt = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: body) { claim in
+/// let receipt = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: canonicalBody) { claim in
 ///     // A takeover: an earlier run ended without a word, and may have charged. The provider knows the key.
 ///     try await charge(order, key: idempotencyKey, lookUpFirst: claim.isTakeover)
 /// }

@@ -15,7 +15,8 @@ internal import Timeout
 ///
 /// The waits are the longest; each is anything from zero to that, by chance. In every preset the circuit breaker opens by
 /// ``CircuitBreaker/BreakerTrip/standard``, for 30 seconds: when half of at least 20 attempts in 10 seconds have failed, or
-/// 10 in a row. Errors that a retry hides do not open it, at any traffic, and neither do the attempts of one call.
+/// 10 in a row that last a second. Random errors that a retry hides do not open it, at any traffic, and neither do the
+/// attempts of one call.
 public struct ExternalCallConfiguration: Hashable, Sendable {
     /// Whether a call may happen twice without harm, when the call itself does not say.
     public var idempotency: Idempotency

@@ -3,7 +3,7 @@ internal import Synchronization
 /// A retry's second or later attempt, or a hedge, that the current task is part of.
 ///
 /// Retries and hedges inside an extra attempt make one attempt each. So of two nested retries that make at most a and b
-/// attempts, both together make at most a + b − 1.
+/// attempts, both together make at most a + b − 1, within the ``span`` of the outer attempt.
 ///
 /// A task that is created in an extra attempt and outlives the attempt inherits the task-local value for as long as it
 /// runs. So the attempt itself says when it is over. An attempt that lasts, such as one that consumes a connection for

@@ -50,7 +50,7 @@ public struct HedgeError: InnerCallError, AttemptsError, CustomStringConvertible
     /// The decisive error.
     public var underlyingError: (any Error)? { decisiveError }
 
-    /// Whether all attempts were refused before they reached the dependency.
+    /// Whether all attempts ended in a rejection by a policy.
     public var isRejection: Bool { attempts.allSatisfy { $0.error.isRejection } }
 
     /// Whether one of the attempts may have had an effect: it may unless its operation stated that nothing was sent.
