@@ -13,6 +13,8 @@ struct KeptResultTests {
         let memory: InMemoryStore
         let store: FaultInjectingStore
         let dedup: Deduplicator
+        // Runs of one seed draw the same claims, and some run at the same time.
+        let process = LiveClaims()
         let runs = Counter()
         let events = EventRecorder<DedupEvent>()
 
@@ -30,6 +32,7 @@ struct KeptResultTests {
                 keyspace: "test",
                 store: store,
                 clock: clock,
+                liveClaims: process,
                 observer: events.record
             )
         }

@@ -64,7 +64,9 @@ struct StandstillTests {
                 DedupConfiguration(.replay(retention: nil), lease: .seconds(1)),
                 keyspace: "test",
                 store: bench.store,
-                clock: bench.clock
+                clock: bench.clock,
+                liveClaims: bench.process,
+                observer: nil
             )
             for _ in 0..<20 {
                 _ = try? await other.run("charge", ["ada", "k1"]) { _ in bench.runs.increment() }
