@@ -84,9 +84,9 @@ public struct RetryError: InnerCallError, AttemptsError, CustomStringConvertible
     /// What the last attempt threw.
     public var underlyingError: (any Error)? { lastError }
 
-    /// Whether every attempt ended in a rejection by a policy. Then the call says nothing about the dependency.
+    /// Whether every attempt ended in a rejection by a policy.
     ///
-    /// Rejections from inside the operation count too: ``mayHaveBeenSent`` says whether something was sent.
+    /// Then the call says nothing about the dependency. Rejections from inside the operation count too: ``mayHaveBeenSent`` says whether something was sent.
     public var isRejection: Bool { history.isRejected }
 
     /// Whether any attempt may have had an effect.
