@@ -59,6 +59,8 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
+///   ``withTimeout(_:clock:operation:)``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: TimeLimit,
@@ -85,6 +87,8 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work; it is handed its deadline.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
+///   ``withTimeout(_:clock:operation:)``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
@@ -105,6 +109,8 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
+///   ``withTimeout(_:clock:operation:)``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
     until instant: C.Instant,
@@ -128,6 +134,8 @@ nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns, or the default.
 /// - Throws: What `operation` throws within the limit.
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
+///   ``withTimeout(_:clock:operation:)``.
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
     default fallback: @autoclosure () -> Success,
