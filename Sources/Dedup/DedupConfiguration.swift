@@ -1,3 +1,4 @@
+internal import ReliabilityCore
 public import ReliabilityStore
 
 /// The answer to a duplicate of a finished call.
@@ -40,10 +41,10 @@ public struct DedupConfiguration: Hashable, Sendable {
         lease: Duration = .seconds(30),
         storeFailure: StoreFailurePolicy = .closed()
     ) {
-        precondition(lease > .zero, "lease must be positive (is \(lease))")
+        requireValid(lease > .zero, "lease must be positive (is \(lease))")
         switch mode {
-        case .replay(let retention?): precondition(retention > .zero, "retention must be positive (is \(retention))")
-        case .refuse(let window): precondition(window > .zero, "window must be positive (is \(window))")
+        case .replay(let retention?): requireValid(retention > .zero, "retention must be positive (is \(retention))")
+        case .refuse(let window): requireValid(window > .zero, "window must be positive (is \(window))")
         case .replay(nil): break
         }
         self.mode = mode

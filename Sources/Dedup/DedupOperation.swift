@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// The name of an operation that is run once for each key, such as `charge` or `refund`.
 ///
 /// One key under two operations is two requests, so one deduplicator can serve several routes.
@@ -10,7 +12,7 @@ public struct DedupOperation: Hashable, Sendable, ExpressibleByStringLiteral, Cu
     /// - Parameter name: The name. A name from outside the program belongs in the key.
     /// - Precondition: The name has 1 to 64 bytes.
     public init(_ name: String) {
-        precondition((1...64).contains(name.utf8.count), "an operation's name has 1 to 64 bytes (is \"\(name)\")")
+        requireValid((1...64).contains(name.utf8.count), "an operation's name has 1 to 64 bytes (is \"\(name)\")")
         description = name
     }
 

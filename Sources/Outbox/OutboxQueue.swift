@@ -31,7 +31,7 @@ public struct OutboxQueue: Sendable {
     /// - Precondition: The name has 1 to 64 bytes.
     public init(_ name: RecordQueue, store: any RecordStore) {
         let count = name.description.utf8.count
-        precondition((1...64).contains(count), "a queue's name has 1 to 64 bytes (is \"\(name)\")")
+        requireValid((1...64).contains(count), "a queue's name has 1 to 64 bytes (is \"\(name)\")")
         self.name = name
         self.store = store
     }

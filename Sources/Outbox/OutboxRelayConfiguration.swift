@@ -1,3 +1,4 @@
+internal import ReliabilityCore
 public import Retry
 
 /// How messages are delivered.
@@ -66,16 +67,16 @@ public struct OutboxRelayConfiguration: Hashable, Sendable {
         cancellationGrace: Duration = .seconds(5),
         deadRetention: Duration? = nil
     ) {
-        precondition(maxAttempts >= 1, "maxAttempts must be at least 1 (is \(maxAttempts))")
-        precondition(maximumRetryAfter >= .zero, "maximumRetryAfter must not be negative (is \(maximumRetryAfter))")
-        precondition(concurrency >= 1, "concurrency must be at least 1 (is \(concurrency))")
-        precondition(timeLimit > .zero, "timeLimit must be positive (is \(timeLimit))")
-        precondition(lease > .zero, "lease must be positive (is \(lease))")
-        precondition(pollInterval > .zero, "pollInterval must be positive (is \(pollInterval))")
-        precondition(storeTimeLimit > .zero, "storeTimeLimit must be positive (is \(storeTimeLimit))")
-        precondition(cancellationGrace >= .zero, "cancellationGrace must not be negative (is \(cancellationGrace))")
+        requireValid(maxAttempts >= 1, "maxAttempts must be at least 1 (is \(maxAttempts))")
+        requireValid(maximumRetryAfter >= .zero, "maximumRetryAfter must not be negative (is \(maximumRetryAfter))")
+        requireValid(concurrency >= 1, "concurrency must be at least 1 (is \(concurrency))")
+        requireValid(timeLimit > .zero, "timeLimit must be positive (is \(timeLimit))")
+        requireValid(lease > .zero, "lease must be positive (is \(lease))")
+        requireValid(pollInterval > .zero, "pollInterval must be positive (is \(pollInterval))")
+        requireValid(storeTimeLimit > .zero, "storeTimeLimit must be positive (is \(storeTimeLimit))")
+        requireValid(cancellationGrace >= .zero, "cancellationGrace must not be negative (is \(cancellationGrace))")
         if let deadRetention {
-            precondition(deadRetention > .zero, "deadRetention must be positive (is \(deadRetention))")
+            requireValid(deadRetention > .zero, "deadRetention must be positive (is \(deadRetention))")
         }
         self.maxAttempts = maxAttempts
         self.backoff = backoff

@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 extension FileStore {
     /// The limits of a store, and of what its opening believes about the wall clock.
     ///
@@ -28,9 +30,9 @@ extension FileStore {
             maximumBytes: Int = 256 << 20,
             maximumClockJump: Duration = .seconds(7 * 86_400)
         ) {
-            precondition(maximumEntries >= 1, "maximumEntries must be at least 1 (is \(maximumEntries))")
-            precondition(maximumBytes >= 1, "maximumBytes must be at least 1 (is \(maximumBytes))")
-            precondition(maximumClockJump >= .zero, "maximumClockJump must not be negative (is \(maximumClockJump))")
+            requireValid(maximumEntries >= 1, "maximumEntries must be at least 1 (is \(maximumEntries))")
+            requireValid(maximumBytes >= 1, "maximumBytes must be at least 1 (is \(maximumBytes))")
+            requireValid(maximumClockJump >= .zero, "maximumClockJump must not be negative (is \(maximumClockJump))")
             self.maximumEntries = maximumEntries
             self.maximumBytes = maximumBytes
             self.maximumClockJump = maximumClockJump

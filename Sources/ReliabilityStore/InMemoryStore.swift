@@ -22,8 +22,8 @@ public final class InMemoryStore: RecordStore {
         maximumBytes: Int = 256 << 20,
         clock: some Clock<Duration> = ContinuousClock()
     ) {
-        precondition(maximumEntries >= 1, "maximumEntries must be at least 1 (is \(maximumEntries))")
-        precondition(maximumBytes >= 1, "maximumBytes must be at least 1 (is \(maximumBytes))")
+        requireValid(maximumEntries >= 1, "maximumEntries must be at least 1 (is \(maximumEntries))")
+        requireValid(maximumBytes >= 1, "maximumBytes must be at least 1 (is \(maximumBytes))")
         capabilities = StoreCapabilities(durability: .none, openedAt: StoreVersion(rawValue: 1), canStall: false)
         self.clock = StoreClock(startingAt: unixNanoseconds(), TimeSource(clock))
         state = Lock(

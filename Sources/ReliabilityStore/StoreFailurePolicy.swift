@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// What a part does when its store is down.
 public struct StoreFailurePolicy: Hashable, Sendable {
     /// What to do without the store.
@@ -15,7 +17,7 @@ public struct StoreFailurePolicy: Hashable, Sendable {
     public let timeLimit: Duration
 
     private init(action: Action, timeLimit: Duration) {
-        precondition(timeLimit > .zero, "the time limit of a store call must be positive (is \(timeLimit))")
+        requireValid(timeLimit > .zero, "the time limit of a store call must be positive (is \(timeLimit))")
         self.action = action
         self.timeLimit = timeLimit
     }

@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// The name of a group of keys, so that two uses of one store never meet.
 public struct Keyspace: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     /// The name.
@@ -7,7 +9,7 @@ public struct Keyspace: Hashable, Sendable, ExpressibleByStringLiteral, CustomSt
     ///
     /// - Precondition: The name has 1 to 64 bytes.
     public init(_ name: String) {
-        precondition((1...64).contains(name.utf8.count), "a keyspace has 1 to 64 bytes (is \"\(name)\")")
+        requireValid((1...64).contains(name.utf8.count), "a keyspace has 1 to 64 bytes (is \"\(name)\")")
         description = name
     }
 

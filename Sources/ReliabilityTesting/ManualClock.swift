@@ -199,7 +199,7 @@ public final class ManualClock: Clock, Sendable {
         await waitForSleepers(count)
         if Task.isCancelled { return }
         let sleepers = sleeperCount
-        precondition(
+        requireValid(
             sleepers <= count,
             "advance(by: \(duration.text), whenSleeping: \(count)): \(sleepers) sleep; a limit is one, too"
         )
@@ -216,7 +216,7 @@ public final class ManualClock: Clock, Sendable {
     /// - Precondition: `duration` is not negative. It passes one instant at most at which something sleeps. If it passes
     ///   one, every task that an earlier move has woken has gone on: await its value, or ``waitForSleepers(_:)``.
     public func advance(by duration: Duration) {
-        precondition(duration >= .zero, "a manual clock moves forward only (by \(duration.text))")
+        requireValid(duration >= .zero, "a manual clock moves forward only (by \(duration.text))")
         let refusal = state.withLock { state -> String? in
             state.activity += 1
             state.sleepersAtLastMove = state.wheel.count
@@ -226,7 +226,7 @@ public final class ManualClock: Clock, Sendable {
             state.movers += 1
             return nil
         }
-        if let refusal { preconditionFailure(refusal) }
+        if let refusal { endProcess(refusal) }
         runDue()
         state.withLock { $0.movers -= 1 }
     }

@@ -1,3 +1,4 @@
+internal import ReliabilityCore
 public import ReliabilityStore
 
 /// What goes wrong with one call to a ``FaultInjectingStore``.
@@ -37,8 +38,8 @@ public enum StoreFault: Hashable, Sendable {
         of faults: [StoreFault] = [.failBefore, .unknownOutcomeBeforeApply, .unknownOutcomeAfterApply],
         seed: UInt64
     ) -> @Sendable (StoreCall) -> StoreFault? {
-        precondition((0...1).contains(probability), "a probability is from 0 to 1 (is \(probability))")
-        precondition(!faults.isEmpty, "there must be a fault to draw")
+        requireValid((0...1).contains(probability), "a probability is from 0 to 1 (is \(probability))")
+        requireValid(!faults.isEmpty, "there must be a fault to draw")
         return { call in
             // A generator for each call, so that what a call draws does not depend on who drew before it.
             var generator = SeededGenerator(seed: seed &+ UInt64(call.index) &* 0xD134_2543_DE82_EF95)

@@ -20,7 +20,7 @@ public final class AbandonedOperations: Sendable {
     ///   may still be abandoned, so ``count`` can go past it by as many as these are.
     /// - Precondition: `limit` is at least 1.
     public init(limit: Int) {
-        precondition(limit >= 1, "the limit of abandoned operations must be at least 1 (is \(limit))")
+        requireValid(limit >= 1, "the limit of abandoned operations must be at least 1 (is \(limit))")
         self.limit = limit
     }
 

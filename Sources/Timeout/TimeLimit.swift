@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 /// A named limit for a kind of call, so that a code base has one answer to “how long may this take?”.
 public struct TimeLimit: Hashable, Sendable {
     /// The limit.
@@ -8,7 +10,7 @@ public struct TimeLimit: Hashable, Sendable {
     /// - Parameter duration: The limit.
     /// - Precondition: `duration` is positive.
     public init(_ duration: Duration) {
-        precondition(duration > .zero, "a time limit must be positive (is \(duration))")
+        requireValid(duration > .zero, "a time limit must be positive (is \(duration))")
         self.duration = duration
     }
 

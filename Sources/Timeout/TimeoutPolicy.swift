@@ -27,7 +27,7 @@ public struct TimeoutPolicy: CallPolicy {
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (TimeoutEvent) -> Void)? = nil
     ) {
-        precondition(limit > .zero, "a time limit must be positive (is \(limit))")
+        requireValid(limit > .zero, "a time limit must be positive (is \(limit))")
         self.limit = limit
         timeSource = TimeSource(clock)
         events = EventSink(observer)

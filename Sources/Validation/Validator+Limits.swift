@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 extension Validator {
     /// How large an input may be.
     ///
@@ -46,14 +48,14 @@ extension Validator {
             values: Int = 100_000,
             issues: Int = 100
         ) {
-            precondition((1...1 << 30).contains(bodyBytes), "bodyBytes is 1 to 1,073,741,824 (is \(bodyBytes))")
-            precondition((1...1024).contains(depth), "depth is 1 to 1,024 (is \(depth))")
-            precondition(stringBytes >= 1, "stringBytes is at least 1 (is \(stringBytes))")
-            precondition(numberBytes >= 1, "numberBytes is at least 1 (is \(numberBytes))")
-            precondition(arrayItems >= 1, "arrayItems is at least 1 (is \(arrayItems))")
-            precondition(objectMembers >= 1, "objectMembers is at least 1 (is \(objectMembers))")
-            precondition(values >= 1, "values is at least 1 (is \(values))")
-            precondition((1...1000).contains(issues), "issues is 1 to 1,000 (is \(issues))")
+            requireValid((1...1 << 30).contains(bodyBytes), "bodyBytes is 1 to 1,073,741,824 (is \(bodyBytes))")
+            requireValid((1...1024).contains(depth), "depth is 1 to 1,024 (is \(depth))")
+            requireValid(stringBytes >= 1, "stringBytes is at least 1 (is \(stringBytes))")
+            requireValid(numberBytes >= 1, "numberBytes is at least 1 (is \(numberBytes))")
+            requireValid(arrayItems >= 1, "arrayItems is at least 1 (is \(arrayItems))")
+            requireValid(objectMembers >= 1, "objectMembers is at least 1 (is \(objectMembers))")
+            requireValid(values >= 1, "values is at least 1 (is \(values))")
+            requireValid((1...1000).contains(issues), "issues is 1 to 1,000 (is \(issues))")
             self.bodyBytes = bodyBytes
             self.depth = depth
             self.stringBytes = stringBytes

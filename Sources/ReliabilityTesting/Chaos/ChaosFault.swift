@@ -16,7 +16,7 @@ public struct ChaosFault: Sendable {
     /// - Returns: The fault.
     /// - Precondition: The range does not begin below zero.
     public static func latency(_ range: ClosedRange<Duration>) -> ChaosFault {
-        precondition(range.lowerBound >= .zero, "a latency must not be negative (is \(range))")
+        requireValid(range.lowerBound >= .zero, "a latency must not be negative (is \(range))")
         return ChaosFault(kind: .latency(range))
     }
 

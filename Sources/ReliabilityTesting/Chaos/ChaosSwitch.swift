@@ -22,7 +22,7 @@ public final class ChaosSwitch: Sendable {
     /// - Parameter duration: How long.
     /// - Precondition: `duration` is positive and at most a day.
     public func arm(for duration: Duration) {
-        precondition(
+        requireValid(
             duration > .zero && duration <= .seconds(86_400),
             "chaos is armed for a positive time of a day at most (is \(duration))"
         )

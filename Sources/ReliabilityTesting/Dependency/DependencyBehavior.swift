@@ -21,9 +21,9 @@ public struct DependencyBehavior: Hashable, Sendable {
         errorRate: Double = 0,
         capacity: Int? = nil
     ) {
-        precondition(latency.lowerBound >= .zero, "a latency must not be negative (is \(latency))")
-        precondition((0...1).contains(errorRate), "an error rate is from 0 to 1 (is \(errorRate))")
-        if let capacity { precondition(capacity >= 1, "a capacity must be at least 1 (is \(capacity))") }
+        requireValid(latency.lowerBound >= .zero, "a latency must not be negative (is \(latency))")
+        requireValid((0...1).contains(errorRate), "an error rate is from 0 to 1 (is \(errorRate))")
+        if let capacity { requireValid(capacity >= 1, "a capacity must be at least 1 (is \(capacity))") }
         self.answer = answer
         self.latency = latency
         self.errorRate = errorRate

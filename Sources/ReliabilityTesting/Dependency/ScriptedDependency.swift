@@ -55,9 +55,9 @@ public final class ScriptedDependency: Sendable {
         seed: UInt64? = nil
     ) {
         let starts = script.map(\.key)
-        precondition(starts.first == .zero, "a script begins at zero (begins at \(String(describing: starts.first)))")
+        requireValid(starts.first == .zero, "a script begins at zero (begins at \(String(describing: starts.first)))")
         for (previous, next) in zip(starts, starts.dropFirst()) {
-            precondition(previous < next, "a phase begins after the one before (\(next) is not after \(previous))")
+            requireValid(previous < next, "a phase begins after the one before (\(next) is not after \(previous))")
         }
         phases = script.map { ($0.key.saturatingNanoseconds, $0.value) }
         self.honoursCancellation = honoursCancellation
