@@ -67,8 +67,8 @@ public struct JSONReader {
     /// let (order, fingerprint) = try Validator().parse(body) { json in
     ///     (try Order(json), json.canonicalBytes())
     /// }
-    /// let receipt = try await dedup.run([customerID, idempotencyKey], fingerprint: fingerprint) { _ in
-    ///     try await charge(order)
+    /// let receipt = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: fingerprint) { _ in
+    ///     try await charge(order, key: idempotencyKey)
     /// }
     /// ```
     ///
