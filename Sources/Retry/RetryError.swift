@@ -84,7 +84,10 @@ public struct RetryError: InnerCallError, AttemptsError, CustomStringConvertible
     /// What the last attempt threw.
     public var underlyingError: (any Error)? { lastError }
 
-    /// Whether every attempt was refused before it reached the dependency.
+    /// Whether every attempt ended in a rejection by a policy.
+    ///
+    /// The call then says nothing about the dependency. A rejection may come from inside an operation that had sent
+    /// something before: ``mayHaveBeenSent`` says whether something may have been sent.
     public var isRejection: Bool { history.isRejected }
 
     /// Whether any attempt may have had an effect.
