@@ -16,8 +16,8 @@ internal import Synchronization
 ///
 /// - A call counts in the state in which it was admitted and in no other: a late answer from before the breaker opened
 ///   neither closes nor opens it.
-/// - A call that its caller cancelled counts nowhere, and neither does a call that began after its deadline. Such a probe
-///   gives its place back. A call that a deadline ended is a failure, whoever set the deadline.
+/// - A call that the caller has cancelled counts nowhere, and such a probe gives its place back. A call that a deadline
+///   ended is a failure, whoever set the deadline.
 /// - A probe that never ends costs `openFor`, then another takes its place; each time this happens in a row the wait
 ///   doubles, so that an answer slower than `openFor` is heard in the end.
 /// - Calls that a probe makes through the same breaker are a part of the probe. They are admitted as long as the probe is
@@ -56,8 +56,9 @@ public final class Breaker: CallPolicy {
     ///
     /// - Parameters:
     ///   - configuration: When it opens, for how long, and how it closes.
-    ///   - classify: What an error says about the dependency. It is not asked about calls that the caller cancelled or
-    ///     another policy rejected: they are ignored in any case.
+    ///   - classify: What an error says about the dependency. It is not asked about a call that the caller has cancelled or
+    ///     that another policy rejected: these are ignored in any case. An error of a call that a deadline ended is judged
+    ///     like any other, unless it is a rejection: that call is a failure.
     ///   - clock: Measures the time.
     ///   - observer: Receives changes of state.
     /// - Precondition: The configuration has no problems.
@@ -180,8 +181,8 @@ public final class Breaker: CallPolicy {
     /// ```
     ///
     /// - Parameters:
-    ///   - outcome: What a result says about the dependency. A result that comes
-    ///     after the deadline is a failure, and one that comes after the caller has cancelled is ignored.
+    ///   - outcome: What a result says about the dependency. If the task was cancelled meanwhile, the result is a failure
+    ///     where the deadline came first, and ignored where the caller did.
     ///   - operation: The work; it keeps the caller's isolation.
     /// - Returns: What `operation` returns, whatever it says.
     /// - Throws: ``BreakerOpenError`` when the call is rejected; otherwise what `operation` throws.

@@ -2,7 +2,8 @@ internal import ReliabilityCore
 
 /// When a closed circuit breaker opens.
 ///
-/// Only failures open it. A call that its caller cancelled, or that another policy rejected, does not count.
+/// Only failures open it. A call that the caller has cancelled, or that was rejected before it reached the dependency, does
+/// not count; a call that a deadline ended is a failure.
 ///
 /// A rule that counts failures alone does not suit every traffic: ``failures(_:within:)`` opens at a number of failures
 /// that a busy dependency always has, and ``failureRate(_:minimumCalls:within:)`` never opens below its minimum of calls.
@@ -43,9 +44,9 @@ public struct BreakerTrip: Hashable, Sendable {
 
     /// Half of at least 20 calls in 10 seconds, or 10 failures in a row that last a second.
     ///
-    /// The rate decides for a dependency with two calls a second or more. The failures in a row decide for a quiet one,
-    /// and for a busy one that is down altogether. They are more than the attempts of one usual call, and a second is longer
-    /// than a connection that is reset.
+    /// The rate decides for a dependency with two calls a second or more. The failures in a row open the breaker at any
+    /// traffic: they are the only rule for a quiet dependency. They are more than the attempts of one call of a preset, and
+    /// a second is longer than a connection that is reset.
     public static let standard = failureRate(0.5, minimumCalls: 20, within: .seconds(10))
         .or(.consecutiveFailures(10, lasting: .seconds(1)))
 
@@ -178,8 +179,13 @@ extension BreakerTrip {
         }
         if let rate, rate.minimumCalls > 1 {
             let pace = pace(Int64(rate.minimumCalls), in: rate.window)
-            let isOnly = row == nil && failures == nil
-            sentences.append("its failure rate decides from \(pace) on" + (isOnly ? "; below that it never opens" : ""))
+            var sentence = "its failure rate decides from \(pace) on"
+            if row != nil {
+                sentence += ", its failures in a row at any traffic"
+            } else if failures == nil {
+                sentence += "; below that it never opens"
+            }
+            sentences.append(sentence)
         }
         return sentences
     }

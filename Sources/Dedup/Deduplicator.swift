@@ -5,11 +5,16 @@ public import ReliabilityStore
 ///
 /// ```swift
 /// let dedup = Deduplicator(.replay(retention: .seconds(72 * 3600)), store: store)
-/// let receipt = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: canonicalBody) { claim in
+/// let (order, fingerprint) = try Validator().parse(body) { json in (try Order(json), json.canonicalBytes()) }
+/// let receipt = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: fingerprint) { claim in
 ///     // A takeover: an earlier run ended without a word, and may have charged. The provider knows the key.
 ///     try await charge(order, key: idempotencyKey, lookUpFirst: claim.isTakeover)
 /// }
 /// ```
+///
+/// The fingerprint is the request's content in a form that is the same for the same request, such as the canonical bytes
+/// of parsed JSON (RFC 8785, `JSONReader.canonicalBytes()`). The bytes of the body as it came are not: encoders change the
+/// order of members, and a retry is then rejected as a mismatch.
 ///
 /// Of many calls with one key, one claims it in one atomic step and runs. A duplicate is rejected while the first runs,
 /// and gets the first result, or a rejection, once it is done. The same key with another fingerprint is rejected in every
@@ -107,7 +112,8 @@ public struct Deduplicator: Sendable {
     /// - Parameters:
     ///   - name: The operation's name. One key under two names is two requests.
     ///   - key: The request's owner and name.
-    ///   - fingerprint: The request's content: the same key with another is rejected. `nil` if the key says it all.
+    ///   - fingerprint: The request's content in a canonical form: the same key with another is rejected. `nil` if the key
+    ///     says it all.
     ///   - isFinal: Whether a result may be given to duplicates. One that is not, such as "pending", is returned to
     ///     this caller only, and the next call runs.
     ///   - operation: The work; it keeps the caller's isolation.

@@ -51,7 +51,8 @@ public struct ErrorRenderer: Sendable {
         for (category, status) in statuses {
             requireValid((400...599).contains(status), "the status of \(category) is 400 to 599 (is \(status))")
         }
-        requireValid(statuses[.internal] == nil, "the category internal is always 500")
+        let status = statuses[.internal]
+        requireValid(status == nil, "the category internal is always 500 (is \(status ?? 500))")
         self.statuses = statuses
         self.headerFields = headerFields
         self.map = map

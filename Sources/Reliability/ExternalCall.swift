@@ -28,8 +28,9 @@ public import Retry
 ///
 /// ``reload(_:)`` changes the figures while calls are under way, and keeps what breaker and budget know.
 ///
-/// - Warning: Under a time limit, the operation must not add tasks to a task group that was created outside of it: the
-///   process ends. See `withTimeout(_:clock:operation:)`.
+/// - Warning: Under a time limit, the operation must not add tasks to a task group that was created outside of it. The
+///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the text
+///   `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 public final class ExternalCall: CallPolicy {
     /// The name in records and explanations.
     public let name: String

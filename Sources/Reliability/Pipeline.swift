@@ -32,8 +32,9 @@ public import ReliabilityCore
 ///
 /// A pipeline is one static type: running it allocates nothing beyond what its policies need.
 ///
-/// - Warning: Under a time limit, the operation must not add tasks to a task group that was created outside of it: the
-///   process ends. See `withTimeout(_:clock:operation:)`.
+/// - Warning: Under a time limit, the operation must not add tasks to a task group that was created outside of it. The
+///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the text
+///   `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 public struct Pipeline<Policies: CallPolicy>: CallPolicy {
     /// The name in records and explanations.
     public let name: String

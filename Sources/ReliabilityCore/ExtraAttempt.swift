@@ -2,8 +2,9 @@ internal import Synchronization
 
 /// A retry's second or later attempt, or a hedge, that the current task is part of.
 ///
-/// Retries and hedges inside an extra attempt make one attempt each. So of two nested retries that make at most a and b
-/// attempts, both together make at most a + b − 1, within the ``span`` of the outer attempt.
+/// Retries and hedges that begin inside an extra attempt, within ``span`` of its beginning, make one attempt each. So two
+/// nested retries that make at most a and b attempts make at most a + b − 1 together, if the inner calls begin in that time
+/// and not inside `withoutCallContext`.
 ///
 /// A task that is created in an extra attempt and outlives the attempt inherits the task-local value for as long as it
 /// runs. So the attempt itself says when it is over. An attempt that lasts, such as one that consumes a connection for

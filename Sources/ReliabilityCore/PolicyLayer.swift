@@ -19,8 +19,9 @@ public struct PolicyLayer: Hashable, Sendable {
         public static let timeout = Kind(rawValue: "timeout")
         /// Repeats what is inside.
         ///
-        /// The library's own do not multiply: within the second and later attempts of one, those inside it make one
-        /// attempt each. They and one of yours know nothing of each other, and are taken to multiply.
+        /// The library's own add up: in the first minute of the second and each later attempt of one, those inside it make
+        /// one attempt each, unless they are inside ``withoutCallContext(_:)``. They and one of yours know nothing of each
+        /// other, and are taken to multiply.
         public static let retry = Kind(rawValue: "retry")
         /// Keeps calls away from what fails.
         public static let circuitBreaker = Kind(rawValue: "circuit breaker")

@@ -8,6 +8,7 @@
 ///   - message: What is wrong, with the value, and what is right.
 ///   - file: The file of the caller.
 ///   - line: The line of the caller.
+@inlinable
 package func requireValid(
     _ isTrue: Bool,
     _ message: @autoclosure () -> String,
@@ -15,7 +16,18 @@ package func requireValid(
     line: UInt = #line
 ) {
     if isTrue { return }
-    let message = message()
+    endProcess(message(), file: file, line: line)
+}
+
+/// Ends the process, and prints the message in every build.
+///
+/// - Parameters:
+///   - message: What is wrong, with the value, and what is right.
+///   - file: The file of the caller.
+///   - line: The line of the caller.
+@inline(never)
+@usableFromInline
+package func endProcess(_ message: String, file: StaticString = #fileID, line: UInt = #line) -> Never {
     writeToStandardError("\(file):\(line): Fatal error: \(message)\n")
     preconditionFailure(message, file: file, line: line)
 }

@@ -226,7 +226,7 @@ public final class ManualClock: Clock, Sendable {
             state.movers += 1
             return nil
         }
-        if let refusal { preconditionFailure(refusal) }
+        if let refusal { endProcess(refusal) }
         runDue()
         state.withLock { $0.movers -= 1 }
     }

@@ -134,7 +134,7 @@ public struct StoreConformance: Sendable {
     /// - Precondition: There is a check of this name.
     public func run(_ id: String, seed: UInt64? = nil) async throws {
         guard let check = Self.checks.first(where: { $0.id == id }) else {
-            preconditionFailure("no check has the name \"\(id)\"")
+            endProcess("no check has the name \"\(id)\"")
         }
         try await run(check, seed: seed)
     }

@@ -16,8 +16,9 @@ internal import ReliabilityCore
 /// - The attempts that are still under way when one succeeds are cancelled and waited for, so the operation should end
 ///   soon when it is cancelled. A value that such an attempt returns nevertheless is disposed of, exactly once.
 /// - With a budget, each hedge takes from it. When nothing is left, there is no hedge, and what is under way goes on.
-/// - No hedge is started when the ``ReliabilityCore/Deadline`` of the task comes first, nor within a minute of
-///   another hedge or a retry's further attempt that the call is part of.
+/// - No hedge is started when the ``ReliabilityCore/Deadline`` of the task comes first, nor inside another hedge or a
+///   retry's further attempt, unless the call begins more than a minute after that one or inside
+///   ``ReliabilityCore/withoutCallContext(_:)``.
 /// - When the task is cancelled, all attempts are, and no further one is started.
 ///
 /// The operation runs concurrently with itself and with its caller, so it is `@Sendable` and this is no `CallPolicy`. Put

@@ -86,7 +86,8 @@ public struct RetryError: InnerCallError, AttemptsError, CustomStringConvertible
 
     /// Whether every attempt ended in a rejection by a policy.
     ///
-    /// Then the call says nothing about the dependency. Rejections from inside the operation count too: ``mayHaveBeenSent`` says whether something was sent.
+    /// The call then says nothing about the dependency. A rejection may come from inside an operation that had sent
+    /// something before: ``mayHaveBeenSent`` says whether something may have been sent.
     public var isRejection: Bool { history.isRejected }
 
     /// Whether any attempt may have had an effect.

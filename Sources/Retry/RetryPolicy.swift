@@ -19,9 +19,9 @@ public import ReliabilityCore
 /// repeat. After several attempts, a call that is given up throws a ``RetryError``.
 ///
 /// Of nested retry policies, the outer one does not repeat what the inner one gave up after several attempts, and while the
-/// outer one repeats, the inner one makes one attempt each time: two that make at most a and b attempts make at most
-/// a + b − 1 together. This holds for inner calls that begin within a minute of the outer attempt, outside of
-/// `withoutCallContext`.
+/// outer one repeats, the inner one makes one attempt each time. So two that make at most a and b attempts make at most
+/// a + b − 1 together. The bound holds for inner calls that begin within a minute of the outer attempt. A later inner call,
+/// and one inside ``ReliabilityCore/withoutCallContext(_:)``, has all its attempts.
 ///
 /// A policy has no state between calls, but for its budget: share one, or make one for each call.
 public struct RetryPolicy: CallPolicy {

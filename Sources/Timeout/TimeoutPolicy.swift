@@ -7,8 +7,9 @@ public import ReliabilityCore
 /// let page = try await limit.run { try await cache.page(id) }
 /// ```
 ///
-/// - Warning: The operation must not add tasks to a task group that was created outside of it: the process ends. See
-///   ``withTimeout(_:clock:operation:)``.
+/// - Warning: The operation must not add tasks to a task group that was created outside of it. The
+///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the text
+///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
 public struct TimeoutPolicy: CallPolicy {
     /// How long a call may take.
     public let limit: Duration

@@ -25,8 +25,9 @@ public import ReliabilityCore
 ///
 /// - Warning: `operation` must not add tasks to a task group that was created outside of it. The compiler accepts it, and
 ///   the process ends with SIGABRT (on Linux with the text `pthread_mutex_lock(&handle) failed with error 22`) or SIGSEGV
-///   when such a child task ends after the operation. Create the group inside `operation`, or put the limit inside each
-///   child task.
+///   when the group takes the result of such a child task after the operation has ended. A child task that still runs by
+///   then may read wrong task-local values, those that the caller bound with `withValue` included. Create the group inside
+///   `operation`, or put the limit inside each child task.
 ///
 /// An iterator of an `AsyncSequence` that is created outside is advanced with `try await iterator.next(isolation:
 /// #isolation)`: plain `next()` does not compile where the iterator is not `Sendable`.
@@ -52,6 +53,9 @@ nonisolated(nonsending) public func withTimeout<Success>(
 }
 
 /// Runs `operation` and cancels it when the named limit is reached, such as `.database`.
+///
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
+///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
 ///
 /// - Parameters:
 ///   - limit: How long the operation may take.
@@ -81,6 +85,9 @@ nonisolated(nonsending) public func withTimeout<Success>(
 /// }
 /// ```
 ///
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
+///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
+///
 /// - Parameters:
 ///   - limit: How long the operation may take, unless it moves the deadline.
 ///   - clock: Measures the time.
@@ -102,6 +109,9 @@ nonisolated(nonsending) public func withTimeout<Success>(
 }
 
 /// Runs `operation` and cancels it at an instant.
+///
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
+///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
 ///
 /// - Parameters:
 ///   - instant: When the operation must be over.
@@ -125,7 +135,11 @@ nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
 
 /// Runs `operation`, and returns a default when it does not succeed within the limit.
 ///
-/// Errors other than this timeout are thrown, and so is the caller's cancellation.
+/// A value that comes late is returned all the same. Errors other than this timeout are thrown, and so is the caller's
+/// cancellation.
+///
+/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
+///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
 ///
 /// - Parameters:
 ///   - limit: How long the operation may take.

@@ -68,7 +68,7 @@ public struct JSONReader {
     ///     (try Order(json), json.canonicalBytes())
     /// }
     /// let receipt = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: fingerprint) { _ in
-    ///     try await charge(order)
+    ///     try await charge(order, key: idempotencyKey)
     /// }
     /// ```
     ///

@@ -136,7 +136,7 @@ struct BreakerPresetTests {
         "a dead dependency is noticed soon: with errors, and when it hangs, after its attempts' limit of 2.5 s",
         arguments: [
             // calls a second, the first rejection with errors and the calls that failed, the first one when it hangs
-            (0.2, 15.2, 3, 20), (1, 3.2, 3, 8), (10, 1.2, 9, 3.7), (100, 0.2, 3, 3.7),
+            (0.2, 15.2, 3, 20), (1, 3.2, 3, 8), (10, 0.9, 9, 3.7), (100, 0.2, 3, 3.7),
         ] as [(Double, Double, Int, Double)]
     )
     func dead(callsPerSecond: Double, failing: Double, failures: Int, hanging: Double) throws {

@@ -357,10 +357,20 @@ struct CallPlanTests {
                 "its failure rate decides from 2 calls a second on; below that it never opens."
             ]
         )
-        #expect(notes(.standard) == ["its failure rate decides from 2 calls a second on."])
+        #expect(
+            notes(.standard) == [
+                "its failure rate decides from 2 calls a second on, its failures in a row at any traffic."
+            ]
+        )
         #expect(
             notes(.failureRate(0.5, minimumCalls: 6, within: .seconds(60)).or(.consecutiveFailures(9))) == [
-                "its failure rate decides from one call in 10 s on."
+                "its failure rate decides from one call in 10 s on, its failures in a row at any traffic."
+            ]
+        )
+        #expect(
+            notes(.failureRate(0.5, minimumCalls: 20, within: .seconds(10)).or(.failures(3, within: .seconds(60)))) == [
+                "opens at 1 % of errors from 5 calls a second on, however many succeed.",
+                "its failure rate decides from 2 calls a second on.",
             ]
         )
         #expect(notes(.consecutiveFailures(5)) == [])
@@ -454,7 +464,7 @@ struct CallPlanTests {
                 last 1 s, for 30 s, then one probe
                   4  timeout          cancels after 2 s
                 At worst, a call takes 8 s and makes 3 attempts.
-                circuit breaker (3): its failure rate decides from 2 calls a second on.
+                circuit breaker (3): its failure rate decides from 2 calls a second on, its failures in a row at any traffic.
                 """
         )
         #expect(payment.worstCase == Pipeline { payment }.worstCase)

@@ -67,7 +67,7 @@ struct ExternalCallTests {
                 last 1 s, for 30 s, then one probe
                   4  timeout          cancels after 2.5 s
                 At worst, a call takes 8 s and makes 3 attempts.
-                circuit breaker (3): its failure rate decides from 2 calls a second on.
+                circuit breaker (3): its failure rate decides from 2 calls a second on, its failures in a row at any traffic.
                 """
         )
     }

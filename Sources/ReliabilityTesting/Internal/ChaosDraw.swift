@@ -8,7 +8,7 @@ struct ChaosDraw: Sendable {
     private let random: RandomSource
 
     init(rate: Double, chaos: ChaosSwitch, randomness: some RandomNumberGenerator & Sendable) {
-        precondition((0...1).contains(rate), "a rate is from 0 to 1 (is \(rate))")
+        requireValid((0...1).contains(rate), "a rate is from 0 to 1 (is \(rate))")
         self.rate = rate
         self.chaos = chaos
         random = RandomSource(randomness)

@@ -11,7 +11,7 @@ struct RetryHistory: Sendable {
     private(set) var waiting: Int64 = 0
     /// Whether an attempt may have had an effect.
     private(set) var mayHaveBeenSent = false
-    /// Whether no attempt reached the dependency.
+    /// Whether every attempt ended in a rejection by a policy.
     private(set) var isRejected = true
 
     /// Whether an attempt's error says all that there is to say of the call.
