@@ -63,8 +63,6 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
-///   ``withTimeout(_:clock:operation:)``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: TimeLimit,
@@ -94,8 +92,6 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work; it is handed its deadline.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
-///   ``withTimeout(_:clock:operation:)``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
@@ -119,8 +115,6 @@ nonisolated(nonsending) public func withTimeout<Success>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns.
 /// - Throws: What `operation` throws, or ``TimeoutError``.
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
-///   ``withTimeout(_:clock:operation:)``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
     until instant: C.Instant,
@@ -148,8 +142,6 @@ nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
 ///   - operation: The work.
 /// - Returns: What `operation` returns, or the default.
 /// - Throws: What `operation` throws within the limit.
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it, as said at
-///   ``withTimeout(_:clock:operation:)``.
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
     default fallback: @autoclosure () -> Success,
