@@ -164,6 +164,7 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.submit(.counts(queue))
             try run.submit(.nextDue(queue))
             try run.submit(.enqueue([NewRecord(queue: queue, id: "newer", payload: value)]))
+            try run.submit(.commit([], [NewRecord(queue: queue, id: "newer", payload: value)]))
             try run.settle()
         case .writeBehindFlush:
             try run.submit(put(first))
