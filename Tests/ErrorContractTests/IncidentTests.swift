@@ -118,7 +118,7 @@ private final class Failure: Error, Sendable {
             events.record(incident.id)
         })
         let rendered = (0..<50_000).map { renderer.response(to: Failure("\($0)")).incidentID }
-        #expect(await ObserverDelivery.flush(within: .seconds(300)))
+        #expect(await ObserverDelivery.flush(within: .seconds(3600)))
         #expect(events.events == rendered)
     }
 
