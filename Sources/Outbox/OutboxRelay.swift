@@ -38,8 +38,8 @@ public final class OutboxRelay: Sendable {
     let state: Lock<RelayState>
     let leases: LeaseKeeper
     let signal = WakeSignal()
-    /// The handlers that run.
-    let runs = Lock<[ObjectIdentifier: HandlerRun]>([:])
+    /// The handlers that run, in the order in which they began.
+    let runs = Lock<[HandlerRun]>([])
 
     /// Creates a relay; it delivers while ``run()`` runs.
     ///
@@ -154,10 +154,10 @@ public final class OutboxRelay: Sendable {
         drain()
         await waitUntilIdle(by: end.saturatingSubtract(max(0, reserve.saturatingNanoseconds)))
         state.withLock { $0.cut() }
-        for run in runs.withLock({ Array($0.values) }) { run.cancel() }
+        for run in runs.withLock({ $0 }) { timeSource.cancelFromTimer { run.cancel() } }
         signal.send()
         await waitUntilIdle(by: end)
-        return runs.withLock { Array($0.values) }.count { $0.finish(nil) }
+        return runs.withLock { $0 }.count { $0.finish(nil) }
     }
 
     private func waitUntilIdle(by instant: Int64) async {

@@ -34,6 +34,10 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
     public var breakerTrip: BreakerTrip
     /// How long an open breaker rejects every call.
     public var breakerOpenFor: Duration
+    /// Whether a call that is given up throws what its last attempt threw, instead of a ``Retry/RetryError``.
+    ///
+    /// A ``Retry/RetryError`` is thrown nevertheless when the last attempt was not sent and one before it may have been.
+    public var rethrowsLastError: Bool
 
     /// Creates a configuration.
     ///
@@ -48,6 +52,7 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
     ///   - longestWait: The longest wait of all.
     ///   - breakerTrip: When the circuit breaker opens.
     ///   - breakerOpenFor: How long an open breaker rejects every call.
+    ///   - rethrowsLastError: Whether a call that is given up throws what its last attempt threw. Defaults to `false`.
     public init(
         _ idempotency: Idempotency,
         totalLimit: Duration,
@@ -56,7 +61,8 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
         firstWait: Duration = .milliseconds(100),
         longestWait: Duration = .seconds(2),
         breakerTrip: BreakerTrip = .standard,
-        breakerOpenFor: Duration = .seconds(30)
+        breakerOpenFor: Duration = .seconds(30),
+        rethrowsLastError: Bool = false
     ) {
         self.idempotency = idempotency
         self.totalLimit = totalLimit
@@ -66,6 +72,7 @@ public struct ExternalCallConfiguration: Hashable, Sendable {
         self.longestWait = longestWait
         self.breakerTrip = breakerTrip
         self.breakerOpenFor = breakerOpenFor
+        self.rethrowsLastError = rethrowsLastError
     }
 
     /// What is wrong with the figures, a sentence each; empty when they can be used.

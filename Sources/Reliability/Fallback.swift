@@ -15,7 +15,9 @@ internal import ReliabilityCore
 /// - A fallback never hides that the caller left: when the caller cancels the task, the call's own error is thrown. A
 ///   deadline is no caller who left: a value and a stale value answer even when a limit around the fallback has cancelled
 ///   the task.
-/// - An error that finds fault with the request is thrown as it is; `shouldAnswer` decides otherwise.
+/// - An error that finds fault with the request is thrown as it is; `shouldAnswer` decides otherwise. The meaning that a
+///   `map` inside the call gives to an error does not reach the fallback: where the error itself does not conform to
+///   `ReliabilityError`, give `shouldAnswer` the same rule.
 /// - A fallback is the outermost part of a call. The time limits inside it are over when it answers, so a source has
 ///   limits of its own or none. Once a deadline from further outside has passed, no source is asked: only a value and a
 ///   stale value are left to answer.

@@ -8,8 +8,8 @@
 /// ```
 ///
 /// In `operation`, and in every task that it starts, there is no ``Deadline/current``, the retries and hedges of enclosing
-/// calls do not hold back those inside, and nothing is added to the record of the enclosing call. The correlation id
-/// stays.
+/// calls do not hold back those inside, nothing is added to the record of the enclosing call, and nothing counts as a part
+/// of a circuit breaker's probe. The correlation id stays.
 ///
 /// The current task stays the one it was: a time limit around it, or its caller, still cancels it. Work that must go on
 /// runs in a task that `operation` starts.
@@ -23,7 +23,9 @@ nonisolated(nonsending) public func withoutCallContext<Success>(
     try await DeadlineScope.$innermost.withValue(nil) {
         try await ExtraAttempt.$innermost.withValue(nil) {
             try await SendTracker.$current.withValue(nil) {
-                try await CallTrace.$current.withValue(nil) { try await operation() }
+                try await CallTrace.$current.withValue(nil) {
+                    try await ProbeScope.$innermost.withValue(nil) { try await operation() }
+                }
             }
         }
     }
@@ -38,8 +40,14 @@ public func withoutCallContext<Success>(_ operation: () throws -> Success) rethr
     try DeadlineScope.$innermost.withValue(nil) {
         try ExtraAttempt.$innermost.withValue(nil) {
             try SendTracker.$current.withValue(nil) {
-                try CallTrace.$current.withValue(nil) { try operation() }
+                try CallTrace.$current.withValue(nil) { try ProbeScope.$innermost.withValue(nil) { try operation() } }
             }
         }
     }
+}
+
+/// The probe of a circuit breaker that the current task is a part of.
+package enum ProbeScope {
+    /// The innermost probe, or `nil` if there is none.
+    @TaskLocal package static var innermost: (any Sendable)?
 }

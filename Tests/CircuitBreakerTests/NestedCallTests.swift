@@ -47,6 +47,20 @@ struct NestedCallTests {
         }
     }
 
+    @Test("work outside of the call's context is no part of its probe")
+    func withoutContext() async throws {
+        let breaker = await dueBreaker()
+        try await breaker.run {
+            try await breaker.run {}
+            await #expect(throws: BreakerOpenError.self) {
+                try await withoutCallContext { try await breaker.run {} }
+            }
+            let task = withoutCallContext { Task { try await breaker.run {} } }
+            await #expect(throws: BreakerOpenError.self) { try await task.value }
+        }
+        #expect(breaker.state == .closed)
+    }
+
     @Test("a part that fails opens the breaker once, though the probe around it succeeds")
     func failedPart() async throws {
         let events = EventRecorder<BreakerEvent>()

@@ -66,6 +66,44 @@ struct HangingHandlerTests {
     }
 }
 
+@Suite("OutboxRelay, with a cancellation handler that blocks", .timeLimit(.minutes(10)))
+struct BlockingHandlerTests {
+    @Test("the relay cancels the others, walks away, and returns", arguments: [true, false])
+    func returns(isDrained: Bool) async throws {
+        let memory = InMemoryStore()
+        let queue = OutboxQueue("test", store: memory)
+        let ids = (0..<4).map { "m\($0)" }
+        try await queue.commit([], sending: ids.map { OutboxMessage(id: $0, topic: "t", payload: []) })
+        let handlers = ReliabilityTesting.Gate()
+        let gate = Gate()
+        let entered = EventRecorder<String>()
+        let cancelled = EventRecorder<String>()
+        let relay = OutboxRelay(queue, OutboxRelayConfiguration(cancellationGrace: .milliseconds(1))) { delivery in
+            entered.record(delivery.message.id)
+            if delivery.message.id != "m1" {
+                do { try await untilCancelled() } catch {
+                    cancelled.record(delivery.message.id)
+                    throw error
+                }
+            }
+            await withTaskCancellationHandler {
+                await gate.pass()
+            } onCancel: {
+                handlers.pass()
+            }
+        }
+        let run = Task { await relay.run() }
+        _ = await entered.wait(for: 4)
+        if isDrained { #expect(await relay.drain(within: .milliseconds(10)) >= 1) } else { run.cancel() }
+        await run.value
+        #expect(Set(await cancelled.wait(for: 3)) == ["m0", "m2", "m3"])
+        let records = try await memory.page("test", .pending, after: nil, limit: 10).records
+        #expect(records.filter(\.isLeased).map(\.id).contains("m1"))
+        handlers.open()
+        gate.open()
+    }
+}
+
 @Suite("OutboxRelay.drain(within:)")
 struct DrainTests {
     private struct Outcome: Equatable {

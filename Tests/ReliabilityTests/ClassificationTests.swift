@@ -295,6 +295,35 @@ struct ClassificationTests {
         #expect(call.breaker.state == .closed)
     }
 
+    @Test(
+        "a result that carries a rejection was sent nevertheless, and is waited for no longer than a thrown one",
+        arguments: [Idempotency.notIdempotent, .idempotent],
+        [true, false]
+    )
+    func rejectionInResult(_ idempotency: Idempotency, isBreaker: Bool) async throws {
+        let open = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)), clock: clock)
+        _ = try? await open.run { throw CardError() }
+        let sent = Counter()
+        let call = call(idempotency)
+        let result = try await call.run(
+            failingResult: { (result: Result<Int, any Error>) in
+                if case .failure(let error) = result { error as? any ReliabilityError } else { nil }
+            },
+            {
+                sent.increment()
+                do {
+                    let body: @Sendable () async throws -> Int = { 1 }
+                    let clock = clock
+                    if isBreaker { return .success(try await open.run(body)) }
+                    return .success(try await withTimeout(.zero, clock: clock, operation: body))
+                } catch { return .failure(error) }
+            }
+        )
+        #expect(throws: (any Error).self) { try result.get() }
+        #expect(sent.value == 1)
+        #expect(call.breaker.state == .closed)
+    }
+
     @Test("when the last attempt threw or was rejected, that is thrown, and no earlier result is returned")
     func thrownAtLast() async {
         let calls = Counter()

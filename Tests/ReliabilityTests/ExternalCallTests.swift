@@ -39,6 +39,15 @@ struct ExternalCallTests {
         #expect(limits == [.seconds(8), .seconds(10), .seconds(2), .seconds(10), .seconds(30), .seconds(15)])
     }
 
+    @Test("where configured, a call that is given up throws what its last attempt threw")
+    func rethrowsLastError() async {
+        var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
+        (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
+        await #expect(throws: RetryError.self) { try await call(configuration).run { throw Failure() } }
+        configuration.rethrowsLastError = true
+        await #expect(throws: Failure.self) { try await call(configuration).run { throw Failure() } }
+    }
+
     @Test("the order is the recommended one")
     func order() {
         let limiter = Limiter(

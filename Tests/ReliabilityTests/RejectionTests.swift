@@ -146,6 +146,26 @@ struct RejectionTests {
         }
     }
 
+    @Test("INV-38: a breaker that opens under a hedge is not waited for by the retry around it")
+    func openBreakerInHedge() async throws {
+        let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)), clock: clock)
+        let hedge = HedgePolicy(after: .fixed(.seconds(1)), clock: clock)
+        let calls = Counter()
+        let error = await #expect(throws: RetryError.self) {
+            try await RetryPolicy(RetryConfiguration(.idempotent, backoff: .none), clock: clock).run {
+                try await hedge.run { _ in
+                    try await breaker.run {
+                        calls.increment()
+                        throw Failure()
+                    }
+                }
+            }
+        }
+        // A failure and a rejection at first, then a rejection alone, which is the last.
+        #expect(error?.attempts.count == 2 && error?.lastError is BreakerOpenError)
+        #expect(calls.value == 1 && clock.sleeperCount == 0)
+    }
+
     @Test("INV-38: two thousand callers of an open breaker fail without a wait, and a record shows the breaker's code")
     func openBreakerInRetry() async throws {
         let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(1)), clock: clock)

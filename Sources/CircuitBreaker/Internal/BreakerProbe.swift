@@ -1,3 +1,4 @@
+internal import ReliabilityCore
 internal import Synchronization
 
 /// A probe that is under way, for the calls that it makes through the same breaker.
@@ -12,7 +13,7 @@ final class BreakerProbe: Sendable {
     /// is over.
     private let isOver = Atomic(false)
 
-    @TaskLocal private static var current: BreakerProbe?
+    private static var current: BreakerProbe? { ProbeScope.innermost as? BreakerProbe }
 
     private init(_ breaker: Breaker, _ generation: UInt64) {
         self.breaker = breaker
@@ -38,6 +39,6 @@ final class BreakerProbe: Sendable {
     ) async rethrows -> Success {
         let probe = BreakerProbe(breaker, generation)
         defer { probe.isOver.store(true, ordering: .relaxed) }
-        return try await $current.withValue(probe) { try await operation() }
+        return try await ProbeScope.$innermost.withValue(probe) { try await operation() }
     }
 }

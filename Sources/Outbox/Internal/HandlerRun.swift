@@ -8,6 +8,8 @@ final class HandlerRun: Sendable {
     private struct State {
         var task: Task<Void, Never>?
         var timer: TimeSource.Timer?
+        /// Ends the grace that the handler has after its cancellation.
+        var graceTimer: TimeSource.Timer?
         var isCancelled = false
         var isOverrun = false
         var end: End?
@@ -49,11 +51,27 @@ final class HandlerRun: Sendable {
         task?.cancel()
     }
 
-    /// Records that the grace is over, unless the handler has returned or the relay has walked away from it.
-    func overrun() -> Bool {
+    /// Has the handler's grace end at the instant, unless it has one already.
+    ///
+    /// - Parameters:
+    ///   - instant: The end of the grace.
+    ///   - timeSource: The source of the instant.
+    ///   - overrun: Called when the grace is over, unless the handler has returned or the relay has walked away from it.
+    func beginGrace(until instant: Int64, timeSource: TimeSource, overrun: @escaping @Sendable () -> Void) {
+        let timer = timeSource.timer(at: instant) { if self.recordOverrun() { overrun() } }
+        let isUsed = state.withLock { state in
+            if state.end != nil || state.graceTimer != nil { return false }
+            state.graceTimer = timer
+            return true
+        }
+        if !isUsed { timer.cancel() }
+    }
+
+    private func recordOverrun() -> Bool {
         state.withLock { state in
-            if state.end == nil { state.isOverrun = true }
-            return state.end == nil
+            if state.end != nil || state.isOverrun { return false }
+            state.isOverrun = true
+            return true
         }
     }
 
@@ -77,6 +95,7 @@ final class HandlerRun: Sendable {
             return before
         }
         before?.timer?.cancel()
+        before?.graceTimer?.cancel()
         before?.waiting?.resume(returning: end)
         return before != nil
     }

@@ -46,21 +46,22 @@ extension OutboxRelay {
         }
         let limit = timeSource.instant(after: configuration.timeLimit)
         let run = HandlerRun()
-        runs.withLock { $0[ObjectIdentifier(run)] = run }
-        defer { runs.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(run)) } }
+        runs.withLock { $0.append(run) }
+        defer { runs.withLock { runs in runs.removeAll { $0 === run } } }
         // The relay may have cancelled the others in between.
         if isStopping { run.cancel() }
         // No task: handlers that never suspend may have all the threads on which tasks run.
-        let limiter = timeSource.timer(at: limit) { [timeSource] in timeSource.cancelFromTimer { run.cancel() } }
+        let limiter = timeSource.timer(at: limit) { self.cancel(run, of: claim) }
         start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
         let keeper = startTask(on: timeSource.taskExecutor) {
-            await self.keep(holder, run, of: claim.token, until: limit)
+            await self.keep(holder, run, of: claim)
         }
         let end = await withTaskCancellationHandler {
             await run.wait()
         } onCancel: {
-            run.cancel()
+            // Before the handler is cancelled: its cancellation handlers are the user's, and may block.
             run.walkAway(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
+            timeSource.cancelFromTimer { run.cancel() }
         }
         limiter.cancel()
         if run.isOverrun { state.withLock { $0.returned() } }
@@ -102,41 +103,32 @@ extension OutboxRelay {
         )
     }
 
-    /// Prolongs the lease while a delivery lasts, and cancels the delivery when it takes too long or the lease is lost.
-    private func keep(_ holder: ClaimHolder, _ run: HandlerRun, of token: StoreVersion, until limit: Int64) async {
-        let (id, attempt) = (holder.claim.id, holder.claim.attempt)
+    /// Prolongs the lease while a delivery lasts, and cancels the delivery when the lease is lost.
+    private func keep(_ holder: ClaimHolder, _ run: HandlerRun, of claim: RecordClaim) async {
         let interval = max(configuration.lease / 3, .milliseconds(1))
-        var renewal = timeSource.instant(after: interval)
-        var limit = limit
-        var overrun = Int64.max
-        func cancel() {
-            run.cancel()
-            limit = .max
-            overrun = timeSource.instant(after: configuration.cancellationGrace)
-        }
         while true {
-            do { try await timeSource.sleep(until: min(renewal, limit, overrun)) } catch { return }
-            let now = timeSource.now
-            if now >= limit { cancel() }
-            if now >= overrun {
-                overrun = .max
-                if run.overrun() {
-                    events.emit(.overrun(id: id, attempt: attempt))
-                    // It hangs and crashes nothing: the others need not wait for it.
-                    state.withLock { $0.overran(token) }
-                    signal.send()
-                }
-            }
-            guard now >= renewal else { continue }
+            do { try await timeSource.sleep(for: interval) } catch { return }
             do throws(StoreError) {
-                let isLost = try await settle(holder, .extend(configuration.lease)) == .stale
-                renewal = isLost ? .max : timeSource.instant(after: interval)
-                if isLost { cancel() }
+                if try await settle(holder, .extend(configuration.lease)) == .stale { return cancel(run, of: claim) }
             } catch {
                 // A store that is down now may be back at the next turn, and the lease not over yet.
-                renewal = error.isLasting ? .max : timeSource.instant(after: interval)
+                if error.isLasting { return }
             }
         }
+    }
+
+    /// Cancels a delivery that takes too long or has lost its lease, and reports if the handler ignores that.
+    ///
+    /// It needs no thread on which tasks run: a handler that blocks has taken one.
+    private func cancel(_ run: HandlerRun, of claim: RecordClaim) {
+        let end = timeSource.instant(after: configuration.cancellationGrace)
+        run.beginGrace(until: end, timeSource: timeSource) { [self] in
+            events.emit(.overrun(id: claim.id, attempt: claim.attempt))
+            // It hangs and crashes nothing: the others need not wait for it.
+            state.withLock { $0.overran(claim.token) }
+            signal.send()
+        }
+        timeSource.cancelFromTimer { run.cancel() }
     }
 
     // MARK: Settling

@@ -29,8 +29,9 @@ final class RunningRelays: Sendable {
     func remove(_ number: UInt64) { state.withLock { $0.wake[number] = nil } }
 
     func wake() {
-        let relays = state.withLock { Array($0.wake.values) }
-        for wake in relays { wake() }
+        // In the order in which they began, so that a simulation of one seed is one run.
+        let relays = state.withLock { $0.wake.sorted { $0.key < $1.key } }
+        for relay in relays { relay.value() }
     }
 
     // MARK: Deliveries

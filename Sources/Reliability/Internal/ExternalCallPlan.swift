@@ -49,7 +49,8 @@ extension ExternalCallConfiguration {
             maxAttempts: maxAttempts,
             backoff: .exponential(initial: firstWait, cap: longestWait),
             // A longer wait than the whole call may take cannot be waited for.
-            maximumRetryAfter: totalLimit
+            maximumRetryAfter: totalLimit,
+            rethrowsLastError: rethrowsLastError
         )
         return Pipeline {
             TimeoutPolicy(totalLimit, clock: clock)

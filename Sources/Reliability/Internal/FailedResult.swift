@@ -14,7 +14,8 @@ struct FailedResult: ReliabilityError, CustomStringConvertible {
     var retryAfter: Duration? { failure.retryAfter }
     var details: [ErrorDetail] { failure.details }
     var underlyingError: (any Error)? { failure.underlyingError }
-    var mayHaveBeenSent: Bool { failure.mayHaveBeenSent }
+    var isRejection: Bool { failure.isRejection }
+    var mayHaveBeenSent: Bool { failure.leavesOperationPossiblySent }
     var description: String { "a result that means \(failure)" }
 
     /// Whether a policy threw an error because the last attempt gave such a result.
