@@ -42,9 +42,13 @@ public struct HedgeError: InnerCallError, AttemptsError, CustomStringConvertible
     /// A constant sentence.
     public var message: String { "The service is not available at the moment." }
 
-    /// The longest of the attempts' hints.
+    /// The longest hint of the attempts that were not rejected, or of all attempts if all were rejected.
+    ///
+    /// The time for which a breaker stays open is no hint of a dependency that another attempt has reached.
     public var retryAfter: Duration? {
-        attempts.compactMap { ($0.error as? any ReliabilityError)?.retryAfter }.max()
+        let isRejection = isRejection
+        let errors = attempts.lazy.map(\.error).filter { isRejection || !$0.isRejection }
+        return errors.compactMap { ($0 as? any ReliabilityError)?.retryAfter }.max()
     }
 
     /// The decisive error.

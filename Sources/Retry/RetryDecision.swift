@@ -13,7 +13,7 @@ public enum RetryDecision: Hashable, Sendable {
     ///
     /// An error of this library's protocol is tried again when its category says that another attempt may succeed:
     /// `timeout`, `unavailable` and `rateLimited`; its `retryAfter` is honoured. What an inner retry gave up is not tried
-    /// again. Of a ``HedgeError``, only the hints of attempts that were not rejected are honoured, unless all were. Every other error is, because most errors that do not conform are those of a network. `CancellationError` is
+    /// again. Every other error is, because most errors that do not conform are those of a network. `CancellationError` is
     /// one of them: a policy does not ask when the caller was cancelled, so it was something inside the call.
     ///
     /// A rejection by another policy is tried again only if it says when, and only as far as
@@ -25,10 +25,7 @@ public enum RetryDecision: Hashable, Sendable {
         if error is RetryError { return .stop }
         if let error = error as? HedgeError {
             if standard(for: error.decisiveError) == .stop { return .stop }
-            // How long a breaker stays open is no hint of the dependency, which one of the attempts has reached.
-            let reached = error.attempts.lazy.map(\.error).filter { error.isRejection || !$0.isRejection }
-            let hints = reached.compactMap { ($0 as? any ReliabilityError)?.retryAfter }
-            return hints.max().map { .retryAfter($0) } ?? .retry
+            return error.retryAfter.map { .retryAfter($0) } ?? .retry
         }
         guard let error = error as? any ReliabilityError else { return .retry }
         let categories: [ErrorCategory] = [.timeout, .unavailable, .rateLimited]

@@ -31,11 +31,11 @@ func nestingsSuite(_ options: Options) -> SuiteResult {
     var failures: [String] = []
     for law in Law.allCases {
         let broken = found.filter { $0.violations.contains { $0.law == law } }
-        guard let first = broken.first?.nesting else { continue }
+        guard let (number, first, _) = broken.first else { continue }
         let shown = stopsAtFirst ? first : first.shrunk(breaking: law)
         let violation = shown.violations.first { $0.law == law }
         failures.append(
-            "\(violation.map { "\($0)" } ?? "\(law)")\n  \(broken.count) of \(count) nestings break this law, as this one does:\n"
+            "\(violation.map { "\($0)" } ?? "\(law)")\n  \(broken.count) of \(count) nestings break this law, number \(number) first, as this one does:\n"
                 + shown.description.split(separator: "\n").map { "    \($0)" }.joined(separator: "\n")
         )
     }
