@@ -31,7 +31,7 @@ extension CallPolicy {
                 let success = try await operation()
                 guard let failure = failure(success) else { return success }
                 last = success
-                throw FailedResult(failure)
+                throw FailedResult.error(for: failure)
             }
         } catch {
             guard let last, FailedResult.isCause(of: error) else { throw error }

@@ -9,7 +9,7 @@
 ///
 /// In `operation`, and in every task that it starts, there is no ``Deadline/current``, the retries and hedges of enclosing
 /// calls do not hold back those inside, nothing is added to the record of the enclosing call, and nothing counts as a part
-/// of a circuit breaker's probe. The correlation id stays.
+/// of a circuit breaker's probe: the half-open breaker may reject it. The correlation id stays.
 ///
 /// The current task stays the one it was: a time limit around it, or its caller, still cancels it. Work that must go on
 /// runs in a task that `operation` starts.

@@ -21,10 +21,7 @@ public enum Outcome: Hashable, Sendable {
     ///   - wasCancelled: Whether the task was cancelled when the operation began. Then its end says nothing.
     /// - Returns: The outcome.
     package static func ofThrown(_ error: any Error, wasCancelled: Bool) -> Outcome {
-        if let outcome = ofCancelled(wasCancelled: wasCancelled) { return outcome }
-        guard error.isRejection else { return .failure }
-        // The deadline may have passed, and its cancellation be on its way.
-        return !wasCancelled && DeadlineScope.live?.hasExpired == true ? .failure : .ignored
+        ofCancelled(wasCancelled: wasCancelled) ?? (error.isRejection ? .ignored : .failure)
     }
 
     /// The outcome of an operation whose task is cancelled, or `nil` if the task is not cancelled.

@@ -91,7 +91,7 @@ package struct TimeSource: Sendable {
         return Timer(entry: entry, timeSource: self)
     }
 
-    /// Runs `cancel`, which cancels a task, for a timer's action.
+    /// Runs `cancel`, which cancels a task, for a timer or for a caller who must not wait.
     ///
     /// The task's cancellation handlers are the user's and may block. The scheduler's thread is that of every deadline,
     /// and the threads of a clock that only sleeps are those that all tasks share. A clock that a test moves runs it in

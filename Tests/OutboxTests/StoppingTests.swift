@@ -76,6 +76,10 @@ struct BlockingHandlerTests {
         try await queue.commit([], sending: ids.map { OutboxMessage(id: $0, topic: "t", payload: []) })
         let handlers = ReliabilityTesting.Gate()
         let gate = Gate()
+        defer {
+            handlers.open()
+            gate.open()
+        }
         let entered = EventRecorder<String>()
         let cancelled = EventRecorder<String>()
         let relay = OutboxRelay(queue, OutboxRelayConfiguration(cancellationGrace: .milliseconds(1))) { delivery in
@@ -99,8 +103,24 @@ struct BlockingHandlerTests {
         #expect(Set(await cancelled.wait(for: 3)) == ["m0", "m2", "m3"])
         let records = try await memory.page("test", .pending, after: nil, limit: 10).records
         #expect(records.filter(\.isLeased).map(\.id).contains("m1"))
-        handlers.open()
-        gate.open()
+    }
+
+    @Test("a relay without any grace or time cancels the handlers that it walks away from", arguments: [true, false])
+    func cancelsTheAbandoned(isDrained: Bool) async throws {
+        let memory = InMemoryStore()
+        let queue = OutboxQueue("test", store: memory)
+        try await queue.commit([], sending: [OutboxMessage(id: "m1", topic: "t", payload: [])])
+        let entered = EventRecorder<Void>()
+        let cancelled = EventRecorder<Void>()
+        let relay = OutboxRelay(queue, OutboxRelayConfiguration(cancellationGrace: .zero)) { _ in
+            entered.record(())
+            do { try await untilCancelled() } catch { cancelled.record(()) }
+        }
+        let run = Task { await relay.run() }
+        _ = await entered.wait(for: 1)
+        if isDrained { await relay.drain(within: .zero) } else { run.cancel() }
+        await run.value
+        #expect(await cancelled.wait(for: 1).count == 1)
     }
 }
 

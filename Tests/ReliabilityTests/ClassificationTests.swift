@@ -304,7 +304,7 @@ struct ClassificationTests {
         let open = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)), clock: clock)
         _ = try? await open.run { throw CardError() }
         let sent = Counter()
-        let call = call(idempotency)
+        let call = call(idempotency, trip: .consecutiveFailures(1))
         let result = try await call.run(
             failingResult: { (result: Result<Int, any Error>) in
                 if case .failure(let error) = result { error as? any ReliabilityError } else { nil }
@@ -322,6 +322,23 @@ struct ClassificationTests {
         #expect(throws: (any Error).self) { try result.get() }
         #expect(sent.value == 1)
         #expect(call.breaker.state == .closed)
+    }
+
+    @Test("a result that states that nothing was sent is tried again, whatever it wraps", arguments: [true, false])
+    func notSentInResult(isRejection: Bool) async throws {
+        let failure: any Error = isRejection ? Known(category: .unavailable, isRejection: true) : CardError()
+        let sent = Counter()
+        let retry = RetryPolicy(
+            RetryConfiguration(.notIdempotent, backoff: .none, maximumRejectionWait: .seconds(1)),
+            classify: { _ in .retryAfter(.zero) },
+            clock: clock
+        )
+        let pipeline = Pipeline("payments", clock: clock) { retry }
+        let response = try await pipeline.run(
+            failingResult: { (response: Response) in response.status == 503 ? NotSentError(failure) : nil },
+            { Response(status: sent.increment() == 1 ? 503 : 200) }
+        )
+        #expect(response.status == 200 && sent.value == 2)
     }
 
     @Test("when the last attempt threw or was rejected, that is thrown, and no earlier result is returned")

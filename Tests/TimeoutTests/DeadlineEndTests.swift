@@ -185,23 +185,6 @@ struct DeadlineEndTests {
         #expect(error?.isRejection == false)
     }
 
-    @Test("a rejection from inside after the deadline is a failure, though the timer is late")
-    func lateTimerAsEvidence() async {
-        let late = LateClock()
-        func outcome(isLate: Bool, wasCancelled: Bool) async -> Outcome? {
-            try? await withTimeout(.seconds(1), clock: late) {
-                if isLate { late.advance(by: .seconds(1)) }
-                do { try await withTimeout(.zero, clock: late) {} } catch {
-                    return Outcome.ofThrown(error, wasCancelled: wasCancelled)
-                }
-                return nil
-            }
-        }
-        #expect(await outcome(isLate: false, wasCancelled: false) == .ignored)
-        #expect(await outcome(isLate: true, wasCancelled: false) == .failure)
-        #expect(await outcome(isLate: true, wasCancelled: true) == .ignored)
-    }
-
     @Test("what fails before the deadline has not expired, however late it was cancelled")
     func beforeDeadline() async throws {
         let late = LateClock()

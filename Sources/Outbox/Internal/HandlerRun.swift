@@ -23,12 +23,14 @@ final class HandlerRun: Sendable {
     var isOverrun: Bool { state.withLock { $0.isOverrun } }
 
     /// Takes over the task in which the handler runs.
-    func begin(_ task: Task<Void, Never>) {
-        let isCancelled = state.withLock { state in
-            if state.end == nil { state.task = task }
+    ///
+    /// - Returns: Whether the task is to be cancelled.
+    func begin(_ task: Task<Void, Never>) -> Bool {
+        state.withLock { state in
+            if case .some(.some) = state.end { return false }
+            state.task = task
             return state.isCancelled
         }
-        if isCancelled { task.cancel() }
     }
 
     /// Waits for the end.
@@ -91,7 +93,9 @@ final class HandlerRun: Sendable {
         let before = state.withLock { state -> State? in
             if state.end != nil { return nil }
             let before = state
-            state = State(isCancelled: before.isCancelled, isOverrun: before.isOverrun, end: .some(end))
+            // A handler from which the relay walks away may still have to be cancelled.
+            let task = end == nil ? before.task : nil
+            state = State(task: task, isCancelled: before.isCancelled, isOverrun: before.isOverrun, end: .some(end))
             return before
         }
         before?.timer?.cancel()

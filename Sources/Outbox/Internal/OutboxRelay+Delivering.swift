@@ -88,19 +88,18 @@ extension OutboxRelay {
     /// Not in place: a handler that never suspends would be over before its lease is renewed or its time limited.
     private func start(_ delivery: OutboxDelivery, _ run: HandlerRun, by limit: Int64) {
         let deadline = Deadline(instant: limit, timeSource: timeSource)
-        run.begin(
-            Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
-                // A relay may run in a task that somebody's call has started, and a delivery is no part of that call.
-                await withoutCallContext {
-                    let scope = DeadlineScope(deadline)
-                    defer { scope.add(.hasEnded) }
-                    let result: Result<Void, any Error> = await DeadlineScope.$innermost.withValue(scope) {
-                        do { return .success(try await handler(delivery)) } catch { return .failure(error) }
-                    }
-                    run.finish(result)
+        let task = Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
+            // A relay may run in a task that somebody's call has started, and a delivery is no part of that call.
+            await withoutCallContext {
+                let scope = DeadlineScope(deadline)
+                defer { scope.add(.hasEnded) }
+                let result: Result<Void, any Error> = await DeadlineScope.$innermost.withValue(scope) {
+                    do { return .success(try await handler(delivery)) } catch { return .failure(error) }
                 }
+                run.finish(result)
             }
-        )
+        }
+        if run.begin(task) { timeSource.cancelFromTimer { task.cancel() } }
     }
 
     /// Prolongs the lease while a delivery lasts, and cancels the delivery when the lease is lost.

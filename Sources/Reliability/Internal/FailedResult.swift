@@ -1,4 +1,5 @@
 internal import ReliabilityCore
+internal import Retry
 
 /// A result that means a failure, as the policies around the operation see it.
 ///
@@ -6,7 +7,13 @@ internal import ReliabilityCore
 struct FailedResult: ReliabilityError, CustomStringConvertible {
     private let failure: any ReliabilityError
 
-    init(_ failure: any ReliabilityError) { self.failure = failure }
+    private init(_ failure: any ReliabilityError) { self.failure = failure }
+
+    /// The error for a result, which is judged as if the operation had thrown the failure.
+    static func error(for failure: any ReliabilityError) -> any Error {
+        let result = FailedResult(failure)
+        return failure is any NotSentStatement ? NotSentError(result) : result
+    }
 
     var code: ErrorCode { failure.code }
     var category: ErrorCategory { failure.category }
