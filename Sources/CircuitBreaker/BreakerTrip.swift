@@ -7,7 +7,7 @@ internal import ReliabilityCore
 ///
 /// A rule that counts failures alone does not suit every traffic: ``failures(_:within:)`` opens at a number of failures
 /// that a busy dependency always has, and ``failureRate(_:minimumCalls:within:)`` never opens below its minimum of calls.
-/// ``standard`` combines a rate with ``consecutiveFailures(_:)`` and suits both.
+/// ``standard`` combines a rate with ``consecutiveFailures(_:lasting:)`` and suits both.
 ///
 /// The figures are plain values, which can come from a file: ``problems()`` says what is wrong with them.
 public struct BreakerTrip: Hashable, Sendable {

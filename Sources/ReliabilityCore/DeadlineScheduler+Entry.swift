@@ -12,10 +12,14 @@ extension DeadlineScheduler {
         final var previous: Unmanaged<Entry>?
         /// The slot of the wheel, or the place in its heap; see ``DeadlineWheel``.
         final var position = Entry.nowhere
-        package final internal(set) var instant: Int64 = 0
+        final var instant: Int64 = 0
         final var sequence: UInt64 = 0
 
         static var nowhere: Int { -1 }
+
+        /// The instant at which the entry is armed, for whoever holds the lock of its queue.
+        // Not the stored property: outside of the module, each access to that would be checked at run time.
+        package final var armedInstant: Int64 { instant }
 
         /// Creates an entry that is not armed.
         package init() {}

@@ -101,8 +101,8 @@ public final class ManualClock: Clock, Sendable {
             // Before anything runs: what runs may change what is due, and how much of that in time depends on chance.
             var due: [DeadlineScheduler.Entry] = []
             while let entry = nextDue() { due.append(entry) }
-            guard let first = due.first?.instant, let last = due.last?.instant else { return nil }
-            for entry in due { wheel.insert(entry, at: entry.instant) }
+            guard let first = due.first?.armedInstant, let last = due.last?.armedInstant else { return nil }
+            for entry in due { wheel.insert(entry, at: entry.armedInstant) }
             func text(_ instant: Int64) -> String { Duration.nanoseconds(instant).text }
             if movers == 0, woken > 0 {
                 return """
