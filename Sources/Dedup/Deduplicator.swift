@@ -30,8 +30,9 @@ public import ReliabilityStore
 /// after the store is opened again, in a store of several processes when the claim's lease has ended. The operation then
 /// runs again, and ``DedupClaim/isTakeover`` says so. The claim is remembered for that as long as a result would be, and
 /// for at least 30 days. A process that stands still for longer than the lease, or that opens its store again, does not
-/// start an operation that it is running. In a store of several processes, another process may take the claim over meanwhile; the first holder cannot
-/// change what the other stored then, and ``DedupClaim/fence`` carries that guarantee into its own commits.
+/// start an operation that it is running. In a store of several processes, another process may take the claim over
+/// meanwhile; the first holder cannot change what the other stored then, and ``DedupClaim/fence`` carries that guarantee
+/// into its own commits.
 ///
 /// The deadline of the caller cuts every wait for the store. It does not cut the writing of a result.
 public struct Deduplicator: Sendable {

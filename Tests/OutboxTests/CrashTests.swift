@@ -77,6 +77,13 @@ struct CrashTests {
         _ = try await memory.enqueue(ids.map { queue.record(for: OutboxMessage(id: $0, topic: "t", payload: [])) })
     }
 
+    /// Sends a message whose delivery nobody settled, as after a crash.
+    private func enqueueSuspect(_ id: String, in memory: InMemoryStore, _ clock: ManualClock) async throws {
+        try await enqueue([id], in: memory)
+        _ = try await memory.claim("test", limit: 1, lease: .milliseconds(1))
+        try await clock.sleep(for: .milliseconds(2))
+    }
+
     @Test(
         "is the only one that is dead in the end, whatever was under way with it",
         arguments: [(poisons: 1, maxAttempts: 20), (1, 2), (2, 3), (3, 20)]
@@ -209,9 +216,7 @@ struct CrashTests {
             try await enqueue(["hanging"], in: memory)
             let run = simulation.spawn { await relay.run() }
             try await clock.sleep(for: .seconds(simulation.random(in: 5...15)))
-            try await enqueue(["suspect"], in: memory)
-            _ = try await memory.claim("test", limit: 1, lease: .milliseconds(1))
-            try await clock.sleep(for: .milliseconds(2))
+            try await enqueueSuspect("suspect", in: memory, clock)
             relay.wake()
             try await clock.sleep(for: .milliseconds(1))
             try await enqueue(["later"], in: memory)
@@ -248,21 +253,18 @@ struct CrashTests {
                 }
                 delivered.record(delivery.message.id)
             }
-            func enqueueSuspect(_ id: String) async throws {
-                try await enqueue([id], in: memory)
-                _ = try await memory.claim("test", limit: 1, lease: .milliseconds(1))
-                try await clock.sleep(for: .milliseconds(2))
-                relay.wake()
-                try await clock.sleep(for: .milliseconds(simulation.random(in: 10...1000)))
-            }
             let run = simulation.spawn { await relay.run() }
             try await clock.sleep(for: .seconds(2))
-            try await enqueueSuspect("first")
+            try await enqueueSuspect("first", in: memory, clock)
+            relay.wake()
+            try await clock.sleep(for: .milliseconds(simulation.random(in: 10...1000)))
             try await clock.sleep(for: .seconds(13))
             try await enqueue(["slow"], in: memory)
             relay.wake()
             try await clock.sleep(for: .milliseconds(10))
-            try await enqueueSuspect("second")
+            try await enqueueSuspect("second", in: memory, clock)
+            relay.wake()
+            try await clock.sleep(for: .milliseconds(simulation.random(in: 10...1000)))
             if !isSlowUnderWay { slow.open() }
             gate.open()
             try await clock.sleep(for: .milliseconds(10))
@@ -287,9 +289,7 @@ struct CrashTests {
             }
             let run = simulation.spawn { await relay.run() }
             try await clock.sleep(for: .seconds(5))
-            try await enqueue(["suspect"], in: memory)
-            _ = try await memory.claim("test", limit: 1, lease: .milliseconds(1))
-            try await clock.sleep(for: .milliseconds(2))
+            try await enqueueSuspect("suspect", in: memory, clock)
             relay.wake()
             try await clock.sleep(for: .seconds(1))
             let held = try await memory.page("test", .pending, after: nil, limit: 9).records

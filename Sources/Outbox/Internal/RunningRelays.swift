@@ -6,7 +6,8 @@ internal import ReliabilityStore
 final class RunningRelays: Sendable {
     private struct State {
         var next: UInt64 = 0
-        var wake: [UInt64: @Sendable () -> Void] = [:]
+        /// In the order in which the relays began, so that a simulation of one seed is one run.
+        var wake: [(number: UInt64, wake: @Sendable () -> Void)] = []
         /// The claims that are not settled yet, by the bytes of their messages' identities.
         var holders: [[UInt8]: ClaimHolder] = [:]
         /// How many relays ask for messages at present.
@@ -21,17 +22,15 @@ final class RunningRelays: Sendable {
     func add(_ wake: @escaping @Sendable () -> Void) -> UInt64 {
         state.withLock { state in
             state.next += 1
-            state.wake[state.next] = wake
+            state.wake.append((state.next, wake))
             return state.next
         }
     }
 
-    func remove(_ number: UInt64) { state.withLock { $0.wake[number] = nil } }
+    func remove(_ number: UInt64) { state.withLock { $0.wake.removeAll { $0.number == number } } }
 
     func wake() {
-        // In the order in which they began, so that a simulation of one seed is one run.
-        let relays = state.withLock { $0.wake.sorted { $0.key < $1.key } }
-        for relay in relays { relay.value() }
+        for relay in state.withLock({ $0.wake }) { relay.wake() }
     }
 
     // MARK: Deliveries

@@ -25,7 +25,7 @@ internal import ReliabilityCore
         super.init(limit)
     }
 
-    /// What the operation's task takes over from the caller's, which an unstructured task does not inherit.
+    /// The name and the executor of the caller's task, which an unstructured task does not inherit.
     private struct TaskTraits {
         let name: String?
         let executor: (any TaskExecutor)?
