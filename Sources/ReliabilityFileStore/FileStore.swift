@@ -84,19 +84,25 @@ public final class FileStore: RecordStore {
         clock: some Clock<Duration> = ContinuousClock()
     ) async throws(StoreError) -> FileStore {
         // Not on a thread of the pool that all tasks share: opening reads and writes the whole store.
-        let result: Result<FileStore, StoreError> = await withCheckedContinuation { continuation in
+        // Through a lock: the thread sanitizer does not see that a continuation that is resumed before its task waits hands
+        // the store over.
+        let opened = Lock(Result<FileStore, StoreError>.failure(.noThread))
+        await withCheckedContinuation { continuation in
             let isStarted = tryToStartThread {
                 refuseFileSizeSignal()
+                let result: Result<FileStore, StoreError>
                 do throws(StoreError) {
                     let store = try FileStore(at: path, mode: mode, configuration: configuration, clock: clock)
-                    continuation.resume(returning: .success(store))
+                    result = .success(store)
                 } catch {
-                    continuation.resume(returning: .failure(error))
+                    result = .failure(error)
                 }
+                opened.withLock { $0 = result }
+                continuation.resume()
             }
-            if !isStarted { continuation.resume(returning: .failure(.noThread)) }
+            if !isStarted { continuation.resume() }
         }
-        return try result.get()
+        return try opened.withLock { $0 }.get()
     }
 
     /// Opens the store, and blocks the thread meanwhile.
