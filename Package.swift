@@ -5,15 +5,24 @@ import PackageDescription
 // `RELIABILITY_SANITIZE=thread swift test --sanitize thread` builds the library's one lock on `pthread_mutex` instead.
 let underThreadSanitizer = Context.environment["RELIABILITY_SANITIZE"] == "thread"
 
-/// A library target with its product; `Tests/<name>Tests` is declared beside it below.
+/// A library target, with its sources in `Sources` and its product in `libraries`.
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies)
 }
 
+/// A target of the checks in `Tools`, which are no part of a product.
+func tool(_ name: String, _ dependencies: [String], isExecutable: Bool = false) -> Target {
+    let dependencies = dependencies.map { Target.Dependency.byName(name: $0) }
+    return isExecutable
+        ? .executableTarget(name: name, dependencies: dependencies, path: "Tools/\(name)")
+        : .target(name: name, dependencies: dependencies, path: "Tools/\(name)")
+}
+
+/// The tests of a library target.
 func tests(_ name: String, _ dependencies: [String] = []) -> Target {
     .testTarget(
         name: "\(name)Tests",
-        dependencies: Set([name, "ReliabilityCore", "ReliabilityTesting"] + dependencies).sorted().map {
+        dependencies: Set([name, "ReliabilityCore", "ReliabilityTesting", "TestSupport"] + dependencies).sorted().map {
             .byName(name: $0)
         }
     )
@@ -22,31 +31,31 @@ func tests(_ name: String, _ dependencies: [String] = []) -> Target {
 let libraries = [
     "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore",
     "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
-    "Reliability", "ReliabilityTesting",
+    "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
 ]
 
 let package = Package(
     name: "swift-reliability",
     platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
-    products: libraries.map { .library(name: $0, targets: [$0]) } + [.executable(name: "orders", targets: ["orders"])],
+    products: libraries.map { .library(name: $0, targets: [$0]) },
     targets: [
-        // Floor 0
+        // Layer 0
         module("ReliabilityCore"),
-        // Floor 1
+        // Layer 1
         module("ReliabilityStore", ["ReliabilityCore"]),
         module("ReliabilityFileStore", ["ReliabilityCore", "ReliabilityStore"]),
-        // Floor 2: calls
+        // Layer 2: calls
         module("Timeout", ["ReliabilityCore"]),
         module("Retry", ["ReliabilityCore"]),
         module("CircuitBreaker", ["ReliabilityCore"]),
         module("RateLimiter", ["ReliabilityCore", "ReliabilityStore"]),
-        // Floor 2: durable
+        // Layer 2: durable
         module("Dedup", ["ReliabilityCore", "ReliabilityStore"]),
         module("Outbox", ["ReliabilityCore", "ReliabilityStore", "Retry"]),
-        // Floor 2: boundary
+        // Layer 2: boundary
         module("Validation", ["ReliabilityCore"]),
         module("ErrorContract", ["ReliabilityCore"]),
-        // Floor 3
+        // Layer 3
         module(
             "Reliability",
             [
@@ -54,60 +63,52 @@ let package = Package(
                 "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract",
             ]
         ),
-        // Beside
-        module("ReliabilityTesting", ["ReliabilityCore", "ReliabilityStore"]),
+        // For tests
+        module("ReliabilityTesting", ["ReliabilityCore"]),
+        module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
         .executableTarget(name: "orders", dependencies: ["Reliability"], path: "Examples/orders"),
 
-        tests("ReliabilityCore"),
-        tests("ReliabilityStore"),
-        .executableTarget(
-            name: "ReliabilityCrashChild",
-            dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
-            path: "Tests/ReliabilityCrashChild"
-        ),
-        .target(
-            name: "StoreSimulation",
-            dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
-            path: "Tests/StoreSimulation"
-        ),
-        .target(
-            name: "CallSimulation",
-            dependencies: [
+        // Checks, in Tools
+        tool("TestSupport", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
+        tool("CheckSupport", []),
+        tool("StoreSimulation", ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"]),
+        tool(
+            "CallSimulation",
+            [
                 "ReliabilityCore", "ReliabilityStore", "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup",
-                "Outbox", "Reliability", "ReliabilityTesting",
-            ],
-            path: "Tests/CallSimulation"
+                "Outbox", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
+            ]
         ),
-        .target(name: "CheckSupport", path: "Tests/CheckSupport"),
-        .executableTarget(
-            name: "StoreCheck",
-            dependencies: ["CheckSupport", "StoreSimulation"],
-            path: "Tests/StoreCheck"
-        ),
-        .executableTarget(
-            name: "CallCheck",
-            dependencies: [
+        tool("CrashChild", ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"], isExecutable: true),
+        tool("StoreCheck", ["CheckSupport", "StoreSimulation"], isExecutable: true),
+        tool(
+            "CallCheck",
+            [
                 "CallSimulation", "CheckSupport", "ReliabilityCore", "Timeout", "Retry", "CircuitBreaker",
                 "ReliabilityTesting",
             ],
-            path: "Tests/CallCheck"
+            isExecutable: true
         ),
-        .testTarget(
-            name: "CallSimulationTests",
-            dependencies: ["CallSimulation", "Retry"],
-            path: "Tests/CallSimulationTests"
+
+        // Tests
+        tests("ReliabilityCore"),
+        tests("ReliabilityStore", ["ReliabilityStoreTesting"]),
+        tests(
+            "ReliabilityFileStore",
+            ["ReliabilityStore", "ReliabilityStoreTesting", "CrashChild", "StoreSimulation"]
         ),
-        tests("ReliabilityFileStore", ["ReliabilityStore", "ReliabilityCrashChild", "StoreSimulation"]),
         tests("Timeout"),
         tests("Retry"),
         tests("CircuitBreaker"),
-        tests("RateLimiter", ["ReliabilityStore"]),
-        tests("Dedup", ["ReliabilityStore", "ReliabilityFileStore"]),
-        tests("Outbox", ["ReliabilityStore", "ReliabilityFileStore", "Retry"]),
+        tests("RateLimiter", ["ReliabilityStore", "ReliabilityStoreTesting"]),
+        tests("Dedup", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore"]),
+        tests("Outbox", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore", "Retry"]),
         tests("Validation"),
         tests("ErrorContract"),
-        tests("Reliability"),
-        tests("ReliabilityTesting", ["ReliabilityStore"]),
+        tests("Reliability", ["ReliabilityStoreTesting"]),
+        tests("ReliabilityTesting"),
+        tests("ReliabilityStoreTesting", ["ReliabilityStore"]),
+        .testTarget(name: "CallSimulationTests", dependencies: ["CallSimulation", "Retry"]),
         .testTarget(name: "OrdersTests", dependencies: ["orders", "Validation"]),
     ]
 )
@@ -115,10 +116,10 @@ let package = Package(
 // `RELIABILITY_FUZZ=1` adds the fuzzers of the file store; `.ci/fuzz` builds them with libFuzzer.
 if Context.environment["RELIABILITY_FUZZ"] == "1" {
     package.targets.append(
-        .executableTarget(
-            name: "StoreFuzz",
-            dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore", "StoreSimulation"],
-            path: "Tests/StoreFuzz"
+        tool(
+            "StoreFuzz",
+            ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore", "StoreSimulation"],
+            isExecutable: true
         )
     )
 }

@@ -64,16 +64,16 @@ struct Orders {
             faults: options.faults,
             seed: options.seed &+ 2
         )
-        let shipping = OutboxQueue("shipping", store: store)
+        let shipping = OutboxQueue("shipping", store: store, storeFailure: .failClosed(), durability: .powerLoss)
         let delivered = Mutex(0)
         let relay = OutboxRelay(
-            shipping,
-            OutboxRelayConfiguration(
+            OutboxRelay.Configuration(
                 maxAttempts: 50,
-                backoff: .exponential(initial: .milliseconds(20), cap: .milliseconds(500), jitter: .equal),
+                backoff: .exponential(initial: .milliseconds(20), max: .milliseconds(500), jitter: .equal),
                 concurrency: 32,
-                timeLimit: .milliseconds(400)
-            )
+                deliveryTimeout: .milliseconds(400)
+            ),
+            queue: shipping
         ) { delivery in
             let message = delivery.message
             let id = String(decoding: message.payload, as: UTF8.self)
@@ -81,7 +81,7 @@ struct Orders {
             delivered.withLock { $0 += 1 }
         }
         let desk = OrderDesk(shipping: shipping, gateway: gateway, ordersPerMinute: options.rate)
-        try await shipping.redriveDead()
+        try await shipping.redriveDeadLetters()
         try await desk.loadPending()
 
         let relaying = Task { await relay.run() }
@@ -94,7 +94,7 @@ struct Orders {
         var open = 0
         repeat {
             let counts = try await shipping.counts()
-            open = desk.unsettledCount + counts.pending + counts.dead
+            open = desk.unsettledCount + counts.pending + counts.deadLetters
             if open > 0 { try await Task.sleep(for: .milliseconds(20)) }
         } while open > 0 && !stop.isStopped && ContinuousClock.now < end
         settling.cancel()
@@ -104,7 +104,7 @@ struct Orders {
         await relaying.value
         await progress.value
         let counts = try await shipping.counts()
-        open = desk.unsettledCount + counts.pending + counts.dead
+        open = desk.unsettledCount + counts.pending + counts.deadLetters
         await store.close()
         // Observers count the retries, timeouts and trips of the table.
         await ObserverDelivery.flush()
@@ -113,7 +113,7 @@ struct Orders {
             desk.statistics.table(
                 delivered: delivered.withLock { $0 },
                 pending: counts.pending,
-                dead: counts.dead
+                deadLetters: counts.deadLetters
             )
         )
         try? await standardError.write("data: \(data)")

@@ -24,14 +24,14 @@ struct Order: Sendable {
     let idempotencyKey: String
 
     static let lineBytes = 64 << 10
-    static let parser = Validator(limits: .init(bodyBytes: lineBytes, depth: 8, arrayItems: 100))
+    static let parser = Validator(.init(maxBodyBytes: lineBytes, maxDepth: 8, maxArrayItems: 100))
 
     /// Reads an order; `Order.parser` calls it and collects everything that is wrong.
     init(_ json: JSONReader) throws {
         let id = json.uuid("order_id")
         let email = json.email("customer", "email")
         let phone = json.phone("customer", "phone")
-        let reference = json.reference("reference")
+        let reference = json.alphanumericCode("reference")
         let currency = json.currency("currency", among: ["EUR"])
         let items = json.array("items", count: 1...100, of: Item.init)
         let key = json.string("idempotency_key", bytes: 1...255)
@@ -42,7 +42,9 @@ struct Order: Sendable {
 
     /// The order's id alone, of a line that is no valid order.
     static func id(of line: [UInt8]) -> String? {
-        try? Validator(limits: parser.limits, unknownKeys: .ignore).parse(line) { try $0.uuid("order_id").value }
+        var configuration = parser.configuration
+        configuration.unknownKeys = .ignore
+        return try? Validator(configuration).parse(line) { try $0.uuid("order_id").value }
     }
 
     /// At most 100 × 1,000 × 10⁸: it cannot overflow.
@@ -71,7 +73,7 @@ struct LedgerEntry {
     let key: String
     let amount: Int64
 
-    static let parser = Validator(unknownKeys: .ignore)
+    static let parser = Validator(.init(unknownKeys: .ignore))
 
     init(_ json: JSONReader) throws {
         let key = json.optional("key")?.string(bytes: 1...1024) ?? json.string("message_id", bytes: 1...1024)

@@ -1,7 +1,7 @@
 import Reliability
 import Synchronization
 
-/// Why the desk refuses an order, where no part of the library already says so.
+/// Why the desk rejects an order, where no part of the library already says so.
 enum DeskError: String, ReliabilityError {
     case inProgress = "in_progress"
     case orderIDTaken = "order_id_taken"
@@ -22,7 +22,7 @@ enum DeskError: String, ReliabilityError {
 ///
 /// validation → dedup → rate limit → order stored as pending → charge → order accepted and message sent, in one commit.
 final class OrderDesk: Sendable {
-    /// What became of an order that was not refused.
+    /// What became of an order that was not rejected.
     enum Outcome: String {
         case executed, replayed, pending
     }
@@ -58,39 +58,39 @@ final class OrderDesk: Sendable {
         self.store = store
         self.shipping = shipping
         self.gateway = gateway
-        dedup = Deduplicator(.replay(retention: nil), store: store)
+        dedup = Deduplicator(.replay(retention: nil), keyspace: "dedup", store: store, storeFailure: .failClosed())
         limiter = Limiter(
             .fixedWindow(ordersPerMinute, per: .seconds(60)),
             keyspace: "rate",
             store: store,
-            whenStoreIsDown: .closed()
+            storeFailure: .failClosed()
         )
         let statistics = statistics
         let breaker = Breaker(
-            BreakerConfiguration(
-                trip: .failureRate(0.5, minimumCalls: 20, within: .seconds(10)),
-                openFor: .seconds(1),
+            Breaker.Configuration(
+                tripCondition: .failureRate(0.5, minCalls: 20, within: .seconds(10)),
+                openDuration: .seconds(1),
                 probes: 3
             ),
             observer: { if case .opened = $0 { statistics.count(.breakerTrips) } }
         )
-        let attemptLimit = TimeoutPolicy(.milliseconds(400), observer: { _ in statistics.count(.timeouts) })
+        let attemptTimeout = TimeoutPolicy(.milliseconds(400), observer: { _ in statistics.count(.timeouts) })
         charging = Pipeline {
             TimeoutPolicy(.seconds(4))
             RetryPolicy(
-                RetryConfiguration(
+                RetryPolicy.Configuration(
                     .idempotent,  // the gateway charges once for each key
                     maxAttempts: 4,
-                    backoff: .exponential(initial: .milliseconds(20), cap: .milliseconds(200))
+                    backoff: .exponential(initial: .milliseconds(20), max: .milliseconds(200))
                 ),
                 observer: { if case .retrying = $0 { statistics.count(.retries) } }
             )
             breaker
-            attemptLimit
+            attemptTimeout
         }
         asking = Pipeline {
             breaker
-            attemptLimit
+            attemptTimeout
         }
     }
 
@@ -102,14 +102,14 @@ final class OrderDesk: Sendable {
         let answer = await withCorrelationID(.random()) {
             do {
                 let order = try Order.parser.parse(line, as: Order.init)
-                do { return try await take(order) } catch { return refusal(error, orderID: order.id) }
-            } catch { return refusal(error, orderID: Order.id(of: line)) }
+                do { return try await take(order) } catch { return rejection(error, orderID: order.id) }
+            } catch { return rejection(error, orderID: Order.id(of: line)) }
         }
         statistics.record(answer, after: ContinuousClock.now - started)
         return answer
     }
 
-    private func refusal(_ error: any Error, orderID: String?) -> Answer {
+    private func rejection(_ error: any Error, orderID: String?) -> Answer {
         let response = ErrorResponse(error)
         return Answer(status: response.status, outcome: "rejected", orderID: orderID, error: response)
     }
@@ -126,17 +126,17 @@ final class OrderDesk: Sendable {
             )
             outcome = result.isReplay ? .replayed : Outcome(rawValue: result.value) ?? .executed
         } catch let error as DedupError {
-            let refusal: DeskError
+            let rejection: DeskError
             switch error.reason {
-            case .inProgress: refusal = .inProgress
-            case .mismatch: refusal = .keyReused
+            case .inProgress: rejection = .inProgress
+            case .mismatch: rejection = .keyReused
             default: throw error
             }
             // Another line has claimed the key. If only to ask, like this one, the record says whose it is.
             switch try await stored(order) {
             case .replayed?: outcome = .replayed
-            case .pending? where refusal == .keyReused || isUnsettled(order): outcome = .pending
-            default: throw refusal
+            case .pending? where rejection == .keyReused || isUnsettled(order): outcome = .pending
+            default: throw rejection
             }
         }
         return Answer(status: outcome == .pending ? 202 : 201, outcome: outcome.rawValue, orderID: order.id)
@@ -145,7 +145,7 @@ final class OrderDesk: Sendable {
     /// Places an order whose key nobody else works on.
     private func place(_ order: Order) async throws -> Outcome {
         if let outcome = try await stored(order) { return outcome }
-        try await limiter.require(order.email)
+        try await limiter.consume([order.email])
         guard let version = try await storePending(order) else {
             // Another order with this order_id came in between, and may be gone again.
             guard let outcome = try await stored(order) else { throw DeskError.inProgress }

@@ -2,7 +2,7 @@ import Reliability
 
 /// What can go wrong with a call to somebody else's service.
 enum Fault: String, CaseIterable {
-    /// The call is refused and nothing happens.
+    /// The call is rejected and nothing happens.
     case failsBefore = "fails_before"
     /// It happens, and the answer is lost.
     case failsAfter = "fails_after"

@@ -1,7 +1,7 @@
 public import ReliabilityCore
 internal import Synchronization
 
-/// Keeps calls away from a dependency that fails, and lets a few through to find out whether it is well again.
+/// Rejects calls to a failing dependency and admits a few probes to detect its recovery.
 ///
 /// ```swift
 /// let breaker = Breaker(.standard)
@@ -10,125 +10,95 @@ internal import Synchronization
 /// }
 /// ```
 ///
-/// A closed breaker admits every call. When the calls fail as its ``BreakerTrip`` says, it opens and rejects every call
-/// with ``BreakerOpenError``. After ``BreakerConfiguration/openFor`` it is half-open: it admits as many calls as the
-/// configuration's probes, closes when all of them have succeeded, and opens again when one fails.
+/// A closed breaker admits every call and opens when its ``TripCondition`` is met. An open breaker rejects every call
+/// with ``BreakerOpenError``. After ``Configuration/openDuration`` the breaker is half-open and admits as many probes
+/// as ``Configuration/probes``. The breaker closes when all probes have succeeded and opens again when a probe fails.
 ///
-/// - A call counts in the state in which it was admitted and in no other: a late answer from before the breaker opened
-///   neither closes nor opens it.
-/// - A call that the caller has cancelled counts nowhere, and such a probe gives its place back. A call that a deadline
-///   ended is a failure, whoever set the deadline.
-/// - A probe that never ends costs `openFor`, then another takes its place; each time this happens in a row the wait
-///   doubles, so that an answer slower than `openFor` is heard in the end.
-/// - Calls that a probe makes through the same breaker are a part of the probe. They are admitted as long as the probe is
-///   under way and its outcome counts. The failure of a part fails the probe; the success of a part counts only by the
-///   probe's own. While the breaker is closed, nested calls count one by one.
+/// - A call counts only in the state in which it was admitted. A late result from before the breaker opened neither
+///   closes nor opens the breaker.
+/// - A call that the caller cancelled does not count. A cancelled probe releases its place.
+/// - A call that a deadline ended is a failure. The deadline may belong to the call or to an enclosing call.
+/// - A probe that does not end within `openDuration` loses its place to another call. Each consecutive replacement
+///   doubles the wait until an answer slower than `openDuration` counts.
+/// - Calls that a probe makes through the same breaker are part of the probe. The breaker admits such calls while the
+///   probe runs and its outcome still counts. The failure of a part fails the probe. The success of a part counts only
+///   through the probe. While the breaker is closed, nested calls count separately.
 ///
-/// Share one breaker among all calls to one dependency.
+/// Share one breaker among all calls to a dependency.
 public final class Breaker: CallPolicy {
-    /// What a circuit breaker does with calls.
-    ///
-    /// The set may grow.
+    /// The state of a circuit breaker.
     @nonexhaustive
     public enum State: Hashable, Sendable {
-        /// It admits every call.
+        /// The breaker admits every call.
         case closed
-        /// It refuses every call for this long; when nothing remains, the next call is a probe.
+        /// The breaker rejects every call for the remaining time. At zero, the next call is a probe.
         case open(remaining: Duration)
-        /// It admits a few calls as probes.
+        /// The breaker admits a few calls as probes.
         case halfOpen
 
-        /// Whether the breaker is open, for whatever time remains.
+        /// A Boolean value that indicates whether the breaker is open, for any remaining time.
         public var isOpen: Bool { if case .open = self { true } else { false } }
     }
 
     private let classify: @Sendable (any Error) -> Outcome
     private let timeSource: TimeSource
     private let events: EventSink<BreakerEvent>
-    private let lock: Lock<BreakerState>
-    /// What most calls need to know, so that they need neither the lock nor the clock.
+    private let lock: Lock<BreakerStateMachine>
+    /// The state for calls through a closed breaker, which need neither the lock nor the clock.
     ///
-    /// Zero unless the breaker is closed; else twice its generation, plus one when it is at rest: a success would change
-    /// nothing. Written with `lock` held only.
-    private let door: Atomic<UInt64>
+    /// The value is 0 unless the breaker is closed. The value of a closed breaker is twice its generation, plus 1 if a
+    /// success would change nothing. Written only with `lock` held.
+    private let fastPathState: Atomic<UInt64>
 
     /// Creates a breaker from a configuration.
     ///
     /// - Parameters:
-    ///   - configuration: When it opens, for how long, and how it closes.
-    ///   - classify: What an error says about the dependency. It is not asked about a call that the caller has cancelled or
-    ///     that another policy rejected: these are ignored in any case. An error of a call that a deadline ended is judged
-    ///     like any other, unless it is a rejection: that call is a failure.
-    ///   - clock: Measures the time.
-    ///   - observer: Receives changes of state.
-    /// - Precondition: The configuration has no problems.
-    public init(
-        _ configuration: BreakerConfiguration,
-        classify: @escaping @Sendable (any Error) -> Outcome = Breaker.standardOutcome(for:),
+    ///   - configuration: The trip condition, the open duration and the number of probes.
+    ///   - classify: Maps an error to an outcome. Defaults to `Outcome.standard(for:)`. The breaker ignores calls that
+    ///     the caller cancelled or another policy rejected and does not classify their errors. The error of a call that
+    ///     a deadline ended is classified as well. If that error is a rejection, the call is always a failure.
+    ///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
+    ///   - observer: Receives the changes of state.
+    /// - Precondition: The configuration is valid. See ``Configuration/validate()``.
+    public convenience init(
+        _ configuration: Configuration,
+        classify: @escaping @Sendable (any Error) -> Outcome = Outcome.standard(for:),
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (BreakerEvent) -> Void)? = nil
     ) {
-        configuration.requireNoProblems()
+        self.init(configuration, classify: classify, clock: clock, events: EventSink(observer))
+    }
+
+    /// Creates a breaker that sends its events to the event queue of another type.
+    package init(
+        _ configuration: Configuration,
+        classify: @escaping @Sendable (any Error) -> Outcome,
+        clock: some Clock<Duration>,
+        events: EventSink<BreakerEvent>
+    ) {
+        requireValid(configuration.validate)
         self.classify = classify
         timeSource = TimeSource(clock)
-        events = EventSink(observer)
-        let state = BreakerState(configuration)
-        door = Atomic(Breaker.door(of: state))
+        self.events = events
+        let state = BreakerStateMachine(configuration)
+        fastPathState = Atomic(Breaker.fastPathState(of: state))
         lock = Lock(state)
     }
 
-    /// Creates a breaker that opens for 30 seconds and closes after one successful probe.
+    /// The current configuration.
     ///
-    /// - Parameters:
-    ///   - trip: When it opens.
-    ///   - classify: What an error says about the dependency.
-    ///   - clock: Measures the time.
-    ///   - observer: Receives changes of state.
-    /// - Precondition: The rule has no problems.
-    public convenience init(
-        _ trip: BreakerTrip,
-        classify: @escaping @Sendable (any Error) -> Outcome = Breaker.standardOutcome(for:),
-        clock: some Clock<Duration> = ContinuousClock(),
-        observer: (@Sendable (BreakerEvent) -> Void)? = nil
-    ) {
-        self.init(BreakerConfiguration(trip: trip), classify: classify, clock: clock, observer: observer)
-    }
+    /// ``reload(_:)`` replaces the configuration.
+    public var configuration: Configuration { lock.withLock { $0.configuration } }
 
-    /// The outcome that an error stands for when no other rule is given.
+    /// The current state.
     ///
-    /// | category of the error | outcome |
-    /// |---|---|
-    /// | `invalid`, `unauthenticated`, `forbidden`, `notFound`, `conflict`, `preconditionFailed`, `tooLarge`, `unprocessable` | `success`: the dependency answered, and finds fault with the request |
-    /// | `rateLimited` | `ignored`: the dependency works, and wants fewer calls |
-    /// | any other, and an error that is no `ReliabilityError` | `failure` |
-    ///
-    /// An operation that throws an error of the first kind by itself, before it has called the dependency, should be given
-    /// a rule that ignores this error.
-    ///
-    /// - Parameter error: What the call threw.
-    /// - Returns: The outcome.
-    public static func standardOutcome(for error: any Error) -> Outcome {
-        if let error = error as? any AttemptsError { return standardOutcome(for: error.decidingError) }
-        guard let category = (error as? any ReliabilityError)?.category else { return .failure }
-        // Ignored, a breaker whose probes all end so would be half-open forever although the dependency answers.
-        if category.isFaultOfRequest { return .success }
-        return category == .rateLimited ? .ignored : .failure
-    }
-
-    /// When the breaker opens, for how long, and how it closes.
-    ///
-    /// ``reload(_:)`` changes it.
-    public var configuration: BreakerConfiguration { lock.withLock { $0.configuration } }
-
-    /// What the breaker does with calls now.
-    ///
-    /// Asking changes nothing.
+    /// Reading the property does not change the state.
     public var state: State {
         let now = timeSource.now
         return lock.withLock { $0.status(now: now) }
     }
 
-    /// One layer, with the configuration's figures.
+    /// A single layer with the values of the configuration.
     public var layers: [PolicyLayer] {
         let configuration = configuration
         return [
@@ -136,64 +106,70 @@ public final class Breaker: CallPolicy {
                 .circuitBreaker,
                 configuration.summary,
                 identity: PolicyLayer.Identity(self),
-                failuresToOpen: configuration.trip.leastFailures,
-                notes: configuration.trip.traffic
+                failuresToOpen: configuration.tripCondition.leastFailures,
+                notes: configuration.tripCondition.traffic
             )
         ]
     }
 
-    /// Changes the configuration, and keeps what the breaker knows.
+    /// Replaces the configuration and keeps the state of the breaker.
     ///
-    /// - An open breaker stays open for the time that remains, or for the new ``BreakerConfiguration/openFor`` if that is
-    ///   shorter. A half-open one goes on probing, and closes if enough probes have succeeded by the new count.
-    /// - What is remembered of calls is kept when the new rule is of the same kind and has the same window, and begun
-    ///   anew otherwise. A reload opens no breaker; the next failure may.
-    /// - Calls that are under way count as if nothing had changed.
+    /// - An open breaker stays open for the remaining time or for the new ``Configuration/openDuration`` if that is
+    ///   shorter.
+    /// - A half-open breaker continues to probe. The breaker closes if enough probes for the new number have succeeded.
+    /// - The recorded calls are kept if the new rule is of the same kind and has the same window. Otherwise the breaker
+    ///   discards the recorded calls. Each rule of a combination is handled separately.
+    /// - A reload does not open the breaker. The next failure may open the breaker.
+    /// - Running calls count as if the configuration had not changed.
     ///
-    /// - What is remembered is kept or begun anew for each rule of a combination by itself.
-    ///
-    /// - Parameter configuration: When it opens, for how long, and how it closes from now on.
-    /// - Precondition: The configuration has no problems.
-    public func reload(_ configuration: BreakerConfiguration) {
-        configuration.requireNoProblems()
+    /// - Parameter configuration: The new configuration.
+    /// - Throws: `ConfigurationError` if the configuration is not valid. The breaker then keeps its old configuration.
+    public func reload(_ configuration: Configuration) throws(ConfigurationError) {
+        try configuration.validate()
+        apply(configuration)
+    }
+
+    /// Replaces the configuration by a valid configuration.
+    package func apply(_ configuration: Configuration) {
         let now = timeSource.now
         update { state in (state.reload(configuration, now: now), ()) }
     }
 
-    /// Runs `operation` if the breaker admits it.
+    /// Runs the operation if the breaker admits the call.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: ``BreakerOpenError`` when the call is rejected; otherwise what `operation` throws.
+    /// - Parameter operation: The work in the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: ``BreakerOpenError`` if the call is rejected, or the operation's error.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        try await run(countingResult: { _ in .success }, operation)
+        try await run(classifyResult: { _ in .success }, operation)
     }
 
-    /// Runs `operation` if the breaker admits it, and counts its result by a rule.
+    /// Runs the operation if the breaker admits the call, and classifies the operation's value.
     ///
     /// ```swift
-    /// let response = try await breaker.run(countingResult: { $0.status >= 500 ? .failure : .success }) {
+    /// let breaker = Breaker(.standard)
+    /// let response = try await breaker.run(classifyResult: { $0.status >= 500 ? .failure : .success }) {
     ///     try await client.get(url)
     /// }
     /// ```
     ///
     /// - Parameters:
-    ///   - outcome: What a result says about the dependency. If the task was cancelled meanwhile, the result is a failure
-    ///     where the deadline came first, and ignored where the caller did.
-    ///   - operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns, whatever it says.
-    /// - Throws: ``BreakerOpenError`` when the call is rejected; otherwise what `operation` throws.
+    ///   - outcome: Maps a value to an outcome. The outcome is replaced if the task was cancelled during the operation.
+    ///     The call is then a failure if the deadline came first, or ignored if the caller cancelled first.
+    ///   - operation: The work in the caller's isolation.
+    /// - Returns: The operation's value for any outcome.
+    /// - Throws: ``BreakerOpenError`` if the call is rejected, or the operation's error.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
-        countingResult outcome: (Success) -> Outcome,
+        classifyResult outcome: (Success) -> Outcome,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         let (generation, role) = try admit()
         let wasCancelled = Task.isCancelled
-        // What is inlined is the call through a closed breaker.
+        // Only the call through a closed breaker is inlined.
         guard role == .call else { return try await runProbing(generation, role, wasCancelled, outcome, operation) }
         do {
             let success = try await operation()
@@ -205,7 +181,7 @@ public final class Breaker: CallPolicy {
         }
     }
 
-    /// Runs the operation of a half-open breaker's call.
+    /// Runs the operation of a call through a half-open breaker.
     @inline(never)
     @usableFromInline
     nonisolated(nonsending) func runProbing<Success>(
@@ -227,29 +203,32 @@ public final class Breaker: CallPolicy {
         }
     }
 
-    /// Asks for the right to make one call whose outcome is reported by hand.
+    /// Acquires a permit for one call.
+    ///
+    /// The caller reports the outcome of the call through the permit.
     ///
     /// ```swift
+    /// let breaker = Breaker(.standard)
     /// let permit = try breaker.acquire()
-    /// let response = await connection.send(request)
-    /// if response.isServerError { permit.fail() } else { permit.succeed() }
+    /// let response = try await client.get(url)
+    /// if response.status >= 500 { permit.fail() } else { permit.succeed() }
     /// ```
     ///
-    /// A permit is for one call. A call that is made through the same breaker while the permit is held needs a place of its
-    /// own; use ``run(_:)`` where the work inside may call the breaker again.
+    /// Another call through the same breaker needs its own place while the permit is held. Use ``run(_:)`` if the work
+    /// may call the breaker again.
     ///
-    /// - Returns: A permit, to be settled when the call is over.
-    /// - Throws: ``BreakerOpenError`` when the call is rejected.
+    /// - Returns: A permit that the caller settles at the end of the call.
+    /// - Throws: ``BreakerOpenError`` if the call is rejected.
     public func acquire() throws(BreakerOpenError) -> BreakerPermit {
         let (generation, role) = try admit()
         return BreakerPermit(self, generation, isPart: role == .partOfProbe)
     }
 
-    /// The generation in which a call is admitted, and what it is admitted as.
+    /// Admits a call and returns its generation and its role.
     @usableFromInline
     func admit() throws(BreakerOpenError) -> (generation: UInt64, role: BreakerRole) {
-        let door = door.load(ordering: .acquiring)
-        if door != 0 { return (door >> 1, .call) }
+        let fastPathState = fastPathState.load(ordering: .acquiring)
+        if fastPathState != 0 { return (fastPathState >> 1, .call) }
         let now = timeSource.now
         let admission = update { state in
             let (admission, event) = state.admit(now: now, partOf: BreakerProbe.generation(of: self))
@@ -257,53 +236,53 @@ public final class Breaker: CallPolicy {
         }
         switch admission {
         case .admitted(let generation, let role): return (generation, role)
-        case .refused(let wait):
-            let error = BreakerOpenError(wait: .nanoseconds(wait))
-            CallTrace.current?.note(.refused(error))
+        case .rejected(let wait):
+            let error = BreakerOpenError(retryAfter: .nanoseconds(wait))
+            CallTrace.current?.record(.rejected(error))
             throw error
         }
     }
 
-    /// The operation returned.
+    /// Settles a call after its operation has returned a value.
     @usableFromInline
     func settleReturned(_ outcome: Outcome, _ generation: UInt64, _ wasCancelled: Bool, isPart: Bool = false) {
         let outcome = Task.isCancelled ? Outcome.ofCancelled(wasCancelled: wasCancelled) ?? outcome : outcome
         settle(outcome, generation: generation, isPart: isPart)
     }
 
-    /// The operation threw.
+    /// Settles a call after its operation has thrown an error.
     @usableFromInline
     func settleThrown(_ error: any Error, _ generation: UInt64, _ wasCancelled: Bool, isPart: Bool = false) {
         let outcome = Outcome.ofThrown(error, wasCancelled: wasCancelled)
-        // A rejection from inside is a failure only where the deadline has made it one.
-        let isJudged = outcome == .failure && !error.isRejection
-        settle(isJudged ? classify(error) : outcome, generation: generation, isPart: isPart)
+        // A rejection from inside the operation is a failure only if a deadline ended the call.
+        let mustClassify = outcome == .failure && !error.isRejection
+        settle(mustClassify ? classify(error) : outcome, generation: generation, isPart: isPart)
     }
 
     func settle(_ outcome: Outcome, generation: UInt64, isPart: Bool) {
-        if outcome != .failure, isPart || isAtRest(in: generation) { return }
+        if outcome != .failure, isPart || isQuiescent(in: generation) { return }
         let now = timeSource.now
         update { state in (state.settle(outcome, generation: generation, now: now), ()) }
     }
 
-    /// Whether nothing but a failure of a call of this generation would change anything.
-    private func isAtRest(in generation: UInt64) -> Bool {
-        door.load(ordering: .acquiring) == generation << 1 | 1
+    /// Returns whether only a failure of a call of this generation would change the state.
+    private func isQuiescent(in generation: UInt64) -> Bool {
+        fastPathState.load(ordering: .acquiring) == generation << 1 | 1
     }
 
-    private func update<Result: Sendable>(_ change: (inout BreakerState) -> (BreakerEvent?, Result)) -> Result {
+    private func update<Result: Sendable>(_ change: (inout BreakerStateMachine) -> (BreakerEvent?, Result)) -> Result {
         lock.withLock { state in
             let (event, result) = change(&state)
-            let now = Breaker.door(of: state)
-            if now != door.load(ordering: .relaxed) { door.store(now, ordering: .releasing) }
-            // Under the lock, so that events are queued in the order of the changes; the observer does not run in it.
+            let now = Breaker.fastPathState(of: state)
+            if now != fastPathState.load(ordering: .relaxed) { fastPathState.store(now, ordering: .releasing) }
+            // Under the lock, to queue events in the order of the changes. The observer runs outside the lock.
             if let event { events.emit(event) }
             return result
         }
     }
 
-    private static func door(of state: BreakerState) -> UInt64 {
+    private static func fastPathState(of state: BreakerStateMachine) -> UInt64 {
         guard state.phase == .closed else { return 0 }
-        return state.generation << 1 | (state.isAtRest ? 1 : 0)
+        return state.generation << 1 | (state.isQuiescent ? 1 : 0)
     }
 }

@@ -1,19 +1,19 @@
 public import ReliabilityCore
 
-/// A change of a circuit breaker's state, for an observer.
+/// A change of a circuit breaker's state.
 ///
-/// Events come in the order of the changes. Each change begins a new generation, numbered one above the last; a call
-/// admitted in an earlier generation has no effect on a later one. The set may grow.
+/// The observer receives events in the order of the changes. Each change begins a new generation. The generation number
+/// increases by 1 with each change. A call from an earlier generation has no effect on a later generation.
 @nonexhaustive
 public enum BreakerEvent: Hashable, Sendable, ObservedEvent {
-    /// Every call is rejected for this long.
+    /// The breaker opened and rejects every call for this duration.
     case opened(generation: UInt64, for: Duration)
-    /// A few calls are admitted as probes.
+    /// The breaker admits a few calls as probes.
     ///
-    /// It comes again when probes have not ended in time and others take their place.
+    /// The event repeats if other calls replace probes that did not end in time.
     case halfOpened(generation: UInt64)
-    /// Every call is admitted.
+    /// The breaker closed and admits every call.
     case closed(generation: UInt64)
-    /// The observer was too slow: so many events were dropped before the next one.
+    /// Events were dropped before the next event because the observer was too slow.
     case missed(count: Int)
 }

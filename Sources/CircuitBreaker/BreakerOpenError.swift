@@ -1,23 +1,25 @@
 public import ReliabilityCore
 
-/// A circuit breaker rejected a call, which did not reach the dependency.
+/// The error of a call that a circuit breaker rejected before the call reached the dependency.
 public struct BreakerOpenError: ReliabilityError, Hashable, CustomStringConvertible {
-    /// How long until the breaker may admit a call; always positive.
-    ///
-    /// For an open breaker, the time that it stays open. For a half-open one, whose probes are all under way, the
-    /// longest until their outcome decides or others take their place; they may be over sooner.
-    public let wait: Duration
+    private let wait: Duration
 
-    /// `circuit_breaker.open`.
+    init(retryAfter wait: Duration) { self.wait = wait }
+
+    /// The code `circuit_breaker.open`.
     public var code: ErrorCode { "circuit_breaker.open" }
-    /// `unavailable`.
+    /// The category `unavailable`.
     public var category: ErrorCategory { .unavailable }
-    /// A constant sentence.
+    /// The message for clients.
     public var message: String { "The service is not available at the moment." }
-    /// How long until the breaker may admit a call.
+    /// The time until the breaker may admit a call.
+    ///
+    /// The value is always positive and never `nil`. For an open breaker, the time that the breaker stays open. For a
+    /// half-open breaker whose probes are in flight, the longest time until the probes decide or other calls replace
+    /// the probes. The probes may end sooner.
     public var retryAfter: Duration? { wait }
-    /// Always: the call did not reach the dependency.
+    /// Always `true` because the call did not reach the dependency.
     public var isRejection: Bool { true }
-    /// The code and the wait, for logs.
-    public var description: String { "\(code): no call for another \(wait.text)" }
+    /// The code and the wait for logs.
+    public var description: String { "\(code): the breaker rejects calls for another \(wait.text)" }
 }

@@ -1,13 +1,14 @@
 internal import ReliabilityCore
 
-/// The right to make one call, whose outcome is reported by hand.
+/// The permit for one call.
 ///
-/// It is settled exactly once, when its life ends, with the outcome that was reported; a permit on which nothing was
-/// reported counts as ignored, so a path that forgets it holds no place in the breaker.
+/// The caller reports the outcome of the call through the permit. A permit settles exactly once with the reported
+/// outcome at the end of its lifetime. A permit without a report settles as ignored and releases its place in the
+/// breaker.
 public struct BreakerPermit: ~Copyable, Sendable {
     private let breaker: Breaker
     private let generation: UInt64
-    /// Whether the call is a part of a probe that is under way.
+    /// A Boolean value that indicates whether the call is part of a running probe.
     private let isPart: Bool
     private var outcome = Outcome.ignored
 
@@ -19,13 +20,13 @@ public struct BreakerPermit: ~Copyable, Sendable {
 
     deinit { breaker.settle(outcome, generation: generation, isPart: isPart) }
 
-    /// Reports that the dependency did what was asked.
+    /// Reports that the dependency answered as expected.
     public consuming func succeed() { outcome = .success }
 
-    /// Reports that the dependency failed, or did not answer in time.
+    /// Reports that the dependency failed or did not answer in time.
     public consuming func fail() { outcome = .failure }
 
-    /// Reports that the call says nothing about the dependency: it was cancelled, or was never made.
+    /// Reports that the call is no evidence about the dependency because the call was cancelled or never made.
     public consuming func ignore() {}
 
     consuming func settle(_ outcome: Outcome) { self.outcome = outcome }

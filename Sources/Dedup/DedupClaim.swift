@@ -1,24 +1,28 @@
-public import ReliabilityCore
+internal import ReliabilityCore
 public import ReliabilityStore
 
-/// The right to run an operation, while it runs.
+/// The right to run an operation for a key, held while the operation runs.
 public struct DedupClaim: Hashable, Sendable {
-    /// The fencing token: larger than that of every earlier claim of the key.
+    /// The fencing token, or `nil` if the operation runs without a claim.
     ///
-    /// `nil` if nothing is claimed, because the store is down and the policy is open.
+    /// The token is larger than the token of every earlier claim of the key. An operation runs without a claim only
+    /// while the store is down and the failure mode is `failOpen`.
     public let token: StoreVersion?
 
-    /// Whether an earlier claim of the key was never settled, so that the effects of its run are not known.
+    /// A Boolean value that indicates whether an earlier claim of the key was never settled.
     ///
-    /// The earlier process died, or in a store of several processes stood still for longer than its lease. Such a claim
-    /// is known for as long as a result would be kept, and for at least 30 days. The flag stays until a run succeeds: when
-    /// this run throws, the next one is a takeover too. False if nothing is claimed.
+    /// The effects of the earlier run are unknown. Its process died, or was suspended for longer than its lease in a
+    /// store of several processes. An unsettled claim is remembered for the retention of results and for at least 30
+    /// days.
+    ///
+    /// The value stays `true` until a run succeeds: if this run throws, the next run is a takeover too. The value is
+    /// `false` if the operation runs without a claim.
     public let isTakeover: Bool
 
-    /// A condition for a commit to the same store, which then happens only while the claim is held.
+    /// A condition that lets a commit to the same store succeed only while the claim is held.
     ///
-    /// An operation that lost its claim, because its process stood still for longer than the lease, does not write over
-    /// what its successor wrote. `nil` if nothing is claimed.
+    /// An operation that lost its claim cannot overwrite the writes of its successor if its commits include the fence.
+    /// The value is `nil` if the operation runs without a claim.
     public let fence: StoreWrite?
 
     init(token: StoreVersion?, isTakeover: Bool, key: StoreKey) {

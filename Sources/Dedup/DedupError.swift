@@ -1,33 +1,39 @@
 public import ReliabilityCore
 
-/// The rejection of a call that is, or may be, a duplicate; the operation did not run.
+/// The rejection of a call that is a duplicate or may be a duplicate.
+///
+/// The operation did not run for the call that throws the error.
 public struct DedupError: ReliabilityError, CustomStringConvertible {
     /// The reason of a rejection.
-    ///
-    /// The set may grow.
     @nonexhaustive
     public enum Reason: Hashable, Sendable {
-        /// The first call is still running or its result is not written yet; ask again after this.
+        /// The first call is still running, or its result is not written yet.
+        ///
+        /// The associated value is the recommended wait before the next call with the key.
         case inProgress(retryAfter: Duration)
         /// The key was used before for a request with another fingerprint.
         case mismatch
-        /// The call was made before; it is rejected for this long, or forever if `nil`.
+        /// The call was made before.
+        ///
+        /// Duplicates are rejected for the remaining time, or forever if it is `nil`.
         case duplicate(remaining: Duration?)
         /// The call was made before, and the store had no room for its result.
         ///
-        /// Answer from the application's own records; the operation does not run again.
+        /// The operation does not run again. The application answers from its own records.
         case resultNotKept
-        /// The store did not answer in time, so that it is not known whether the call is a duplicate.
+        /// The store did not answer in time.
+        ///
+        /// Whether the call is a duplicate is unknown.
         case storeUnavailable
-        /// The key is empty, or has an empty component.
+        /// The key has no component, or an empty component.
         case incompleteKey
-        /// The stored result cannot be read, because another release wrote it.
+        /// The stored claim or result has a format that this release cannot read.
         case unreadable
     }
 
-    /// The reason.
+    /// The reason of the rejection.
     public let reason: Reason
-    /// The store's error, or the error of reading the stored result.
+    /// The error of the store, or the error thrown while the stored result was read.
     public let underlyingError: (any Error)?
 
     init(_ reason: Reason, underlyingError: (any Error)? = nil) {
@@ -35,7 +41,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         self.underlyingError = underlyingError
     }
 
-    /// A code such as `dedup.in_progress` or `dedup.mismatch`.
+    /// The code of the reason, such as `dedup.in_progress` or `dedup.mismatch`.
     public var code: ErrorCode {
         switch reason {
         case .inProgress: "dedup.in_progress"
@@ -48,7 +54,10 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// `conflict` for a duplicate, `unprocessable` for a mismatch, `unavailable` for a store that is down.
+    /// The category of the reason.
+    ///
+    /// A duplicate is a `conflict`. A mismatch is `unprocessable`, a store that is down is `unavailable`, an incomplete
+    /// key is `invalid`, and an unreadable result is `internal`.
     public var category: ErrorCategory {
         switch reason {
         case .inProgress, .duplicate, .resultNotKept: .conflict
@@ -59,7 +68,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// A constant sentence for each reason.
+    /// The message for clients, which contains neither the key nor the operation.
     public var message: String {
         switch reason {
         case .inProgress: "The same request is being processed."
@@ -72,7 +81,7 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// The time until the first call may be over, or until the window ends.
+    /// The recommended wait for a call in progress, the remaining window of a duplicate, or `nil` for other reasons.
     public var retryAfter: Duration? {
         switch reason {
         case .inProgress(let wait): wait
@@ -81,9 +90,9 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// Always true: the operation did not run.
+    /// Always `true`: the operation did not run.
     public var isRejection: Bool { true }
 
-    /// The code and the cause, for logs.
+    /// The code and the underlying error, for logs.
     public var description: String { underlyingError.map { "\(code): \($0)" } ?? code.description }
 }

@@ -3,39 +3,55 @@ public import ReliabilityStore
 
 /// An event of a deduplicator, for an observer.
 ///
-/// A request names its caller's data: an observer that logs it logs identities of customers. The set may grow.
+/// A request contains data of the caller. An observer that logs a request logs the identities of customers.
 @nonexhaustive
 public enum DedupEvent: Sendable, ObservedEvent {
-    /// The operation ran, and its result is kept.
+    /// The operation ran, and its result is stored.
     case executed(DedupRequest)
-    /// A duplicate got the first result.
+    /// A duplicate received the first result.
     case replayed(DedupRequest)
     /// A call was rejected.
-    case refused(DedupRequest, DedupError)
-    /// A call took over a claim that was never settled, because its process is gone or stood still.
+    case rejected(DedupRequest, DedupError)
+    /// A call took over a claim that was never settled.
     ///
-    /// The effects of the first run are not known. The operation learns it from ``DedupClaim/isTakeover``.
+    /// The effects of the earlier run are unknown. The operation reads ``DedupClaim/isTakeover``.
     case tookOver(DedupRequest)
-    /// The operation failed or its result is not final: the claim was given up, and the next call runs.
+    /// The operation failed or its result is not final, and the claim was released.
+    ///
+    /// The next call with the key runs.
     case released(DedupRequest)
-    /// The operation ran without a claim, because the store is down and the policy is open.
+    /// The operation ran without a claim, because the store is down and the failure mode is `failOpen`.
     ///
     /// Duplicates run too.
     case ranUnprotected(DedupRequest, StoreError)
     /// The operation ended after another caller had taken over its claim.
     ///
-    /// Both ran, and the other's result counts.
+    /// Both calls ran. The result of the other call is stored.
     case lostOwnership(DedupRequest)
-    /// The operation ran, the store had no room for its result, and only that it ran is kept.
+    /// The operation ran, and the store had no room for its result.
     ///
-    /// Duplicates get an error with the reason ``DedupError/Reason/resultNotKept``; the operation does not run again.
+    /// The store keeps a record that the operation ran. Duplicates are rejected with
+    /// ``DedupError/Reason/resultNotKept``, and the operation does not run again.
     case resultNotKept(DedupRequest, StoreError)
-    /// The operation ran, and the store failed for good before it took the result.
+    /// The operation ran, and the store failed permanently before it stored the result.
     ///
-    /// The next call takes over the claim and runs again.
+    /// A later call takes over the claim and runs the operation again.
     case notStored(DedupRequest, StoreError)
-    /// The store failed for good before the claim could be given up; the next call takes it over when its lease ends.
+    /// The store failed permanently before the claim was released.
+    ///
+    /// A later call takes over the claim when its lease has ended.
     case notReleased(DedupRequest, StoreError)
-    /// The observer was too slow: so many events were dropped before the next one.
+    /// The store failed. The failure mode decides until the store has recovered.
+    case storeDown(StoreError)
+    /// The store answers again.
+    case storeRecovered
+    /// Events were dropped before the next event, because the observer was too slow.
     case missed(count: Int)
+
+    init(_ change: StoreAvailability) {
+        switch change {
+        case .down(let error): self = .storeDown(error)
+        case .recovered: self = .storeRecovered
+        }
+    }
 }

@@ -1,16 +1,22 @@
 /// The result of a deduplicated call.
 public struct DedupResult<Value> {
-    /// The operation's result, of this run or of the first.
+    /// The value of the operation, from this run or from the first run.
     public let value: Value
 
-    /// Whether the result is that of an earlier call, so that the operation did not run now.
+    /// A Boolean value that indicates whether the value comes from an earlier call.
+    ///
+    /// If the value is `true`, the operation did not run for this call.
     public let isReplay: Bool
 
-    /// Whether it is stored that the operation ran, so that duplicates are recognized.
+    /// A Boolean value that indicates whether the store recognizes duplicates of this call.
     ///
-    /// False for a result that is not final, after a call without a claim, and after the loss of a claim to another
-    /// caller. False also for a store that does not answer: then the deduplicator continues to write the result, and
-    /// an event tells how that ended. The operation ran in every case; this is no failure of it.
+    /// The value is `false` in the following cases. The operation ran in all of them.
+    ///
+    /// - The value is not final.
+    /// - The operation ran without a claim.
+    /// - Another caller took over the claim.
+    /// - The store did not answer in time. The deduplicator continues to write the result, and an event reports the
+    ///   outcome.
     public let isStored: Bool
 }
 

@@ -1,18 +1,20 @@
-/// A result that can be stored and replayed: a value with bytes from which it can be made again.
+/// A value that can be stored as bytes and replayed for a duplicate.
 ///
-/// Byte arrays and strings conform. A type of your own says which bytes a duplicate's result is made from:
+/// Byte arrays and strings conform. Other types define their bytes:
 ///
 /// ```swift
-/// extension Receipt: DedupValue {
-///     init(dedupBytes: [UInt8]) throws { self = try JSONDecoder().decode(Receipt.self, from: Data(dedupBytes)) }
-///     var dedupBytes: [UInt8] { … }
+/// struct Receipt: DedupValue {
+///     let id: String
+///
+///     init(dedupBytes: [UInt8]) { id = String(dedupBytes: dedupBytes) }
+///     var dedupBytes: [UInt8] { id.dedupBytes }
 /// }
 /// ```
 public protocol DedupValue {
-    /// Makes the value that ``dedupBytes`` was taken from.
+    /// Creates a value from the bytes of ``dedupBytes``.
     ///
-    /// - Parameter dedupBytes: The bytes, perhaps written by an earlier release.
-    /// - Throws: Any error if the bytes do not make a value. The call fails with ``DedupError/Reason/unreadable``, and
+    /// - Parameter dedupBytes: The bytes, possibly written by an earlier release.
+    /// - Throws: Any error if the bytes are not valid. The call then fails with ``DedupError/Reason/unreadable``, and
     ///   the operation does not run.
     init(dedupBytes: [UInt8]) throws
 
@@ -21,17 +23,17 @@ public protocol DedupValue {
 }
 
 extension Array: DedupValue where Element == UInt8 {
-    /// The bytes themselves.
+    /// Creates an array with the bytes.
     public init(dedupBytes: [UInt8]) { self = dedupBytes }
 
-    /// The bytes themselves.
+    /// The bytes of the array.
     public var dedupBytes: [UInt8] { self }
 }
 
 extension String: DedupValue {
-    /// The text of UTF-8 bytes.
+    /// Creates a string from UTF-8 bytes, with U+FFFD in the place of invalid sequences.
     public init(dedupBytes: [UInt8]) { self = String(decoding: dedupBytes, as: UTF8.self) }
 
-    /// The text's UTF-8 bytes.
+    /// The UTF-8 bytes of the string.
     public var dedupBytes: [UInt8] { Array(utf8) }
 }

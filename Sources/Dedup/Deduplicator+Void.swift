@@ -1,18 +1,21 @@
+public import ReliabilityStore
+
 extension Deduplicator {
-    /// Runs an `operation` without a result, unless it ran or runs for the same key.
+    /// Runs an operation without a result, unless the operation ran or is running for the same key.
     ///
     /// - Parameters:
-    ///   - name: The operation's name. One key under two names is two requests.
-    ///   - key: The request's owner and name.
-    ///   - fingerprint: The request's content: the same key with another is rejected. `nil` if the key says it all.
-    ///   - operation: The work; it keeps the caller's isolation.
-    /// - Returns: Whether it ran now or before.
-    /// - Throws: ``DedupError`` when it does not run; `CancellationError` when the task is cancelled before it does; what
-    ///   `operation` throws.
+    ///   - name: The name of the operation. The same key under two names is two requests.
+    ///   - key: The owner and the name of the request.
+    ///   - fingerprint: The content of the request in a canonical form, or `nil` if the key alone identifies the
+    ///     request. The same key with another fingerprint is rejected. Defaults to `nil`.
+    ///   - operation: The work, which keeps the isolation of the caller.
+    /// - Returns: The result, whose `isReplay` indicates whether the operation ran now or before.
+    /// - Throws: ``DedupError`` if the operation does not run. `CancellationError` if the task is cancelled before the
+    ///   operation runs. Otherwise the error of the operation.
     @discardableResult
     nonisolated(nonsending) public func run(
         _ name: DedupOperation,
-        _ key: DedupKey,
+        _ key: CompositeKey,
         fingerprint: [UInt8]? = nil,
         operation: nonisolated(nonsending) (DedupClaim) async throws -> Void
     ) async throws -> DedupResult<Void> {

@@ -1,63 +1,64 @@
 internal import ReliabilityCore
 public import ReliabilityStore
 
-/// Runs an operation once for each key, however often it is asked for.
+/// Runs an operation once for each key, and answers duplicates with the first result or an error.
 ///
 /// ```swift
-/// let dedup = Deduplicator(.replay(retention: .seconds(72 * 3600)), store: store)
-/// let (order, fingerprint) = try Validator().parse(body) { json in (try Order(json), json.canonicalBytes()) }
-/// let receipt = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: fingerprint) { claim in
-///     // A takeover: an earlier run ended without a word, and may have charged. The provider knows the key.
-///     try await charge(order, key: idempotencyKey, lookUpFirst: claim.isTakeover)
+/// let dedup = Deduplicator(
+///     .replay(retention: .seconds(3 * 86_400)),
+///     keyspace: "charges",
+///     store: store,
+///     storeFailure: .failClosed()
+/// )
+/// let result = try await dedup.run("charge", [customerID, idempotencyKey], fingerprint: order.bytes) { claim in
+///     try await charge(order, key: idempotencyKey)        // runs again after a crash: the provider needs the key
 /// }
 /// ```
 ///
-/// The fingerprint is the request's content in a form that is the same for the same request, such as the canonical bytes
-/// of parsed JSON (RFC 8785, `JSONReader.canonicalBytes()`). The bytes of the body as it came are not: encoders change the
-/// order of members, and a retry is then rejected as a mismatch.
+/// - A call claims its key in a single atomic step of the store. Of many simultaneous calls with a key, exactly one
+///   call runs.
+/// - A duplicate of a running call is rejected. A duplicate of a finished call receives the first result or is
+///   rejected, depending on the ``Mode``.
+/// - A call with the same key and another fingerprint is rejected in every state of the first call.
+/// - Only final results are kept. An operation that throws or is cancelled releases its claim, and so does a result
+///   that `isFinal` rejects. The next call with the key then runs.
+/// - A result is written until the store has answered. A caller waits for that no longer than for any other store call.
+/// - A claim that is never settled is taken over by a later call, for example after a crash. The operation then runs
+///   again with ``DedupClaim/isTakeover`` set. In a store with a single owner, the takeover needs a store that was
+///   opened again. In a store of several processes, the takeover needs a lease that has ended.
+/// - A process never runs an operation for a key that is already running in the same process.
+/// - The deadline of the caller limits every wait for the store. The writing of a result continues after the deadline.
 ///
-/// Of many calls with one key, one claims it in one atomic step and runs. A duplicate is rejected while the first runs,
-/// and gets the first result, or a rejection, once it is done. The same key with another fingerprint is rejected in every
-/// case. A failure is not kept: an operation that throws, is cancelled, or returns what `isFinal` denies, gives up its
-/// claim, and the next call runs. An operation that may have had an effect before it threw must find that out on its next
-/// run, from a record of its own or because the effect is keyed too.
-///
-/// A result is written until the store has it. While the store is down or full, the caller waits no longer than for any
-/// other call to it, and the deduplicator continues. Where the store has no room for a result, it keeps that the
-/// operation ran: duplicates get an error, and the operation does not run again.
-///
-/// A claim that is never settled, because its process died, is taken over: in a store with one owner by the first call
-/// after the store is opened again, in a store of several processes when the claim's lease has ended. The operation then
-/// runs again, and ``DedupClaim/isTakeover`` says so. The claim is remembered for that as long as a result would be, and
-/// for at least 30 days. A process that stands still for longer than the lease, or that opens its store again, does not
-/// start an operation that it is running. In a store of several processes, another process may take the claim over
-/// meanwhile; the first holder cannot change what the other stored then, and ``DedupClaim/fence`` carries that guarantee
-/// into its own commits.
-///
-/// The deadline of the caller cuts every wait for the store. It does not cut the writing of a result.
+/// Two exceptions remain. A process that is suspended for longer than its lease can lose its claim to another process
+/// in a store of several processes. With `failOpen`, calls run without a claim while the store is down.
 public struct Deduplicator: Sendable {
-    /// The answer to duplicates, the length of a lease, and the policy for a store that is down.
-    public let configuration: DedupConfiguration
-    let keyspace: Keyspace
+    /// The answer to duplicates, the lease, and the required durability.
+    public let configuration: Configuration
+    /// The keyspace of the deduplicator's keys in the store.
+    public let keyspace: Keyspace
+    let storeFailure: StoreFailureMode
     let store: GuardedStore<any KeyValueStore>
     let capabilities: StoreCapabilities
     let timeSource: TimeSource
-    let keeper: LeaseKeeper
-    let liveClaims: LiveClaims
+    let writer: SettlementWriter
+    let localClaims: LocalClaims
     let events: EventSink<DedupEvent>
 
-    /// Creates a deduplicator from a configuration.
+    /// Creates a deduplicator.
     ///
     /// - Parameters:
-    ///   - configuration: The answer to duplicates, the length of a lease, and the policy for a store that is down.
-    ///   - keyspace: The group of the deduplicator's keys in the store. Defaults to `dedup`.
+    ///   - configuration: The answer to duplicates, the lease, and the required durability.
+    ///   - keyspace: The keyspace of the deduplicator's keys in the store. No other part may use the keyspace.
     ///   - store: The store of claims and results.
-    ///   - clock: The clock of lease renewals and of the store's time limit.
-    ///   - observer: Receives the events.
+    ///   - storeFailure: The behavior while the store is down, and the timeout of a call to the store.
+    ///   - clock: The clock of lease renewals and of the store's timeout. Defaults to `ContinuousClock`.
+    ///   - observer: Receives every event. Defaults to `nil`.
+    /// - Precondition: `configuration` and `storeFailure` are valid, and the store has the configured durability.
     public init(
-        _ configuration: DedupConfiguration,
-        keyspace: Keyspace = "dedup",
+        _ configuration: Configuration,
+        keyspace: Keyspace,
         store: any KeyValueStore,
+        storeFailure: StoreFailureMode,
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (DedupEvent) -> Void)? = nil
     ) {
@@ -65,65 +66,58 @@ public struct Deduplicator: Sendable {
             configuration,
             keyspace: keyspace,
             store: store,
+            storeFailure: storeFailure,
             clock: clock,
-            liveClaims: .ofThisProcess,
+            localClaims: .shared,
             observer: observer
         )
     }
 
-    /// Creates a deduplicator that rejects calls while its store is down.
-    ///
-    /// - Parameters:
-    ///   - mode: The answer to a duplicate of a finished call.
-    ///   - keyspace: The group of the deduplicator's keys in the store. Defaults to `dedup`.
-    ///   - store: The store of claims and results.
-    ///   - clock: The clock of lease renewals and of the store's time limit.
-    ///   - observer: Receives the events.
-    /// - Precondition: The mode's duration is positive.
-    public init(
-        _ mode: DedupMode,
-        keyspace: Keyspace = "dedup",
-        store: any KeyValueStore,
-        clock: some Clock<Duration> = ContinuousClock(),
-        observer: (@Sendable (DedupEvent) -> Void)? = nil
-    ) {
-        self.init(DedupConfiguration(mode), keyspace: keyspace, store: store, clock: clock, observer: observer)
-    }
-
     init(
-        _ configuration: DedupConfiguration,
+        _ configuration: Configuration,
         keyspace: Keyspace,
         store: any KeyValueStore,
+        storeFailure: StoreFailureMode,
         clock: some Clock<Duration>,
-        liveClaims: LiveClaims,
+        localClaims: LocalClaims,
         observer: (@Sendable (DedupEvent) -> Void)?
     ) {
+        requireValid(configuration.validate)
+        requireValid(storeFailure.validate)
+        capabilities = store.capabilities
+        capabilities.require(configuration.durability, for: "the deduplicator of \(keyspace)")
         self.configuration = configuration
         self.keyspace = keyspace
-        self.liveClaims = liveClaims
+        self.storeFailure = storeFailure
+        self.localClaims = localClaims
         timeSource = TimeSource(clock)
-        keeper = LeaseKeeper(timeSource: timeSource)
-        self.store = GuardedStore(store, timeLimit: configuration.storeFailure.timeLimit, timeSource: timeSource)
-        capabilities = store.capabilities
+        writer = SettlementWriter(timeSource: timeSource)
         events = EventSink(observer)
+        self.store = GuardedStore(
+            store,
+            timeout: storeFailure.timeout,
+            timeSource: timeSource,
+            events,
+            DedupEvent.init
+        )
     }
 
-    /// Runs `operation`, unless it ran or runs for the same key.
+    /// Runs an operation, unless the operation ran or is running for the same key.
     ///
     /// - Parameters:
-    ///   - name: The operation's name. One key under two names is two requests.
-    ///   - key: The request's owner and name.
-    ///   - fingerprint: The request's content in a canonical form: the same key with another is rejected. `nil` if the key
-    ///     says it all.
-    ///   - isFinal: Whether a result may be given to duplicates. One that is not, such as "pending", is returned to
-    ///     this caller only, and the next call runs.
-    ///   - operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returned, now or the first time.
-    /// - Throws: ``DedupError`` when it does not run; `CancellationError` when the task is cancelled before it does; what
-    ///   `operation` throws.
+    ///   - name: The name of the operation. The same key under two names is two requests.
+    ///   - key: The owner and the name of the request.
+    ///   - fingerprint: The content of the request in a canonical form, or `nil` if the key alone identifies the
+    ///     request. The same key with another fingerprint is rejected. Defaults to `nil`.
+    ///   - isFinal: Returns whether duplicates may receive a result. A result that is not final, such as "pending", is
+    ///     returned to this caller only, and the next call runs. Defaults to `true` for every result.
+    ///   - operation: The work, which keeps the isolation of the caller.
+    /// - Returns: The value of the operation, from this run or from the first run.
+    /// - Throws: ``DedupError`` if the operation does not run. `CancellationError` if the task is cancelled before the
+    ///   operation runs. Otherwise the error of the operation.
     nonisolated(nonsending) public func run<Value: DedupValue>(
         _ name: DedupOperation,
-        _ key: DedupKey,
+        _ key: CompositeKey,
         fingerprint: [UInt8]? = nil,
         isFinal: (Value) -> Bool = { _ in true },
         operation: nonisolated(nonsending) (DedupClaim) async throws -> Value
@@ -134,7 +128,7 @@ public struct Deduplicator: Sendable {
         case .replay(let bytes):
             let value: Value
             do { value = try Value(dedupBytes: bytes) } catch {
-                throw refusal(request, .unreadable, underlyingError: error)
+                throw rejection(request, .unreadable, underlyingError: error)
             }
             events.emit(.replayed(request))
             return DedupResult(value: value, isReplay: true, isStored: true)
@@ -161,13 +155,13 @@ public struct Deduplicator: Sendable {
         }
     }
 
-    func refusal(
+    func rejection(
         _ request: DedupRequest,
         _ reason: DedupError.Reason,
         underlyingError: (any Error)? = nil
     ) -> DedupError {
         let error = DedupError(reason, underlyingError: underlyingError)
-        events.emit(.refused(request, error))
+        events.emit(.rejected(request, error))
         return error
     }
 

@@ -1,75 +1,64 @@
 public import ReliabilityCore
 
-/// Renders errors for clients, and reports those that are no fault of the client.
+/// Renders errors for clients, and reports the failures of the service.
 ///
 /// ```swift
+/// let gone = ErrorCategory(rawValue: "gone")            // a category of the application's own
 /// let renderer = ErrorRenderer(
-///     statuses: [.gone: 410, .upstream: 502],
+///     .statuses([gone: 410]),
 ///     headerFields: { $0.category == .unauthenticated ? [("www-authenticate", #"Bearer realm="shop""#)] : [] },
-///     map: { $0 is PSQLError ? StorageFailed() : nil },
-///     onIncident: { logger.error("\($0)") }
+///     observer: { incident in log("\(incident)") }
 /// )
-/// let refusal = renderer.response(to: error)
-/// ```
-///
-/// Here the application has two categories of its own:
-///
-/// ```swift
-/// extension ErrorCategory {
-///     static let gone = ErrorCategory(rawValue: "gone")
-///     static let upstream = ErrorCategory(rawValue: "upstream")
-/// }
+/// let response = renderer.response(to: error)
+/// send(status: response.status, body: response.jsonBody())
 /// ```
 public struct ErrorRenderer: Sendable {
-    private let statuses: [ErrorCategory: Int]
+    private let configuration: Configuration
     private let headerFields: (@Sendable (any ReliabilityError) -> [(name: String, value: String)])?
-    private let map: (@Sendable (any Error) -> (any ReliabilityError)?)?
+    private let classify: (@Sendable (any Error) -> (any ReliabilityError)?)?
     private let incidents: EventSink<ErrorIncident>
 
     /// Creates a renderer.
     ///
     /// - Parameters:
-    ///   - statuses: The statuses of further categories, such as 405, 410, 415, 428 or 502, and those that are to differ
-    ///     from the table at ``ErrorResponse/status``.
-    ///   - headerFields: Further header fields for an error, such as `www-authenticate` for a 401 or `allow` for a 405. It
-    ///     is asked about the error that is rendered, unless nothing of it may be seen. A field that HTTP does not allow,
-    ///     or that ``ErrorResponse/headerFields`` sets itself, is left out.
-    ///   - map: The meaning of an error for a client, or nil to leave it as it is. It is asked first and about every error:
-    ///     those from elsewhere, such as a driver's "no such row", and those that speak for themselves but not to this
-    ///     client, such as a 401 that a dependency gave to this service.
-    ///   - onIncident: Receives every error that became a response with a status of 500 or above, in order and without
-    ///     delaying the response. While it is running, 65,536 incidents wait. Past that, incidents are dropped, but for
-    ///     the latest one: ``ErrorIncident/missedBefore`` is the number of incidents that were dropped before an
-    ///     incident. At the end of the program, `ObserverDelivery.flush()` delivers the incidents that wait.
-    /// - Precondition: Every status is 400 to 599, and there is none for `internal`, which is always 500.
+    ///   - configuration: The statuses of the application's own categories. Defaults to ``Configuration/standard``.
+    ///   - headerFields: Additional header fields for an error, such as `www-authenticate` for a 401 or `allow` for a
+    ///     405. The closure receives the rendered error. The closure is not called for the constant response to an
+    ///     internal or unknown error. Fields that HTTP does not allow are left out. So are `content-type`,
+    ///     `content-length` and `retry-after`. Defaults to no additional fields.
+    ///   - classify: The meaning of an error for the client, or `nil` to leave the error unchanged. The closure
+    ///     receives every error first. Examples are a driver's "no such row" and a 401 that a provider sent to this
+    ///     service. Defaults to no changes.
+    ///   - observer: Receives every error that was rendered with a status of 500 or above, in order and without delay
+    ///     of the response. Up to 65,536 incidents wait while the observer runs. Further incidents are dropped except
+    ///     the latest. ``ErrorIncident/missedBefore`` is the number of dropped incidents. `ObserverDelivery.flush()`
+    ///     delivers the waiting incidents at the end of the program. Defaults to no observer.
+    /// - Precondition: The configuration is valid (``Configuration/validate()``).
     public init(
-        statuses: [ErrorCategory: Int] = [:],
+        _ configuration: Configuration = .standard,
         headerFields: (@Sendable (any ReliabilityError) -> [(name: String, value: String)])? = nil,
-        map: (@Sendable (any Error) -> (any ReliabilityError)?)? = nil,
-        onIncident: (@Sendable (ErrorIncident) -> Void)? = nil
+        classify: (@Sendable (any Error) -> (any ReliabilityError)?)? = nil,
+        observer: (@Sendable (ErrorIncident) -> Void)? = nil
     ) {
-        for (category, status) in statuses {
-            requireValid((400...599).contains(status), "the status of \(category) is 400 to 599 (is \(status))")
-        }
-        let status = statuses[.internal]
-        requireValid(status == nil, "the category internal is always 500 (is \(status ?? 500))")
-        self.statuses = statuses
+        requireValid(configuration.validate)
+        self.configuration = configuration
         self.headerFields = headerFields
-        self.map = map
-        incidents = EventSink(onIncident, capacity: 65_536, missed: { [$1.behindMissed($0)] })
+        self.classify = classify
+        incidents = EventSink(observer, capacity: 65_536, missed: { [$1.withMissedBefore($0)] })
     }
 
     /// Renders an error.
     ///
-    /// A `CancellationError` is the client's leave, a 499, only if the current task was cancelled by its caller. In any
-    /// other task, something else was cancelled, such as an inner task: the error says nothing for itself and is a 500
-    /// with an incident. So render in the task of the request. A renderer that runs elsewhere, and gets the error handed
-    /// over, tells the two apart by its `map`.
+    /// A `CancellationError` is rendered as a 499 without an incident only if the caller of the current task cancelled
+    /// the task. In any other task, something else was cancelled, such as an inner task. The error is then an unknown
+    /// error: a 500 with an incident. Therefore call this method in the task of the request. For a call in another
+    /// task, map the error with `classify`.
     ///
     /// - Parameters:
     ///   - error: Any error.
-    ///   - requestID: The identifier of the request; without one, a random one is made.
-    /// - Returns: What the client gets to see.
+    ///   - requestID: The identifier of the request, or `nil` for a random identifier. Defaults to the identifier of
+    ///     the current task.
+    /// - Returns: The response for the client.
     public func response(to error: any Error, requestID: CorrelationID? = .current) -> ErrorResponse {
         let response = rendered(error, requestID: requestID ?? .random())
         if let incident = response.incidentID {
@@ -79,16 +68,16 @@ public struct ErrorRenderer: Sendable {
     }
 
     private func rendered(_ error: any Error, requestID: CorrelationID) -> ErrorResponse {
-        guard let known = known(error), let rule = StatusRule(known.category, statuses) else {
+        guard let known = knownError(for: error), let rule = StatusRule(known.category, configuration.statuses) else {
             return ErrorResponse(internalFor: requestID)
         }
         return ErrorResponse(known, rule, headerFields?(known) ?? [], requestID: requestID)
     }
 
-    private func known(_ error: any Error) -> (any ReliabilityError)? {
-        if let mapped = map?(error) { return mapped }
+    private func knownError(for error: any Error) -> (any ReliabilityError)? {
+        if let classified = classify?(error) { return classified }
         if let error = error as? any ReliabilityError { return error }
-        // The type says only that something was cancelled.
+        // The type alone does not show whether the request was cancelled.
         return error is CancellationError && CancellationCause.current == .caller ? Cancelled() : nil
     }
 

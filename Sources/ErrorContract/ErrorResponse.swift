@@ -1,78 +1,67 @@
 public import ReliabilityCore
 
-/// What a client gets to see of an error: the HTTP status, the header fields and the JSON body.
+/// The response to an error: the HTTP status, the header fields and the JSON body.
 ///
 /// ```swift
-/// let refusal = ErrorResponse(error)
-/// response.status = refusal.status
-/// for field in refusal.headerFields { response.headers[field.name] = field.value }
-/// response.body = refusal.jsonBody()
+/// let response = ErrorResponse(error)
+/// send(status: response.status, body: response.jsonBody())
 /// ```
 ///
-/// The body is `{"code", "message", "request_id", "details"}` in this order, where each detail is
-/// `{"pointer", "code", "message"}`. If not all details are listed, `"details_truncated": true` follows. With a status of
-/// 500 or above, a random `incident_id` is the last member; an ``ErrorRenderer`` reports which error belongs to it.
+/// The body is `{"code", "message", "request_id", "details"}` in this order. Each detail is
+/// `{"pointer", "code", "message"}`. The member `"details_truncated": true` follows if not all details are listed. A
+/// body with a status of 500 or above ends with a random `incident_id`. An ``ErrorRenderer`` reports the error with the
+/// same identifier.
 ///
-/// An error that says nothing about itself — any type that is no ``ReliabilityError`` — or that is of the category
-/// `internal` becomes one constant answer: status 500 and code `internal`. Nothing of its text, its type or its cause is
-/// in it.
+/// An error that does not conform to `ReliabilityError` has a constant response: status 500 and code `internal`. So
+/// does an error of the category `internal`. The response contains nothing of the error's text, type or cause.
 public struct ErrorResponse: Hashable, Sendable {
-    /// The HTTP status.
+    /// The HTTP status of the error's category.
     ///
-    /// | category | status |
-    /// |---|---|
-    /// | `invalid` | 400 |
-    /// | `unauthenticated` | 401 |
-    /// | `forbidden` | 403 |
-    /// | `notFound` | 404 |
-    /// | `conflict` | 409 |
-    /// | `preconditionFailed` | 412 |
-    /// | `tooLarge` | 413 |
-    /// | `unprocessable` | 422 |
-    /// | `rateLimited` | 429 |
-    /// | `cancelled` | 499, which only logs will see: the client has gone |
-    /// | `internal` | 500 |
-    /// | `unavailable` | 503 |
-    /// | `timeout` | 504: what this service waited for did not answer in time |
-    ///
-    /// Any other category is 500, as if it were `internal`, unless an ``ErrorRenderer`` was given a status for it.
+    /// The overview of the module has a table of the statuses. A category that is not in the table has the status 500,
+    /// unless an ``ErrorRenderer`` has a status for the category.
     public let status: Int
-    /// The error's code, if it is 1 to 128 bytes of `A–Z a–z 0–9 . _ - : /`.
+    /// The error's code, in 1 to 128 bytes of `A–Z a–z 0–9 . _ - : /`.
     ///
-    /// Of any other code, the first 128 bytes are left, with each that is not allowed replaced by `_`. For an empty code
-    /// there is the category's name.
+    /// Any other byte is replaced by `_`. A longer code is cut at 128 bytes. An empty code is replaced by the
+    /// category's name.
     public let code: ErrorCode
     /// The error's message, cut at 1,024 bytes.
     public let message: String
     /// The identifier of the request.
     public let requestID: CorrelationID
-    /// What is wrong with each part of the input, the first hundred.
-    public let details: [ErrorDetail]
-    /// Whether there are more details than are listed.
-    public let isTruncated: Bool
-    /// The number of seconds after which trying again makes sense, at least 1.
+    /// The first hundred details of the error.
     ///
-    /// It is rounded up. Of the categories in the table, only `conflict`, `rateLimited`, `timeout` and `unavailable` have it.
+    /// A message is cut at 1,024 bytes. A pointer of more than 512 bytes is cut to the pointer of an ancestor.
+    public let details: [ErrorDetail]
+    /// A Boolean value that indicates whether the error has more details than are listed.
+    public let isTruncated: Bool
+    /// The number of seconds until the next attempt, rounded up and at least 1, or `nil` if there is none.
+    ///
+    /// The number comes from the error's `retryAfter`. Only the categories `conflict`, `rateLimited`, `timeout` and
+    /// `unavailable` and the application's own categories have a number.
     public let retryAfterSeconds: Int?
-    /// The identifier under which the error is logged, 32 hexadecimal digits, or nil if the status is below 500.
+    /// The identifier of the incident in 32 hexadecimal digits, or `nil` if the status is below 500.
     public let incidentID: String?
-    private let furtherFields: [HeaderField]
+    private let additionalFields: [HeaderField]
 
     private struct HeaderField: Hashable {
         let name: String
         let value: String
     }
 
-    /// Renders an error, as ``ErrorRenderer/response(to:requestID:)`` of a renderer without settings does.
+    /// Renders an error with the standard configuration and without an observer.
+    ///
+    /// ``ErrorRenderer/response(to:requestID:)`` describes the treatment of a `CancellationError`.
     ///
     /// - Parameters:
     ///   - error: Any error.
-    ///   - requestID: The identifier of the request; without one, a random one is made.
+    ///   - requestID: The identifier of the request, or `nil` for a random identifier. Defaults to the identifier of
+    ///     the current task.
     public init(_ error: any Error, requestID: CorrelationID? = .current) {
         self = ErrorRenderer().response(to: error, requestID: requestID)
     }
 
-    /// Renders an error that speaks for itself.
+    /// Renders an error that conforms to `ReliabilityError` and has a status.
     init(
         _ error: any ReliabilityError,
         _ rule: StatusRule,
@@ -94,10 +83,10 @@ public struct ErrorResponse: Hashable, Sendable {
         isTruncated = error.isTruncated || details.count > Self.detailLimit
         retryAfterSeconds = rule.mayRetry ? error.retryAfter.map(Self.wholeSeconds) : nil
         incidentID = rule.status >= 500 ? randomHexadecimal(bytes: 16) : nil
-        furtherFields = headerFields.filter(Self.isAllowed).map { HeaderField(name: $0.name, value: $0.value) }
+        additionalFields = headerFields.filter(Self.isAllowed).map { HeaderField(name: $0.name, value: $0.value) }
     }
 
-    /// The constant answer to an error of which nothing may be said.
+    /// Creates the constant response to an internal or unknown error.
     init(internalFor requestID: CorrelationID) {
         status = 500
         code = "internal"
@@ -107,22 +96,23 @@ public struct ErrorResponse: Hashable, Sendable {
         isTruncated = false
         retryAfterSeconds = nil
         incidentID = randomHexadecimal(bytes: 16)
-        furtherFields = []
+        additionalFields = []
     }
 }
 
-// What goes on the wire.
+// MARK: - Header fields and body
+
 extension ErrorResponse {
     /// The media type of the body.
     public static let contentType = "application/json"
 
-    /// `content-type`, `retry-after` where there is one, and what an ``ErrorRenderer`` added.
+    /// The field `content-type`, the field `retry-after` if there is one, and the fields of an ``ErrorRenderer``.
     ///
-    /// The names of the first two are in lower case.
+    /// The names of the first two fields are in lower case.
     public var headerFields: [(name: String, value: String)] {
         var fields = [(name: "content-type", value: Self.contentType)]
         if let retryAfterSeconds { fields.append((name: "retry-after", value: String(retryAfterSeconds))) }
-        return fields + furtherFields.map { ($0.name, $0.value) }
+        return fields + additionalFields.map { ($0.name, $0.value) }
     }
 
     /// The body, in UTF-8.
@@ -154,7 +144,8 @@ extension ErrorResponse {
     }
 }
 
-// What is made of what an error says about itself.
+// MARK: - Bounds and escaping
+
 extension ErrorResponse {
     private static let messageLimit = 1024
     private static let pointerLimit = 512
@@ -182,15 +173,15 @@ extension ErrorResponse {
         }
     }
 
-    /// Whether a field can be sent (RFC 9110, sections 5.1 and 5.5) and is not one of those that are there anyway.
+    /// Returns whether a field is valid (RFC 9110, sections 5.1 and 5.5) and not reserved for the response itself.
     private static func isAllowed(name: String, value: String) -> Bool {
         let isToken =
             !name.isEmpty && name.utf8.allSatisfy { isAlphanumeric($0) || "!#$%&'*+-.^_`|~".utf8.contains($0) }
-        let isOurs = ["content-type", "content-length", "retry-after"].contains(name.lowercased())
-        return isToken && !isOurs && value.utf8.allSatisfy { $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F }
+        let isReserved = ["content-type", "content-length", "retry-after"].contains(name.lowercased())
+        return isToken && !isReserved && value.utf8.allSatisfy { $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F }
     }
 
-    /// The pointer, or if it is too long, the longest part of it that points to something.
+    /// Returns the pointer, or the pointer of the nearest ancestor that is short enough.
     private static func publicPointer(_ pointer: String) -> String {
         let short = pointer.prefix(bytes: pointerLimit)
         if short.utf8.count == pointer.utf8.count { return pointer }
@@ -201,16 +192,7 @@ extension ErrorResponse {
     private static func wholeSeconds(_ duration: Duration) -> Int {
         let (seconds, attoseconds) = duration.components
         let ceiling = seconds.saturatingAdd(attoseconds > 0 ? 1 : 0)
-        // Some clients read it into 32 bits.
+        // Some clients read the number into 32 bits.
         return Int(min(max(1, ceiling), Int64(Int32.max)))
-    }
-}
-
-extension String {
-    /// As many whole scalars from the beginning as fit into so many bytes.
-    fileprivate func prefix(bytes limit: Int) -> String {
-        guard utf8.count > limit else { return self }
-        // A string rounds an index within a scalar down to the scalar's beginning (SE-0180).
-        return String(self[..<utf8.index(startIndex, offsetBy: limit)])
     }
 }

@@ -1,20 +1,19 @@
 public import ReliabilityCore
 public import ReliabilityStore
 
-/// A commit with messages that stored and sent nothing, because something was in its way.
+/// A conflict that kept a commit with messages from storing and sending anything.
 public struct OutboxConflict: InnerCallError, CustomStringConvertible {
     /// The cause of a conflict.
-    ///
-    /// The set may grow.
     @nonexhaustive
     public enum Reason: Hashable, Sendable {
-        /// The write at this index found its precondition false; `current` is what is there now.
+        /// The condition of the write at this index is false. `current` is the present entry, or `nil` if there is
+        /// none.
         case write(index: Int, current: StoreEntry?)
-        /// The identity of the message at this index belongs to another message: one that is dead, or that is pending
-        /// with another topic or payload.
+        /// The identity of the message at this index belongs to another message in the given state.
         ///
-        /// An identity that is made from the data has to change with it (`order.updated:42:7`). One that is dead is free
-        /// again once it is redriven and delivered, or removed.
+        /// The other message is a dead letter or a pending message with other content. An identity that is made from
+        /// data has to change with the data (`order.updated:42:7`). The identity of a dead letter is free again once
+        /// the dead letter is redriven and delivered, or removed.
         case message(index: Int, RecordState)
     }
 
@@ -32,20 +31,21 @@ public struct OutboxConflict: InnerCallError, CustomStringConvertible {
         }
     }
 
-    /// `conflict`.
+    /// The category `conflict`.
     public var category: ErrorCategory { .conflict }
 
-    /// A constant sentence.
+    /// The message for clients.
     public var message: String { "The request conflicts with another one." }
 
-    /// `false`: nothing was stored.
+    /// `false` because nothing was stored.
     public var mayHaveBeenSent: Bool { false }
 
     /// The code and the index, for logs.
     public var description: String {
         switch reason {
-        case .write(let index, _): "\(code): write \(index) found its precondition false"
-        case .message(let index, let state): "\(code): the identity of message \(index) belongs to one that is \(state)"
+        case .write(let index, _): "\(code): the condition of write \(index) is false"
+        case .message(let index, let state):
+            "\(code): the identity of message \(index) belongs to another message (\(state))"
         }
     }
 }

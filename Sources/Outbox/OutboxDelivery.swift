@@ -1,10 +1,10 @@
-/// One delivery of a message.
+/// A delivery of a message.
 public struct OutboxDelivery: Hashable, Sendable {
     /// The message.
     public let message: OutboxMessage
-    /// Which delivery this is, from 1.
+    /// The number of the delivery among those that count, from 1.
     ///
-    /// From 2 on, an earlier one may have had its effect: it failed without our knowledge of how far it came, or the
-    /// process ended before it could say.
+    /// The number is for logs. It does not identify the first delivery. A postponed or released delivery does not
+    /// count. A redrive starts at 1 again. A consumer recognizes a repetition by ``OutboxMessage/id``.
     public let attempt: Int
 }

@@ -1,23 +1,21 @@
 public import ReliabilityCore
 
-/// Why a delivery failed, or a message is dead, when it is not what the handler threw.
+/// The failure of a delivery that did not fail with an error of the handler.
 public struct OutboxError: ReliabilityError, CustomStringConvertible {
-    /// Why.
-    ///
-    /// The set may grow.
+    /// The cause of the failure.
     @nonexhaustive
     public enum Reason: Hashable, Sendable {
-        /// The handler took too long and was cancelled.
+        /// The handler exceeded the delivery timeout and was cancelled.
         case timeLimitExceeded
-        /// As many deliveries as are allowed began, and in none of them did the process live to say how it ended.
+        /// The allowed number of deliveries began, and the last of them was never settled.
         case attemptsExhausted
-        /// The record is not a message of a format that is known.
+        /// The record is not a message of a known format.
         case unreadable
     }
 
-    /// Why.
+    /// The cause of the failure.
     public let reason: Reason
-    /// What the handler threw when it was cancelled.
+    /// The error of the handler after its cancellation, or `nil` if there is none.
     public let underlyingError: (any Error)?
 
     init(_ reason: Reason, underlyingError: (any Error)? = nil) {
@@ -34,12 +32,12 @@ public struct OutboxError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// `timeout`, or `internal`.
+    /// The category `timeout` or `internal`.
     public var category: ErrorCategory { reason == .timeLimitExceeded ? .timeout : .internal }
 
-    /// A constant sentence.
+    /// The message for clients.
     public var message: String { "The message could not be delivered." }
 
-    /// The code and the cause, for logs.
+    /// The code and the underlying error, for logs.
     public var description: String { underlyingError.map { "\(code): \($0)" } ?? code.description }
 }

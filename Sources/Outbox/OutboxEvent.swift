@@ -1,48 +1,58 @@
 public import ReliabilityCore
 public import ReliabilityStore
 
-/// What a relay does, for an observer.
-///
-/// The set may grow.
+/// An event of an outbox for an observer.
 @nonexhaustive
 public enum OutboxEvent: Sendable, ObservedEvent {
-    /// A message was delivered, and will not be again.
+    /// A message was delivered and settled.
     case delivered(id: String, attempt: Int)
-    /// A delivery failed, and there is another after the wait.
+    /// A delivery failed. Another delivery follows after the wait.
     case retrying(id: String, attempt: Int, after: Duration, error: any Error)
-    /// A message is dead: its deliveries failed as often as is allowed, or it can never be delivered.
+    /// A delivery failed without counting as an attempt. Another delivery follows after the wait.
+    case postponed(id: String, attempt: Int, after: Duration, error: any Error)
+    /// A message became a dead letter.
     ///
-    /// The error's code is stored with it.
-    case dead(id: String, attempt: Int, error: any Error)
-    /// Nobody settled the last delivery of a message, which may have ended the process: the next is made alone.
+    /// The deliveries failed as often as allowed, or the message can never be delivered. The store keeps the error's
+    /// code with the message.
+    case deadLettered(id: String, attempt: Int, error: any Error)
+    /// The last delivery of a message was never settled, so the next delivery is isolated.
     ///
-    /// So many of its deliveries have begun. The next begins after the wait, when no other delivery of the relay is under
-    /// way but for those of handlers that hang (``overrun(id:attempt:)``), so that another crash takes no other message
-    /// along.
+    /// The last delivery may have ended the process. `attempts` is the number of deliveries that have begun. The next
+    /// delivery begins after the wait, while the relay makes no other delivery. Deliveries of hanging handlers
+    /// (``overrun(id:attempt:)``) do not delay it. Another crash then affects no other message.
     case isolated(id: String, attempts: Int, after: Duration)
-    /// A delivery was cut short because the relay stops; the message is due again, and the attempt not counted.
+    /// A message was given back because the relay stops. The message is due again and the attempt does not count.
     case released(id: String)
-    /// A handler was cancelled and has not returned within the grace: it ignores its cancellation.
+    /// A cancelled handler has not returned within the grace period.
     ///
-    /// Its message stays leased, and it keeps its place among `concurrency` deliveries until it returns. Once as many
-    /// handlers hang as there are places, the relay delivers nothing.
+    /// The message stays leased. The delivery counts towards ``OutboxRelay/Configuration/concurrency`` until the
+    /// handler returns. Once `concurrency` handlers hang, the relay delivers nothing.
     case overrun(id: String, attempt: Int)
-    /// A relay that stops has walked away from a handler that does not return.
+    /// A relay that stops abandoned a handler that had not returned.
     ///
-    /// When its lease ends, or the store is opened anew, the message is delivered again.
+    /// The message is delivered again when its lease has ended, or when the store is opened again.
     case abandoned(id: String, attempt: Int)
-    /// The relay lost its hold of a message while it delivered it: another delivers it again.
+    /// The relay lost the lease of a message during its delivery. Another relay delivers the message again.
     case leaseLost(id: String)
-    /// The store failed for good before it took what became of a delivery; the message is delivered again.
+    /// The store failed for good before the result of a delivery was stored. The message is delivered again.
     case notSettled(id: String, error: StoreError)
-    /// A dead message was removed, because it had been dead for longer than the configured retention.
+    /// A dead letter was removed after ``OutboxRelay/Configuration/deadLetterRetention``.
     ///
-    /// The reason is that of its death.
+    /// The reason is the code with which the message became a dead letter.
     case removed(id: String, reason: String)
-    /// The store could not be asked for messages; the relay asks again after the wait.
-    case storeUnavailable(StoreError, retryAfter: Duration)
-    /// The store was closed or has failed for good: the relay takes no more messages, and ``OutboxRelay/run()`` returns.
+    /// The store failed. Commits fail and relays wait until the store has recovered.
+    case storeDown(StoreError)
+    /// The store answers again.
+    case storeRecovered
+    /// The store was closed or has failed for good. The relay stops and ``OutboxRelay/run()`` returns.
     case stopped(StoreError)
-    /// The observer was too slow: so many events were dropped before the next one.
+    /// Events were dropped before the next event because the observer was too slow.
     case missed(count: Int)
+
+    init(_ change: StoreAvailability) {
+        switch change {
+        case .down(let error): self = .storeDown(error)
+        case .recovered: self = .storeRecovered
+        }
+    }
 }

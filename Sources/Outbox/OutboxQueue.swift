@@ -1,119 +1,185 @@
 internal import ReliabilityCore
 public import ReliabilityStore
 
-/// Where messages wait until they are delivered: a queue in the store that holds the data.
+/// A queue of undelivered messages in the store that holds the data.
 ///
 /// ```swift
-/// let outbox = OutboxQueue("orders", store: store)
+/// let outbox = OutboxQueue("orders", store: store, storeFailure: .failClosed())
 /// try await outbox.commit(
-///     [.put(orderKey, order, .never, if: .absent)],
-///     sending: [OutboxMessage(topic: "order.placed", payload: order)]
+///     [.put(StoreKey("orders", order.id), order.bytes, .never, if: .absent)],
+///     sending: [OutboxMessage(id: "order.placed:\(order.id)", topic: "order.placed", payload: order.bytes)]
 /// )
 /// ```
 ///
-/// The data and the message are stored in one step: there is no order without its message, and no message without its
-/// order. An ``OutboxRelay`` delivers it.
+/// A commit stores the data and the messages in one step. Neither is ever stored without the other. An ``OutboxRelay``
+/// delivers the messages.
 ///
-/// Make one value for each queue and pass it on: a commit wakes the relays that were made with the same value, or a copy
-/// of it, in the same process. Other relays see the message at their next poll.
+/// Create one value for each queue and pass it on. A commit wakes the relays of the same value or a copy in the
+/// process. Other relays find the message at their next poll.
 public struct OutboxQueue: Sendable {
     /// The queue's name.
-    public let name: RecordQueue
-    /// The store.
+    public let name: QueueName
+    /// The store of the messages and the data.
     public let store: any RecordStore
+    let storeFailure: StoreFailureMode
     let relays = RunningRelays()
+    private let guarded: GuardedStore<any RecordStore>
 
-    /// Creates a queue; what it held before is still there.
+    /// Creates a queue, which holds the undelivered messages of earlier processes.
     ///
     /// - Parameters:
-    ///   - name: The queue's name, of 1 to 64 bytes.
-    ///   - store: The store that holds the data too.
-    /// - Precondition: The name has 1 to 64 bytes.
-    public init(_ name: RecordQueue, store: any RecordStore) {
+    ///   - name: The queue's name of 1 to 64 bytes.
+    ///   - store: The store that also holds the data.
+    ///   - storeFailure: The mode `failClosed` with the longest wait for a call to the store. An outbox cannot fail
+    ///     open because a message that is not stored would be lost.
+    ///   - durability: The least durability that the store must have. Defaults to `none`, which a store in memory
+    ///     meets.
+    ///   - clock: The clock that measures calls to the store. Defaults to `ContinuousClock`.
+    ///   - observer: Receives ``OutboxEvent/storeDown(_:)`` and ``OutboxEvent/storeRecovered`` for the calls of this
+    ///     value. Defaults to no observer.
+    /// - Precondition: The name has 1 to 64 bytes, `storeFailure` is `failClosed` and valid, and the store has the
+    ///   durability.
+    public init(
+        _ name: QueueName,
+        store: any RecordStore,
+        storeFailure: StoreFailureMode,
+        durability: StoreCapabilities.Durability = .none,
+        clock: some Clock<Duration> = ContinuousClock(),
+        observer: (@Sendable (OutboxEvent) -> Void)? = nil
+    ) {
         let count = name.description.utf8.count
-        requireValid((1...64).contains(count), "a queue's name has 1 to 64 bytes (is \"\(name)\")")
+        requireValid((1...64).contains(count), "a queue's name must have from 1 to 64 bytes (is \"\(name)\")")
+        requireValid(storeFailure.validate)
+        requireValid(
+            storeFailure.action == .failClosed,
+            "storeFailure of the outbox \(name) must be failClosed: a message that is not stored would be lost"
+        )
+        store.capabilities.require(durability, for: "the outbox \(name)")
         self.name = name
         self.store = store
+        self.storeFailure = storeFailure
+        guarded = GuardedStore(
+            store,
+            timeout: storeFailure.timeout,
+            timeSource: TimeSource(clock),
+            EventSink(observer),
+            OutboxEvent.init
+        )
     }
 
-    /// The record of a message, for a commit of your own.
+    /// Returns the record of a message, for a commit through the store itself.
     ///
-    /// Such a commit wakes no relay; ``OutboxRelay/wake()`` does.
+    /// Such a commit wakes no relay. Call ``OutboxRelay/wake()`` after the commit.
     ///
     /// - Parameters:
     ///   - message: The message.
-    ///   - delay: How long until it is due.
+    ///   - delay: The time until the message is due. Defaults to zero.
     /// - Returns: The record.
     public func record(for message: OutboxMessage, delay: Duration = .zero) -> NewRecord {
         NewRecord(queue: name, id: message.id, payload: message.encoded, delay: delay)
     }
 
-    /// Makes all writes and sends all messages in one step, or throws and does nothing.
+    /// Makes all writes and sends all messages in one step, or throws an error.
     ///
-    /// When it returns, every message is pending: it is new, or the same message was pending already. What is in the way is
-    /// an error, so that it cannot be overlooked:
+    /// Every message is pending after the call. The message is new, or the same message was pending already. A conflict
+    /// is an error:
     ///
     /// ```swift
+    /// let orderKey = StoreKey("orders", order.id)
+    /// let placed = OutboxMessage(id: "order.placed:\(order.id)", topic: "order.placed", payload: order.bytes)
     /// do {
     ///     try await outbox.commit([.put(orderKey, order.bytes, .never, if: .absent)], sending: [placed])
     /// } catch let conflict as OutboxConflict {
-    ///     guard case .write(0, let current?) = conflict.reason else { throw conflict }
-    ///     return try answer(from: current.value)      // an earlier run committed the order, and its message with it
+    ///     // An earlier run committed the order together with its message.
+    ///     guard case .write(index: 0, current: .some) = conflict.reason else { throw conflict }
     /// }
     /// ```
     ///
     /// - Parameters:
-    ///   - writes: What to write, and on what conditions.
-    ///   - messages: What to send.
-    /// - Returns: The new versions of the writes, and whether each message is new.
-    /// - Throws: ``OutboxConflict`` when a write's precondition is false or a message's identity belongs to another message;
-    ///   `StoreError`, and after `unknownOutcome` it may have happened.
+    ///   - writes: The writes with their conditions.
+    ///   - messages: The messages.
+    /// - Returns: The new versions of the entries and the state of each message.
+    /// - Throws: ``OutboxConflict`` if a write's condition is false, or if a message's identity belongs to another
+    ///   message. Nothing was stored then. `StoreError` if the store fails. The commit may have happened if the reason
+    ///   is `unknownOutcome`.
     @discardableResult
     public func commit(_ writes: [StoreWrite], sending messages: [OutboxMessage]) async throws -> OutboxReceipt {
-        switch try await store.commit(writes, enqueueing: messages.map { record(for: $0) }) {
-        case .committed(let versions, let results):
-            relays.wake()
-            return OutboxReceipt(versions: versions, messages: results)
+        switch try await tryCommit(writes, sending: messages) {
+        case .committed(let versions, let results): return OutboxReceipt(versions: versions, messages: results)
         case .conflict(let index, let current): throw OutboxConflict(.write(index: index, current: current))
         case .taken(let index, let state): throw OutboxConflict(.message(index: index, state))
         }
     }
 
-    /// How many messages wait, and how many are dead.
+    /// Makes all writes and sends all messages in one step, or returns the conflict.
     ///
-    /// - Returns: The counts.
-    /// - Throws: `StoreError`.
-    public func counts() async throws(StoreError) -> RecordCounts { try await store.counts(name) }
-
-    /// Sends dead messages again, under their old identities, their attempts counted from none.
-    ///
-    /// - Parameter limit: The most messages to send again.
-    /// - Returns: How many there were.
-    /// - Throws: `StoreError`; those before it are sent.
-    @discardableResult
-    public func redriveDead(limit: Int = .max) async throws(StoreError) -> Int {
-        defer { relays.wake() }
-        return try await settleDead(.redrive, limit: limit).count
-    }
-
-    /// Removes dead messages that nobody wants any more.
-    ///
-    /// What is removed was never delivered.
+    /// The form of ``commit(_:sending:)`` for a caller that expects conflicts. Nothing was stored after a conflict.
     ///
     /// - Parameters:
-    ///   - age: How long a message has to have been dead.
-    ///   - limit: The most messages to remove.
-    /// - Returns: How many there were.
-    /// - Throws: `StoreError`; those before it are removed.
-    @discardableResult
-    public func removeDead(olderThan age: Duration, limit: Int = .max) async throws(StoreError) -> Int {
-        try await settleDead(.done, limit: limit, olderThan: age).count
+    ///   - writes: The writes with their conditions.
+    ///   - messages: The messages.
+    /// - Returns: The new versions of the entries and the state of each message, or the first conflict.
+    /// - Throws: `StoreError`. The commit may have happened if the reason is `unknownOutcome`.
+    public func tryCommit(
+        _ writes: [StoreWrite],
+        sending messages: [OutboxMessage]
+    ) async throws(StoreError) -> RecordCommitResult {
+        let records = messages.map { record(for: $0) }
+        let result = try await guarded.write { store throws(StoreError) in
+            try await store.commit(writes, enqueueing: records)
+        }
+        if case .committed = result { relays.wake() }
+        return result
     }
 
-    /// Settles dead messages, page by page.
+    /// Returns the number of pending messages and the number of dead letters.
     ///
-    /// - Returns: Those that were settled.
-    private func settleDead(
+    /// - Returns: The counts. A message that is being delivered is pending.
+    /// - Throws: `StoreError`.
+    public func counts() async throws(StoreError) -> RecordCounts {
+        try await guarded.read { [name] store throws(StoreError) in try await store.counts(name) }
+    }
+
+    /// Returns the time since the oldest undelivered message became due, or `nil` if no message is due.
+    ///
+    /// An alert on this age detects a relay that does not keep up. The query takes the same time for any number of
+    /// messages.
+    ///
+    /// - Returns: The age, or `nil`.
+    /// - Throws: `StoreError`.
+    public func oldestDueAge() async throws(StoreError) -> Duration? {
+        let due = try await guarded.read { [name] store throws(StoreError) in try await store.nextDue(name) }
+        guard let due, due <= .zero else { return nil }
+        return .zero - due
+    }
+
+    /// Makes dead letters pending again, with the same identities and no earlier attempts.
+    ///
+    /// - Parameter limit: The largest number of dead letters to redrive. Defaults to all.
+    /// - Returns: The number of redriven dead letters.
+    /// - Throws: `StoreError`. Dead letters may have been redriven before the error.
+    @discardableResult
+    public func redriveDeadLetters(limit: Int = .max) async throws(StoreError) -> Int {
+        defer { relays.wake() }
+        return try await settleDeadLetters(.redrive, limit: limit).count
+    }
+
+    /// Removes dead letters, which are then never delivered.
+    ///
+    /// - Parameters:
+    ///   - age: The least time since a message became a dead letter.
+    ///   - limit: The largest number of dead letters to remove. Defaults to all.
+    /// - Returns: The number of removed dead letters.
+    /// - Throws: `StoreError`. Dead letters may have been removed before the error.
+    @discardableResult
+    public func removeDeadLetters(olderThan age: Duration, limit: Int = .max) async throws(StoreError) -> Int {
+        try await settleDeadLetters(.done, limit: limit, olderThan: age).count
+    }
+
+    /// Settles dead letters page by page.
+    ///
+    /// - Returns: The settled dead letters.
+    private func settleDeadLetters(
         _ action: Settlement.Action,
         limit: Int,
         olderThan age: Duration? = nil
@@ -122,9 +188,12 @@ public struct OutboxQueue: Sendable {
         var after: String?
         while settled.count < limit {
             let batch = min(100, limit - settled.count)
-            let page = try await store.page(name, .dead, after: after, limit: max(1, min(batch, mostAtOnce)))
+            let (start, limit) = (after, max(1, min(batch, maxBatch)))
+            let page = try await guarded.read { [name] store throws(StoreError) in
+                try await store.page(name, .deadLetter, after: start, limit: limit)
+            }
             settled += try await settle(page.records, action, olderThan: age) { settlements throws(StoreError) in
-                try await store.settle(settlements)
+                try await guarded.write { store throws(StoreError) in try await store.settle(settlements) }
             }
             guard let next = page.next else { break }
             after = next
@@ -132,12 +201,12 @@ public struct OutboxQueue: Sendable {
         return settled
     }
 
-    /// The most records to read or settle in one call.
-    var mostAtOnce: Int { max(1, min(100, store.capabilities.maximumWrites)) }
+    /// The largest number of records to read or settle in one call.
+    var maxBatch: Int { max(1, min(100, store.capabilities.maxWrites)) }
 
-    /// Settles those of some dead messages that are old enough.
+    /// Settles the dead letters among some records that are old enough.
     ///
-    /// - Returns: Those that were settled; others were redriven or removed in the meantime.
+    /// - Returns: The settled dead letters. The others were redriven or removed in the meantime.
     func settle(
         _ records: [RecordInfo],
         _ action: Settlement.Action,

@@ -1,11 +1,13 @@
-public import ReliabilityCore
 public import ReliabilityStore
 
 /// The result of a commit with messages.
 public struct OutboxReceipt: Hashable, Sendable {
-    /// One element for each write: the version of the entry after it, or `nil` when there is none.
+    /// The version of each written entry after the commit, or `nil` if there is no entry.
+    ///
+    /// The versions have the order of the writes.
     public let versions: [StoreVersion?]
-    /// One element for each message: ``ReliabilityStore/EnqueueResult/enqueued``, or
-    /// ``ReliabilityStore/EnqueueResult/duplicate`` if the same message was pending already.
+    /// The state of each message in the order of the messages.
+    ///
+    /// A message is `enqueued` or a `duplicate` of a pending message.
     public let messages: [EnqueueResult]
 }

@@ -1,65 +1,70 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
-public import Retry
+internal import Retry
 
 /// Delivers the messages of an outbox.
 ///
 /// ```swift
-/// let relay = OutboxRelay(outbox) { delivery in
+/// let relay = OutboxRelay(queue: outbox) { delivery in
 ///     try await shipping.send(delivery.message.payload, id: delivery.message.id)
 /// }
 /// await relay.run()
 /// ```
 ///
-/// Every message is delivered at least once, and once only while nothing fails. A process that dies between a delivery
-/// and its note of it delivers again, with the same identity: a consumer that remembers identities is exactly-once in
-/// effect. A failed delivery is repeated after a growing wait, and after `maxAttempts` the message is dead: kept aside,
-/// until ``OutboxQueue/redriveDead(limit:)``. While it waits, others are delivered; so there is no order among messages.
+/// Every message is delivered at least once. A message is delivered again after a failed delivery, and after a crash
+/// between a delivery and its settlement. The identity stays the same. A consumer that remembers identities has each
+/// effect once. A failed delivery is repeated after a growing wait. After `maxAttempts` deliveries the message is a
+/// dead letter until ``OutboxQueue/redriveDeadLetters(limit:)``. Other messages are delivered during a wait. Messages
+/// have no order.
 ///
-/// A message that ends the process takes no other one along: where nobody settled the last delivery of a message, the next
-/// is made alone, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``). No message waits
+/// If the last delivery of a message was never settled, the message may have ended the process. Its next delivery is
+/// isolated, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``). No message waits
 /// for a handler that hangs (``OutboxEvent/overrun(id:attempt:)``).
 ///
-/// A process that stood still for longer than the lease, or whose store was down for so long, gets its own messages again.
-/// It does not deliver them a second time while relays of the same queue value deliver or settle them.
+/// A process that was suspended for longer than the lease claims its own messages again. While relays of the same queue
+/// value deliver or settle a message, they do not deliver the message a second time.
 ///
-/// Any number of relays, in any number of processes, may share a queue. While the store is down, a relay waits, and goes
-/// on by itself when it is back; once the store is closed or has failed for good, the relay stops.
+/// Any number of relays in any number of processes can share a queue. A relay waits while the store is down and resumes
+/// when the store has recovered. The relay stops once the store is closed or has failed for good.
 public final class OutboxRelay: Sendable {
-    /// How messages are delivered.
-    public let configuration: OutboxRelayConfiguration
+    /// The configuration of the relay.
+    public let configuration: Configuration
     let queue: OutboxQueue
     let store: GuardedStore<any RecordStore>
     let handler: @Sendable (OutboxDelivery) async throws -> Void
-    let classify: @Sendable (any Error) -> RetryDecision
+    let classify: @Sendable (any Error) -> DeliveryDecision
     let timeSource: TimeSource
     let random: RandomSource
     let events: EventSink<OutboxEvent>
-    let state: Lock<RelayState>
-    let leases: LeaseKeeper
-    let signal = WakeSignal()
-    /// The handlers that run, in the order in which they began.
+    let state: Lock<RelayStateMachine>
+    let leases: SettlementWriter
+    let signal = AsyncSignal()
+    /// The running handlers, in the order of their start.
     let runs = Lock<[HandlerRun]>([])
 
-    /// Creates a relay; it delivers while ``run()`` runs.
+    /// Creates a relay, which delivers messages while ``run()`` runs.
     ///
     /// - Parameters:
-    ///   - queue: Where the messages are.
-    ///   - configuration: How messages are delivered.
-    ///   - classify: What an error of the handler means. At ``Retry/RetryDecision/stop`` the message is dead at once.
-    ///   - clock: Measures waits, time limits and renewals.
-    ///   - randomness: Where jitter comes from.
-    ///   - observer: Is told what happens.
-    ///   - handler: Delivers a message, several at a time. To return is to have delivered it.
+    ///   - configuration: The configuration. Defaults to ``Configuration/standard``.
+    ///   - queue: The queue of the messages.
+    ///   - classify: The decision about a failed delivery. A handler that throws after the delivery timeout has failed
+    ///     with ``OutboxError``. Defaults to ``DeliveryDecision/standard(for:)``.
+    ///   - clock: The clock of waits, timeouts and renewals. Defaults to `ContinuousClock`.
+    ///   - randomness: The source of jitter. Defaults to the system's generator.
+    ///   - observer: Receives every event in order. Defaults to no observer.
+    ///   - handler: Delivers a message. The message is delivered once the handler returns. Several handlers run at the
+    ///     same time.
+    /// - Precondition: The configuration is valid (``Configuration/validate()``).
     public init(
-        _ queue: OutboxQueue,
-        _ configuration: OutboxRelayConfiguration = OutboxRelayConfiguration(),
-        classify: @escaping @Sendable (any Error) -> RetryDecision = OutboxRelay.standardDecision(for:),
+        _ configuration: Configuration = .standard,
+        queue: OutboxQueue,
+        classify: @escaping @Sendable (any Error) -> DeliveryDecision = DeliveryDecision.standard(for:),
         clock: some Clock<Duration> = ContinuousClock(),
         randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
         observer: (@Sendable (OutboxEvent) -> Void)? = nil,
         handler: @escaping @Sendable (OutboxDelivery) async throws -> Void
     ) {
+        requireValid(configuration.validate)
         self.queue = queue
         self.configuration = configuration
         self.classify = classify
@@ -67,93 +72,97 @@ public final class OutboxRelay: Sendable {
         timeSource = TimeSource(clock)
         random = RandomSource(randomness)
         events = EventSink(observer)
-        leases = LeaseKeeper(timeSource: timeSource)
-        store = GuardedStore(queue.store, timeLimit: configuration.storeTimeLimit, timeSource: timeSource)
+        leases = SettlementWriter(timeSource: timeSource)
+        store = GuardedStore(
+            queue.store,
+            timeout: queue.storeFailure.timeout,
+            timeSource: timeSource,
+            events,
+            OutboxEvent.init
+        )
         state = Lock(
-            RelayState(
+            RelayStateMachine(
                 concurrency: configuration.concurrency,
-                maximumClaim: queue.store.capabilities.maximumWrites,
+                maxClaim: queue.store.capabilities.maxWrites,
                 pollInterval: configuration.pollInterval
             )
         )
     }
 
-    /// Tries again after every error, and no sooner than the error asks for.
+    /// Delivers messages until the relay is drained, the task is cancelled, or the store has failed for good.
     ///
-    /// - Parameter error: What the handler threw.
-    /// - Returns: The decision.
-    public static func standardDecision(for error: any Error) -> RetryDecision {
-        (error as? any ReliabilityError)?.retryAfter.map { .retryAfter($0) } ?? .retry
-    }
-
-    /// Delivers messages until the relay is drained, the task is cancelled, or the store is closed or has failed for good.
-    ///
-    /// When the task is cancelled, so are the handlers; their messages are given back, and the attempts not counted. It
-    /// returns when the last handler has. From a handler that ignores its cancellation it walks away after
-    /// `cancellationGrace`, and it waits for the store no longer than `storeTimeLimit`; so it returns in the sum of both.
+    /// A cancelled call cancels its handlers, gives their messages back, and does not count the attempts. The call
+    /// returns when the last handler has returned. A handler that has not returned after
+    /// ``Configuration/cancellationGrace`` is abandoned. The call then waits for the store no longer than the timeout
+    /// of the queue's `storeFailure`. Therefore a cancelled call returns within the sum of both times.
     @concurrent public func run() async {
         let number = queue.relays.add { [weak self] in self?.wake() }
         defer { queue.relays.remove(number) }
         let start = timeSource.now
-        // Of several relays in one process that crashed, each waits another time.
+        // Relays of the same process wait for different times after a crash.
         let spread = Double(random.next(upTo: 1000)) / 2000 + 0.5
         await withDiscardingTaskGroup { group in
-            if let retention = configuration.deadRetention {
-                group.addTask { await self.removeDead(after: retention) }
+            if let retention = configuration.deadLetterRetention {
+                group.addTask { await self.removeDeadLetters(after: retention) }
             }
             while !Task.isCancelled {
                 let count = signal.count
                 switch state.withLock({ $0.next(now: timeSource.now) }) {
                 case .stop: return
                 case .wait(let instant): await signal.wait(after: count, until: instant, timeSource: timeSource)
-                case .claim(let limit, let news):
+                case .claim(let limit, let changeCount):
                     let uptime = Duration.nanoseconds(timeSource.now.saturatingSubtract(start))
-                    let plan = await claim(limit, news) { claims in
-                        ClaimPlan(claims, maxAttempts: self.configuration.maxAttempts, uptime: uptime) { attempts in
+                    let batch = await claim(limit, changeCount) { claims in
+                        ClaimBatch(claims, maxAttempts: self.configuration.maxAttempts, uptime: uptime) { attempts in
                             Self.crashBackoff.wait(afterAttempt: attempts, random: self.random) * spread
                         }
                     }
-                    for claim in plan.deliveries { group.addTask { await self.deliver(claim) } }
-                    if let claim = plan.alone { group.addTask { await self.deliverAlone(claim) } }
+                    for claim in batch.deliveries { group.addTask { await self.deliver(claim) } }
+                    if let claim = batch.alone { group.addTask { await self.deliverAlone(claim) } }
                 }
             }
         }
     }
 
-    /// Stops taking messages for good; ``run()`` returns when those under way are delivered.
+    /// Stops claiming messages for good.
     ///
-    /// It has no bound: a handler may take as long as `timeLimit`, and one that ignores its cancellation longer.
-    /// ``drain(within:)`` has one.
+    /// ``run()`` returns when the current deliveries have ended. That wait has no limit, because a handler can ignore
+    /// its cancellation. The wait of ``drain(within:)`` has a limit.
     public func drain() {
         state.withLock { $0.drain() }
         signal.send()
     }
 
-    /// Stops taking messages for good, and waits for those under way, at most as long as the limit.
+    /// Stops claiming messages for good and waits for the current deliveries up to the limit.
     ///
-    /// Handlers that have not returned shortly before the limit (the last quarter of it, at most `cancellationGrace`) are
-    /// cancelled; their messages are given back, and the attempts not counted. From handlers that have not returned at the
-    /// limit, the relay walks away, and ``run()`` returns; their messages are delivered again when their leases end, or the
-    /// store is opened anew.
+    /// Handlers that have not returned shortly before the limit are cancelled. Their messages are given back, and the
+    /// attempts do not count. The time before the limit is a quarter of the limit, at most
+    /// ``Configuration/cancellationGrace``.
+    ///
+    /// Handlers that have not returned at the limit are abandoned. Their messages are delivered again when the leases
+    /// have ended, or when the store is opened again. ``run()`` returns afterwards, within the timeout of the queue's
+    /// `storeFailure`.
     ///
     /// ```swift
     /// let relaying = Task { await relay.run() }
-    /// await untilToldToStop()
-    /// await relay.drain(within: .seconds(20))        // the platform kills the process after 30 s
-    /// await store.close()
+    /// // At shutdown, within less than the grace period of the platform:
+    /// await relay.drain(within: .seconds(20))
+    /// await relaying.value
     /// ```
     ///
-    /// If the task is cancelled, the limit has come.
+    /// Close the store after ``run()`` has returned.
+    ///
+    /// The cancellation of the current task counts as the limit.
     ///
     /// - Parameter limit: The longest wait.
-    /// - Returns: The number of handlers that the relay walked away from.
+    /// - Returns: The number of abandoned handlers.
     @discardableResult
     public func drain(within limit: Duration) async -> Int {
         let end = timeSource.instant(after: limit)
         let reserve = min(limit / 4, configuration.cancellationGrace)
         drain()
         await waitUntilIdle(by: end.saturatingSubtract(max(0, reserve.saturatingNanoseconds)))
-        state.withLock { $0.cut() }
+        state.withLock { $0.cancelHandlers() }
         for run in runs.withLock({ $0 }) { timeSource.cancelFromTimer { run.cancel() } }
         signal.send()
         await waitUntilIdle(by: end)
@@ -168,10 +177,10 @@ public final class OutboxRelay: Sendable {
         }
     }
 
-    /// Says that a message was sent, so that the relay need not wait until it looks by itself.
+    /// Requests messages from the store without waiting for the next poll.
     ///
-    /// ``OutboxQueue/commit(_:sending:)`` does so for the relays of the same queue in the process. It is a hint: nothing
-    /// is lost without it.
+    /// ``OutboxQueue/commit(_:sending:)`` wakes the relays of the same queue value. Without a call, the relay finds a
+    /// message after ``Configuration/pollInterval`` at the latest.
     public func wake() {
         state.withLock { $0.wake() }
         signal.send()

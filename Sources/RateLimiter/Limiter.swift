@@ -1,189 +1,195 @@
 internal import ReliabilityCore
 public import ReliabilityStore
+internal import Synchronization
 
-/// Allows each key a number of calls in a time, counted in a store.
+/// A rate limiter that allows each key a number of calls in a period, counted in a store.
 ///
 /// ```swift
-/// let logins = Limiter(.fivePerQuarterHour, keyspace: "logins", store: store, whenStoreIsDown: .closed())
-/// try await logins.require(address)
+/// let logins = Limiter(.login, keyspace: "logins", store: store, storeFailure: .failClosed())
+/// try await logins.consume([emailAddress.lowercased()])
 /// ```
 ///
-/// - A call is decided and counted in one atomic step of the store, on the store's clock: however many tasks and
-///   processes share it, no more than the limit are allowed.
+/// - A call is decided and counted in a single atomic step of the store, on the clock of the store. All tasks and
+///   processes that share the store also share the limit.
 /// - A call that is not allowed is not counted.
-/// - Everything in the store expires by itself, and damaged state counts as none.
-/// - The store is asked at most once for each call. A store that answers late or not at all is *down*: the failure
-///   policy decides, and nothing is asked twice, so nothing is counted twice. After three failures in a row it is asked
-///   once a second, and used again after its first answer.
+/// - Every entry in the store expires by itself. Damaged state counts as empty.
+/// - The store gets at most one request for each call and no request is repeated. A call is therefore never counted
+///   twice.
+/// - A store that fails or answers late is *down*, and the failure mode decides. After three failures in a row, the
+///   store gets a request each second until a request succeeds.
 ///
-/// A key is the bytes of one or more texts, such as a tenant and a user; `("a", "bc")` and `("ab", "c")` are two keys.
-/// Limiters over one store that share a keyspace share their counts, and must have the same limit: give each use a
-/// keyspace of its own. When the limit of a keyspace changes, its state is kept and cut to what the new limit allows;
-/// when the algorithm changes, it starts afresh.
+/// Each use needs a keyspace of its own. Limiters with the same store and keyspace share their counts and must have the
+/// same configuration. If the limit of a keyspace changes, its state is kept and cut to the new limit. If the algorithm
+/// changes, the state starts empty.
 public final class Limiter: Sendable {
-    /// How many calls each key is allowed.
-    public let limit: RateLimit
-    /// The group of the limiter's keys in the store.
+    /// The limit for each key.
+    public let configuration: Configuration
+    /// The keyspace of the limiter's keys in the store.
     public let keyspace: Keyspace
     private let store: GuardedStore<any KeyValueStore>
-    private let maximumKeyBytes: Int
+    private let maxKeyBytes: Int
     private let canStoreStall: Bool
-    private let whenStoreIsDown: StoreFailurePolicy
-    private let isStoreDown = Lock(false)
+    private let storeFailure: StoreFailureMode
     private let events: EventSink<LimiterEvent>
+    private let allowed = Atomic<Int>(0)
 
     /// Creates a limiter.
     ///
     /// - Parameters:
-    ///   - limit: How many calls each key is allowed.
-    ///   - keyspace: The group of the limiter's keys in the store, for this limiter alone.
-    ///   - store: Where calls are counted.
-    ///   - policy: Whether calls are allowed while the store is down, and how long one call to it may take.
-    ///   - clock: Measures the waits for the store; the limit itself is measured by the store's clock.
-    ///   - observer: Is told of calls that were not allowed, and of the store's failures.
-    /// - Precondition: The limit has no problems.
+    ///   - configuration: The limit for each key.
+    ///   - keyspace: The keyspace of the limiter's keys in the store. No other part may use the keyspace.
+    ///   - store: The store in which calls are counted.
+    ///   - storeFailure: The behavior while the store is down, and the timeout of a call to the store.
+    ///   - clock: The clock that measures the waits for the store. The store's clock measures the limit. Defaults to
+    ///     `ContinuousClock`.
+    ///   - observer: Receives the calls that were not allowed and the failures of the store. Defaults to `nil`.
+    /// - Precondition: `configuration` and `storeFailure` are valid (``Configuration/validate()``).
     public init(
-        _ limit: RateLimit,
+        _ configuration: Configuration,
         keyspace: Keyspace,
         store: any KeyValueStore,
-        whenStoreIsDown policy: StoreFailurePolicy,
+        storeFailure: StoreFailureMode,
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (LimiterEvent) -> Void)? = nil
     ) {
-        let problems = limit.problems()
-        requireValid(problems.isEmpty, "the limiter \(keyspace) cannot work: \(problems.joined(separator: "; "))")
-        self.limit = limit
+        requireValid { () throws(ConfigurationError) in try configuration.validate(as: "limiter \(keyspace)") }
+        requireValid(storeFailure.validate)
+        self.configuration = configuration
         self.keyspace = keyspace
-        self.store = GuardedStore(store, timeLimit: policy.timeLimit, timeSource: TimeSource(clock))
-        maximumKeyBytes = store.capabilities.maximumKeyBytes
+        self.storeFailure = storeFailure
+        maxKeyBytes = store.capabilities.maxKeyBytes
         canStoreStall = store.capabilities.canStall
-        whenStoreIsDown = policy
-        events = EventSink(observer)
+        let events = EventSink(observer)
+        self.events = events
+        self.store = GuardedStore(
+            store,
+            timeout: storeFailure.timeout,
+            timeSource: TimeSource(clock),
+            events,
+            LimiterEvent.init
+        )
     }
 
-    /// Decides about a call, and counts it if it is allowed.
+    /// The number of calls that this limiter has allowed since it was created.
     ///
-    /// - Parameters:
-    ///   - key: On whose behalf the call is made.
-    ///   - cost: How much it counts for; at least 1.
-    /// - Returns: The decision; look at ``RateDecision/isAllowed``.
-    /// - Throws: ``RateLimitError`` when no decision is possible: the cost is not positive or more than the limit can
-    ///   ever allow, the key is too long, or the store is down and the failure policy is closed. `CancellationError`
-    ///   when the task is cancelled before the store has answered.
-    public func check(_ key: String..., cost: Int = 1) async throws -> RateDecision {
-        try await check(storeKey(key), cost: cost)
-    }
+    /// The number includes calls that were allowed while the store was down.
+    public var allowedCount: Int { allowed.load(ordering: .relaxed) }
 
-    /// Decides about a call, counts it if it is allowed, and throws if it is not.
+    /// Decides about a call, and counts the call if it is allowed.
+    ///
+    /// The caller must read ``LimiterDecision/isAllowed``. A call that is not allowed is a decision and not an error.
     ///
     /// - Parameters:
-    ///   - key: On whose behalf the call is made.
-    ///   - cost: How much it counts for; at least 1.
+    ///   - key: The key of the call.
+    ///   - cost: The number of calls that this call counts for (at least 1). Defaults to 1.
     /// - Returns: The decision.
-    /// - Throws: ``RateLimitError`` when the call is not allowed. `CancellationError` when the task is cancelled before
-    ///   the store has answered.
-    @discardableResult
-    public func require(_ key: String..., cost: Int = 1) async throws -> RateDecision {
-        try await require(storeKey(key), cost: cost)
+    /// - Throws: ``LimiterError`` if no decision is possible: the cost is not positive or exceeds the limit, the key is
+    ///   too long, or the store is down and the failure mode is `failClosed`. `CancellationError` if the caller cancels
+    ///   the task before the store has answered.
+    public func tryConsume(_ key: CompositeKey, cost: Int = 1) async throws -> LimiterDecision {
+        try await tryConsume(StoreKey(keyspace, key), cost: cost)
     }
 
-    /// A policy that requires a call to be allowed before it runs: a limiter for one key, to be composed with others.
+    /// Counts a call, and throws an error if the call is not allowed.
     ///
     /// - Parameters:
-    ///   - key: On whose behalf calls are made.
-    ///   - cost: How much each counts for; at least 1.
-    /// - Returns: The policy.
-    public func policy(for key: String..., cost: Int = 1) -> LimiterPolicy {
-        LimiterPolicy(limiter: self, key: storeKey(key), cost: cost)
+    ///   - key: The key of the call.
+    ///   - cost: The number of calls that this call counts for (at least 1). Defaults to 1.
+    /// - Returns: The decision.
+    /// - Throws: ``LimiterError`` if the call is not allowed or no decision is possible. `CancellationError` if the
+    ///   caller cancels the task before the store has answered.
+    @discardableResult
+    public func consume(_ key: CompositeKey, cost: Int = 1) async throws -> LimiterDecision {
+        try await consume(StoreKey(keyspace, key), cost: cost)
     }
 
-    private func storeKey(_ components: [String]) -> StoreKey {
-        StoreKey(keyspace, bytes: components.map { Array($0.utf8) })
+    /// Returns a policy that consumes from the limit of a key before each call.
+    ///
+    /// - Parameters:
+    ///   - key: The key of the calls.
+    ///   - cost: The number of calls that each call counts for (at least 1). Defaults to 1.
+    /// - Returns: The policy.
+    public func policy(for key: CompositeKey, cost: Int = 1) -> LimiterPolicy {
+        LimiterPolicy(limiter: self, key: StoreKey(keyspace, key), cost: cost)
     }
 
     @discardableResult
-    func require(_ key: StoreKey, cost: Int) async throws -> RateDecision {
+    func consume(_ key: StoreKey, cost: Int) async throws -> LimiterDecision {
         do {
-            let decision = try await check(key, cost: cost)
-            guard decision.isAllowed else { throw RateLimitError(.exceeded(decision)) }
+            let decision = try await tryConsume(key, cost: cost)
+            guard decision.isAllowed else { throw LimiterError(.exceeded(decision)) }
             return decision
-        } catch let error as RateLimitError {
-            CallTrace.current?.note(.refused(error))
+        } catch let error as LimiterError {
+            CallTrace.current?.record(.rejected(error))
             throw error
         }
     }
 
-    /// The one layer of a policy for a key.
+    /// Returns the layer of a policy for a key.
     func layer(_ key: StoreKey, cost: Int) -> PolicyLayer {
-        let down = whenStoreIsDown.action == .open ? "allows all without its store" : "refuses without its store"
-        let each = cost == 1 ? "" : ", \(cost) for each call"
-        let waits = canStoreStall ? whenStoreIsDown.timeLimit : .zero
+        let storeDown = storeFailure.action == .failOpen ? "allows all calls" : "rejects all calls"
+        let costText = cost == 1 ? "" : ", \(cost) for each call"
+        let waits = canStoreStall ? storeFailure.timeout : .zero
         return PolicyLayer(
             .rateLimit,
-            "\(limit.summary)\(each), for one key of \(keyspace); \(down)",
-            attempts: (1...limit.capacity).contains(cost) ? 1 : 0,
+            "\(configuration.summary)\(costText), for one key of \(keyspace); \(storeDown) while its store is down",
+            attempts: (1...configuration.capacity).contains(cost) ? 1 : 0,
             waits: waits,
             plannedWaits: waits,
             identity: PolicyLayer.Identity(self, part: key.hashValue)
         )
     }
 
-    private func check(_ key: StoreKey, cost: Int) async throws -> RateDecision {
-        guard cost >= 1 else { throw RateLimitError(.invalidCost(cost)) }
-        guard cost <= limit.capacity else {
-            throw RateLimitError(.neverSatisfiable(cost: cost, limit: limit.capacity))
-        }
-        guard key.byteCount <= maximumKeyBytes else { throw RateLimitError(.keyTooLong(bytes: key.byteCount)) }
-        let update = limit.update(cost: cost)
-        let result: UpdateResult
+    private func tryConsume(_ key: StoreKey, cost: Int) async throws -> LimiterDecision {
+        let capacity = configuration.capacity
+        guard cost >= 1 else { throw LimiterError(.invalidCost(cost)) }
+        guard cost <= capacity else { throw LimiterError(.neverSatisfiable(cost: cost, limit: capacity)) }
+        guard key.byteCount <= maxKeyBytes else { throw LimiterError(.keyTooLong(bytes: key.byteCount)) }
+        let update = configuration.update(cost: cost)
+        let decision: LimiterDecision
         do throws(StoreError) {
-            result = try await store.write { store throws(StoreError) in
-                try await store.update([(key: key, update: update)])
-            }
+            decision = try await decide(key, update)
         } catch {
             return try decide(without: error)
         }
-        guard let answer = result.decisions.first else {
-            return try decide(without: StoreError(.failed, "the store returned no decision"))
-        }
-        noteStore(isDown: false, .storeBack)
-        let decision = RateDecision(
-            isAllowed: answer.isAllowed,
-            isUncounted: false,
-            limit: limit.capacity,
-            remaining: Int(clamping: answer.remaining),
-            retryAfter: answer.retryAfter,
-            resetAfter: answer.resetAfter
-        )
-        if !decision.isAllowed { events.emit(.limited(decision)) }
+        if decision.isAllowed { allowed.wrappingAdd(1, ordering: .relaxed) } else { events.emit(.limited(decision)) }
         return decision
     }
 
-    private func decide(without error: StoreError) throws -> RateDecision {
-        // The caller went away: that says nothing about the store.
-        if CancellationCause.current == .caller { throw CancellationError() }
-        // Nor does it if the caller had too little time for an answer.
-        if Deadline.current?.isExpired != true { noteStore(isDown: true, .storeDown(error)) }
-        switch whenStoreIsDown.action {
-        case .closed: throw RateLimitError(.storeUnavailable(error))
-        case .open:
-            return RateDecision(
-                isAllowed: true,
-                isUncounted: true,
-                limit: limit.capacity,
-                remaining: 0,
-                retryAfter: nil,
-                resetAfter: .zero
+    private func decide(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> LimiterDecision {
+        try await store.write { [configuration] store throws(StoreError) in
+            let result = try await store.update([(key: key, update: update)])
+            guard let answer = result.decisions.first else {
+                throw StoreError(.failed, "the store returned no decision")
+            }
+            return LimiterDecision(
+                isAllowed: answer.isAllowed,
+                failedOpen: false,
+                limit: configuration.capacity,
+                period: configuration.period,
+                remaining: Int(clamping: answer.remaining),
+                retryAfter: answer.retryAfter,
+                resetAfter: answer.resetAfter
             )
         }
     }
 
-    private func noteStore(isDown: Bool, _ event: @autoclosure () -> LimiterEvent) {
-        isStoreDown.withLock { wasDown in
-            if wasDown == isDown { return }
-            wasDown = isDown
-            // Under the lock, so that down and back alternate; the observer does not run in it.
-            events.emit(event())
+    private func decide(without error: StoreError) throws -> LimiterDecision {
+        // A cancelled caller gets no decision in either failure mode.
+        if CancellationCause.current == .caller { throw CancellationError() }
+        switch storeFailure.action {
+        case .failClosed: throw LimiterError(.storeUnavailable(error))
+        case .failOpen:
+            allowed.wrappingAdd(1, ordering: .relaxed)
+            return LimiterDecision(
+                isAllowed: true,
+                failedOpen: true,
+                limit: configuration.capacity,
+                period: configuration.period,
+                remaining: 0,
+                retryAfter: nil,
+                resetAfter: .zero
+            )
         }
     }
 }

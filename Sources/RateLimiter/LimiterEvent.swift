@@ -1,17 +1,22 @@
 public import ReliabilityCore
 public import ReliabilityStore
 
-/// What a limiter does, for an observer.
-///
-/// The set may grow.
+/// An event of a limiter, for an observer.
 @nonexhaustive
 public enum LimiterEvent: Sendable, ObservedEvent {
     /// A call was not allowed.
-    case limited(RateDecision)
-    /// The store does not answer; from now on the failure policy decides.
+    case limited(LimiterDecision)
+    /// The store failed. The failure mode decides until the store has recovered.
     case storeDown(StoreError)
     /// The store answers again.
-    case storeBack
-    /// The observer was too slow: so many events were dropped before the next one.
+    case storeRecovered
+    /// Events were dropped before the next event, because the observer was too slow.
     case missed(count: Int)
+
+    init(_ change: StoreAvailability) {
+        switch change {
+        case .down(let error): self = .storeDown(error)
+        case .recovered: self = .storeRecovered
+        }
+    }
 }

@@ -1,27 +1,27 @@
 public import ReliabilityCore
 internal import ReliabilityStore
 
-/// Runs a call if a limiter allows it, on behalf of one key.
+/// A policy that runs a call if a limiter allows the call for a key.
 ///
-/// ``Limiter/policy(for:cost:)`` makes one.
+/// ``Limiter/policy(for:cost:)`` returns such a policy.
 public struct LimiterPolicy: CallPolicy {
     let limiter: Limiter
     let key: StoreKey
     let cost: Int
 
-    /// One layer, with the limit's figures.
+    /// A single layer with the limit.
     public var layers: [PolicyLayer] { [limiter.layer(key, cost: cost)] }
 
-    /// Runs `operation` if the limiter allows it.
+    /// Runs the operation if the limiter allows the call.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: ``RateLimitError`` when the call is not allowed; `CancellationError` when the task is cancelled
-    ///   before; otherwise what `operation` throws.
+    /// - Parameter operation: The work, which keeps the isolation of the caller.
+    /// - Returns: The operation's value.
+    /// - Throws: ``LimiterError`` if the call is not allowed. `CancellationError` if the caller cancels the task before
+    ///   the store has answered. Otherwise the error of the operation.
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        try await limiter.require(key, cost: cost)
+        try await limiter.consume(key, cost: cost)
         return try await operation()
     }
 }

@@ -1,23 +1,23 @@
 public import ReliabilityCore
 
-/// A policy, or none: what an `if` without `else` is in a ``Pipeline``.
+/// An optional policy for an `if` without `else` in a ``Pipeline``.
 public struct OptionalPolicy<Policy: CallPolicy>: CallPolicy {
     @usableFromInline let policy: Policy?
 
     /// Wraps a policy.
     ///
-    /// - Parameter policy: The policy, or `nil` for none.
+    /// - Parameter policy: The policy, or `nil` to run operations without a policy.
     @inlinable
     public init(_ policy: Policy?) { self.policy = policy }
 
-    /// The policy's layers; empty without a policy.
+    /// The layers of the policy, or an empty array without a policy.
     public var layers: [PolicyLayer] { policy?.layers ?? [] }
 
-    /// Runs `operation` under the policy, or just runs it.
+    /// Runs the operation under the policy, or directly without a policy.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or the error of the policy.
+    /// - Parameter operation: The operation. It keeps the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: The operation's error or the error of the policy.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
@@ -27,14 +27,14 @@ public struct OptionalPolicy<Policy: CallPolicy>: CallPolicy {
     }
 }
 
-/// One of two policies: what an `if` with `else` is in a ``Pipeline``.
+/// The first or the second of two policies for an `if` with `else` in a ``Pipeline``.
 public enum EitherPolicy<First: CallPolicy, Second: CallPolicy>: CallPolicy {
     /// The policy of the first branch.
     case first(First)
-    /// The policy of the other branch.
+    /// The policy of the second branch.
     case second(Second)
 
-    /// The layers of the policy that was chosen.
+    /// The layers of the chosen policy.
     public var layers: [PolicyLayer] {
         switch self {
         case .first(let policy): policy.layers
@@ -42,11 +42,11 @@ public enum EitherPolicy<First: CallPolicy, Second: CallPolicy>: CallPolicy {
         }
     }
 
-    /// Runs `operation` under the policy that was chosen.
+    /// Runs the operation under the chosen policy.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or the error of the policy.
+    /// - Parameter operation: The operation. It keeps the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: The operation's error or the error of the policy.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success

@@ -3,214 +3,214 @@ public import RateLimiter
 public import ReliabilityCore
 public import Retry
 
-/// The recommended policies for calls to one dependency, in the recommended order.
+/// The recommended policies for calls to a dependency, in the recommended order.
 ///
 /// ```swift
 /// let payments = ExternalCall("payments", .externalAPI(.idempotent))
-/// let quote = try await payments.run { try await gateway.quote(order) }
+/// let quote = try await payments.run { try await gateway.quote(item) }
 /// let receipt = try await payments.run(.notIdempotent) { try await gateway.charge(order) }
 /// ```
 ///
-/// From the outside: a time limit for the whole call, a rate limit if one is given, retries within a budget, the circuit
-/// breaker, a time limit for each attempt. Make one for each dependency, and keep it: all its calls share the breaker and
-/// the budget.
+/// From the outside to the inside, the policies are a time limit for the whole call, an optional rate limit, retries
+/// within a budget, the circuit breaker, and a time limit for each attempt. Create an external call for each dependency
+/// and keep the value. All calls through the value share the breaker and the budget.
 ///
-/// An error says by its category what it means to the policies: one that finds fault with the request, such as a declined
-/// card, is thrown at once, and is no evidence against the dependency. The page of the module has the table. An error that
-/// is no ``ReliabilityCore/ReliabilityError`` is tried again, and each failed attempt counts to the breaker, because most of
-/// these errors are those of a network. `map` says what the errors of somebody else's library mean:
+/// The category of an error decides how the policies treat the error. A fault of the request, such as a declined card,
+/// is thrown immediately and does not count against the dependency. An error that does not conform to
+/// ``ReliabilityCore/ReliabilityError`` is retried and counts as a failure. The page of the module has the table.
+/// `classify` states the meaning of the errors of another library:
 ///
 /// ```swift
-/// let payments = ExternalCall("payments", .externalAPI(.idempotent), map: { error in
-///     (error as? CardError).map { CardDeclined($0) }   // neither tried again nor counted; the card error is thrown
+/// let payments = ExternalCall("payments", .externalAPI(.idempotent), classify: { error in
+///     error is CardError ? CardDeclined() : nil        // not retried and not counted; the call throws the CardError
 /// })
 /// ```
 ///
-/// ``reload(_:)`` changes the figures while calls are under way, and keeps what breaker and budget know.
+/// ``reload(_:)`` changes the configuration while calls are under way and keeps the state of the breaker and the
+/// budget.
 ///
 /// - Warning: Under a time limit, the operation must not add tasks to a task group that was created outside of it. The
-///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the text
-///   `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
+///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the
+///   text `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 public final class ExternalCall: CallPolicy {
-    /// The name in records and explanations.
+    /// The name of the dependency in reports and explanations.
     public let name: String
-    /// Keeps calls away while the dependency fails.
+    /// The circuit breaker of all calls.
     public let breaker: Breaker
-    /// Bounds the retries of all calls together.
+    /// The budget for the retries of all calls.
     public let budget: RetryBudget
-    private let map: (@Sendable (any Error) -> (any ReliabilityError)?)?
-    private let makePlan: @Sendable (ExternalCallConfiguration) -> ExternalCallPlan
-    private let plan: Lock<ExternalCallPlan>
+    private let classify: (@Sendable (any Error) -> (any ReliabilityError)?)?
+    private let makePipelines: @Sendable (Configuration) -> ExternalCallPipelines
+    private let pipelines: Lock<ExternalCallPipelines>
 
-    /// Creates the policies.
+    /// Creates the policies for a dependency.
     ///
     /// - Parameters:
-    ///   - name: The name in records and explanations.
-    ///   - configuration: The figures, such as `.database(.idempotent)`.
-    ///   - rateLimit: Decides whether a call is made at all; asked once for each call, not for each attempt.
-    ///   - budget: Bounds the retries of all calls together.
-    ///   - map: The error whose category decides what the policies do about an error, or `nil` if the error itself decides.
-    ///     It changes no error: what the operation threw is thrown.
-    ///   - clock: Measures all times.
-    ///   - randomness: Where jitter comes from.
-    ///   - observer: Receives the record of every call when it has ended.
-    ///   - breakerObserver: Receives the changes of the breaker's state.
-    /// - Precondition: The configuration has no problems.
+    ///   - name: The name of the dependency in reports and explanations.
+    ///   - configuration: The configuration, such as `.database(.idempotent)`.
+    ///   - rateLimit: The rate limit, or `nil`. A call consumes from the limit once for all of its attempts. Defaults
+    ///     to `nil`.
+    ///   - budget: The budget for the retries of all calls. Defaults to a new budget.
+    ///   - classify: The error whose category decides how the policies treat an error, or `nil` if the error itself
+    ///     decides. The closure does not change the error that is thrown.
+    ///   - clock: The clock that measures all times. Defaults to `ContinuousClock`.
+    ///   - randomness: The source of jitter.
+    ///   - observer: Receives the report of every call when the call has ended, and the changes of the breaker's state.
+    /// - Precondition: The configuration is valid, see ``Configuration/validate()``.
     public init(
         _ name: String,
-        _ configuration: ExternalCallConfiguration,
+        _ configuration: Configuration,
         rateLimit: LimiterPolicy? = nil,
         budget: RetryBudget = RetryBudget(),
-        map: (@Sendable (any Error) -> (any ReliabilityError)?)? = nil,
+        classify: (@Sendable (any Error) -> (any ReliabilityError)?)? = nil,
         clock: some Clock<Duration> = ContinuousClock(),
         randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
-        observer: (@Sendable (CallRecord) -> Void)? = nil,
-        breakerObserver: (@Sendable (BreakerEvent) -> Void)? = nil
+        observer: (@Sendable (ExternalCallEvent) -> Void)? = nil
     ) {
-        let problems = configuration.problems()
-        requireValid(problems.isEmpty, "the external call \(name) cannot work: \(problems.joined(separator: "; "))")
+        requireValid { () throws(ConfigurationError) in try configuration.validate(as: "external call \(name)") }
+        let events = EventSink(observer)
         let breaker = Breaker(
             configuration.breaker,
             classify: { error in
-                let meaning = map?(error)
+                let meaning = classify?(error)
                 if meaning?.isRejection == true { return .ignored }
-                return Breaker.standardOutcome(for: meaning ?? error)
+                return Outcome.standard(for: meaning ?? error)
             },
             clock: clock,
-            observer: breakerObserver
+            events: events.map { .breaker($0) }
         )
-        let recorder = CallRecorder(name, clock, observer)
+        let reporter = events.hasObserver ? CallReporter(name, clock) { events.emit(.ended($0)) } : nil
         self.name = name
         self.breaker = breaker
         self.budget = budget
-        self.map = map
-        makePlan = { configuration in
-            func pipeline(_ idempotency: Idempotency) -> Pipeline<ExternalCallPlan.Policies> {
+        self.classify = classify
+        makePipelines = { configuration in
+            func pipeline(_ idempotency: Idempotency) -> Pipeline<ExternalCallPipelines.Policies> {
                 Pipeline(
                     name,
-                    recorder,
+                    reporter,
                     configuration.policies(
                         idempotency,
                         rateLimit,
                         breaker,
                         budget,
-                        map,
+                        classify,
                         clock: clock,
                         randomness: randomness
                     )
                 )
             }
-            return ExternalCallPlan(
+            return ExternalCallPipelines(
                 configuration,
                 idempotent: pipeline(.idempotent),
                 notIdempotent: pipeline(.notIdempotent)
             )
         }
-        plan = Lock(makePlan(configuration))
+        pipelines = Lock(makePipelines(configuration))
     }
 
-    /// The figures now.
-    public var configuration: ExternalCallConfiguration { currentPlan.configuration }
+    /// The current configuration.
+    public var configuration: Configuration { currentPipelines.configuration }
 
-    /// Changes the figures.
+    /// Changes the configuration.
     ///
-    /// An open breaker stays open, as ``CircuitBreaker/Breaker/reload(_:)`` says, and the budget keeps what is in it.
-    /// Calls that are under way end under the figures with which they began.
+    /// An open breaker stays open, see ``CircuitBreaker/Breaker/reload(_:)``. The budget keeps its content. Calls under
+    /// way end with the configuration with which the calls began.
     ///
-    /// - Parameter configuration: The figures for all calls from now on.
-    /// - Throws: ``PipelineError`` when the figures cannot work; those of before stay in force.
-    public func reload(_ configuration: ExternalCallConfiguration) throws(PipelineError) {
-        let problems = configuration.problems()
-        if !problems.isEmpty { throw PipelineError(name: name, problems: problems) }
-        let new = makePlan(configuration)
-        plan.withLock { $0 = new }
-        // Two reloads at once may come to the breaker in the other order: the later one sees that, and goes again.
-        var applied: BreakerConfiguration
+    /// - Parameter configuration: The configuration of all later calls.
+    /// - Throws: ``ConfigurationError`` if the configuration is not valid. Nothing is changed then.
+    public func reload(_ configuration: Configuration) throws(ConfigurationError) {
+        try configuration.validate(as: "external call \(name)")
+        let new = makePipelines(configuration)
+        pipelines.withLock { $0 = new }
+        // Two simultaneous reloads can reach the breaker in the reverse order. The later reload detects that and
+        // repeats.
+        var applied: Breaker.Configuration
         repeat {
             applied = self.configuration.breaker
-            breaker.reload(applied)
+            breaker.apply(applied)
         } while applied != self.configuration.breaker
     }
 
-    /// The layers of all policies, the outermost first.
-    public var layers: [PolicyLayer] { currentPlan.pipeline.layers }
+    /// The layers of all policies, the outermost layer first.
+    public var layers: [PolicyLayer] { currentPipelines.pipeline.layers }
 
-    /// The longest time that a call can take, and the most attempts that it can make.
-    public var worstCase: WorstCase { currentPlan.pipeline.worstCase }
+    /// The longest time and the highest number of attempts of a call.
+    public var worstCase: WorstCase { currentPipelines.pipeline.worstCase }
 
-    /// What can work but is seldom meant, in sentences.
-    public var warnings: [String] { currentPlan.pipeline.warnings }
+    /// The parts of the configuration that work but are rarely intended, as sentences without a full stop.
+    public var warnings: [String] { currentPipelines.pipeline.warnings }
 
-    /// The policies in order with their figures, the worst case, and the warnings, as text for a person.
+    /// Returns the policies in order with their values, the worst case and the warnings, as lines of text.
     ///
-    /// - Returns: Lines of text.
-    public func explain() -> String { currentPlan.pipeline.explain() }
+    /// - Returns: The text, for logs and reviews.
+    public func explain() -> String { currentPipelines.pipeline.explain() }
 
-    /// Runs `operation` under all policies.
+    /// Runs the operation under all policies.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or the error of a policy.
+    /// - Parameter operation: The operation. It keeps the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: The operation's error or the error of a policy.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        try await currentPlan.pipeline.run(operation)
+        try await currentPipelines.pipeline.run(operation)
     }
 
-    /// Runs `operation` under all policies, and says for this call whether it may happen twice.
+    /// Runs the operation under all policies with the idempotency of this call.
     ///
     /// - Parameters:
-    ///   - idempotency: Whether the call may happen twice without harm.
-    ///   - operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or the error of a policy.
+    ///   - idempotency: The idempotency of this call, in place of ``Configuration/idempotency``.
+    ///   - operation: The operation. It keeps the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: The operation's error or the error of a policy.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ idempotency: Idempotency,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        try await currentPlan.pipeline(idempotency).run(operation)
+        try await currentPipelines.pipeline(idempotency).run(operation)
     }
 
-    /// Runs `operation` under all policies, some of whose results mean a failure, and says for this call whether it may
-    /// happen twice.
+    /// Runs the operation under all policies with the idempotency of this call and treats some results as failures.
     ///
     /// - Parameters:
-    ///   - idempotency: Whether the call may happen twice without harm.
-    ///   - failure: The failure that a result means, or `nil` if the result is good.
-    ///   - operation: The work; it keeps the caller's isolation.
-    /// - Returns: The first good result, or the last one.
-    /// - Throws: What `operation` throws, or the error of a policy.
+    ///   - idempotency: The idempotency of this call, in place of ``Configuration/idempotency``.
+    ///   - failure: The failure that a result stands for, or `nil` for a good result.
+    ///   - operation: The operation. It keeps the caller's isolation.
+    /// - Returns: The first good result, or the result of the last attempt.
+    /// - Throws: The operation's error or the error of a policy if the last attempt returned no result.
     nonisolated(nonsending) public func run<Success>(
         _ idempotency: Idempotency,
-        failingResult failure: (Success) -> (any ReliabilityError)?,
+        classifyResult failure: (Success) -> (any ReliabilityError)?,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        try await currentPlan.pipeline(idempotency).run(failingResult: failure, operation)
+        try await currentPipelines.pipeline(idempotency).run(classifyResult: failure, operation)
     }
 
-    /// Runs `operation` under all policies, and answers in its place when it fails.
+    /// Runs the operation under all policies and answers in its place if the call fails.
     ///
-    /// An error that `map` knows is answered as what it was mapped to: a declined card is thrown, not answered.
+    /// The `classify` closure of the initializer decides for the answers too. An error that `classify` declares a fault
+    /// of the request, such as a declined card, is thrown.
     ///
     /// - Parameters:
-    ///   - answers: What takes the place of the call's value, the best first.
-    ///   - operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns, or an answer.
-    /// - Throws: What `operation` throws, or the error of a policy, when the task is cancelled, the error finds fault with
-    ///   the request, or no answer has a value.
+    ///   - answers: The answers in order of preference.
+    ///   - operation: The operation. It keeps the caller's isolation.
+    /// - Returns: The operation's value or the value of an answer.
+    /// - Throws: The operation's error or the error of a policy if the caller has cancelled the task, the error is a
+    ///   fault of the request, or no answer has a value.
     nonisolated(nonsending) public func run<Value: Sendable>(
         or answers: Fallback<Value>.Answer...,
         operation: nonisolated(nonsending) () async throws -> Value
     ) async throws -> Value {
-        let map = map
+        let classify = classify
         let fallback = Fallback(
             answers: answers,
-            shouldAnswer: { error in Fallback<Value>.standardDecision(for: map?(error) ?? error) }
+            classify: { error in FallbackDecision.standard(for: classify?(error) ?? error) }
         )
         return try await fallback.run { try await run(operation) }.value
     }
 
-    @usableFromInline var currentPlan: ExternalCallPlan { plan.withLock { $0 } }
+    @usableFromInline var currentPipelines: ExternalCallPipelines { pipelines.withLock { $0 } }
 }

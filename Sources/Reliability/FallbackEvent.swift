@@ -1,16 +1,21 @@
 public import ReliabilityCore
 
-/// What a fallback does, for an observer.
-///
-/// The set may grow.
+/// An event of a fallback, for an observer.
 @nonexhaustive
-public enum FallbackEvent: Sendable, ObservedEvent {
-    /// The answer with this name took the place of a call that threw this.
+public enum FallbackEvent: Sendable, TracedEvent {
+    /// The answer with this name replaced the error of a call.
     case answered(by: String, error: any Error)
-    /// A source with this name was asked in place of a call, and failed too.
+    /// The source with this name failed after the call had failed.
     case failed(source: String, error: any Error)
-    /// A call threw this, and there was no answer to take its place.
+    /// A call failed and no answer had a value.
     case unanswered(error: any Error)
-    /// The observer was too slow: so many events were dropped before the next one.
+    /// Events were dropped before the next event, because the observer was too slow.
     case missed(count: Int)
+
+    package var step: CallStep? {
+        switch self {
+        case .answered(let source, let error): .fellBack(to: source, error: error)
+        case .failed, .unanswered, .missed: nil
+        }
+    }
 }

@@ -1,12 +1,12 @@
-/// A value, and whether it is the call's own.
+/// The value of a call or of its fallback.
 public struct FallbackResult<Value: Sendable>: Sendable {
     /// The value.
     public let value: Value
-    /// The name of the answer that took the place of the call; nil when the value is the call's own.
+    /// The name of the answer that gave the value, or `nil` if the call returned the value.
     public let answer: String?
-    /// What the call threw; nil when the value is the call's own.
+    /// The error of the call, or `nil` if the call returned the value.
     public let error: (any Error)?
 
-    /// Whether the value is not the call's own.
+    /// A Boolean value that indicates whether an answer gave the value.
     public var isFallback: Bool { answer != nil }
 }

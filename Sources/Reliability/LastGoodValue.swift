@@ -1,65 +1,62 @@
 internal import ReliabilityCore
 
-/// The last value that a call returned, to be used again when the call fails.
+/// The last value of a call, for use after a failure of the call.
 ///
 /// ```swift
-/// let lastRates = LastGoodValue<[Rate]>(maximumAge: .seconds(600))
-/// let rates = try await pipeline.run(or: .stale(lastRates)) { try await bank.rates() }
+/// let call = ExternalCall("bank", .externalAPI(.idempotent)), lastRates = LastGoodValue<[Int]>(maxAge: .seconds(600))
+/// let rates = try await call.run(or: .stale(lastRates)) { try await bank.rates() }
 /// ```
 ///
-/// The call that it stands in for keeps it up to date: ``Fallback`` remembers each value that the call returns.
-/// It holds one value. Use one for each thing that is asked for: one that is shared by two customers shows each of them
-/// what the other one got.
+/// A ``Fallback`` stores each value that the call returns. A holder has a single value. Use a separate holder for each
+/// request, because customers that share a holder see each other's values.
 public final class LastGoodValue<Value: Sendable>: Sendable {
-    /// How old a value may be.
-    public let maximumAge: Duration
+    /// The age at which a value is no longer used.
+    public let maxAge: Duration
     let timeSource: TimeSource
     private let lock = Lock<(value: Value, asOf: Int64)?>(nil)
 
     /// Creates an empty holder.
     ///
     /// - Parameters:
-    ///   - maximumAge: How old a value may be; one exactly this old is no longer used.
-    ///   - clock: Measures the age.
-    /// - Precondition: `maximumAge` is positive.
-    public init(maximumAge: Duration, clock: some Clock<Duration> = ContinuousClock()) {
-        requireValid(maximumAge > .zero, "a stale value's maximumAge must be positive (is \(maximumAge))")
-        self.maximumAge = maximumAge
+    ///   - maxAge: The age at which a value is no longer used.
+    ///   - clock: The clock that measures the age. Defaults to `ContinuousClock`.
+    /// - Precondition: `maxAge` is positive.
+    public init(maxAge: Duration, clock: some Clock<Duration> = ContinuousClock()) {
+        requireValid(maxAge > .zero, "a stale value's maxAge must be positive (is \(maxAge))")
+        self.maxAge = maxAge
         timeSource = TimeSource(clock)
     }
 
-    /// The value, unless there is none or it is too old.
-    ///
-    /// Asking changes nothing.
+    /// The value, or `nil` if the holder is empty or the value is too old.
     public var value: Value? {
         let now = timeSource.now
         return lock.withLock { remembered in
             guard let remembered else { return nil }
             let age = now.saturatingSubtract(remembered.asOf)
-            return age < maximumAge.saturatingNanoseconds ? remembered.value : nil
+            return age < maxAge.saturatingNanoseconds ? remembered.value : nil
         }
     }
 
-    /// Keeps a value that is as new as this moment.
+    /// Stores a value with the present time as its time.
     ///
     /// - Parameter value: The value.
     public func remember(_ value: Value) { remember(value, asOf: timeSource.now) }
 
-    /// Forgets the value.
+    /// Removes the value.
     public func forget() {
         let old = lock.withLock { remembered -> Value? in
             defer { remembered = nil }
             return remembered?.value
         }
-        // Released after the unlock: freeing a value is not our code.
+        // Released after the unlock, because the deinitializer of a value is code of the application.
         withExtendedLifetime(old) {}
     }
 
-    /// Keeps a value, unless a newer one is there.
+    /// Stores a value unless the holder has a newer value.
     ///
     /// - Parameters:
     ///   - value: The value.
-    ///   - asOf: When the call that returned it began: it may show how things were then.
+    ///   - asOf: The beginning of the call that returned the value. The value can be as old as that.
     func remember(_ value: Value, asOf: Int64) {
         let old = lock.withLock { remembered -> Value? in
             if let newer = remembered, newer.asOf > asOf { return nil }

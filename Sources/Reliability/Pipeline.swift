@@ -1,122 +1,129 @@
 public import ReliabilityCore
 
-/// Policies around a call, the outermost first.
+/// A composition of policies around a call, the outermost policy first.
 ///
 /// ```swift
+/// let breaker = Breaker(.standard)                // shared by all calls to the dependency
 /// let payment = Pipeline("payments") {
 ///     TimeoutPolicy(.seconds(8))                  // for everything below
-///     RetryPolicy(.idempotent, maxAttempts: 3)
-///     breaker                                     // shared by all calls to the dependency
+///     RetryPolicy(.idempotent)
+///     breaker
 ///     TimeoutPolicy(.seconds(2))                  // for each attempt
 /// }
 /// let receipt = try await payment.run { try await gateway.charge(order) }
 /// ```
 ///
-/// The recommended order, from the outside: total timeout, rate limit, retry, circuit breaker, attempt timeout. The
-/// breaker then sees every attempt, time-outs included, and a wait between attempts holds nothing. ``ExternalCall`` is
-/// that order in one line.
+/// The recommended order from the outside to the inside is total timeout, rate limit, retry, circuit breaker, attempt
+/// timeout. The breaker then counts every attempt, and an attempt that hangs counts as a failure. ``ExternalCall`` has
+/// this order.
 ///
-/// The list may have conditions, for policies that a configuration switches on:
+/// The list may contain conditions:
 ///
 /// ```swift
+/// let breaker = Breaker(.standard), isRemote = environment["SEARCH_HOST"] != nil
 /// let search = Pipeline("search") {
 ///     TimeoutPolicy(.seconds(2))
-///     if let breaker { breaker }
-///     if settings.isSlow { TimeoutPolicy(.seconds(1)) } else { TimeoutPolicy(.milliseconds(200)) }
+///     if isRemote { breaker }
+///     if isRemote { TimeoutPolicy(.seconds(1)) } else { TimeoutPolicy(.milliseconds(200)) }
 /// }
 /// ```
 ///
-/// An order that cannot work is rejected when it is made: a time limit that one outside it always reaches first, or one
-/// breaker or rate limit that stands in it twice. ``warnings`` says what can work but is seldom meant, and ``explain()``
-/// what the whole comes to.
+/// The initializer rejects an order that cannot work: a time limit that is never reached because a limit outside it is
+/// shorter, or a breaker or rate limit that occurs twice. ``warnings`` lists the parts of an order that work but are
+/// rarely intended. ``explain()`` returns a description with the worst case.
 ///
-/// A pipeline is one static type: running it allocates nothing beyond what its policies need.
+/// A pipeline has a static type. Running a pipeline allocates nothing beyond the allocations of its policies.
 ///
 /// - Warning: Under a time limit, the operation must not add tasks to a task group that was created outside of it. The
-///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the text
-///   `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
+///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the
+///   text `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 public struct Pipeline<Policies: CallPolicy>: CallPolicy {
-    /// The name in records and explanations.
+    /// The name in reports and explanations.
     public let name: String
     @usableFromInline let policies: Policies
-    @usableFromInline let recorder: CallRecorder?
-    /// Whether a retry among the policies asks whether the operation has begun.
+    @usableFromInline let reporter: CallReporter?
+    /// A Boolean value that indicates whether a retry in the pipeline needs to know whether the operation has begun.
     @usableFromInline let tracksSends: Bool
 
-    /// Composes policies, the outermost first.
+    /// Creates a pipeline from policies, the outermost policy first.
     ///
     /// - Parameters:
-    ///   - name: The name in records and explanations.
-    ///   - clock: Measures the times in records; the policies have clocks of their own.
-    ///   - observer: Is told the story of every call when it has ended.
+    ///   - name: The name in reports and explanations.
+    ///   - clock: The clock that measures the times in reports. The policies have their own clocks. Defaults to
+    ///     `ContinuousClock`.
+    ///   - observer: Receives the report of every call when the call has ended.
     ///   - policies: The policies.
-    /// - Precondition: The order can work.
+    /// - Precondition: The order of the policies works. Use ``init(validating:clock:observer:_:)`` for an order from a
+    ///   file.
     public init(
         _ name: String = "pipeline",
         clock: some Clock<Duration> = ContinuousClock(),
-        observer: (@Sendable (CallRecord) -> Void)? = nil,
+        observer: (@Sendable (CallReport) -> Void)? = nil,
         @PipelineBuilder _ policies: () -> Policies
     ) {
-        self.init(name, CallRecorder(name, clock, observer), policies())
-        let problems = CallPlan(layers).problems
-        requireValid(problems.isEmpty, "the pipeline \(name) cannot work: \(problems.joined(separator: "; "))")
+        self.init(name, CallReporter(name, clock, observer), policies())
+        requireValid(validate)
     }
 
-    /// Composes policies whose figures come from outside the program, the outermost first.
+    /// Creates a pipeline from policies whose configurations come from outside the program.
     ///
-    /// It is the order that is checked here. A policy checks its own figures when it is made, by preconditions: what comes
-    /// from a file is to be looked at before, or is an ``ExternalCallConfiguration``, which takes any figures and has
-    /// ``ExternalCallConfiguration/problems()``.
+    /// The initializer checks the order of the policies. Each policy checks its configuration by a precondition when
+    /// the policy is created. Call `validate()` on a configuration from a file before that.
     ///
     /// - Parameters:
-    ///   - name: The name in records and explanations.
-    ///   - clock: Measures the times in records; the policies have clocks of their own.
-    ///   - observer: Is told the story of every call when it has ended.
-    ///   - policies: The policies.
-    /// - Throws: ``PipelineError`` when the order cannot work.
+    ///   - name: The name in reports and explanations.
+    ///   - clock: The clock that measures the times in reports. The policies have their own clocks. Defaults to
+    ///     `ContinuousClock`.
+    ///   - observer: Receives the report of every call when the call has ended.
+    ///   - policies: The policies, the outermost policy first.
+    /// - Throws: ``ConfigurationError`` if the order cannot work.
     public init(
         validating name: String,
         clock: some Clock<Duration> = ContinuousClock(),
-        observer: (@Sendable (CallRecord) -> Void)? = nil,
+        observer: (@Sendable (CallReport) -> Void)? = nil,
         @PipelineBuilder _ policies: () -> Policies
-    ) throws(PipelineError) {
-        self.init(name, CallRecorder(name, clock, observer), policies())
-        let problems = CallPlan(layers).problems
-        if !problems.isEmpty { throw PipelineError(name: name, problems: problems) }
+    ) throws(ConfigurationError) {
+        self.init(name, CallReporter(name, clock, observer), policies())
+        try validate()
     }
 
-    init(_ name: String, _ recorder: CallRecorder?, _ policies: Policies) {
+    private func validate() throws(ConfigurationError) {
+        let problems = LayerAnalysis(layers).problems
+        if !problems.isEmpty { throw ConfigurationError(part: "pipeline \(name)", problems: problems) }
+    }
+
+    init(_ name: String, _ reporter: CallReporter?, _ policies: Policies) {
         self.name = name
-        self.recorder = recorder
+        self.reporter = reporter
         self.policies = policies
         tracksSends = policies.layers.contains(where: \.tracksSends)
     }
 
-    /// The layers of all policies, the outermost first.
+    /// The layers of all policies, the outermost layer first.
     public var layers: [PolicyLayer] { policies.layers }
 
-    /// The longest time that a call can take, and the most attempts that it can make.
-    public var worstCase: WorstCase { CallPlan(layers).worstCase }
+    /// The longest time and the highest number of attempts of a call.
+    public var worstCase: WorstCase { LayerAnalysis(layers).worstCase }
 
-    /// What can work but is seldom meant, in sentences.
-    public var warnings: [String] { CallPlan(layers).warnings }
+    /// The parts of the order that work but are rarely intended, as sentences without a full stop.
+    public var warnings: [String] { LayerAnalysis(layers).warnings }
 
-    /// The policies in order with their figures, the worst case, and the warnings, as text for a person.
+    /// Returns the policies in order with their values, the worst case and the warnings, as lines of text.
     ///
-    /// - Returns: Lines of text.
-    public func explain() -> String { CallPlan(layers).explanation(of: name) }
+    /// - Returns: The text, for logs and reviews.
+    public func explain() -> String { LayerAnalysis(layers).explanation(of: name) }
 
-    /// Runs `operation` under all policies.
+    /// Runs the operation under all policies.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or the error of a policy.
+    /// - Parameter operation: The operation. It keeps the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: The operation's error or the error of a policy.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         if tracksSends { return try await runTracked(operation) }
-        if let recorder { return try await recorder.run(policies, operation) }
+        if let reporter { return try await reporter.run(policies, operation) }
         return try await policies.run(operation)
     }
 
@@ -125,7 +132,7 @@ public struct Pipeline<Policies: CallPolicy>: CallPolicy {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         let tracked = SendTracking(policies)
-        if let recorder { return try await recorder.run(tracked, operation) }
+        if let reporter { return try await reporter.run(tracked, operation) }
         return try await tracked.run(operation)
     }
 }

@@ -3,11 +3,11 @@ public import ReliabilityCore
 /// Builds a ``Pipeline`` from a list of policies.
 @resultBuilder
 public enum PipelineBuilder {
-    /// Begins with the outermost policy.
+    /// Returns the outermost policy.
     @inlinable
     public static func buildPartialBlock<Policy: CallPolicy>(first: Policy) -> Policy { first }
 
-    /// Puts the next policy inside those before it.
+    /// Returns the next policy inside the policies before it.
     @inlinable
     public static func buildPartialBlock<Outer: CallPolicy, Inner: CallPolicy>(
         accumulated: Outer,
@@ -16,13 +16,13 @@ public enum PipelineBuilder {
         NestedPolicy(accumulated, next)
     }
 
-    /// Makes the policies of an `if` without `else`.
+    /// Returns the policies of an `if` without `else`.
     @inlinable
     public static func buildOptional<Policy: CallPolicy>(_ policy: Policy?) -> OptionalPolicy<Policy> {
         OptionalPolicy(policy)
     }
 
-    /// Makes the policies of the first branch of an `if` with `else`, or of a `switch`.
+    /// Returns the policies of the first branch of an `if` with `else` or of a `switch`.
     @inlinable
     public static func buildEither<First: CallPolicy, Second: CallPolicy>(
         first: First
@@ -30,7 +30,7 @@ public enum PipelineBuilder {
         .first(first)
     }
 
-    /// Makes the policies of the other branch.
+    /// Returns the policies of the second branch.
     @inlinable
     public static func buildEither<First: CallPolicy, Second: CallPolicy>(
         second: Second
@@ -38,7 +38,7 @@ public enum PipelineBuilder {
         .second(second)
     }
 
-    /// Makes the policies of an `if #available`.
+    /// Returns the policies of an `if #available`.
     @inlinable
     public static func buildLimitedAvailability<Policy: CallPolicy>(_ policy: Policy) -> Policy { policy }
 }

@@ -1,8 +1,12 @@
-/// The most that one call can cost, whatever its dependency does.
+/// The highest cost of a call for any behavior of the dependency.
 public struct WorstCase: Hashable, Sendable {
-    /// The longest that a call takes, if it heeds cancellation; nil when nothing limits it, or nobody knows.
+    /// The longest time of a call whose operation responds to cancellation.
+    ///
+    /// `nil` if nothing limits the time or a policy does not state its waits.
     public let duration: Duration?
 
-    /// The most times that the operation is run: how much more load a dependency gets when it is down.
+    /// The highest number of attempts of a call.
+    ///
+    /// The load on a dependency that is down grows by this factor.
     public let attempts: Int
 }

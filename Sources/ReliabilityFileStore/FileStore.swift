@@ -3,34 +3,39 @@ public import ReliabilityStore
 
 /// A durable store in one directory, for one process at a time.
 ///
-/// It is held in memory as a whole and logged to one file. A write returns when it is on the disk: with `fdatasync` on
-/// Linux and `F_FULLFSYNC` on Apple's systems. Writes that arrive while the disk is busy share the next sync.
+/// The store keeps its whole content in memory and logs every change to one file. A write returns once the write is on
+/// the disk: after `fdatasync` on Linux or after `F_FULLFSYNC` on Apple platforms. Writes that arrive during a sync
+/// share the next sync.
 ///
-/// What it promises, to a process that is killed and to a machine that loses power at any instant:
+/// These guarantees hold when the process is killed or the machine loses power at any instant:
 ///
-/// - What was acknowledged is there after the next opening, and so is everything that any answer ever showed: a read,
-///   or a refusal because of somebody else's write, waits until what it shows is durable.
-/// - A commit is there as a whole or not at all, and what is there is what the store held at one moment.
-/// - A version is never issued again, and the store's clock is never set behind what was written.
-/// - A write that a crash cut off is dropped and reported in ``recovery``. Anything else that is not as it was written
-///   makes the opening throw `corruption` with the file and the offset, and leaves the files as they are.
-/// - After an error from the disk in the log that is in use nothing is acknowledged any more: writes under way end with
-///   `unknownOutcome`, and the store has to be opened anew. The same holds once somebody has removed or replaced the
-///   log, so that its file has no name any more. A disk that is full is another matter: writes then throw `diskFull` and
-///   change nothing, reads go on, and writes succeed again once there is space. So is an error in rewriting the log, such
-///   as no free descriptor: the log stays as it is, and ``compactionFailure`` says why.
+/// - Every acknowledged write is present after the next opening. So is all content that any answer ever showed. A read
+///   waits until the content that it shows is durable. A rejection because of another caller's write waits as well.
+/// - A commit is present as a whole or not at all. The recovered content is the store's content at one point in time.
+/// - No version is issued twice. The store's clock is never set back behind a written time.
+/// - A write that a crash cut off is dropped and reported in ``recovery``. Any other deviation from the written bytes
+///   makes the opening throw `corruption` with the file and the offset. The opening leaves the files unchanged.
+/// - A disk error in the log in use is final. The store then acknowledges nothing more. Pending writes end with
+///   `unknownOutcome`, and the store must be opened again. The same applies after the log was removed or replaced, if
+///   the log in use has no name left.
+/// - A full disk is not final. Writes throw `diskFull` and change nothing. Reads continue, and writes succeed again
+///   once space is available.
+/// - An error in a new log is not final either until the new log replaces the log in use. A missing file descriptor
+///   is an example. The log in use stays in use, and ``compactionFailure`` describes the error.
 ///
-/// What it does not:
+/// The store has these limits:
 ///
-/// - A drive that reports a sync before it has written is not noticed, and there is no copy on another machine.
-/// - Every change of a single bit in a store that was closed is found. In one whose process was killed, damage to the
-///   very last frame that was acknowledged is taken for a write that was cut off when the frame's first sector is zeros,
-///   or more of its sectors are than were, or it ends in zeros.
-/// - While the disk is full, the time of an expiry that was seen cannot be written: should the machine crash then, and
-///   its clock be set back before the next opening, the entry is there again for as long as that was.
-/// - A network file system is not supported.
+/// - The store does not detect a drive that reports a sync before the data is written. The store keeps no copy on
+///   another machine.
+/// - In a closed store, every change of a single bit is detected. In a store whose process was killed, some damage to
+///   the last acknowledged frame counts as a write that was cut off. This applies if the first sector of the frame is
+///   zeros, if more sectors are zeros than were written as zeros, or if the frame ends in zeros.
+/// - While the disk is full, the time of an observed expiry cannot be written. Suppose that the machine then crashes
+///   and that its clock is set back before the next opening. The entry is then present again for the length of that
+///   setback.
+/// - Network file systems are not supported.
 ///
-/// Close the store when you are done; ``close()`` says why.
+/// Close the store with ``close()`` after use.
 public final class FileStore: RecordStore {
     private enum Backing {
         case log(LogEngine)
@@ -39,57 +44,67 @@ public final class FileStore: RecordStore {
 
     private let backing: Backing
 
-    /// What the store can do.
+    /// The capabilities of the store.
     ///
-    /// It has one owner, survives the loss of power, and stalls when its disk does.
+    /// The store has one owner and survives power loss. A call can stall while the disk stalls.
     public let capabilities: StoreCapabilities
 
-    /// What opening the store found.
+    /// The recovery report of the opening.
     public let recovery: RecoveryReport
 
-    /// The way in which a store is opened.
+    /// The access mode of an open store.
     @nonexhaustive
     public enum Mode: Hashable, Sendable {
-        /// To read and write, as the only owner.
+        /// Access to read and write as the only owner.
         case readWrite
-        /// To read what is there now.
+        /// Access to a copy of the content at the time of the opening.
         ///
-        /// It needs no space and no permission to write, so it works on a full disk and on one that is mounted read-only.
-        /// Nothing on the disk changes. The whole content is read at the opening, which waits for no owner and throws
-        /// `locked` while there is one; once it is open, an owner may open the store and write, which the copy does not
-        /// show. Writes throw ``StoreError/Reason/readOnly``. Leases are shown as the last owner left them.
+        /// This mode needs no free space and no write permission. A full disk or a disk that is mounted read-only can
+        /// be read. Nothing on the disk changes.
+        ///
+        /// The opening reads the whole content and throws `locked` immediately if the store has an owner. After the
+        /// opening, an owner can open the store and write. The copy does not show these changes. Writes to the copy
+        /// throw ``StoreError/Reason/readOnly``. Leases appear as the last owner left them.
         case readOnly
     }
 
-    /// Opens the store in a directory, and creates it when it is not there and may be written.
+    /// Opens the store in a directory and creates a missing store for ``Mode/readWrite``.
     ///
-    /// All leases of the owner before end. The directory belongs to the process's user or to the superuser, and others
-    /// may not write to it, except for a group that the process is a member of. Its parent must exist.
+    /// For ``Mode/readWrite``, all leases of the previous owner end. The directory must belong to the user of the
+    /// process or to the superuser. No other user may have permission to write to the directory, except through a group
+    /// of the process. The parent directory must exist.
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - mode: Whether the store is written. Defaults to ``Mode/readWrite``.
-    ///   - configuration: The limits of the store, and of what its opening believes about the wall clock.
-    ///   - clock: Measures expiry and leases while the store is open.
-    /// - Returns: The store.
-    /// - Throws: `StoreError`: `locked` while another owner has it open, `corruption` when its files are damaged,
-    ///   `unsupportedFormat` when a newer version wrote them, `invalid` for a directory that is not safe or a file in it
-    ///   that is none, `diskFull` when there is no space for another copy of the content, which every opening for writing
-    ///   makes, `readOnly` when the file system is mounted so, `unavailable` when another call to the system failed or there is no store to read. The explanation
-    ///   names the directory.
+    ///   - configuration: The limits of the store and the largest accepted jump of the wall clock. Defaults to
+    ///     ``Configuration/standard``.
+    ///   - mode: The access mode. Defaults to ``Mode/readWrite``.
+    ///   - clock: The clock that measures expiry and leases while the store is open. Defaults to `ContinuousClock`.
+    /// - Returns: The open store.
+    /// - Precondition: The configuration is valid. See ``Configuration/validate()``.
+    /// - Throws: `StoreError`. The explanation names the directory. The reason is:
+    ///   - `locked` if another owner has the store open.
+    ///   - `corruption` if the files are damaged.
+    ///   - `unsupportedFormat` if a newer version wrote the files.
+    ///   - `invalid` if the directory is not safe or if a file of the store is not a regular file.
+    ///   - `diskFull` if the disk has no space for a second copy of the content. Every opening for writing makes this
+    ///     copy.
+    ///   - `readOnly` if the file system is mounted read-only.
+    ///   - `unavailable` if another system call failed or if the directory has no store to read.
     public static func open(
         at path: String,
+        _ configuration: Configuration = .standard,
         mode: Mode = .readWrite,
-        configuration: Configuration = Configuration(),
         clock: some Clock<Duration> = ContinuousClock()
     ) async throws(StoreError) -> FileStore {
-        // Not on a thread of the pool that all tasks share: opening reads and writes the whole store.
-        // Through a lock: the thread sanitizer does not see that a continuation that is resumed before its task waits hands
-        // the store over.
+        requireValid(configuration.validate)
+        // The opening reads and writes the whole store. A separate thread keeps this work off the cooperative thread
+        // pool. The lock is for the thread sanitizer: a continuation that is resumed before its task waits is not seen
+        // as an ordering of the two threads.
         let opened = Lock(Result<FileStore, StoreError>.failure(.noThread))
         await withCheckedContinuation { continuation in
             let isStarted = tryToStartThread {
-                refuseFileSizeSignal()
+                blockFileSizeSignal()
                 let result: Result<FileStore, StoreError>
                 do throws(StoreError) {
                     let store = try FileStore(at: path, mode: mode, configuration: configuration, clock: clock)
@@ -105,21 +120,21 @@ public final class FileStore: RecordStore {
         return try opened.withLock { $0 }.get()
     }
 
-    /// Opens the store, and blocks the thread meanwhile.
+    /// Opens the store and blocks the thread until the store is open.
     ///
     /// - Parameters:
     ///   - path: The directory.
-    ///   - mode: Whether the store is written.
-    ///   - configuration: The limits of the store, and of what its opening believes about the wall clock.
-    ///   - clock: Measures expiry and leases while the store is open.
-    ///   - fileSystem: Where the directory is.
-    ///   - unixTime: The wall clock, in nanoseconds since 1970.
-    ///   - tuning: Sizes that only tests change.
+    ///   - mode: The access mode.
+    ///   - configuration: The limits of the store and the largest accepted jump of the wall clock.
+    ///   - clock: The clock that measures expiry and leases while the store is open.
+    ///   - fileSystem: The file system with the directory.
+    ///   - unixTime: The wall clock in nanoseconds since 1970.
+    ///   - tuning: The sizes that only tests change.
     /// - Throws: `StoreError`.
     package init(
         at path: String,
         mode: Mode = .readWrite,
-        configuration: Configuration = Configuration(),
+        configuration: Configuration = .standard,
         clock: some Clock<Duration> = ContinuousClock(),
         fileSystem: any FileSystem = PosixFileSystem(),
         unixTime: Int64 = unixNanoseconds(),
@@ -142,9 +157,9 @@ public final class FileStore: RecordStore {
             recovery = recovered.report
             return
         }
-        let opening: LogOpening
+        let logRecovery: LogRecovery
         do throws(StoreError) {
-            opening = try LogOpening(
+            logRecovery = try LogRecovery(
                 at: path,
                 configuration: configuration,
                 fileSystem: fileSystem,
@@ -153,19 +168,20 @@ public final class FileStore: RecordStore {
             )
         } catch {
             let canBeRead = error.reason == .diskFull || error.reason == .readOnly
-            throw error.at(path, canBeRead ? "; FileStore.open(at:mode: .readOnly) reads it as it is" : "")
+            throw error.at(path, canBeRead ? "; FileStore.open(at:mode:) with .readOnly can read the store" : "")
         }
-        let engine = LogEngine(opening, TimeSource(clock))
+        let engine = LogEngine(logRecovery, TimeSource(clock))
         backing = .log(engine)
-        capabilities = opening.capabilities
-        recovery = opening.recovery
-        // The thread holds the engine and not the store, so a store that nobody holds any more ends.
+        capabilities = logRecovery.capabilities
+        recovery = logRecovery.report
+        // The thread holds the engine and not the store. The release of the last reference to the store closes the
+        // store.
         let isStarted = tryToStartThread {
-            refuseFileSizeSignal()
+            blockFileSizeSignal()
             engine.run()
         }
         if !isStarted {
-            opening.writer.release()
+            logRecovery.writer.release()
             throw .noThread
         }
     }
@@ -179,7 +195,7 @@ public final class FileStore: RecordStore {
         }
     }
 
-    /// The figures of the store's content now, beside its limits.
+    /// The current number of entries, records and bytes with their limits.
     public var usage: StoreUsage {
         switch backing {
         case .log(let engine): engine.usage
@@ -187,10 +203,10 @@ public final class FileStore: RecordStore {
         }
     }
 
-    /// The error of the last attempt to rewrite the log, or `nil` if it succeeded.
+    /// The error of the last attempt to rewrite the log, or `nil` if the attempt succeeded.
     ///
-    /// The store goes on with the log as it is, which grows, and tries again after another 16 MiB. No free descriptor and
-    /// a full disk are the usual causes.
+    /// The store continues with the log in use and retries after another 16 MiB. The log grows meanwhile. The usual
+    /// causes are a full disk and a lack of free file descriptors.
     public var compactionFailure: StoreError? {
         switch backing {
         case .log(let engine): engine.compactionFailure
@@ -198,10 +214,11 @@ public final class FileStore: RecordStore {
         }
     }
 
-    /// Waits until everything under way is written, marks the log as complete, and gives up the lock.
+    /// Waits until all pending changes are written, seals the log, and releases the lock.
     ///
-    /// Later calls throw `closed`. A store that is released instead does the same at some later time; until then it
-    /// cannot be opened. A store whose process ends without this loses nothing, but is less sure to notice damage.
+    /// Later calls throw `closed`. A store whose last reference is released closes itself at some later time, and
+    /// cannot be opened until then. If the process ends without a close, no acknowledged write is lost, but some damage
+    /// to the last frame goes undetected.
     public func close() async {
         switch backing {
         case .log(let engine): await engine.close()
@@ -209,17 +226,17 @@ public final class FileStore: RecordStore {
         }
     }
 
-    /// Reads entries, all at one moment.
+    /// Reads entries at one point in time.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
         try await submit(.get(keys))
     }
 
-    /// Makes all writes in one step, or none.
+    /// Applies all writes in one step or none of the writes.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
         try await submit(.commit(writes))
     }
 
-    /// Makes all writes and adds all records in one step, or none.
+    /// Applies all writes and adds all records in one step or changes nothing.
     public func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
@@ -227,7 +244,7 @@ public final class FileStore: RecordStore {
         try await submit(.commit(writes, records))
     }
 
-    /// Makes all updates in one step, or none.
+    /// Applies all updates in one step or none of the updates.
     public func update(
         _ updates: [(key: StoreKey, update: AtomicUpdate)]
     ) async throws(StoreError) -> UpdateResult {
@@ -239,38 +256,38 @@ public final class FileStore: RecordStore {
         try await submit(.scan(prefix, after: after, limit: limit))
     }
 
-    /// Adds records, all in one step.
+    /// Adds all records in one step.
     public func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult] {
         try await submit(.enqueue(records))
     }
 
-    /// Hands out due records under a lease.
+    /// Claims due records for the duration of a lease.
     public func claim(
-        _ queue: RecordQueue,
+        _ queue: QueueName,
         limit: Int,
         lease: Duration
     ) async throws(StoreError) -> [RecordClaim] {
         try await submit(.claim(queue, limit: limit, lease: lease))
     }
 
-    /// Settles records, all in one step.
+    /// Settles all records in one step.
     public func settle(_ settlements: [Settlement]) async throws(StoreError) -> [SettleResult] {
         try await submit(.settle(settlements))
     }
 
-    /// How long until a record of the queue is due.
-    public func nextDue(_ queue: RecordQueue) async throws(StoreError) -> Duration? {
+    /// Returns the time until a record of the queue is due, or `nil` if no record is pending.
+    public func nextDue(_ queue: QueueName) async throws(StoreError) -> Duration? {
         try await submit(.nextDue(queue))
     }
 
-    /// How many records the queue has.
-    public func counts(_ queue: RecordQueue) async throws(StoreError) -> RecordCounts {
+    /// Returns the number of records in the queue.
+    public func counts(_ queue: QueueName) async throws(StoreError) -> RecordCounts {
         try await submit(.counts(queue))
     }
 
-    /// Reads records of one state.
+    /// Reads records of one state in the order of their ids.
     public func page(
-        _ queue: RecordQueue,
+        _ queue: QueueName,
         _ state: RecordState,
         after: String?,
         limit: Int

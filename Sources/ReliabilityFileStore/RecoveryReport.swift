@@ -1,30 +1,32 @@
-/// What opening a store found.
+/// The report of an opening of a store.
 public struct RecoveryReport: Hashable, Sendable {
-    /// Whether there was no store yet.
+    /// A Boolean value that indicates whether the opening created the store.
     public let isNew: Bool
-    /// Whether the owner before closed the store, or there was none.
+    /// A Boolean value that indicates whether the store was closed or had no previous owner.
     ///
-    /// Where not, its process ended first, or the disk failed it; nothing that it acknowledged is missing, but for what
-    /// damage to the last frame may have taken (see <doc:Guarantees>).
+    /// If `false`: the previous process ended without a close or the disk failed. No acknowledged write is missing,
+    /// except for a last frame that counted as cut off because of damage. See <doc:Guarantees>.
     public let wasClosed: Bool
-    /// How many frames of the log were replayed; a frame is what was made durable at once.
+    /// The number of replayed frames.
+    ///
+    /// A frame is the unit of writes to the log.
     public let replayedFrames: Int
-    /// How many bytes of the log were replayed.
+    /// The number of replayed bytes of the log.
     public let replayedBytes: Int64
-    /// How many bytes at the log's end a crash had cut off.
+    /// The number of bytes that were dropped at the end of the log because a crash cut them off.
     ///
-    /// They belonged to writes that were never acknowledged, or to a last frame that was damaged since as if by a crash.
-    /// Zero where nothing was being written.
+    /// The bytes belonged to writes that were never acknowledged or to a last frame whose damage looks like a crash.
+    /// Zero if no write was in progress.
     public let droppedTailBytes: Int64
-    /// The lead of the wall clock over the store's clock at the opening, negative if it was behind.
+    /// The lead of the wall clock over the store's clock at the opening.
     ///
-    /// Zero where the store took over the wall clock's time.
-    ///
-    /// - Positive: the wall clock was ahead of the log's last time by more than
-    ///   ``FileStore/Configuration/maximumClockJump``, and was not believed. The store's clock goes on from the log's
-    ///   last time, and nothing expired meanwhile. <doc:Guarantees> says what to do.
-    /// - Negative: the wall clock was behind the log's last time, from which the store's clock goes on. A fraction of a
-    ///   second is usual; more means that the wall clock is wrong now or was wrong before. The store needs nothing.
+    /// - Zero: The store accepted the time of the wall clock.
+    /// - Positive: The wall clock led the log's last time by more than ``FileStore/Configuration/maxClockJump`` and
+    ///   was not accepted. The store's clock continues from the log's last time. No entry expired because of the lead.
+    ///   <doc:Guarantees> describes the remedy.
+    /// - Negative: The wall clock was behind the log's last time. The store's clock continues from the log's last time.
+    ///   A fraction of a second is usual. A larger value means that the wall clock is wrong now or was wrong before.
+    ///   The store needs no action.
     public let wallClockOffset: Duration
 
     /// Creates a report.

@@ -1,40 +1,35 @@
 internal import ReliabilityCore
 
-/// A store in memory: bounded, atomic, and gone with the process.
+/// A bounded store in memory for one process.
 ///
-/// It never evicts: a claim that vanished would be a payment made twice. When it is full of live entries, a write that
-/// adds to it throws `StoreError` with the reason `capacityExceeded`; expired entries make room at once.
+/// The store never evicts an entry. An evicted claim would lead to a second payment. A write that does not fit into a
+/// full store throws ``StoreError`` with the reason ``StoreError/Reason/capacityExceeded``. Expired entries make room
+/// immediately.
 public final class InMemoryStore: RecordStore {
-    private let state: Lock<StoreState>
+    private let state: Lock<StoreStateMachine>
     private let clock: StoreClock
-    /// What the store can do: it has one owner and cannot stall.
+    /// The capabilities of the store: one owner, no durability and no stalls.
     public let capabilities: StoreCapabilities
 
     /// Creates an empty store.
     ///
     /// - Parameters:
-    ///   - maximumEntries: The most entries and records.
-    ///   - maximumBytes: The most bytes in keys, values and payloads, with 64 counted for each entry.
-    ///   - clock: Measures expiry and leases.
-    /// - Precondition: Both limits are at least 1.
-    public init(
-        maximumEntries: Int = 1_000_000,
-        maximumBytes: Int = 256 << 20,
-        clock: some Clock<Duration> = ContinuousClock()
-    ) {
-        requireValid(maximumEntries >= 1, "maximumEntries must be at least 1 (is \(maximumEntries))")
-        requireValid(maximumBytes >= 1, "maximumBytes must be at least 1 (is \(maximumBytes))")
+    ///   - configuration: The limits of the store. Defaults to ``Configuration/standard``.
+    ///   - clock: The clock of expiries and leases. Defaults to `ContinuousClock`.
+    /// - Precondition: The configuration is valid. See ``Configuration/validate()``.
+    public init(_ configuration: Configuration = .standard, clock: some Clock<Duration> = ContinuousClock()) {
+        requireValid(configuration.validate)
         capabilities = StoreCapabilities(durability: .none, openedAt: StoreVersion(rawValue: 1), canStall: false)
         self.clock = StoreClock(startingAt: unixNanoseconds(), TimeSource(clock))
         state = Lock(
-            StoreState(
+            StoreStateMachine(
                 capabilities: capabilities,
-                limits: StoreLimits(maximumEntries: maximumEntries, maximumBytes: maximumBytes)
+                limits: StoreLimits(maxEntries: configuration.maxEntries, maxBytes: configuration.maxBytes)
             )
         )
     }
 
-    /// The figures of the store's content now, beside its limits.
+    /// The present usage of the store.
     public var usage: StoreUsage {
         let now = clock.now
         return state.withLock { state in
@@ -44,7 +39,7 @@ public final class InMemoryStore: RecordStore {
     }
 
     private func read<Result: Sendable>(
-        _ body: @Sendable (inout StoreState) throws(StoreError) -> Result
+        _ body: @Sendable (inout StoreStateMachine) throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
         let now = clock.now
         return try state.withLock { state throws(StoreError) in
@@ -54,9 +49,9 @@ public final class InMemoryStore: RecordStore {
     }
 
     private func write<Result: Sendable>(
-        _ plan: @Sendable (inout StoreState) throws(StoreError) -> StorePlan<Result>
+        _ plan: @Sendable (inout StoreStateMachine) throws(StoreError) -> StorePlan<Result>
     ) throws(StoreError) -> Result {
-        // A task that is cancelled writes nothing, as in a store that has to wait for its disk.
+        // A cancelled task writes nothing, as in every store.
         if Task.isCancelled { throw StoreError(.cancelled, "the task was cancelled before the write") }
         let now = clock.now
         return try state.withLock { state throws(StoreError) in
@@ -67,17 +62,17 @@ public final class InMemoryStore: RecordStore {
         }
     }
 
-    /// Reads entries, all at one moment.
+    /// Reads entries at a single point in time.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
         try read { state throws(StoreError) in try state.get(keys) }
     }
 
-    /// Makes all writes in one step, or none.
+    /// Makes all writes in one step or none.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
         try write { state throws(StoreError) in try state.planCommit(writes) }
     }
 
-    /// Makes all writes and adds all records in one step, or none.
+    /// Makes all writes and adds all records in one step, or does neither.
     public func commit(
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
@@ -85,7 +80,7 @@ public final class InMemoryStore: RecordStore {
         try write { state throws(StoreError) in try state.planCommit(writes, enqueueing: records) }
     }
 
-    /// Makes all updates in one step, or none.
+    /// Makes all updates in one step or none.
     public func update(
         _ updates: [(key: StoreKey, update: AtomicUpdate)]
     ) async throws(StoreError) -> UpdateResult {
@@ -97,38 +92,38 @@ public final class InMemoryStore: RecordStore {
         try read { state throws(StoreError) in try state.scan(prefix, after: after, limit: limit) }
     }
 
-    /// Adds records, all in one step.
+    /// Adds records in one step.
     public func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult] {
         try write { state throws(StoreError) in try state.planEnqueue(records) }
     }
 
-    /// Hands out due records under a lease.
+    /// Claims due records under a lease.
     public func claim(
-        _ queue: RecordQueue,
+        _ queue: QueueName,
         limit: Int,
         lease: Duration
     ) async throws(StoreError) -> [RecordClaim] {
         try write { state throws(StoreError) in try state.planClaim(queue, limit: limit, lease: lease) }
     }
 
-    /// Settles records, all in one step.
+    /// Settles records in one step.
     public func settle(_ settlements: [Settlement]) async throws(StoreError) -> [SettleResult] {
         try write { state throws(StoreError) in try state.planSettle(settlements) }
     }
 
-    /// How long until a record of the queue is due.
-    public func nextDue(_ queue: RecordQueue) async throws(StoreError) -> Duration? {
+    /// Returns the time until the next record of the queue is due or the next lease ends.
+    public func nextDue(_ queue: QueueName) async throws(StoreError) -> Duration? {
         try read { state throws(StoreError) in try state.nextDue(queue) }
     }
 
-    /// How many records the queue has.
-    public func counts(_ queue: RecordQueue) async throws(StoreError) -> RecordCounts {
+    /// Returns the numbers of records in the queue.
+    public func counts(_ queue: QueueName) async throws(StoreError) -> RecordCounts {
         try read { state throws(StoreError) in try state.counts(queue) }
     }
 
     /// Reads records of one state.
     public func page(
-        _ queue: RecordQueue,
+        _ queue: QueueName,
         _ state: RecordState,
         after: String?,
         limit: Int

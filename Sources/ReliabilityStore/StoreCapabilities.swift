@@ -1,63 +1,77 @@
-public import ReliabilityCore
+internal import ReliabilityCore
 
-/// What a store can and cannot do.
+/// The limits and guarantees of a store.
 ///
-/// A feature that needs more is refused when it is configured.
+/// A feature that requires more ends the process when the feature is created.
 public struct StoreCapabilities: Hashable, Sendable {
-    /// What an acknowledged write survives.
+    /// The durability of acknowledged writes.
     public enum Durability: Int, Comparable, Hashable, Sendable {
-        /// Nothing: it is gone with the process.
+        /// A write is lost with the process.
         case none
-        /// The end of the process, but not of the machine.
+        /// A write survives the end of the process but not the end of the machine.
         case processCrash
-        /// The loss of power.
+        /// A write survives the loss of power.
         case powerLoss
 
-        /// Whether the first survives less than the second.
+        /// Returns a Boolean value that indicates whether the first durability is weaker than the second durability.
         public static func < (left: Durability, right: Durability) -> Bool { left.rawValue < right.rawValue }
     }
 
-    /// What an acknowledged write survives.
+    /// The durability of acknowledged writes.
     public var durability: Durability
 
-    /// For a store with one owner at a time: every version below this one was issued before the owner opened it.
+    /// The lower bound of the versions issued since the present owner opened the store, or `nil` without a single
+    /// owner.
     ///
-    /// A claim with such a version belongs to a process that is gone, or to an earlier instance of the store in this
-    /// process. Unless its holder still runs in this process, the claim can be taken over immediately. Nil for a store
-    /// that several processes use.
+    /// A store with one owner at a time has a value. A store that several processes use has none. Every version below
+    /// the value was issued before the present owner opened the store. A claim with such a version belongs to a process
+    /// that has ended or to an earlier instance of the store in this process. The claim can be taken over immediately
+    /// unless its holder still runs in this process.
     public var openedAt: StoreVersion?
 
-    /// Whether a call can stall on something outside the process, such as a network or a disk.
+    /// A Boolean value that indicates whether a call can stall outside the process, such as on a network or a disk.
     ///
-    /// Time limits apply to a store that can.
+    /// Timeouts apply only to a store that can stall.
     public var canStall: Bool
 
-    /// Whether versions can go back when the store fails over; leases then fence nothing.
-    public var losesWritesOnFailover: Bool
+    /// The length of the longest key in bytes, at least 512.
+    public var maxKeyBytes: Int
+    /// The length of the longest value and of the longest payload of a record in bytes, at least 4,096.
+    public var maxValueBytes: Int
+    /// The largest number of changes in one call, at least 16.
+    ///
+    /// The limit applies to the writes and records of a commit together. The limit also applies to the updates, the
+    /// records or the settlements of a call.
+    public var maxWrites: Int
 
-    /// The longest key, in bytes; at least 512.
-    public var maximumKeyBytes: Int
-    /// The longest value, and the longest payload of a record, in bytes; at least 4,096.
-    public var maximumValueBytes: Int
-    /// The most writes (and records) in one commit, updates or settlements in one call; at least 16.
-    public var maximumWrites: Int
+    /// Ends the process if the store's durability is below the durability that a part requires.
+    ///
+    /// - Parameters:
+    ///   - durability: The lowest sufficient durability.
+    ///   - part: The part, for the message.
+    package func require(_ durability: Durability, for part: @autoclosure () -> String) {
+        requireValid(
+            self.durability >= durability,
+            "\(part()) needs a store with the durability \(durability) or higher (is \(self.durability))"
+        )
+    }
 
     /// Creates capabilities.
+    ///
+    /// The limits default to 1,024 bytes for a key, 1 MiB for a value and 128 changes in one call.
     public init(
         durability: Durability,
         openedAt: StoreVersion?,
         canStall: Bool,
-        losesWritesOnFailover: Bool = false,
-        maximumKeyBytes: Int = 1024,
-        maximumValueBytes: Int = 1 << 20,
-        maximumWrites: Int = 128
+        maxKeyBytes: Int = 1024,
+        maxValueBytes: Int = 1 << 20,
+        maxWrites: Int = 128
     ) {
         self.durability = durability
         self.openedAt = openedAt
         self.canStall = canStall
-        self.losesWritesOnFailover = losesWritesOnFailover
-        self.maximumKeyBytes = maximumKeyBytes
-        self.maximumValueBytes = maximumValueBytes
-        self.maximumWrites = maximumWrites
+        self.maxKeyBytes = maxKeyBytes
+        self.maxValueBytes = maxValueBytes
+        self.maxWrites = maxWrites
     }
 }

@@ -1,55 +1,58 @@
 public import ReliabilityCore
 
-/// A store did not do what it was asked.
+/// The failure of a call to a store.
 ///
-/// Unless the reason is ``Reason/unknownOutcome``, nothing changed. Keys and values never appear in it.
+/// Nothing changed, unless the reason is ``Reason/unknownOutcome``. The error never contains a key or a value.
 public struct StoreError: ReliabilityError, CustomStringConvertible {
-    /// Why.
-    ///
-    /// The set may grow.
+    /// The reason of a failure.
     @nonexhaustive
     public enum Reason: Hashable, Sendable {
-        /// The store cannot be reached, or did not answer in time.
+        /// The store cannot be reached or did not answer in time.
         case unavailable
-        /// The write may have happened or not, and the store cannot say which.
+        /// The write was made or was not made, and the store cannot determine the outcome.
         case unknownOutcome
-        /// There is no space for it; it may work again later.
+        /// The disk has no space for the write. A later write may succeed.
         case diskFull
-        /// The store holds as much as it was configured to.
+        /// The write would exceed the configured capacity of the store.
         case capacityExceeded
-        /// A key, a value or a commit exceeds the store's limits, or a call makes no sense.
+        /// An argument is invalid or exceeds a limit of the store.
         case invalid
-        /// What is on disk is damaged.
+        /// The stored data is damaged at this offset of the file.
         case corruption(file: String, offset: Int64)
         /// Another owner has the store open.
         case locked
-        /// The files were written by a version that this one does not know.
+        /// The files have a format that this version does not support.
         case unsupportedFormat(Int)
-        /// The store failed for good and must be opened anew.
+        /// The store failed permanently and must be opened again.
         case failed
         /// The store was closed.
         case closed
-        /// The store was opened to be read only, or its file system is mounted so.
+        /// The store was opened as read-only or its file system is mounted as read-only.
         case readOnly
         /// The caller's task was cancelled before the write began.
         case cancelled
     }
 
-    /// Why.
+    /// The reason.
     public let reason: Reason
-    /// What happened, for logs.
+    /// A description of the failure, for logs.
     public let explanation: String
-    /// The error that caused this one.
+    /// The error that caused the failure, or `nil` if there is none.
     public let underlyingError: (any Error)?
 
     /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - reason: The reason.
+    ///   - explanation: A description of the failure without keys and values, for logs.
+    ///   - underlyingError: The error that caused the failure. Defaults to `nil`.
     public init(_ reason: Reason, _ explanation: String, underlyingError: (any Error)? = nil) {
         self.reason = reason
         self.explanation = explanation
         self.underlyingError = underlyingError
     }
 
-    /// A code such as `store.unavailable` or `store.unknown_outcome`.
+    /// The error code of the reason, such as `store.unavailable` or `store.unknown_outcome`.
     public var code: ErrorCode {
         switch reason {
         case .unavailable: "store.unavailable"
@@ -67,7 +70,10 @@ public struct StoreError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// `unavailable`, for what another attempt may find mended; otherwise `internal` or `cancelled`.
+    /// The error category of the reason.
+    ///
+    /// The category is `cancelled` for ``Reason/cancelled`` and `unavailable` for a failure after which a later attempt
+    /// may succeed. Otherwise the category is `internal`.
     public var category: ErrorCategory {
         switch reason {
         case .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .closed, .readOnly: .unavailable
@@ -76,11 +82,11 @@ public struct StoreError: ReliabilityError, CustomStringConvertible {
         }
     }
 
-    /// A constant sentence.
+    /// A message for clients, without details of the store.
     public var message: String {
         category == .cancelled ? "The request was cancelled." : "The service cannot store data at the moment."
     }
 
-    /// The code and what happened, for logs.
+    /// The code and the explanation, for logs.
     public var description: String { "\(code): \(explanation)" }
 }

@@ -1,34 +1,39 @@
-/// The figures of a store's content, beside its limits.
+/// A snapshot of the content and the limits of a store for a dashboard or an alert.
 ///
-/// A snapshot for a dashboard or an alert: past its limits a store rejects writes that add to it, with
-/// ``StoreError/Reason/capacityExceeded``. An entry that has expired counts until it is freed, which later calls do bit
-/// by bit, and before any write is rejected.
+/// A write that would exceed a limit is rejected with ``StoreError/Reason/capacityExceeded``. An expired entry counts
+/// until its memory is reclaimed. Each call reclaims a few expired entries. Before a store rejects a write, the store
+/// reclaims all expired entries.
 public struct StoreUsage: Hashable, Sendable {
     /// The number of entries.
     public let entries: Int
-    /// The number of records in all queues, dead ones included.
+    /// The number of records in all queues, including dead letters.
     public let records: Int
-    /// The number of bytes in keys, values and payloads, with 64 counted for each entry and record.
+    /// The counted bytes of the content.
+    ///
+    /// An entry counts its key, its value and 64 bytes. A record counts its queue's name, its id, its payload, the
+    /// reason of a dead letter and 64 bytes.
     public let bytes: Int
-    /// The most entries and records together.
-    public let maximumEntries: Int
-    /// The most bytes.
-    public let maximumBytes: Int
+    /// The largest number of entries and records together.
+    public let maxEntries: Int
+    /// The largest number of counted bytes.
+    public let maxBytes: Int
 
-    /// Creates figures.
-    public init(entries: Int, records: Int, bytes: Int, maximumEntries: Int, maximumBytes: Int) {
+    /// Creates a snapshot.
+    public init(entries: Int, records: Int, bytes: Int, maxEntries: Int, maxBytes: Int) {
         self.entries = entries
         self.records = records
         self.bytes = bytes
-        self.maximumEntries = maximumEntries
-        self.maximumBytes = maximumBytes
+        self.maxEntries = maxEntries
+        self.maxBytes = maxBytes
     }
 
-    /// The share of the limit that is nearer to being reached: 0 for an empty store, 1 for a full one.
+    /// The larger of the used fractions of the two limits: 0 for an empty store and 1 for a full store.
+    ///
+    /// The value can exceed 1, because a full store still accepts the reasons of dead letters.
     public var fraction: Double {
         max(
-            (Double(entries) + Double(records)) / Double(maximumEntries),
-            Double(bytes) / Double(maximumBytes)
+            (Double(entries) + Double(records)) / Double(maxEntries),
+            Double(bytes) / Double(maxBytes)
         )
     }
 }

@@ -1,19 +1,20 @@
 internal import ReliabilityCore
 
-/// An observer that keeps events, on which a test can wait.
+/// An observer that stores events and lets a test wait for events.
 ///
 /// ```swift
-/// let events = EventRecorder<RetryEvent>()
-/// let retry = RetryPolicy(RetryConfiguration(.idempotent), observer: events.record)
-/// …
-/// let seen = await events.wait(for: 2)
+/// let bank = ScriptedDependency([.zero: .failing()], clock: ManualClock())
+/// let events = EventRecorder<BreakerEvent>()
+/// let breaker = Breaker(.consecutiveFailures(3), observer: events.record)
+/// for _ in 0..<3 { try? await breaker.run { try await bank.call() } }
+/// #expect(await events.wait(for: 1) == [.opened(generation: 2, for: .seconds(30))])
 /// ```
 public final class EventRecorder<Event: Sendable>: Sendable {
     private struct State {
         var events: [Event] = []
         var waiters: [(id: Int, count: Int, continuation: CheckedContinuation<[Event], Never>)] = []
         var lastID = 0
-        /// Who was cancelled before it began to wait.
+        /// The waits that were cancelled before they began.
         var cancelled: Set<Int> = []
     }
     private let state = Lock(State())
@@ -21,10 +22,10 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     /// Creates an empty recorder.
     public init() {}
 
-    /// The events so far.
+    /// The events so far in the order of their arrival.
     public var events: [Event] { state.withLock { $0.events } }
 
-    /// Keeps an event.
+    /// Records an event and resumes the waits that this event completes.
     ///
     /// - Parameter event: The event.
     @Sendable
@@ -39,10 +40,10 @@ public final class EventRecorder<Event: Sendable>: Sendable {
         for continuation in ready { continuation.resume(returning: events) }
     }
 
-    /// Suspends until there are at least `count` events, or the task is cancelled.
+    /// Suspends until at least `count` events are recorded or the task is cancelled.
     ///
-    /// - Parameter count: How many.
-    /// - Returns: All events so far; fewer than `count` only when the task was cancelled.
+    /// - Parameter count: The number of events.
+    /// - Returns: All events so far. The array has fewer than `count` events only if the task was cancelled.
     @discardableResult
     public func wait(for count: Int) async -> [Event] {
         let id = state.withLock { state in

@@ -1,92 +1,87 @@
 package import ReliabilityCore
 
-/// A clock that stands still until a test moves it, and on which a test can wait for sleepers.
+/// A clock that moves only when a test moves it and that lets the test wait for sleepers.
 ///
-/// It is for one policy with one wait, and for state that time changes, such as an open breaker or an expired entry:
+/// Use a manual clock for a policy with a single wait and for state that changes with time, such as an open breaker or
+/// an expired entry:
 ///
 /// ```swift
 /// let clock = ManualClock()
 /// let call = Task { try await withTimeout(.seconds(8), clock: clock) { try await clock.sleep(for: .seconds(60)) } }
-/// await clock.advance(by: .seconds(8), whenSleeping: 2)    // the limit and the operation
+/// await clock.advance(by: .seconds(8), whenSleeping: 2)    // the timeout and the operation
 /// await #expect(throws: TimeoutError.self) { try await call.value }
 /// ```
 ///
-/// Whatever waits several times, such as a retry or a pipeline, belongs into a ``Simulation``, whose clock moves by
-/// itself when nothing else can happen. A manual clock cannot know whether the tasks that it has woken have gone on to
-/// their next wait. A test that moves it meanwhile would pass a wait that it wanted to see. So the clock stops the
-/// program, with a message, when it is moved
+/// Use a ``Simulation`` for code that waits several times, such as a retry or a pipeline. The clock of a simulation
+/// moves only when no task can run. A manual clock cannot know whether the tasks that the clock woke have reached their
+/// next wait. A move at the wrong time would skip a wait that the test is meant to see. The clock therefore stops the
+/// process with a message if a test moves the clock:
 ///
-/// - past two instants at which something sleeps: what the first one starts has to come before the second,
-/// - to an instant at which something sleeps, before a task that it has woken earlier has gone on,
-/// - by ``advance(by:whenSleeping:)`` while more sleep than the test says.
+/// - past two instants with sleepers, because work started at the first instant must run before the second instant
+/// - to an instant with sleepers before a task woken by an earlier move has resumed
+/// - by ``advance(by:whenSleeping:)`` with more sleepers than the given number
 ///
-/// A test that waits for a sleeper that never comes, or whose tasks sleep on a clock that it has moved too early, hangs.
-/// After ten seconds of real time the clock writes to the standard error who waits for what.
+/// A test hangs if a sleeper never comes, or if a task begins to sleep after the clock has moved. After ten seconds of
+/// real time without activity, the clock writes a diagnosis to the standard error.
 ///
-/// No test has to yield, poll or sleep for real: ``waitForSleepers(_:)`` returns when the sleepers are there.
+/// A test needs no yielding, polling or real sleeping. ``waitForSleepers(_:)`` returns when the sleepers are there.
 public final class ManualClock: Clock, Sendable {
-    /// A moment of a manual clock: the time since it was made.
+    /// An instant of a manual clock: the time since the creation of the clock.
     ///
     /// Arithmetic saturates at ±292 years.
     public struct Instant: InstantProtocol {
         let nanoseconds: Int64
 
-        /// The instant `duration` later.
+        /// Returns the instant `duration` later.
         public func advanced(by duration: Duration) -> Instant {
             Instant(nanoseconds: nanoseconds.saturatingAdd(duration.saturatingNanoseconds))
         }
 
-        /// The time from this instant to another.
+        /// Returns the time from this instant to another instant.
         public func duration(to other: Instant) -> Duration {
             .nanoseconds(other.nanoseconds.saturatingSubtract(nanoseconds))
         }
 
-        /// Whether the first comes before the second.
+        /// Returns a Boolean value that indicates whether the left instant is before the right instant.
         public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
     }
 
     fileprivate final class Waiter: Sendable {
         let count: Int
-        let state = Lock((continuation: CheckedContinuation<Void, Never>?.none, isOver: false))
+        let rendezvous = Lock(Rendezvous<Void>())
 
         init(count: Int) { self.count = count }
 
-        /// False when the wait is over already.
+        /// Stores the continuation, or resumes the task and returns `false` if the wait is already over.
         func start(_ continuation: CheckedContinuation<Void, Never>) -> Bool {
-            state.withLock { state in
-                if state.isOver { return false }
-                state.continuation = continuation
-                return true
-            }
+            let resumption = rendezvous.withLock { $0.wait(continuation) }
+            resumption?.resume()
+            return resumption == nil
         }
 
-        func finish() {
-            let continuation = state.withLock { state in
-                state.isOver = true
-                return state.continuation.take()
-            }
-            continuation?.resume()
-        }
+        func finish() { rendezvous.withLock { $0.resolve(()) }?.resume() }
     }
 
     fileprivate struct State: ~Copyable {
         var now: Int64 = 0
         var wheel = DeadlineWheel(at: 0)
-        /// How many calls run what is due, each until nothing is.
+        /// The number of calls that currently run due entries.
         var runners = 0
-        /// How many of them have moved the clock.
+        /// The number of runners that moved the clock.
         var movers = 0
         var waiters: [Waiter] = []
-        /// How many tasks the clock has woken that have not gone on yet.
+        /// The number of tasks that the clock woke and that have not resumed yet.
         var woken = 0
-        /// How many sleepers were there when the clock was last moved; nil for a clock that was never moved.
+        /// The number of sleepers at the last move of the clock, or `nil` if the clock never moved.
         var sleepersAtLastMove: Int?
-        /// Counts what happens, for the watchdog.
+        /// The number of events on the clock.
+        ///
+        /// The watchdog reads this number.
         var activity: UInt64 = 0
         var isWatched = false
 
-        /// The first entry that is due; it has been removed.
-        mutating func nextDue() -> DeadlineScheduler.Entry? {
+        /// Removes and returns the first due entry, or returns `nil` if no entry is due.
+        mutating func nextDue() -> TimerEntry? {
             while true {
                 switch wheel.next(at: now) {
                 case .due(let entry): return entry
@@ -96,24 +91,25 @@ public final class ManualClock: Clock, Sendable {
             }
         }
 
-        /// Why the clock must not have been moved to where it is; nil when it may.
-        mutating func refusal() -> String? {
-            // Before anything runs: what runs may change what is due, and how much of that in time depends on chance.
-            var due: [DeadlineScheduler.Entry] = []
+        /// Returns the reason why the last move was not allowed, or `nil` if the move was allowed.
+        mutating func rejection() -> String? {
+            // Checked before an entry runs: an entry may change the set of due entries, and the time of that change
+            // depends on the scheduling of threads.
+            var due: [TimerEntry] = []
             while let entry = nextDue() { due.append(entry) }
             guard let first = due.first?.armedInstant, let last = due.last?.armedInstant else { return nil }
             for entry in due { wheel.insert(entry, at: entry.armedInstant) }
             func text(_ instant: Int64) -> String { Duration.nanoseconds(instant).text }
             if movers == 0, woken > 0 {
                 return """
-                    the clock was moved to those that sleep until \(text(first)) before \(woken) task(s) went on that it \
-                    had woken before. Await what they do first, or use a Simulation
+                    the clock was moved to the sleepers at \(text(first)) before \(woken) task(s) woken earlier had \
+                    resumed. Await the effect of the woken tasks first, or use a Simulation
                     """
             }
             if first == last { return nil }
             return """
-                the clock was moved to \(text(now)), past those that sleep until \(text(first)) and those that sleep \
-                until \(text(last)). What the first start has to come before the rest: stop at each, or use a Simulation
+                the clock was moved to \(text(now)), past sleepers at \(text(first)) and at \(text(last)). Work \
+                started at the first instant must run before the last. Stop at each instant, or use a Simulation
                 """
         }
 
@@ -127,113 +123,119 @@ public final class ManualClock: Clock, Sendable {
     }
 
     private let state = Lock(State())
-    /// Apart from the scheduler of everybody's deadlines, whose timers tests count.
+    /// A separate scheduler for watchdogs, because tests count the timers of the shared scheduler.
     private static let watchdogs = DeadlineScheduler()
 
-    /// How long, in real time, nothing may happen while a test waits; nil for ever.
-    private let patience: Duration?
+    /// The longest real time without activity while a test waits, or `nil` for no limit.
+    private let maxWait: Duration?
     private let complain: @Sendable (String) -> Void
 
     package let taskExecutor: (any TaskExecutor)?
 
     /// Creates a clock at zero.
-    public convenience init() { self.init(patience: .seconds(10), complain: writeToStandardError) }
+    public convenience init() { self.init(maxWait: .seconds(10), complain: writeToStandardError) }
 
-    init(patience: Duration, complain: @escaping @Sendable (String) -> Void) {
-        self.patience = patience
+    init(maxWait: Duration, complain: @escaping @Sendable (String) -> Void) {
+        self.maxWait = maxWait
         self.complain = complain
         taskExecutor = nil
     }
 
-    /// Creates a clock for a simulation whose tasks all run on one executor.
+    /// Creates a clock for a simulation that runs all tasks on a single executor.
     init(taskExecutor: any TaskExecutor) {
         self.taskExecutor = taskExecutor
-        patience = nil
+        maxWait = nil
         complain = { _ in }
     }
 
-    /// The present instant.
+    /// The current instant.
     public var now: Instant { Instant(nanoseconds: reading) }
 
-    /// One nanosecond.
+    /// The resolution of the clock: a nanosecond.
     public var minimumResolution: Duration { .nanoseconds(1) }
 
     /// The number of tasks and timers that sleep on the clock.
     public var sleeperCount: Int { state.withLock { $0.wheel.count } }
 
-    /// How long until the first sleeper wakes; nil when none sleeps.
+    /// The time until the first sleeper wakes, or `nil` if there is no sleeper.
     ///
-    /// Not public: a test that moves from one sleeper to the next races what the first one starts.
+    /// Not public: a test that moves from sleeper to sleeper races the work started by the first sleeper.
     package var timeToNextSleeper: Duration? {
         state.withLock { state in
             state.wheel.earliest().map { .nanoseconds(max(0, $0.saturatingSubtract(state.now))) }
         }
     }
 
-    /// The same, but nil when those that sleep do so for ever: until the last instant there is.
+    /// The time until the first sleeper wakes, or `nil` if every sleeper sleeps forever.
+    ///
+    /// A sleeper sleeps forever if its deadline is the last instant.
     var timeToNextEnd: Duration? {
         state.withLock { state in
             state.wheel.earliest().flatMap { $0 == .max ? nil : .nanoseconds(max(0, $0.saturatingSubtract(state.now))) }
         }
     }
 
-    /// Suspends until the clock has been moved to the instant.
+    /// Suspends until the clock reaches an instant.
     ///
     /// - Parameters:
-    ///   - deadline: When to wake.
-    ///   - tolerance: Not used.
-    /// - Throws: `CancellationError`, at once, when the task is cancelled.
+    ///   - deadline: The instant.
+    ///   - tolerance: Ignored.
+    /// - Throws: `CancellationError` immediately if the task is cancelled.
     public func sleep(until deadline: Instant, tolerance: Duration?) async throws {
         try await sleep(until: deadline.nanoseconds)
     }
 
-    /// Waits until exactly `count` tasks and timers sleep on the clock, and moves it.
+    /// Waits until exactly `count` tasks and timers sleep on the clock and then moves the clock.
     ///
-    /// It returns without moving the clock if the task is cancelled.
+    /// Returns without moving the clock if the task is cancelled.
     ///
     /// - Parameters:
-    ///   - duration: How far; not negative.
-    ///   - count: How many sleep. A limit is one sleeper, and an operation that sleeps inside it is another.
-    /// - Precondition: `duration` is not negative, no more than `count` sleep, and what holds for ``advance(by:)``.
+    ///   - duration: The distance of the move. Must not be negative.
+    ///   - count: The number of sleepers. A timeout counts as a sleeper. So does an operation that sleeps inside
+    ///     the timeout.
+    /// - Precondition: `duration` is not negative. At most `count` tasks and timers sleep. The preconditions of
+    ///   ``advance(by:)`` apply.
     public func advance(by duration: Duration, whenSleeping count: Int) async {
         await waitForSleepers(count)
         if Task.isCancelled { return }
         let sleepers = sleeperCount
         requireValid(
             sleepers <= count,
-            "advance(by: \(duration.text), whenSleeping: \(count)): \(sleepers) sleep; a limit is one, too"
+            "advance(by: \(duration.text), whenSleeping: \(count)): \(sleepers) sleep. A timeout is a sleeper, too"
         )
         advance(by: duration)
     }
 
-    /// Moves the clock, runs the timers and wakes the tasks that are due, in the order in which they came.
+    /// Moves the clock, runs the due timers and wakes the due sleepers in the order of their instants and of their
+    /// arming.
     ///
-    /// All of them see the clock where it ends up. When this returns, the timers have run; the tasks that were woken go
-    /// on by themselves. What is not asleep yet is not woken: where a task is to sleep first, use
+    /// All timers and woken tasks read the final instant. When this method returns, the timers have run. The woken
+    /// tasks resume on their own. A task that does not sleep yet is not woken. If a task must sleep first, use
     /// ``advance(by:whenSleeping:)``.
     ///
-    /// - Parameter duration: How far; not negative.
-    /// - Precondition: `duration` is not negative. It passes one instant at most at which something sleeps. If it passes
-    ///   one, every task that an earlier move has woken has gone on: await its value, or ``waitForSleepers(_:)``.
+    /// - Parameter duration: The distance of the move. Must not be negative.
+    /// - Precondition: `duration` is not negative. The move reaches or passes at most one instant with sleepers. If
+    ///   there is such an instant, every task woken by an earlier move has resumed. To ensure this, await the value of
+    ///   the task or ``waitForSleepers(_:)``.
     public func advance(by duration: Duration) {
-        requireValid(duration >= .zero, "a manual clock moves forward only (by \(duration.text))")
-        let refusal = state.withLock { state -> String? in
+        requireValid(duration >= .zero, "duration must not be negative (is \(duration.text))")
+        let rejection = state.withLock { state -> String? in
             state.activity += 1
             state.sleepersAtLastMove = state.wheel.count
             state.now = state.now.saturatingAdd(duration.saturatingNanoseconds)
-            if let refusal = state.refusal() { return refusal }
+            if let rejection = state.rejection() { return rejection }
             state.runners += 1
             state.movers += 1
             return nil
         }
-        if let refusal { endProcess(refusal) }
+        if let rejection { endProcess(rejection) }
         runDue()
         state.withLock { $0.movers -= 1 }
     }
 
-    /// Moves the clock past whatever sleeps, as if the whole process had stood still.
+    /// Moves the clock without the checks of ``advance(by:)`` as if the whole process had stood still.
     ///
-    /// - Parameter duration: How far; not negative.
+    /// - Parameter duration: The distance of the move. Must not be negative.
     package func stall(for duration: Duration) {
         state.withLock { state in
             state.activity += 1
@@ -245,7 +247,9 @@ public final class ManualClock: Clock, Sendable {
         state.withLock { $0.movers -= 1 }
     }
 
-    /// Runs what is due until nothing is, one after the other, so that each may still cancel those behind it.
+    /// Runs due entries one after the other until none is due.
+    ///
+    /// An entry may cancel entries behind it.
     private func runDue() {
         while true {
             let entry = state.withLock { state in
@@ -258,18 +262,17 @@ public final class ManualClock: Clock, Sendable {
         }
     }
 
-    /// Suspends until at least `count` tasks and timers sleep on the clock and every task that it has woken has gone on, or
-    /// the task is cancelled.
+    /// Suspends until at least `count` tasks and timers sleep on the clock and every woken task has resumed.
     ///
-    /// - Parameter count: How many. A limit is one sleeper, and an operation that sleeps inside it is another.
+    /// Returns early if the task is cancelled.
+    ///
+    /// - Parameter count: The number of sleepers. A timeout counts as a sleeper. So does an operation that sleeps
+    ///   inside the timeout.
     public func waitForSleepers(_ count: Int) async {
         let waiter = Waiter(count: count)
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                guard waiter.start(continuation) else {
-                    continuation.resume()
-                    return
-                }
+                guard waiter.start(continuation) else { return }
                 let isOver = state.withLock { state in
                     if state.woken == 0, state.wheel.count >= count { return true }
                     state.waiters.append(waiter)
@@ -283,40 +286,42 @@ public final class ManualClock: Clock, Sendable {
         state.withLock { $0.waiters.removeAll { $0 === waiter } }
     }
 
-    /// Waits for a sleeper, or for the task's cancellation, and moves the clock to the instant at which the first one wakes.
+    /// Waits for a sleeper or for the task's cancellation and then moves the clock to the instant of the first sleeper.
     ///
-    /// Not public: a test that calls it again races what the first one starts.
+    /// Not public: a test that calls this method repeatedly races the work started by the first sleeper.
     package func advanceToNextSleeper() async {
         await waitForSleepers(1)
         if let wait = timeToNextSleeper { advance(by: max(.zero, wait)) }
     }
 }
 
-// MARK: What hangs
+// MARK: Watchdog
 
 extension ManualClock {
-    /// Complains when the test waits and nothing happens for long.
+    /// Starts the watchdog.
+    ///
+    /// The watchdog reports a test that waits without activity.
     private func watch() {
-        guard let patience else { return }
+        guard let maxWait else { return }
         let activity = state.withLock { state -> UInt64? in
-            // What hangs on a clock that nobody moves may be meant to.
+            // A sleeper on a clock that never moved may be intended.
             if state.isWatched || state.sleepersAtLastMove == nil && state.waiters.isEmpty { return nil }
             state.isWatched = true
             return state.activity
         }
         guard let activity else { return }
-        _ = Self.watchdogs.schedule(at: TimeSource.continuous.instant(after: patience)) { [weak self] in
-            // When this has had so many turns, it is not for want of a thread that nothing has happened.
+        _ = Self.watchdogs.schedule(at: TimeSource.continuous.instant(after: maxWait)) { [weak self] in
+            // After 100 yields, a lack of threads does not explain the lack of activity.
             Task {
                 for _ in 0..<100 { await Task.yield() }
-                self?.check(activity, patience)
+                self?.check(activity, maxWait)
             }
         }
     }
 
-    private func check(_ activity: UInt64, _ patience: Duration) {
+    private func check(_ activity: UInt64, _ maxWait: Duration) {
         let text = state.withLock { state -> String? in
-            if state.activity == activity { return state.complaint(patience) }
+            if state.activity == activity { return state.complaint(maxWait) }
             state.isWatched = false
             return nil
         }
@@ -325,17 +330,17 @@ extension ManualClock {
 }
 
 extension ManualClock.State {
-    /// What a test waits for; nil when it waits for nothing.
-    fileprivate mutating func complaint(_ patience: Duration) -> String? {
-        let asleep = "\(wheel.count) task(s) and timer(s) sleep on it"
+    /// Returns the diagnosis of a hanging test, or `nil` if there is no waiter and no sleeper.
+    fileprivate mutating func complaint(_ maxWait: Duration) -> String? {
+        let asleep = "\(wheel.count) task(s) and timer(s) sleep on the clock"
         if let wanted = waiters.map(\.count).min() {
-            return "ManualClock: a test has waited for \(wanted) sleeper(s) for \(patience.text); \(asleep)\n"
+            return "ManualClock: a test has waited for \(wanted) sleeper(s) for \(maxWait.text); \(asleep)\n"
         }
         guard let next = wheel.earliest() else { return nil }
         let wait = Duration.nanoseconds(next.saturatingSubtract(now)).text
-        var text = "ManualClock: nothing has happened for \(patience.text); \(asleep), the first for another \(wait)"
+        var text = "ManualClock: no activity for \(maxWait.text); \(asleep), the first for another \(wait)"
         if sleepersAtLastMove == 0 {
-            text += ". It was moved before they slept: use `await clock.advance(by:whenSleeping:)`"
+            text += ". The clock was moved before they slept: use `await clock.advance(by:whenSleeping:)`"
         }
         return text + "\n"
     }
@@ -344,8 +349,10 @@ extension ManualClock.State {
 extension ManualClock: TimerClock {
     package var reading: Int64 { state.withLock { $0.now } }
 
-    /// Arms an entry; one that is due already runs now, unless others that are due are being run: then it waits its turn.
-    package func arm(_ entry: DeadlineScheduler.Entry, at instant: Int64) {
+    /// Arms an entry.
+    ///
+    /// An entry that is already due runs immediately. While other due entries run, the entry runs after them.
+    package func arm(_ entry: TimerEntry, at instant: Int64) {
         let (waiters, isDue) = state.withLock { state -> ([Waiter], Bool) in
             state.activity += 1
             state.wheel.insert(entry, at: instant)
@@ -364,7 +371,7 @@ extension ManualClock: TimerClock {
         try await sleep(
             until: instant,
             onWake: {
-                // Only what a move causes: a test that cancels a sleeper may move the clock meanwhile.
+                // Count only a wake caused by a move. A cancelled sleeper wakes without a move.
                 let isByMove = self.state.withLock { state in
                     if state.movers > 0 { state.woken += 1 }
                     return state.movers > 0
@@ -374,7 +381,7 @@ extension ManualClock: TimerClock {
         )
     }
 
-    /// Notes that a task that was woken runs again.
+    /// Records that a woken task has resumed.
     private func goOn() {
         let waiters = state.withLock { state in
             state.woken -= 1
@@ -384,7 +391,7 @@ extension ManualClock: TimerClock {
     }
 
     @discardableResult
-    package func cancel(_ entry: DeadlineScheduler.Entry) -> Bool {
+    package func cancel(_ entry: TimerEntry) -> Bool {
         let wasArmed = state.withLock { $0.wheel.remove(entry) }
         if wasArmed { entry.cancelled() }
         return wasArmed

@@ -1,13 +1,15 @@
-/// A random number generator that a seed determines: the same seed, the same numbers, on every machine.
+/// A random number generator with a sequence that its seed determines.
 ///
-/// The algorithm is SplitMix64 (Steele, Lea and Flood, 2014).
+/// The same seed gives the same sequence on every machine. The algorithm is SplitMix64 (Steele, Lea and Flood, 2014).
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     /// Creates a generator.
+    ///
+    /// - Parameter seed: The seed.
     public init(seed: UInt64) { state = seed }
 
-    /// The next 64 bits.
+    /// Returns the next 64 random bits.
     public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var bits = state

@@ -1,39 +1,42 @@
 internal import ReliabilityCore
 
-/// Counts the operations that still run although their callers have walked away from them, and caps them.
+/// Counts the operations that still run after their callers abandoned them, and limits their number.
 ///
-/// Each holds memory, and perhaps a connection or a thread. Share one among all calls to one dependency, and look at
-/// ``count``: one that only grows is a dependency, or a driver, that never comes back.
+/// An abandoned operation holds memory, and may hold a connection or a thread. Share a single instance among all calls
+/// to a dependency, and monitor ``count``. A count that only grows indicates a dependency or a driver that never
+/// returns.
 public final class AbandonedOperations: Sendable {
     private struct State {
         var count = 0
-        var highest = 0
+        var peak = 0
     }
 
-    /// With so many abandoned operations, further calls are refused.
-    public let limit: Int
+    /// The number of abandoned operations at which further calls are rejected.
+    public let maxCount: Int
     private let state = Lock(State())
 
-    /// Creates a gauge at zero.
+    /// Creates a counter at zero.
     ///
-    /// - Parameter limit: With so many abandoned operations, further calls are refused. Calls that are under way by then
-    ///   may still be abandoned, so ``count`` can go past it by as many as these are.
-    /// - Precondition: `limit` is at least 1.
-    public init(limit: Int) {
-        requireValid(limit >= 1, "the limit of abandoned operations must be at least 1 (is \(limit))")
-        self.limit = limit
+    /// Calls that already run when the limit is reached may still be abandoned. ``count`` can therefore exceed
+    /// `maxCount` by the number of running calls.
+    ///
+    /// - Parameter maxCount: The number of abandoned operations at which further calls are rejected.
+    /// - Precondition: `maxCount` is at least 1.
+    public init(maxCount: Int) {
+        requireValid(maxCount >= 1, "maxCount of abandoned operations must be at least 1 (is \(maxCount))")
+        self.maxCount = maxCount
     }
 
-    /// How many there are now.
+    /// The current number of abandoned operations.
     public var count: Int { state.withLock { $0.count } }
 
-    /// The most that there have been at once.
-    public var highest: Int { state.withLock { $0.highest } }
+    /// The highest number of abandoned operations so far.
+    public var peakCount: Int { state.withLock { $0.peak } }
 
     func add() {
         state.withLock { state in
             state.count += 1
-            state.highest = max(state.highest, state.count)
+            state.peak = max(state.peak, state.count)
         }
     }
 

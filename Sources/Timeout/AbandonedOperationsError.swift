@@ -1,20 +1,20 @@
 public import ReliabilityCore
 
-/// A call was not begun because too many before it still run although their callers have walked away.
+/// The error of a call that did not begin because too many abandoned operations still run.
 public struct AbandonedOperationsError: ReliabilityError, Hashable, CustomStringConvertible {
-    /// How many operations were abandoned.
+    /// The number of abandoned operations when the call was rejected.
     public let count: Int
-    /// How many are allowed.
+    /// The allowed number of abandoned operations.
     public let limit: Int
 
-    /// `timeout.too_many_abandoned`.
+    /// The code `timeout.too_many_abandoned`.
     public var code: ErrorCode { "timeout.too_many_abandoned" }
-    /// `unavailable`.
+    /// The category `unavailable`.
     public var category: ErrorCategory { .unavailable }
-    /// A constant sentence.
+    /// The message for clients, which is the same for every error of this type.
     public var message: String { "The service is not available at the moment." }
-    /// Always: the call was not begun.
+    /// Always `true`, because the call did not begin.
     public var isRejection: Bool { true }
-    /// The code and the figures, for logs.
-    public var description: String { "\(code): \(count) operations run on without a caller, \(limit) are allowed" }
+    /// The code and both numbers, for logs.
+    public var description: String { "\(code): \(count) abandoned operations still run, the limit is \(limit)" }
 }

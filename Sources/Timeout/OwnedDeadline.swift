@@ -1,48 +1,49 @@
 internal import ReliabilityCore
 
-/// The limit of the call that is handed it, which may move it.
+/// The deadline of a call, for the operation that moves the deadline while the call runs.
 ///
 /// ```swift
 /// try await withTimeout(.seconds(5)) { deadline in
-///     for try await part in upload.parts {
-///         try await part.send()
-///         deadline.move(to: .seconds(5))          // five seconds without a part, not five for all
+///     for try await part in parts {
+///         try await gateway.upload(part)
+///         deadline.reset(after: .seconds(5))          // five seconds for each part, not for all parts
 ///     }
 /// }
 /// ```
 ///
-/// What reads ``ReliabilityCore/Deadline/current`` below sees where the limit is by then; a nested limit stays where it
-/// was computed. Who calls something and wants it to take less time uses a nested `withTimeout`.
+/// `Deadline.current` returns the moved deadline inside the call. A nested limit that was already
+/// computed does not move. To shorten the time of a single call inside the operation, use a nested `withTimeout`.
 ///
-/// It cannot be copied or kept: it is good while the call runs, and for the call's own task.
+/// The value cannot be copied or stored. It is valid in the call's own task while the call runs.
 public struct OwnedDeadline: ~Copyable {
     private let call: TimedCall
 
     init(_ call: TimedCall) { self.call = call }
 
-    /// The time left; zero once the deadline has passed.
+    /// The time left, or zero if the deadline has passed.
     public var remaining: Duration { call.deadline.remaining }
 
-    /// Moves the deadline to `limit` from now: earlier or later, but never past that of an enclosing limit.
+    /// Moves the deadline to `limit` from now.
     ///
-    /// With no time left, the call is cancelled as at any deadline.
+    /// The new deadline may be earlier or later than the old deadline. It is never later than an enclosing limit. A
+    /// limit that leaves no time cancels the call as at any deadline.
     ///
-    /// - Parameter limit: How long the call may take from now.
-    /// - Returns: Whether the deadline was moved: one that has passed stays.
+    /// - Parameter limit: The time limit from now on.
+    /// - Returns: `true` if the deadline was moved, or `false` if the deadline had already passed.
     @discardableResult
-    public func move(to limit: Duration) -> Bool {
+    public func reset(after limit: Duration) -> Bool {
         move(to: limit, notAfter: .max)
     }
 
-    /// Moves the deadline to `limit` from now when that is earlier.
+    /// Moves the deadline to `limit` from now, unless the deadline is earlier already.
     ///
-    /// - Parameter limit: How long the call may take from now, at most.
-    /// - Returns: Whether the deadline had not passed yet.
+    /// - Parameter limit: The longest time from now on.
+    /// - Returns: `true` if the new bound holds, or `false` if the deadline had already passed.
     @discardableResult
-    public func shorten(to limit: Duration) -> Bool { move(to: limit, notAfter: call.expiry) }
+    public func shorten(toAtMost limit: Duration) -> Bool { move(to: limit, notAfter: call.expiry) }
 
     private func move(to limit: Duration, notAfter bound: Int64) -> Bool {
-        let wanted = call.timeSource.instant(after: limit)
-        return call.move(to: min(wanted, bound))
+        let reading = call.timeSource.instant(after: limit)
+        return call.move(to: min(reading, bound))
     }
 }

@@ -1,4 +1,4 @@
-/// Work with a limit of its own, for ``withConcurrentTimeouts(_:clock:)``.
+/// An operation with its own limit, for ``withConcurrentTimeouts(_:clock:)``.
 public struct TimedOperation<Success: Sendable>: Sendable {
     let limit: Duration
     let operation: @Sendable () async throws -> Success
@@ -6,8 +6,8 @@ public struct TimedOperation<Success: Sendable>: Sendable {
     /// Creates an operation with its limit.
     ///
     /// - Parameters:
-    ///   - limit: How long the operation may take.
-    ///   - operation: The work; it runs concurrently with others.
+    ///   - limit: The time limit of the operation.
+    ///   - operation: The work. The operation runs concurrently with other operations.
     public init(_ limit: Duration, operation: @escaping @Sendable () async throws -> Success) {
         self.limit = limit
         self.operation = operation

@@ -1,23 +1,25 @@
 public import ReliabilityCore
 
-/// A call did not end before its deadline.
+/// The error of a call that did not succeed before its deadline.
 ///
-/// It is thrown when the deadline cancelled the call and the call then failed. A call that succeeds late returns its
-/// value, and one whose caller was cancelled throws its own error.
+/// A call throws `TimeoutError` if it fails or is abandoned at or after its deadline, or if no time is left at the
+/// start. A call that succeeds late returns its value. A call whose caller was cancelled first throws its own error.
 public struct TimeoutError: ReliabilityError, CustomStringConvertible {
-    /// The deadline that was missed.
+    /// The deadline of the call.
     public let deadline: Deadline
 
-    /// What the call threw after it had been cancelled; nil when it was never begun, or abandoned.
+    /// The error that the call threw at or after its deadline, or `nil` if the call never began or was abandoned.
     public let underlyingError: (any Error)?
 
     private let wasAbandoned: Bool
 
-    /// Whether the call, or a call inside it, may still be under way: its caller has walked away from the call.
+    /// A Boolean value that indicates whether the call, or a call inside the call, was abandoned.
+    ///
+    /// An abandoned call may still run.
     public var isAbandoned: Bool {
         if wasAbandoned { return true }
         var next = underlyingError
-        // Errors of the user's may form a circle.
+        // Bounded, because the errors of a user may form a cycle.
         for _ in 0..<16 {
             if let timeout = next as? TimeoutError, timeout.wasAbandoned { return true }
             guard let error = next as? any ReliabilityError else { return false }
@@ -26,14 +28,14 @@ public struct TimeoutError: ReliabilityError, CustomStringConvertible {
         return false
     }
 
-    /// The call was begun, was cancelled, and failed; or it was never begun, when there is no error.
+    /// Creates the error of a call that failed, or of a call that never began if `underlyingError` is `nil`.
     init(deadline: Deadline, underlyingError: (any Error)? = nil) {
         self.deadline = deadline
         self.underlyingError = underlyingError
         wasAbandoned = false
     }
 
-    /// The call did not end within its grace.
+    /// Creates the error of a call that did not end within its grace period.
     init(abandonedAt deadline: Deadline) {
         self.deadline = deadline
         underlyingError = nil
@@ -46,29 +48,32 @@ public struct TimeoutError: ReliabilityError, CustomStringConvertible {
     /// The category `timeout`.
     public var category: ErrorCategory { .timeout }
 
-    /// A constant sentence.
+    /// The message for clients, which is the same for every timeout.
     public var message: String { "The request took too long." }
 
-    /// Whether the deadline had passed before the call was begun: that says nothing about the dependency.
+    /// A Boolean value that indicates whether the deadline had passed before the call began.
+    ///
+    /// A rejection is no evidence about the dependency.
     public var isRejection: Bool { underlyingError == nil && !wasAbandoned }
 
-    /// Whether the call may have had an effect.
+    /// A Boolean value that indicates whether the call may have had an effect.
     ///
-    /// A call that was begun may have had one, whatever rejection came from inside it. Only an error that states for the
-    /// operation that nothing was sent, such as a `NotSentError`, is believed.
+    /// The value is `false` if the call never began. For a call that began, the value is `true` unless the call's error
+    /// states for the whole operation that nothing was sent, as `NotSentError` does. A rejection from inside the call
+    /// is no such statement.
     public var mayHaveBeenSent: Bool {
         if let underlyingError { return underlyingError.leavesOperationPossiblySent }
         return wasAbandoned
     }
 
-    /// The code and what the call threw, for logs.
+    /// The code and the call's own error, for logs.
     public var description: String {
         if wasAbandoned {
-            "\(code): the call was cancelled, did not end within its grace, and was abandoned"
+            "\(code): the call was cancelled, did not end within its grace period, and was abandoned"
         } else if let underlyingError {
             "\(code): the call was cancelled and threw \(underlyingError)"
         } else {
-            "\(code): the deadline had passed before the call was begun"
+            "\(code): the deadline had passed before the call began"
         }
     }
 }

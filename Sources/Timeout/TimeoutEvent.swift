@@ -1,12 +1,10 @@
 public import ReliabilityCore
 
-/// What a timeout policy does, for an observer.
-///
-/// The set may grow.
+/// An event of a timeout policy.
 @nonexhaustive
 public enum TimeoutEvent: Sendable, ObservedEvent {
-    /// A call did not end before the deadline.
+    /// The call failed at or after its deadline, or had no time left at the start.
     case expired(TimeoutError)
-    /// The observer was too slow: so many events were dropped before the next one.
+    /// Events were dropped before the next event, because the observer was too slow.
     case missed(count: Int)
 }

@@ -1,52 +1,51 @@
 public import ReliabilityCore
 
-/// Limits the time of every call that runs through it, as ``withTimeout(_:clock:operation:)`` does.
+/// Limits the time of every call that runs through the policy.
 ///
 /// ```swift
 /// let limit = TimeoutPolicy(.seconds(2))
 /// let page = try await limit.run { try await cache.page(id) }
 /// ```
 ///
-/// - Warning: The operation must not add tasks to a task group that was created outside of it. The
-///   process ends when the group takes the result of such a child task after the operation has ended, on Linux with the text
-///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
+/// Each call has the contract of `withTimeout(_:clock:operation:)`.
+///
+/// - Warning: The operation must not add tasks to a task group from outside the operation. The process ends when the
+///   group takes the result of such a child task after the operation has ended. On Linux, the process ends with the
+///   text `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 public struct TimeoutPolicy: CallPolicy {
-    /// How long a call may take.
-    public let limit: Duration
+    /// The time limit of a call.
+    public let configuration: Configuration
     private let timeSource: TimeSource
     private let events: EventSink<TimeoutEvent>
 
     /// Creates a policy.
     ///
     /// - Parameters:
-    ///   - limit: How long a call may take.
-    ///   - clock: Measures the time.
-    ///   - observer: Is told of calls that took too long.
-    /// - Precondition: `limit` is positive.
+    ///   - configuration: The time limit of a call, such as `.seconds(2)` or `.database`.
+    ///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
+    ///   - observer: Receives an event for each call that exceeds its deadline.
+    /// - Precondition: The configuration is valid. See ``Configuration/validate()``.
     public init(
-        _ limit: Duration,
+        _ configuration: Configuration,
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (TimeoutEvent) -> Void)? = nil
     ) {
-        requireValid(limit > .zero, "a time limit must be positive (is \(limit))")
-        self.limit = limit
+        requireValid(configuration.validate)
+        self.configuration = configuration
         timeSource = TimeSource(clock)
         events = EventSink(observer)
     }
 
-    /// Creates a policy with a named limit, such as `.database`.
-    ///
-    /// - Parameter limit: How long a call may take.
-    public init(_ limit: TimeLimit) { self.init(limit.duration) }
+    /// A single layer that limits the time of the layers inside.
+    public var layers: [PolicyLayer] {
+        [PolicyLayer(.timeout, "cancels after \(configuration.limit.text)", limit: configuration.limit)]
+    }
 
-    /// One layer, which limits the time of what is inside.
-    public var layers: [PolicyLayer] { [PolicyLayer(.timeout, "cancels after \(limit.text)", limit: limit)] }
-
-    /// Runs `operation` and cancels it when the limit is reached.
+    /// Runs the operation and cancels it when the limit elapses.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or ``TimeoutError``.
+    /// - Parameter operation: The work, in the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: The operation's error, or ``TimeoutError``.
     @inlinable
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
@@ -61,7 +60,7 @@ public struct TimeoutPolicy: CallPolicy {
     nonisolated(nonsending) func perform(
         _ operation: nonisolated(nonsending) () async throws -> Void
     ) async throws {
-        let result = await Timeout.run(within: limit, timeSource, operation)
+        let result = await Timeout.run(within: configuration.limit, timeSource, operation)
         if case .expired(let error) = result { events.emit(.expired(error)) }
         try result.get()
     }

@@ -1,39 +1,41 @@
 internal import ReliabilityCore
 
-/// Runs `operation`, cancels it when the limit is reached, gives it a grace to end, and then walks away from it.
+/// Runs the operation, cancels it when the limit elapses, and abandons it if it does not end within a grace period.
 ///
 /// ```swift
-/// let abandoned = AbandonedOperations(limit: 50)     // shared by all calls through this driver
+/// let abandoned = AbandonedOperations(maxCount: 50)     // shared by all calls through this driver
 /// let rows = try await withAbandoningTimeout(.seconds(10), grace: .seconds(1), abandoned: abandoned) {
-///     try await driver.query(sql)                    // a driver that may ignore cancellation
+///     try await driver.query("SELECT 1")             // a driver that may ignore cancellation
 /// }
 /// ```
 ///
-/// For work that may ignore cancellation. ``withTimeout(_:clock:operation:)`` waits for such work for ever, in the
-/// caller's isolation; this form does not, and so the work has to be `Sendable` and runs beside its caller. What it left
-/// behind is counted in `abandoned` until it ends.
+/// Use this function for an operation that may ignore cancellation. `withTimeout(_:clock:operation:)` waits forever for
+/// such an operation. An abandoned operation outlives its caller, so the operation must be `Sendable` and runs
+/// concurrently with its caller.
 ///
-/// - The call returns by the limit, or an earlier deadline of the task, and the grace after it, whatever the operation does.
-/// - An operation that succeeds within the grace still succeeds; one that fails within it throws ``TimeoutError`` with its
-///   own error inside.
-/// - When the caller is cancelled, so is the operation, with the same grace; after it the call throws `CancellationError`.
-///   That is never a timeout.
-/// - A value that comes after the caller has left is given to `dispose`, once; an error is dropped.
-/// - When no time is left at the start, when the caller is cancelled already, or when too many operations are abandoned,
-///   the operation is not begun.
+/// - The call returns at the latest when the grace period ends. The grace period begins at the limit, or at an earlier
+///   deadline of the task.
+/// - An operation that succeeds within the grace period still succeeds.
+/// - An operation that fails within the grace period throws ``TimeoutError`` with its own error inside.
+/// - If the caller is cancelled first, the operation is cancelled with the same grace period. The call throws
+///   `CancellationError` if the operation does not end within the grace period, and never a timeout.
+/// - An abandoned operation counts in `abandoned` until the operation ends.
+/// - The value of an abandoned operation is passed to `dispose` exactly once. Its error is dropped.
+/// - The operation does not run if no time is left at the start, if the caller is already cancelled, or if too many
+///   operations are abandoned.
 ///
 /// - Parameters:
-///   - limit: How long the operation may take.
-///   - grace: How long it may take to end once it has been cancelled; nobody waits when it is not positive, not even for
-///     work that ends as soon as it is cancelled.
-///   - abandoned: Counts what was left behind, and refuses calls when that is too much.
-///   - clock: Measures the time.
-///   - dispose: Gets a value that came too late: to close the connection that nobody waits for any more. It runs in a task
-///     that is not cancelled and has no deadline.
-///   - operation: The work; it runs concurrently with its caller.
-/// - Returns: What `operation` returns.
-/// - Throws: What `operation` throws; ``TimeoutError``; ``AbandonedOperationsError``; `CancellationError` when the caller is
-///   cancelled and the operation does not end within the grace.
+///   - limit: The time limit of the operation.
+///   - grace: The time that the operation has to end after its cancellation. If `grace` is not positive, the call does
+///     not wait at all, not even for an operation that ends immediately when it is cancelled.
+///   - abandoned: Counts the abandoned operations and rejects calls at its limit.
+///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
+///   - dispose: Receives the value of an abandoned operation, for example to close a connection. The closure runs in a
+///     task that is not cancelled and has no deadline. Defaults to no action.
+///   - operation: The work. The operation runs concurrently with its caller.
+/// - Returns: The operation's value.
+/// - Throws: The operation's error, ``TimeoutError`` or ``AbandonedOperationsError``. Throws `CancellationError` if the
+///   caller is already cancelled, or if it is cancelled and the operation does not end within the grace period.
 public func withAbandoningTimeout<Success: Sendable>(
     _ limit: Duration,
     grace: Duration,
@@ -49,13 +51,13 @@ public func withAbandoningTimeout<Success: Sendable>(
     let deadline = end.deadline
     if deadline.isExpired {
         let error = TimeoutError(deadline: deadline)
-        CallTrace.current?.note(.refused(error))
+        CallTrace.current?.record(.rejected(error))
         throw error
     }
     let count = abandoned.count
-    if count >= abandoned.limit {
-        let error = AbandonedOperationsError(count: count, limit: abandoned.limit)
-        CallTrace.current?.note(.refused(error))
+    if count >= abandoned.maxCount {
+        let error = AbandonedOperationsError(count: count, limit: abandoned.maxCount)
+        CallTrace.current?.record(.rejected(error))
         throw error
     }
     let call = AbandoningCall(end, grace: grace, abandoned, dispose)
@@ -68,7 +70,7 @@ public func withAbandoningTimeout<Success: Sendable>(
             call.callerCancelled()
         }
     } catch let error as TimeoutError where error.deadline.instant == deadline.instant {
-        CallTrace.current?.note(.timedOut(limit: limit))
+        CallTrace.current?.record(.timedOut(limit: limit))
         throw error
     }
 }

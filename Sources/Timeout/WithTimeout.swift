@@ -1,45 +1,45 @@
 public import ReliabilityCore
 
-/// Runs `operation` and cancels it when the limit is reached.
+/// Runs the operation and cancels it when the limit elapses.
 ///
 /// ```swift
 /// let quote = try await withTimeout(.seconds(8)) {
-///     try await shop.quote(for: item)
+///     try await shop.quote(item)
 /// }
 /// ```
 ///
-/// The operation is cancelled, and then waited for: a call that ignores cancellation is not abandoned. It runs in the
-/// caller's isolation and sees the limit as ``ReliabilityCore/Deadline/current``; of nested limits the earliest holds.
+/// The operation runs in the caller's isolation. `Deadline.current` returns the limit inside the
+/// operation. Of nested limits, the earliest holds.
 ///
-/// - An operation that succeeds after the limit still succeeds: its value is returned.
-/// - An operation that fails at or after the limit throws ``TimeoutError``, with its own error inside. The clock decides,
-///   and not who noticed the expiry first.
-/// - When the caller is cancelled first, the operation's own error is thrown, never a timeout.
-/// - When no time is left at the start, the operation is not begun.
+/// - The call cancels the operation at the limit and then waits for its end. An operation that ignores cancellation is
+///   never abandoned.
+/// - An operation that succeeds after the limit still succeeds, and the call returns its value.
+/// - An operation that fails at or after the limit throws ``TimeoutError`` with its own error inside. Only the clock
+///   decides, even if another timer or the operation detects the expiry first.
+/// - If the caller is cancelled first, the call throws the operation's own error and never a timeout.
+/// - If no time is left at the start, the operation does not run and the call throws ``TimeoutError``.
+/// - The limit ends with the call. For a task that outlives the call, only the limits of enclosing calls that still run
+///   apply from then on. `withoutCallContext(_:)` starts such a task outside the call from the
+///   beginning.
+/// - An unlimited call, such as a call with `.seconds(Int64.max)` and no enclosing limit, uses neither a timer nor a
+///   task.
 ///
-/// - The limit ends with the call. A task that the operation starts and that outlives the call has no deadline from then
-///   on. ``ReliabilityCore/withoutCallContext(_:)`` starts such a task outside of the call from the beginning.
+/// The operation runs in its own task. The task keeps the caller's isolation, priority, name and task-local values.
+/// From Swift 6.3 on, the task also keeps the task executor preference. If the caller is not isolated to an actor, the
+/// task starts immediately on the caller's thread, where the platform has `Task.immediate` (Linux and macOS 26).
 ///
-/// The operation runs in a task of its own, which keeps the isolation, the priority, the name, the task-local values and,
-/// from Swift 6.3 on, the task executor preference. If the caller is in no actor's isolation, the task starts in place.
-///
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it. The compiler accepts it, and
-///   the process ends with SIGABRT (on Linux with the text `pthread_mutex_lock(&handle) failed with error 22`) or SIGSEGV
-///   when the group takes the result of such a child task after the operation has ended. A child task that still runs by
-///   then may read wrong task-local values, those that the caller bound with `withValue` included. Create the group inside
-///   `operation`, or put the limit inside each child task.
-///
-/// An iterator of an `AsyncSequence` that is created outside is advanced with `try await iterator.next(isolation:
-/// #isolation)`: plain `next()` does not compile where the iterator is not `Sendable`.
-///
-/// A limit without end, such as `.seconds(Int64.max)`, costs nothing: the operation then runs as if called directly.
+/// - Warning: The operation must not add tasks to a task group from outside the operation. The compiler accepts such
+///   code, but the process ends when the group takes the result of such a child task after the operation has ended. The
+///   process ends with SIGSEGV, or with SIGABRT and on Linux the text `pthread_mutex_lock(&handle) failed with error
+///   22`. A child task that outlives the operation may also read wrong task-local values, even of values that the
+///   caller bound with `withValue`. Create the group inside the operation, or put a limit inside each child task.
 ///
 /// - Parameters:
-///   - limit: How long the operation may take.
-///   - clock: Measures the time.
+///   - limit: The time limit of the operation.
+///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
 ///   - operation: The work.
-/// - Returns: What `operation` returns.
-/// - Throws: What `operation` throws, or ``TimeoutError``.
+/// - Returns: The operation's value.
+/// - Throws: The operation's error, or ``TimeoutError``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
@@ -52,46 +52,26 @@ nonisolated(nonsending) public func withTimeout<Success>(
     return success
 }
 
-/// Runs `operation` and cancels it when the named limit is reached, such as `.database`.
-///
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
-///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
-///
-/// - Parameters:
-///   - limit: How long the operation may take.
-///   - clock: Measures the time.
-///   - operation: The work.
-/// - Returns: What `operation` returns.
-/// - Throws: What `operation` throws, or ``TimeoutError``.
-@inlinable
-nonisolated(nonsending) public func withTimeout<Success>(
-    _ limit: TimeLimit,
-    clock: some Clock<Duration> = ContinuousClock(),
-    operation: nonisolated(nonsending) () async throws -> Success
-) async throws -> Success {
-    try await withTimeout(limit.duration, clock: clock, operation: operation)
-}
-
-/// Runs `operation` and cancels it when the limit is reached, which `operation` may move.
+/// Runs the operation and cancels it at a deadline that the operation can move.
 ///
 /// ```swift
 /// try await withTimeout(.seconds(5)) { deadline in
 ///     for try await part in parts {
-///         try await send(part)
-///         deadline.move(to: .seconds(5))
+///         try await gateway.upload(part)
+///         deadline.reset(after: .seconds(5))
 ///     }
 /// }
 /// ```
 ///
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
-///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
+/// - Warning: The operation must not add tasks to a task group from outside the operation. The process ends, on Linux
+///   with `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 ///
 /// - Parameters:
-///   - limit: How long the operation may take, unless it moves the deadline.
-///   - clock: Measures the time.
-///   - operation: The work; it is handed its deadline.
-/// - Returns: What `operation` returns.
-/// - Throws: What `operation` throws, or ``TimeoutError``.
+///   - limit: The time limit of the operation until the operation moves the deadline.
+///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
+///   - operation: The work. Its parameter is the deadline.
+/// - Returns: The operation's value.
+/// - Throws: The operation's error, or ``TimeoutError``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
@@ -104,17 +84,17 @@ nonisolated(nonsending) public func withTimeout<Success>(
     return success
 }
 
-/// Runs `operation` and cancels it at an instant.
+/// Runs the operation and cancels it at an instant.
 ///
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
-///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
+/// - Warning: The operation must not add tasks to a task group from outside the operation. The process ends, on Linux
+///   with `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 ///
 /// - Parameters:
-///   - instant: When the operation must be over.
-///   - clock: The clock that the instant belongs to.
+///   - instant: The deadline of the operation.
+///   - clock: The clock of the instant. Defaults to `ContinuousClock`.
 ///   - operation: The work.
-/// - Returns: What `operation` returns.
-/// - Throws: What `operation` throws, or ``TimeoutError``.
+/// - Returns: The operation's value.
+/// - Throws: The operation's error, or ``TimeoutError``.
 @inlinable
 nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
     until instant: C.Instant,
@@ -122,26 +102,26 @@ nonisolated(nonsending) public func withTimeout<Success, C: Clock<Duration>>(
     operation: nonisolated(nonsending) () async throws -> Success
 ) async throws -> Success {
     let now = clock.now
-    // Only a distance into the future is measured: an instant may lie further back than a duration reaches.
+    // An instant in the past may be further away than a duration can represent.
     let limit = instant > now ? now.duration(to: instant) : .zero
     return try await withTimeout(limit, clock: clock, operation: operation)
 }
 
-/// Runs `operation`, and returns a default when it does not succeed within the limit.
+/// Runs the operation and returns a default value if the limit elapses before the operation succeeds.
 ///
-/// A value that comes late is returned all the same. Errors other than this timeout are thrown, and so is the caller's
-/// cancellation.
+/// A call with no time left at the start also returns the default value. An operation that succeeds late still returns
+/// its own value. The call throws an error from before the limit, and the operation's error after a cancelled caller.
 ///
-/// - Warning: `operation` must not add tasks to a task group that was created outside of it: the process ends, on Linux with
-///   `pthread_mutex_lock(&handle) failed with error 22`. See ``withTimeout(_:clock:operation:)``.
+/// - Warning: The operation must not add tasks to a task group from outside the operation. The process ends, on Linux
+///   with `pthread_mutex_lock(&handle) failed with error 22`. See `withTimeout(_:clock:operation:)`.
 ///
 /// - Parameters:
-///   - limit: How long the operation may take.
-///   - fallback: What to return instead.
-///   - clock: Measures the time.
+///   - limit: The time limit of the operation.
+///   - fallback: The default value, evaluated only if the limit elapses.
+///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
 ///   - operation: The work.
-/// - Returns: What `operation` returns, or the default.
-/// - Throws: What `operation` throws within the limit.
+/// - Returns: The operation's value, or the default value.
+/// - Throws: The operation's error, if the limit has not elapsed or the caller was cancelled first.
 nonisolated(nonsending) public func withTimeout<Success>(
     _ limit: Duration,
     default fallback: @autoclosure () -> Success,
@@ -155,20 +135,20 @@ nonisolated(nonsending) public func withTimeout<Success>(
     return success ?? fallback()
 }
 
-/// Runs operations at the same time, each with its own limit, and waits for all.
+/// Runs operations concurrently, each with its own limit, and waits for all of them.
 ///
-/// One that fails or runs out of time does not disturb the others.
+/// All limits start at the same moment. An operation that fails or exceeds its limit does not affect the others.
 ///
 /// - Parameters:
-///   - operations: The limits and the work.
-///   - clock: Measures the time.
-/// - Returns: How each operation ended, in the order in which they were given.
+///   - operations: The operations with their limits.
+///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
+/// - Returns: The results of the operations, in the order of `operations`.
 nonisolated(nonsending) public func withConcurrentTimeouts<Success: Sendable>(
     _ operations: [TimedOperation<Success>],
     clock: some Clock<Duration> = ContinuousClock()
 ) async -> [Result<Success, any Error>] {
     let timeSource = TimeSource(clock)
-    // Every limit counts from the same moment.
+    // The start of every limit.
     let now = timeSource.now
     return await withTaskGroup { group in
         for (index, operation) in operations.enumerated() {

@@ -1,29 +1,38 @@
 extension JSONReader {
-    /// Reads a string of one line.
+    /// Reads a string of a single line.
     ///
-    /// A character is refused if it is a control (C0 with tab and line breaks, DELETE, C1), a line or paragraph separator,
-    /// or invisible: a mark of writing direction, zero-width space, joiner, byte order mark, tag, filler, variation
-    /// selector. So the value cannot break a log line or a header, reorder what a reader sees, or hide text. White space
-    /// and the blank pattern of Braille (U+2800) are accepted.
+    /// The value can neither break a log line or header nor reorder or hide text. Rejected characters are:
     ///
-    /// A single variation selector is accepted where it belongs: U+FE0E or U+FE0F directly after an emoji, as in ❤️, or in
-    /// a keycap, as in 1️⃣, and U+E0100 to U+E01EF directly after an ideograph, as in some Japanese names. Where a font
-    /// does not have the other form, such a value looks like the one without the selector.
+    /// - control characters (C0 with tab and line breaks, DELETE, C1)
+    /// - line and paragraph separators
+    /// - marks of writing direction
+    /// - zero-width spaces and joiners
+    /// - byte order marks and tags
+    /// - fillers and variation selectors
+    /// - other invisible characters
     ///
-    /// Some names in Persian and in Indic scripts and some emoji have joiners (U+200C, U+200D); ``text(_:bytes:normalized:)``
-    /// accepts these.
+    /// White space and the blank Braille pattern (U+2800) are accepted. A single variation selector is accepted in
+    /// these places:
+    ///
+    /// - U+FE0E or U+FE0F directly after an emoji (❤️) or in a keycap (1️⃣)
+    /// - U+E0100 to U+E01EF directly after an ideograph, as in some Japanese names
+    ///
+    /// Such a value looks like the value without the selector if a font lacks the selected form.
+    ///
+    /// Some Persian and Indic names and some emoji contain joiners (U+200C and U+200D). ``text(_:bytes:normalized:)``
+    /// accepts joiners.
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to the field.
-    ///   - bytes: How many bytes the string may have in UTF-8, once it is normalised.
-    ///   - normalization: What is done to it before.
-    /// - Returns: The field.
+    ///   - keys: The path to the field.
+    ///   - bytes: The accepted lengths in UTF-8 bytes after normalization.
+    ///   - normalization: The changes made before the length is checked. Defaults to none.
+    /// - Returns: The normalized string.
     public func string(
         _ keys: String...,
         bytes: ClosedRange<Int>,
         normalized normalization: Normalization = []
-    ) -> Field<String> {
-        field(keys) { node throws(Problem) in
+    ) -> JSONField<String> {
+        field(keys) { node throws(Issue) in
             let text = try normalizedText(node, bytes: bytes, normalization, unless: Format.isUnsafeInLine)
             return String(decoding: text, as: UTF8.self)
         }
@@ -31,48 +40,49 @@ extension JSONReader {
 
     /// Reads a string that may have several lines.
     ///
-    /// Tab, line feed, carriage return, U+2028 and U+2029 are accepted; other control characters are refused. Invisible
-    /// characters and marks of writing direction are accepted: escape them before the text gets into a log or a header.
+    /// Tab, line feed, carriage return, U+2028 and U+2029 are accepted. Other control characters are rejected.
+    /// Invisible characters and marks of writing direction are accepted and must be escaped before the text is logged
+    /// or sent in a header.
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to the field.
-    ///   - bytes: How many bytes the string may have in UTF-8, once it is normalised.
-    ///   - normalization: What is done to it before.
-    /// - Returns: The field.
+    ///   - keys: The path to the field.
+    ///   - bytes: The accepted lengths in UTF-8 bytes after normalization.
+    ///   - normalization: The changes made before the length is checked. Defaults to none.
+    /// - Returns: The normalized string.
     public func text(
         _ keys: String...,
         bytes: ClosedRange<Int>,
         normalized normalization: Normalization = []
-    ) -> Field<String> {
-        field(keys) { node throws(Problem) in
+    ) -> JSONField<String> {
+        field(keys) { node throws(Issue) in
             let text = try normalizedText(node, bytes: bytes, normalization, unless: Format.isUnsafeInText)
             return String(decoding: text, as: UTF8.self)
         }
     }
 
-    /// Reads a whole number, exactly.
+    /// Reads a whole number without rounding.
     ///
-    /// It must be written without fraction and exponent: `1.0` and `1e2` are refused. Nothing is rounded. A number that
-    /// does not fit into `Int128` is beyond every range.
+    /// A number with a fraction or an exponent is rejected (such as `1.0` or `1e2`). A number that does not fit into
+    /// `Int128` is outside every range.
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to the field.
-    ///   - range: The numbers that are accepted.
-    /// - Returns: The field.
+    ///   - keys: The path to the field.
+    ///   - range: The accepted numbers.
+    /// - Returns: The exact number.
     @inlinable
-    public func integer<Value: FixedWidthInteger>(_ keys: String..., in range: ClosedRange<Value>) -> Field<Value> {
-        // The rest is the same for every type, and so compiled here and not in the caller's module.
+    public func integer<Value: FixedWidthInteger>(_ keys: String..., in range: ClosedRange<Value>) -> JSONField<Value> {
+        // `wholeNumber` is not generic and is compiled once, in this module.
         let exact = wholeNumber(keys, in: Int128(clamping: range.lowerBound)...Int128(clamping: range.upperBound))
         return exact.with(exact.content.map(Value.init(truncatingIfNeeded:)))
     }
 
     @usableFromInline
-    func wholeNumber(_ keys: [String], in range: ClosedRange<Int128>) -> Field<Int128> {
-        field(keys) { node throws(Problem) in
+    func wholeNumber(_ keys: [String], in range: ClosedRange<Int128>) -> JSONField<Int128> {
+        field(keys) { node throws(Issue) in
             let text = try token(node, .number, "a number")
             let isNegative = text.first == UInt8(ascii: "-")
             guard (isNegative ? text.dropFirst() : text).allSatisfy(Format.isDigit) else { throw .notAnInteger }
-            // What 128 bits cannot hold is beyond every range.
+            // A number of more than 128 bits is outside every range.
             guard let value = Format.integer(text) else {
                 throw isNegative ? .tooSmall("\(range.lowerBound)") : .tooLarge("\(range.upperBound)")
             }
@@ -84,14 +94,14 @@ extension JSONReader {
 
     /// Reads a number, rounded to the nearest `Double`.
     ///
-    /// Use ``integer(_:in:)`` for money and for identifiers.
+    /// Use ``integer(_:in:)`` for money and identifiers.
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to the field.
-    ///   - range: The numbers that are accepted; they are finite.
-    /// - Returns: The field.
-    public func number(_ keys: String..., in range: ClosedRange<Double>) -> Field<Double> {
-        field(keys) { node throws(Problem) in
+    ///   - keys: The path to the field.
+    ///   - range: The accepted numbers. Infinity is never accepted, even if the range is unbounded.
+    /// - Returns: The nearest finite `Double`.
+    public func number(_ keys: String..., in range: ClosedRange<Double>) -> JSONField<Double> {
+        field(keys) { node throws(Issue) in
             let text = try token(node, .number, "a number")
             guard let value = Double(String(decoding: text, as: UTF8.self)) else { throw .wrongType("a number") }
             if value < range.lowerBound || value == -.infinity { throw .tooSmall(range.lowerBound) }
@@ -102,31 +112,33 @@ extension JSONReader {
 
     /// Reads `true` or `false`.
     ///
-    /// - Parameter keys: The keys that lead to the field.
-    /// - Returns: The field.
-    public func bool(_ keys: String...) -> Field<Bool> {
-        field(keys) { node throws(Problem) in
-            switch reading.tape.nodes[node].kind {
-            case .yes: true
-            case .no: false
+    /// - Parameter keys: The path to the field.
+    /// - Returns: The Boolean value.
+    public func bool(_ keys: String...) -> JSONField<Bool> {
+        field(keys) { node throws(Issue) in
+            switch context.tape.nodes[node].kind {
+            case .true: true
+            case .false: false
             default: throw .wrongType("true or false")
             }
         }
     }
 
-    /// Reads one of the cases of an enumeration, by its raw value's bytes.
+    /// Reads a case of an enumeration.
+    ///
+    /// The string must have the same bytes as the raw value of the case.
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to the field.
+    ///   - keys: The path to the field.
     ///   - type: The enumeration.
-    /// - Returns: The field.
+    /// - Returns: The case.
     public func choice<Value: CaseIterable & RawRepresentable<String>>(
         _ keys: String...,
         of type: Value.Type = Value.self
-    ) -> Field<Value> {
-        field(keys) { node throws(Problem) in
+    ) -> JSONField<Value> {
+        field(keys) { node throws(Issue) in
             let text = try token(node, .string, "a string")
-            // Not `init(rawValue:)`, which holds canonically equivalent strings to be the same.
+            // `init(rawValue:)` would accept canonically equivalent strings.
             guard let value = type.allCases.first(where: { text.elementsEqual($0.rawValue.utf8) }) else {
                 throw .unknownChoice(type.allCases.map(\.rawValue))
             }
@@ -135,25 +147,25 @@ extension JSONReader {
     }
 }
 
-// What the readers of text share.
+// Helpers of the text readers.
 extension JSONReader {
-    /// The text of a node of one kind.
-    func token(_ node: Int, _ kind: JSONTape.Kind, _ expected: String) throws(Problem) -> ArraySlice<UInt8> {
-        guard reading.tape.nodes[node].kind == kind else { throw .wrongType(expected) }
-        return reading.tape.text(node)
+    /// Returns the text of a node of the expected kind.
+    func token(_ node: Int, _ kind: JSONTape.Kind, _ expected: String) throws(Issue) -> ArraySlice<UInt8> {
+        guard context.tape.nodes[node].kind == kind else { throw .wrongType(expected) }
+        return context.tape.text(node)
     }
 
-    /// The text of a string, normalised and of the right length.
+    /// Returns the normalized text of a string with an accepted length.
     func normalizedText(
         _ node: Int,
         bytes: ClosedRange<Int>,
         _ normalization: Normalization,
-        unless isRefused: (ArraySlice<UInt8>) -> Bool,
-        _ problem: Problem = .controlCharacter
-    ) throws(Problem) -> ArraySlice<UInt8> {
+        unless isRejected: (ArraySlice<UInt8>) -> Bool,
+        _ issue: Issue = .controlCharacter
+    ) throws(Issue) -> ArraySlice<UInt8> {
         let text = try token(node, .string, "a string")
-        // Before trimming: a line break at the end is refused, not removed.
-        if isRefused(text) { throw problem }
+        // The check precedes trimming, so a trailing line break is rejected and not removed.
+        if isRejected(text) { throw issue }
         let normalized = normalization.apply(to: text)
         if normalized.count < bytes.lowerBound { throw .tooShort(atLeast: bytes.lowerBound) }
         if normalized.count > bytes.upperBound { throw .tooLong(limit: bytes.upperBound) }

@@ -1,67 +1,70 @@
 public import ReliabilityCore
 
-/// Reads the fields of one JSON value: of the body, of an object in it, or of an item of an array.
+/// A reader for the fields of a JSON value.
 ///
-/// Every method that reads takes the keys that lead to the field: none for the value itself, one for a member, several
-/// for a member of a member. It returns a ``Field`` and never throws; what is missing or wrong is recorded with its
-/// pointer.
+/// The value is the body, an object in the body, or an item of an array.
 ///
-/// A field is required unless it is asked for through ``optional(_:)`` or ``nullable(_:)``. `null` is a value like any
-/// other and the wrong one for every type; only ``nullable(_:)`` takes it for an absent field.
+/// Every reading method takes the path to a field as a list of keys. An empty list reads the value itself. A single key
+/// reads a member of the object, and each further key a member of the preceding member. Reading never throws and
+/// returns a ``JSONField``. An issue is recorded with its pointer.
 ///
-/// A reader is of use only within the closure that it was given to.
+/// A field is required unless the closure reads the field through ``optional(_:)`` or ``nullable(_:)``. `null` is a
+/// value and the wrong value for every type. Only ``nullable(_:)`` treats `null` as an absent field.
+///
+/// A reader is valid only inside the closure that received the reader.
 public struct JSONReader {
-    let reading: Reading
-    /// The value; nil when it is wrong and was recorded, and then every field is invalid.
+    let context: ParseContext
+    /// The node of the value, or `nil` if the value is wrong and its issue is recorded.
     let node: Int?
-    /// The object of the reader that this one was made from.
-    let base: Int?
-    /// How many arrays and objects are around the value.
+    /// The object of the reader that created this reader.
+    let parentObject: Int?
+    /// The number of arrays and objects around the value.
     let level: Int
 
-    init(_ reading: Reading, _ node: Int?, from base: Int?, level: Int) {
-        self.reading = reading
+    init(_ context: ParseContext, _ node: Int?, parentObject: Int?, level: Int) {
+        self.context = context
         self.node = node
-        self.base = base
+        self.parentObject = parentObject
         self.level = level
     }
 
-    /// A reader of the field, or nil when it is absent.
+    /// Returns a reader of a field, or `nil` if the field is absent.
     ///
     /// ```swift
-    /// let phone = order.optional("customer", "phone")?.phone()
-    /// return try Order(phone: phone?.value)
+    /// func phoneNumber(_ order: JSONReader) throws -> String? {
+    ///     let phone = order.optional("customer", "phone")?.phone()
+    ///     return try phone?.value
+    /// }
     /// ```
     ///
-    /// - Parameter keys: The keys that lead to the field. If one before the last is absent, so is the field.
-    /// - Returns: A reader, also for `null`.
+    /// - Parameter keys: The path to the field. A field of an absent object is absent.
+    /// - Returns: A reader, even if the value is `null`.
     public func optional(_ keys: String...) -> JSONReader? {
         switch find(keys) {
-        case .found(let node): JSONReader(reading, node, from: object, level: level + keys.count)
+        case .found(let node): JSONReader(context, node, parentObject: object, level: level + keys.count)
         case .missing: nil
-        case .recorded: readerOfNothing
+        case .recorded: invalidReader
         }
     }
 
-    /// A reader of the field, or nil when it is absent or `null`.
+    /// Returns a reader of a field, or `nil` if the field is absent or `null`.
     ///
-    /// - Parameter keys: The keys that lead to the field. If one before the last is absent, so is the field.
-    /// - Returns: A reader of a value that is not `null`.
+    /// - Parameter keys: The path to the field. A field of an absent object is absent.
+    /// - Returns: A reader of a value other than `null`.
     public func nullable(_ keys: String...) -> JSONReader? {
         switch find(keys) {
         case .found(let node):
-            reading.tape.nodes[node].kind == .null
-                ? nil : JSONReader(reading, node, from: object, level: level + keys.count)
+            context.tape.nodes[node].kind == .null
+                ? nil : JSONReader(context, node, parentObject: object, level: level + keys.count)
         case .missing: nil
-        case .recorded: readerOfNothing
+        case .recorded: invalidReader
         }
     }
 
-    /// The value in canonical form, as RFC 8785 defines it: the fingerprint of a request.
+    /// Returns the value in the canonical form of RFC 8785 as the fingerprint of a request.
     ///
-    /// Two bodies that say the same have the same canonical form, whatever the order of their keys, the spaces between
-    /// them and the notation of numbers and escapes. So a request that is retried by a client that encodes it anew is
-    /// recognised as the same:
+    /// The canonical form ignores the order of keys and white space as well as the notation of numbers and escapes. A
+    /// retry whose client encodes the request anew has the same canonical form:
     ///
     /// ```swift
     /// let (order, fingerprint) = try Validator().parse(body) { json in
@@ -72,87 +75,96 @@ public struct JSONReader {
     /// }
     /// ```
     ///
-    /// All members are part of the form, also those that nobody asks for. Numbers are compared as they are read: those
-    /// with a fraction or an exponent as the nearest `Double`, as the RFC demands, and whole numbers exactly. Where the
-    /// RFC has no exact form, which is for whole numbers that no `Double` can hold and for numbers beyond the range of
-    /// `Double`, the form keeps the number as it was written.
+    /// The form contains all members, including members that no closure reads. Numbers with a fraction or an exponent
+    /// are written as the nearest `Double`, as the RFC requires. Whole numbers are written exactly. The RFC has no
+    /// exact form for whole numbers that no `Double` represents and for numbers outside the range of `Double`. Such a
+    /// number keeps its original text.
     ///
-    /// - Returns: JSON in UTF-8, at most six times as long as the value; empty if the value is missing or wrong.
-    /// - Complexity: O(*n* log *n*) in the length of the value.
+    /// - Returns: JSON in UTF-8, at most six times as long as the value. Empty if the value is missing or wrong.
+    /// - Complexity: O(*n* log *n*), where *n* is the length of the value.
     public func canonicalBytes() -> [UInt8] {
-        node.map { CanonicalJSON.bytes(of: $0, in: reading.tape) } ?? []
+        node.map { CanonicalJSON.bytes(of: $0, in: context.tape) } ?? []
     }
 
-    /// Whether the value is `null`; with ``optional(_:)`` this tells "set to nothing" from "not mentioned".
-    public var isNull: Bool { node.map { reading.tape.nodes[$0].kind == .null } ?? false }
+    /// A Boolean value that indicates whether the value is `null`.
+    ///
+    /// With ``optional(_:)``, the property distinguishes a field that is `null` from an absent field.
+    public var isNull: Bool { node.map { context.tape.nodes[$0].kind == .null } ?? false }
 
     /// Reads an object.
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to the field.
-    ///   - read: Reads the object's fields; run only when there is an object.
-    /// - Returns: The field with what `read` returned.
-    public func object<Value>(_ keys: String..., as read: (JSONReader) throws -> Value) -> Field<Value> {
-        let place = container(keys, .object)
-        guard place.isRight, let node = place.node else { return Field(reading, place, nil) }
-        let reader = JSONReader(reading, node, from: place.object, level: level + keys.count)
-        return Field(reading, place, reading.attempt(read, reader, reading: node))
+    ///   - keys: The path to the field.
+    ///   - read: The closure that reads the object's fields. The closure runs only if the field is an object.
+    /// - Returns: The value that `read` returned.
+    public func object<Value>(_ keys: String..., as read: (JSONReader) throws -> Value) -> JSONField<Value> {
+        let location = container(keys, .object)
+        guard location.isValid, let node = location.node else { return JSONField(context, location, nil) }
+        let reader = JSONReader(context, node, parentObject: location.object, level: level + keys.count)
+        return JSONField(context, location, context.attempt(read, reader, reading: node))
     }
 
     /// Reads an array.
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to the field.
-    ///   - count: How many items there may be.
-    ///   - read: Reads one item. It is run for every item, also after one that is wrong, but not when the number of
-    ///     items is wrong or the error already lists as much as it may.
-    /// - Returns: The field with what `read` returned for each item.
+    ///   - keys: The path to the field.
+    ///   - count: The accepted numbers of items.
+    ///   - read: The closure that reads an item. The closure runs for every item, even after an invalid item. The
+    ///     closure does not run if the number of items is wrong or once the list of issues is full.
+    /// - Returns: The values that `read` returned, in the order of the items.
     public func array<Element>(
         _ keys: String...,
         count: ClosedRange<Int>,
         of read: (JSONReader) throws -> Element
-    ) -> Field<[Element]> {
-        let place = container(keys, .array, count: count)
-        guard place.isRight, let node = place.node else { return Field(reading, place, nil) }
+    ) -> JSONField<[Element]> {
+        let location = container(keys, .array, count: count)
+        guard location.isValid, let node = location.node else { return JSONField(context, location, nil) }
         var elements: [Element] = []
         var item = node + 1
-        while item < Int(reading.tape.nodes[node].end), !reading.isTruncated {
-            let reader = JSONReader(reading, item, from: place.object, level: level + keys.count + 1)
-            if let element = reading.attempt(read, reader) { elements.append(element) }
-            item = Int(reading.tape.nodes[item].end)
+        while item < Int(context.tape.nodes[node].end), !context.isTruncated {
+            let reader = JSONReader(context, item, parentObject: location.object, level: level + keys.count + 1)
+            if let element = context.attempt(read, reader) { elements.append(element) }
+            item = Int(context.tape.nodes[item].end)
         }
-        return Field(reading, place, elements.count == Int(reading.tape.nodes[node].count) ? elements : nil)
+        let isComplete = elements.count == Int(context.tape.nodes[node].count)
+        return JSONField(context, location, isComplete ? elements : nil)
     }
 
-    /// Checks a rule of your own, such as one about two fields.
+    /// Checks a rule of the application, such as a rule about two fields.
     ///
-    /// The rule is run if and only if every field is right whose ``Field/value`` it takes.
+    /// The rule ends early, without an issue of its own, if a ``JSONField/value`` in the rule is missing or wrong.
     ///
     /// ```swift
-    /// stay.check("until", code: "stay.ends_before_it_begins", message: "Must be after the first day.") {
-    ///     try from.value < until.value
+    /// func days(_ stay: JSONReader) throws -> (from: Int, until: Int) {
+    ///     let from = stay.integer("from", in: 1...365)
+    ///     let until = stay.integer("until", in: 1...365)
+    ///     stay.check("until", code: "stay.ends_before_it_begins", message: "Must be after the first day.") {
+    ///         try from.value < until.value
+    ///     }
+    ///     return try (from.value, until.value)
     /// }
     /// ```
     ///
     /// - Parameters:
-    ///   - keys: The keys that lead to what is wrong if the rule fails.
-    ///   - code: A stable code of your own.
-    ///   - message: One sentence that is safe to show to a client.
-    ///   - rule: Returns false to refuse.
+    ///   - keys: The path at which the issue is reported.
+    ///   - code: A stable code of the application.
+    ///   - message: A sentence that is safe to show to a client.
+    ///   - rule: The closure that returns `false` to reject the input. The closure does not run if the reader's own
+    ///     value is wrong.
     public func check(_ keys: String..., code: ErrorCode, message: String, _ rule: () throws -> Bool) {
-        guard let node, reading.attempt({ try rule() }, ()) == false else { return }
+        guard let node, context.attempt({ try rule() }, ()) == false else { return }
         var place = node
         for (position, key) in keys.enumerated() {
-            guard reading.tape.nodes[place].kind == .object, let value = reading.tape.member(key, of: place) else {
-                return reading.record(Problem(code, message), at: place, missing: keys[position...])
+            guard context.tape.nodes[place].kind == .object, let value = context.tape.member(key, of: place) else {
+                return context.record(Issue(code, message), at: place, missing: keys[position...])
             }
             place = value
         }
-        reading.record(Problem(code, message), at: place)
+        context.record(Issue(code, message), at: place)
     }
 }
 
-// How every field is found and recorded.
+// Finding fields and recording issues.
 extension JSONReader {
     private enum Found {
         case found(Int)
@@ -160,55 +172,58 @@ extension JSONReader {
         case recorded
     }
 
-    /// The object that is read; if the value is none, that of the reader that this one was made from.
+    /// The object that is read, or the parent object if the value is not an object.
     private var object: Int? {
-        if let node, reading.tape.nodes[node].kind == .object { return node }
-        return base
+        if let node, context.tape.nodes[node].kind == .object { return node }
+        return parentObject
     }
 
-    /// What stands for a value that is wrong; nil within one, so that a reader that follows a chain comes to an end.
-    private var readerOfNothing: JSONReader? {
-        node == nil ? nil : JSONReader(reading, nil, from: object, level: level)
+    /// A reader of a wrong value, or `nil` if this reader's own value is wrong.
+    // The `nil` ends the recursion of a reader that follows a chain.
+    private var invalidReader: JSONReader? {
+        node == nil ? nil : JSONReader(context, nil, parentObject: object, level: level)
     }
 
     private func find(_ keys: [String], isRequired: Bool = false) -> Found {
         guard var node else { return .recorded }
         for key in keys {
-            guard reading.tape.nodes[node].kind == .object else {
-                reading.record(.wrongType("an object"), at: node)
+            guard context.tape.nodes[node].kind == .object else {
+                context.record(.wrongType("an object"), at: node)
                 return .recorded
             }
-            guard let value = reading.member(key, of: node) else {
-                if isRequired { reading.record(.required, at: node, missing: [key]) }
+            guard let value = context.member(key, of: node) else {
+                if isRequired { context.record(.required, at: node, missing: [key]) }
                 return .missing
             }
             node = value
         }
-        guard level + keys.count <= Reading.levelLimit else {
-            reading.record(.tooDeep(limit: Reading.levelLimit), at: node)
+        guard level + keys.count <= ParseContext.maxReadLevel else {
+            context.record(.tooDeep(limit: ParseContext.maxReadLevel), at: node)
             return .recorded
         }
         return .found(node)
     }
 
-    /// Finds a required field and parses it; what `parse` throws is recorded, and nil says that it already was.
-    func field<Value>(_ keys: [String], _ parse: (Int) throws(Problem) -> Value?) -> Field<Value> {
-        let place = find(required: keys)
-        guard place.isRight, let node = place.node else { return Field(reading, place, nil) }
+    /// Finds a required field and records the issue that parsing its node throws.
+    ///
+    /// The issue is already recorded if `parse` returns `nil`.
+    func field<Value>(_ keys: [String], _ parse: (Int) throws(Issue) -> Value?) -> JSONField<Value> {
+        let location = find(required: keys)
+        guard location.isValid, let node = location.node else { return JSONField(context, location, nil) }
         do {
-            return Field(reading, place, try parse(node))
+            return JSONField(context, location, try parse(node))
         } catch {
-            reading.record(error, at: node)
-            return Field(reading, place, nil)
+            context.record(error, at: node)
+            return JSONField(context, location, nil)
         }
     }
 
-    /// Finds a required array or object; what is wrong is recorded.
-    private func container(_ keys: [String], _ kind: JSONTape.Kind, count: ClosedRange<Int>? = nil) -> Place {
-        var place = find(required: keys)
-        guard place.isRight, let node = place.node else { return place }
-        let found = reading.tape.nodes[node]
-        let problem: Problem? =
+    /// Finds a required array or object, or records an issue.
+    private func container(_ keys: [String], _ kind: JSONTape.Kind, count: ClosedRange<Int>? = nil) -> FieldLocation {
+        var location = find(required: keys)
+        guard location.isValid, let node = location.node else { return location }
+        let found = context.tape.nodes[node]
+        let issue: Issue? =
             if found.kind != kind {
                 .wrongType(kind == .array ? "an array" : "an object")
             } else if let count, found.count < count.lowerBound {
@@ -218,33 +233,33 @@ extension JSONReader {
             } else {
                 nil
             }
-        if let problem {
-            reading.record(problem, at: node)
-            place.isRight = false
+        if let issue {
+            context.record(issue, at: node)
+            location.isValid = false
         }
-        return place
+        return location
     }
 
-    private func find(required keys: [String]) -> Place {
-        // Without keys the value itself decides, and it is a member of the object that it was reached from.
-        let object = keys.isEmpty ? base : object
+    private func find(required keys: [String]) -> FieldLocation {
+        // With an empty path the value itself is the field, which is a member of the parent object.
+        let object = keys.isEmpty ? parentObject : object
         return switch find(keys, isRequired: true) {
-        case .found(let node): Place(node: node, object: object, isRight: true)
-        case .missing, .recorded: Place(object: object)
+        case .found(let node): FieldLocation(node: node, object: object, isValid: true)
+        case .missing, .recorded: FieldLocation(object: object)
         }
     }
 }
 
-/// Where a required field is.
-struct Place {
+/// The location of a required field.
+struct FieldLocation {
     var node: Int?
-    /// The object that its keys lead from.
+    /// The object at which the path of the field begins.
     var object: Int?
-    var isRight = false
+    var isValid = false
 }
 
-extension Field {
-    init(_ reading: Reading, _ place: Place, _ content: Value?) {
-        self.init(reading: reading, node: place.node, object: place.object, content: content)
+extension JSONField {
+    init(_ context: ParseContext, _ location: FieldLocation, _ content: Value?) {
+        self.init(context: context, node: location.node, object: location.object, content: content)
     }
 }

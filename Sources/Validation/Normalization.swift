@@ -1,8 +1,8 @@
 internal import ReliabilityCore
 
-/// How a string is brought to one form before it is checked and returned.
+/// The changes made to a string before the string is checked and returned.
 ///
-/// The case of ASCII letters only is changed: `K` (U+212A, the Kelvin sign) never becomes `k`.
+/// Only the case of ASCII letters is changed. The Kelvin sign (U+212A) never becomes `k`.
 public struct Normalization: OptionSet, Hashable, Sendable {
     /// The bits of the options.
     public let rawValue: UInt8
@@ -10,13 +10,13 @@ public struct Normalization: OptionSet, Hashable, Sendable {
     /// Creates a set of options from its bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    /// White space at both ends is removed: what Unicode calls white space, such as space, tab, line breaks and U+00A0.
+    /// Removes Unicode white space from both ends.
     ///
-    /// A text that has nothing visible at all becomes empty.
+    /// White space includes space, tab, line breaks and U+00A0. A text without any visible character becomes empty.
     public static let trimmed = Normalization(rawValue: 1)
-    /// `A–Z` become `a–z`.
+    /// Replaces `A–Z` by `a–z`.
     public static let lowercased = Normalization(rawValue: 2)
-    /// `a–z` become `A–Z`.
+    /// Replaces `a–z` by `A–Z`.
     public static let uppercased = Normalization(rawValue: 4)
 
     func apply(to text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {

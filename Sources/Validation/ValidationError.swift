@@ -1,44 +1,50 @@
 public import ReliabilityCore
 
-/// Says everything that is wrong with an input.
+/// The error for an invalid input with a detail for every issue.
 ///
-/// The error's code is `validation.failed`, or `validation.body_too_large`; each detail has a code of its own, all of
-/// them listed in the module's documentation. No part of a rejected value is in any message. A pointer names members by
-/// their keys, which for unknown and duplicate members are the client's words.
+/// The error's code is `validation.failed` or `validation.body_too_large`. Each detail has its own code. The module's
+/// documentation lists all codes. No message contains any part of a rejected value. A pointer contains keys. The client
+/// chose the keys of unknown and duplicate members.
 public struct ValidationError: ReliabilityError, Hashable, CustomStringConvertible {
-    /// `validation.failed` or `validation.body_too_large`.
+    /// The code `validation.failed` or `validation.body_too_large`.
     public let code: ErrorCode
-    /// `invalid`, or `tooLarge` for a body over the limit.
+    /// The category `invalid`, or `tooLarge` for a body over the limit.
     public let category: ErrorCategory
-    /// A constant sentence.
+    /// The message for clients without any part of the input.
     public let message: String
-    /// What is wrong and where, in the order of the document; a missing field comes where its object begins.
+    /// The issues and their pointers, in document order.
+    ///
+    /// A missing field is listed where its object begins.
     public let details: [ErrorDetail]
-    /// Whether there was more to report than the limit allows.
+    /// A Boolean value that indicates whether the input has more issues than the error lists.
     public let isTruncated: Bool
 
-    /// Creates an error from what is wrong, for checks made elsewhere than in a body.
+    /// Creates an error from details, for checks made outside a validator.
     ///
     /// - Parameters:
-    ///   - details: What is wrong and where.
-    ///   - isTruncated: Whether `details` lists only some of what is wrong.
+    ///   - details: The issues and their pointers.
+    ///   - isTruncated: A Boolean value that indicates whether `details` lists only some of the issues. Defaults to
+    ///     `false`.
     public init(_ details: [ErrorDetail], isTruncated: Bool = false) {
         code = "validation.failed"
         category = .invalid
-        message = isTruncated ? "The request is invalid; the first problems are listed." : "The request is invalid."
+        message =
+            isTruncated ? "The request is invalid. Only the first issues are listed." : "The request is invalid."
         self.details = details
         self.isTruncated = isTruncated
     }
 
-    init(bodyLimit: Int) {
+    init(maxBodyBytes: Int) {
         code = "validation.body_too_large"
         category = .tooLarge
-        message = "The body must not exceed \(Problem.count(bodyLimit, "byte"))."
+        message = "The body must not exceed \(Issue.count(maxBodyBytes, "byte"))."
         details = []
         isTruncated = false
     }
 
-    /// The code and every detail's pointer and code, and whether there are more, for logs.
+    /// The code with every detail's pointer and code, for logs.
+    ///
+    /// The description of a truncated list ends with `and more`.
     public var description: String {
         if details.isEmpty { return code.rawValue }
         var text = Array("\(code):".utf8)

@@ -1,10 +1,10 @@
 internal import ReliabilityCore
 
-/// Turns the bytes of a JSON body into a value of your type, or says everything that is wrong with them.
+/// Parses the bytes of a JSON body into a checked value and reports every issue at the same time.
 ///
-/// The bytes are parsed once, by a strict parser of bounded depth, size and work, and the value that was checked is the
-/// value you get. A closure reads the fields; each that is wrong is recorded and reading goes on, so that the client
-/// hears of all of them at once:
+/// The bytes are parsed once. The strict parser bounds depth, size and work. The checked value is the returned value. A
+/// closure reads the fields. Every invalid field is recorded and reading continues, so the client receives all issues
+/// in a single answer:
 ///
 /// ```swift
 /// let payment = try Validator().parse(body) { payment in
@@ -14,65 +14,65 @@ internal import ReliabilityCore
 /// }
 /// ```
 ///
-/// A field is read into a ``Field``, whose ``Field/value`` throws when it is missing or wrong: code after it never sees
-/// a value that was not checked. Read all fields first and take their values last: what comes after a value that throws
-/// is not read, and so is not part of the answer.
+/// Each reading method of ``JSONReader`` returns a ``JSONField``. ``JSONField/value`` throws if the field is missing or
+/// wrong, so no code uses an unchecked value. Read all fields first and take their values last. Fields after a value
+/// that throws are not read and not reported.
 ///
-/// JSON is RFC 8259 in UTF-8 and nothing else: no byte order mark, no comments, no lone surrogates, no U+0000 in
-/// strings, no key twice in one object. Keys compare by their bytes, never by Unicode equivalence.
+/// The input must be JSON by RFC 8259 in UTF-8. The parser rejects byte order marks, comments, lone surrogates, U+0000
+/// in strings and duplicate keys in an object. Keys are compared byte by byte, never by Unicode equivalence.
 public struct Validator: Hashable, Sendable {
-    /// What happens to a member of an object that the closure did not ask for.
+    /// The treatment of an object's members that the closure did not read.
     public enum UnknownKeys: Hashable, Sendable {
-        /// It is reported as `validation.unknown_field`.
+        /// An unknown member is reported as `validation.unknown_field`.
         ///
-        /// Only objects that a closure looked into are examined, and only when that closure has returned. If it threw,
-        /// because a value was missing or wrong, members that it did not ask for may be known, and are not reported. They
-        /// are once that value is right.
-        case refuse
-        /// It is skipped.
+        /// An object is examined if a closure has read its members and has returned. If the closure threw, members that
+        /// were not read yet may be known and are not reported. The validator reports unknown members once the values
+        /// that ended the closure are right.
+        case reject
+        /// An unknown member is skipped.
         case ignore
     }
 
-    /// How large an input may be.
-    public let limits: Limits
-    /// What happens to members that nobody asked for.
-    public let unknownKeys: UnknownKeys
+    /// The limits and the treatment of unknown members.
+    public let configuration: Configuration
 
     /// Creates a validator.
     ///
-    /// - Parameters:
-    ///   - limits: How large an input may be.
-    ///   - unknownKeys: What happens to members that nobody asked for.
-    public init(limits: Limits = Limits(), unknownKeys: UnknownKeys = .refuse) {
-        self.limits = limits
-        self.unknownKeys = unknownKeys
+    /// - Parameter configuration: The limits and the treatment of unknown members. Defaults to
+    ///   ``Configuration/standard``.
+    /// - Precondition: The configuration is valid. ``Configuration/validate()`` lists the problems of a configuration.
+    public init(_ configuration: Configuration = .standard) {
+        requireValid(configuration.validate)
+        self.configuration = configuration
     }
 
-    /// Parses `bytes` and reads a value from them.
+    /// Parses a body and reads a value from the document.
     ///
     /// - Parameters:
-    ///   - bytes: The body. One longer than the limit is refused by its length alone.
-    ///   - read: Reads the fields and makes the value, or an initialiser such as `Payment.init`. It runs once, and only
-    ///     on well-formed JSON.
-    /// - Returns: What `read` returned, when nothing was wrong.
-    /// - Throws: ``ValidationError`` if a field was missing or wrong, otherwise what `read` threw, otherwise
-    ///   ``ValidationError`` if a member is unknown. An error of your own is never replaced by an unknown member.
+    ///   - bytes: The body. A body over the limit is rejected by its length alone.
+    ///   - read: The closure or initializer, such as `Payment.init`, that reads the fields and creates the value. The
+    ///     closure runs once, and only on well-formed JSON.
+    /// - Returns: The value that `read` returned.
+    /// - Throws: ``ValidationError`` if the body is not accepted as JSON or a field is missing or wrong. Otherwise the
+    ///   error that `read` threw. Otherwise ``ValidationError`` if a member is unknown. An unknown member never
+    ///   replaces the application's own error.
     public func parse<Value>(
         _ bytes: some Collection<UInt8>,
         as read: (JSONReader) throws -> Value
     ) throws -> Value {
-        guard bytes.count <= limits.bodyBytes else {
-            throw ValidationError(bodyLimit: limits.bodyBytes)
+        guard bytes.count <= configuration.maxBodyBytes else {
+            throw ValidationError(maxBodyBytes: configuration.maxBodyBytes)
         }
-        let reading: Reading
+        let context: ParseContext
         do {
-            reading = Reading(try JSONParser.parse(Array(bytes), limits: limits), issueLimit: limits.issues)
+            let tape = try JSONParser.parse(Array(bytes), configuration: configuration)
+            context = ParseContext(tape, maxIssues: configuration.maxIssues)
         } catch {
             throw ValidationError([error.detail])
         }
-        let value = reading.attempt(read, JSONReader(reading, 0, from: nil, level: 0))
-        if let failure = reading.failure(unknownKeys) { throw failure }
-        // Without a failure there is a value: `attempt` returns nil only when it recorded one.
+        let value = context.attempt(read, JSONReader(context, 0, parentObject: nil, level: 0))
+        if let failure = context.failure(configuration.unknownKeys) { throw failure }
+        // Without a failure there is a value: `attempt` returns `nil` only after it recorded an error.
         guard let value else { throw ValidationError([]) }
         return value
     }

@@ -2,7 +2,7 @@ import CallSimulation
 import Retry
 import Testing
 
-@Suite("Nestings")
+@Suite("Nesting")
 struct NestingTests {
     @Test("the description of a nesting is its source")
     func source() {
@@ -20,7 +20,7 @@ struct NestingTests {
             ],
             callers: [Caller(1, at: .milliseconds(5), limit: .seconds(1), leavesWithin: 9), Caller()],
             wellFrom: .seconds(2),
-            breakers: [.countsFailures, .trips(after: 1, openFor: .seconds(5), probes: 2)],
+            breakers: [.countsFailures, .trips(after: 1, openDuration: .seconds(5), probes: 2)],
             limits: [LimitShape(1, per: .milliseconds(100))],
             outage: Outage(.loses, from: .zero, to: .seconds(2))
         )
@@ -40,7 +40,7 @@ struct NestingTests {
                     ],
                     callers: [Caller(1, at: .milliseconds(5), limit: .seconds(1), leavesWithin: 9), Caller()],
                     wellFrom: .seconds(2),
-                    breakers: [.countsFailures, .trips(after: 1, openFor: .seconds(5), probes: 2)],
+                    breakers: [.countsFailures, .trips(after: 1, openDuration: .seconds(5), probes: 2)],
                     limits: [LimitShape(1, per: .milliseconds(100))],
                     outage: Outage(.loses, from: .zero, to: .seconds(2))
                 )
@@ -48,7 +48,7 @@ struct NestingTests {
         )
     }
 
-    @Test("the same seed and number draw the same nesting, and others differ")
+    @Test("the same seed and number generate the same nesting, and others differ")
     func deterministic() {
         func nestings(_ seed: UInt64) -> [Nesting] {
             (0..<100).map { NestingGenerator.nesting(seed: seed, number: $0) }
@@ -57,10 +57,10 @@ struct NestingTests {
         #expect(Set(nestings(1) + nestings(2)).count > 190)
     }
 
-    @Test("as many numbers in a row as there are pairs of layers draw each pair, one around the other")
+    @Test("as many consecutive numbers as pairs of layers generate every pair")
     func pairs() {
         func kind(_ layer: Layer) -> String { String("\(layer)".prefix { $0 != "(" }) }
-        /// The layers of a call, those of the calls that its operation makes included.
+        /// The layers of a call and of its nested calls.
         func layers(_ call: Call) -> [String] {
             var kinds = call.layers.map(kind)
             for step in call.steps {
@@ -89,7 +89,7 @@ struct NestingTests {
         }
     }
 
-    @Test("a nesting shrinks to what still matters")
+    @Test("a nesting shrinks to the parts that its condition needs")
     func shrinking() {
         let nesting = Nesting(
             seed: 3,

@@ -4,19 +4,18 @@ import Testing
 
 @testable import CircuitBreaker
 
-@Suite("Reloading a breaker")
+@Suite("Breaker: reload")
 struct BreakerReloadTests {
-    private struct Failure: Error {}
     private let clock = ManualClock()
 
     private func breaker(
-        _ trip: BreakerTrip,
-        openFor: Duration = .seconds(10),
+        _ trip: TripCondition,
+        openDuration: Duration = .seconds(10),
         probes: Int = 1,
         observer: (@Sendable (BreakerEvent) -> Void)? = nil
     ) -> Breaker {
         Breaker(
-            BreakerConfiguration(trip: trip, openFor: openFor, probes: probes),
+            Breaker.Configuration(tripCondition: trip, openDuration: openDuration, probes: probes),
             clock: clock,
             observer: observer
         )
@@ -28,58 +27,60 @@ struct BreakerReloadTests {
 
     private func isOpen(_ breaker: Breaker) -> Bool { if case .open = breaker.state { true } else { false } }
 
-    @Test("INV-44: an open breaker stays open for the time that remains, or for the new time if that is shorter")
+    @Test("an open breaker stays open for the shorter of its remaining time and the new time")
     func open() throws {
-        for (openFor, remaining) in [(Duration.seconds(60), Duration.seconds(7)), (.seconds(5), .seconds(5))] {
+        for (openDuration, remaining) in [(Duration.seconds(60), Duration.seconds(7)), (.seconds(5), .seconds(5))] {
             let breaker = breaker(.consecutiveFailures(1))
             try fail(breaker)
             clock.advance(by: .seconds(3))
-            breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(4), openFor: openFor))
+            try breaker.reload(
+                Breaker.Configuration(tripCondition: .consecutiveFailures(4), openDuration: openDuration)
+            )
             #expect(breaker.state == .open(remaining: remaining))
-            #expect(breaker.configuration.openFor == openFor)
+            #expect(breaker.configuration.openDuration == openDuration)
             clock.advance(by: remaining - .nanoseconds(1))
             #expect(throws: BreakerOpenError.self) { _ = try breaker.acquire() }
             clock.advance(by: .nanoseconds(1))
             try breaker.acquire().fail()
-            #expect(breaker.state == .open(remaining: openFor))
+            #expect(breaker.state == .open(remaining: openDuration))
         }
     }
 
-    @Test("INV-44: what is remembered is kept under a rule of the same kind and window")
+    @Test("a new rule of the same kind and window keeps the counts")
     func historyKept() throws {
-        let pairs: [(BreakerTrip, BreakerTrip)] = [
+        let pairs: [(TripCondition, TripCondition)] = [
             (.consecutiveFailures(9), .consecutiveFailures(4)),
             (.failures(9, within: .seconds(60)), .failures(4, within: .seconds(60))),
             (
-                .failureRate(1, minimumCalls: 9, within: .seconds(60)),
-                .failureRate(0.5, minimumCalls: 4, within: .seconds(60))
+                .failureRate(1, minCalls: 9, within: .seconds(60)),
+                .failureRate(0.5, minCalls: 4, within: .seconds(60))
             ),
         ]
         for (old, new) in pairs {
             let breaker = breaker(old)
             try fail(breaker, times: 3)
-            breaker.reload(BreakerConfiguration(trip: new))
+            try breaker.reload(Breaker.Configuration(tripCondition: new))
             #expect(breaker.state == .closed)
             try fail(breaker)
             #expect(isOpen(breaker))
         }
     }
 
-    @Test("INV-44: under another kind of rule, or another window, counting begins anew")
+    @Test("a new rule of another kind or window resets the counts")
     func historyAnew() throws {
-        let pairs: [(BreakerTrip, BreakerTrip)] = [
+        let pairs: [(TripCondition, TripCondition)] = [
             (.consecutiveFailures(9), .failures(4, within: .seconds(60))),
             (.failures(9, within: .seconds(60)), .failures(4, within: .seconds(61))),
             (.failures(9, within: .seconds(60)), .consecutiveFailures(4)),
             (
-                .failureRate(1, minimumCalls: 9, within: .seconds(60)),
-                .failureRate(1, minimumCalls: 4, within: .seconds(61))
+                .failureRate(1, minCalls: 9, within: .seconds(60)),
+                .failureRate(1, minCalls: 4, within: .seconds(61))
             ),
         ]
         for (old, new) in pairs {
             let breaker = breaker(old)
             try fail(breaker, times: 3)
-            breaker.reload(BreakerConfiguration(trip: new))
+            try breaker.reload(Breaker.Configuration(tripCondition: new))
             try fail(breaker, times: 3)
             #expect(breaker.state == .closed)
             try fail(breaker)
@@ -87,43 +88,43 @@ struct BreakerReloadTests {
         }
     }
 
-    @Test("a reload opens nothing: with more failures behind it than the new rule allows, the next one does")
-    func opensNothing() throws {
-        for trip in [BreakerTrip.consecutiveFailures(2), .failures(2, within: .seconds(60))] {
-            let old: BreakerTrip =
+    @Test("a reload never opens the breaker, but the next failure does")
+    func neverOpens() throws {
+        for trip in [TripCondition.consecutiveFailures(2), .failures(2, within: .seconds(60))] {
+            let old: TripCondition =
                 trip == .consecutiveFailures(2) ? .consecutiveFailures(9) : .failures(9, within: .seconds(60))
             let breaker = breaker(old)
             try fail(breaker, times: 5)
-            breaker.reload(BreakerConfiguration(trip: trip))
+            try breaker.reload(Breaker.Configuration(tripCondition: trip))
             #expect(breaker.state == .closed)
             try fail(breaker)
             #expect(isOpen(breaker))
         }
     }
 
-    @Test("INV-44: of the kept failures the newest count, in the order in which they came")
+    @Test("a reload to a smaller count keeps the newest failures")
     func newestFailures() throws {
         let breaker = breaker(.failures(3, within: .seconds(60)))
-        // Five failures 40 seconds apart: the ring of three has turned.
+        // Five failures 40 seconds apart overwrite the ring of three.
         for _ in 0..<5 {
             try fail(breaker)
             clock.advance(by: .seconds(40))
         }
-        breaker.reload(BreakerConfiguration(trip: .failures(2, within: .seconds(60))))
-        // The last one is 40 seconds old.
+        try breaker.reload(Breaker.Configuration(tripCondition: .failures(2, within: .seconds(60))))
+        // The last failure is 40 seconds old.
         try fail(breaker)
         #expect(isOpen(breaker))
     }
 
-    @Test("INV-44: a permit from before the reload counts after it, in its own generation and in no other")
+    @Test("a permit from before a reload counts in its own generation only")
     func permits() throws {
         let breaker = breaker(.consecutiveFailures(2))
         let failure = try breaker.acquire()
         let stale = try breaker.acquire()
-        breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(10)))
+        try breaker.reload(Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(10)))
         failure.fail()
         #expect(isOpen(breaker))
-        breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(5)))
+        try breaker.reload(Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(5)))
         clock.advance(by: .seconds(5))
         let probe = try breaker.acquire()
         stale.fail()
@@ -132,7 +133,7 @@ struct BreakerReloadTests {
         #expect(breaker.state == .closed)
     }
 
-    @Test("INV-44: a half-open breaker goes on probing; with fewer probes it closes when enough have succeeded")
+    @Test("a half-open breaker continues probing after a reload and closes when enough probes have succeeded")
     func halfOpen() async throws {
         let events = EventRecorder<BreakerEvent>()
         let breaker = breaker(.consecutiveFailures(1), probes: 3, observer: events.record)
@@ -140,25 +141,29 @@ struct BreakerReloadTests {
         clock.advance(by: .seconds(10))
         try breaker.acquire().succeed()
         let running = try breaker.acquire()
-        breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(10), probes: 2))
+        try breaker.reload(
+            Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(10), probes: 2)
+        )
         #expect(breaker.state == .halfOpen)
         #expect(throws: BreakerOpenError.self) { _ = try breaker.acquire() }
-        breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(10), probes: 1))
+        try breaker.reload(
+            Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(10), probes: 1)
+        )
         #expect(breaker.state == .closed)
-        // It was admitted as a probe: its failure is no reason to open the closed breaker.
+        // The failure of a former probe does not open the closed breaker.
         running.fail()
         #expect(breaker.state == .closed)
         #expect(await events.wait(for: 3).last == .closed(generation: 4))
     }
 
-    @Test("INV-44: with more probes, a half-open breaker admits the rest")
+    @Test("a half-open breaker admits the additional probes of a reload")
     func moreProbes() throws {
         let breaker = breaker(.consecutiveFailures(1))
         try fail(breaker)
         clock.advance(by: .seconds(10))
         let first = try breaker.acquire()
         #expect(throws: BreakerOpenError.self) { _ = try breaker.acquire() }
-        breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), probes: 2))
+        try breaker.reload(Breaker.Configuration(tripCondition: .consecutiveFailures(1), probes: 2))
         let second = try breaker.acquire()
         first.succeed()
         #expect(breaker.state == .halfOpen)
@@ -166,30 +171,32 @@ struct BreakerReloadTests {
         #expect(breaker.state == .closed)
     }
 
-    @Test("a lost probe is replaced after the new time, if that is shorter")
+    @Test("a lost probe is replaced after the new time if the new time is shorter")
     func lease() throws {
-        let breaker = breaker(.consecutiveFailures(1), openFor: .seconds(3600))
+        let breaker = breaker(.consecutiveFailures(1), openDuration: .seconds(3600))
         try fail(breaker)
         clock.advance(by: .seconds(3600))
         let lost = try breaker.acquire()
-        breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(5)))
+        try breaker.reload(Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(5)))
         clock.advance(by: .seconds(5))
         try breaker.acquire().succeed()
         lost.ignore()
         #expect(breaker.state == .closed)
     }
 
-    @Test("INV-44: a reload that changes no time leaves a slow probe the time that it was given")
+    @Test("a reload with the same time does not shorten the time of a slow probe")
     func doubledLease() throws {
         let breaker = breaker(.consecutiveFailures(1))
         try fail(breaker)
         clock.advance(by: .seconds(10))
         let lost = try breaker.acquire()
         clock.advance(by: .seconds(10))
-        // The lost probe's successor has twice the time: what answers after fifteen seconds is heard.
+        // The next probe has twice the time, so a result after fifteen seconds counts.
         let slow = try breaker.acquire()
         for _ in 0..<3 {
-            breaker.reload(BreakerConfiguration(trip: .consecutiveFailures(1), openFor: .seconds(10)))
+            try breaker.reload(
+                Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(10))
+            )
             clock.advance(by: .seconds(5))
         }
         #expect(throws: BreakerOpenError.self) { _ = try breaker.acquire() }
@@ -198,13 +205,13 @@ struct BreakerReloadTests {
         lost.ignore()
     }
 
-    @Test("INV-44: whatever is reloaded whenever, no permit is lost and successes close the breaker in the end")
-    func storm() async throws {
-        let breaker = breaker(.failureRate(0.5, minimumCalls: 5, within: .seconds(5)), probes: 2)
-        let trips: [BreakerTrip] = [
+    @Test("random reloads lose no permit, and successes close the breaker afterwards")
+    func randomReloads() async throws {
+        let breaker = breaker(.failureRate(0.5, minCalls: 5, within: .seconds(5)), probes: 2)
+        let trips: [TripCondition] = [
             .consecutiveFailures(2), .failures(3, within: .seconds(5)), .failures(20, within: .seconds(5)),
-            .failureRate(0.5, minimumCalls: 5, within: .seconds(5)),
-            .failureRate(1, minimumCalls: 2, within: .seconds(9)),
+            .failureRate(0.5, minCalls: 5, within: .seconds(5)),
+            .failureRate(1, minCalls: 2, within: .seconds(9)),
         ]
         for seed in UInt64(0)..<40 {
             await withTaskGroup { group in
@@ -212,10 +219,10 @@ struct BreakerReloadTests {
                     group.addTask {
                         var generator = SeededGenerator(seed: seed * 50 + index)
                         if Int.random(in: 0..<5, using: &generator) == 0 {
-                            breaker.reload(
-                                BreakerConfiguration(
-                                    trip: trips[Int.random(in: 0..<trips.count, using: &generator)],
-                                    openFor: .seconds(Int.random(in: 1...20, using: &generator)),
+                            try? breaker.reload(
+                                Breaker.Configuration(
+                                    tripCondition: trips[Int.random(in: 0..<trips.count, using: &generator)],
+                                    openDuration: .seconds(Int.random(in: 1...20, using: &generator)),
                                     probes: Int.random(in: 1...3, using: &generator)
                                 )
                             )
@@ -233,67 +240,9 @@ struct BreakerReloadTests {
             }
             clock.advance(by: .seconds(3))
         }
-        // Twenty seconds is the longest openFor, and with every permit settled nothing is under way.
+        // Twenty seconds is the longest openDuration, and every permit is settled.
         clock.advance(by: .seconds(20))
         for _ in 0..<3 { try await breaker.run {} }
         #expect(breaker.state == .closed)
-    }
-}
-
-@Suite("A breaker at rest")
-struct BreakerAtRestTests {
-    private struct Failure: Error {}
-
-    /// A clock that counts how often it is read.
-    private struct CountingClock: Clock {
-        let manual: ManualClock
-        let readings: Counter
-        var now: ManualClock.Instant {
-            readings.increment()
-            return manual.now
-        }
-        var minimumResolution: Duration { manual.minimumResolution }
-        func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
-            try await manual.sleep(until: deadline, tolerance: tolerance)
-        }
-    }
-
-    @Test("calls that succeed read no clock, as long as their success would change nothing")
-    func noClock() async throws {
-        let readings = Counter()
-        let clock = CountingClock(manual: ManualClock(), readings: readings)
-        for trip in [BreakerTrip.consecutiveFailures(2), .threeFailuresInAMinute] {
-            let breaker = Breaker(BreakerConfiguration(trip: trip), clock: clock)
-            let before = readings.value
-            for _ in 0..<10 { try await breaker.run {} }
-            try breaker.acquire().ignore()
-            #expect(readings.value == before)
-        }
-        let counting = Breaker(
-            BreakerConfiguration(trip: .failureRate(1, minimumCalls: 9, within: .seconds(1))),
-            clock: clock
-        )
-        let before = readings.value
-        try await counting.run {}
-        #expect(readings.value == before + 1)
-    }
-
-    @Test("a success after a failure still begins the count again, and one after a reload is judged by the new rule")
-    func successCounts() async throws {
-        let breaker = Breaker(.consecutiveFailures(2))
-        for _ in 0..<5 {
-            _ = try? await breaker.run { throw Failure() }
-            try await breaker.run {}
-        }
-        #expect(breaker.state == .closed)
-        breaker.reload(BreakerConfiguration(trip: .failureRate(0.5, minimumCalls: 4, within: .seconds(3600))))
-        for _ in 0..<3 { try await breaker.run {} }
-        _ = try? await breaker.run { throw Failure() }
-        #expect(breaker.state == .closed)
-        for _ in 0..<2 { _ = try? await breaker.run { throw Failure() } }
-        guard case .open = breaker.state else {
-            Issue.record("successes were not counted")
-            return
-        }
     }
 }

@@ -1,44 +1,34 @@
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import CircuitBreaker
-
-private struct Broken: Error, Equatable {
-    var number = 0
-}
-
-private struct Answer: ReliabilityError {
-    var code: ErrorCode { "test.answer" }
-    var category: ErrorCategory
-    var message: String { "No." }
-    var isRejection = false
-}
 
 @Suite("Breaker")
 struct BreakerTests {
     let clock = ManualClock()
 
     func breaker(
-        _ trip: BreakerTrip = .consecutiveFailures(2),
-        openFor: Duration = .seconds(10),
+        _ trip: TripCondition = .consecutiveFailures(2),
+        openDuration: Duration = .seconds(10),
         probes: Int = 1,
-        classify: @escaping @Sendable (any Error) -> Outcome = Breaker.standardOutcome(for:),
+        classify: @escaping @Sendable (any Error) -> Outcome = Outcome.standard(for:),
         observer: (@Sendable (BreakerEvent) -> Void)? = nil
     ) -> Breaker {
         Breaker(
-            BreakerConfiguration(trip: trip, openFor: openFor, probes: probes),
+            Breaker.Configuration(tripCondition: trip, openDuration: openDuration, probes: probes),
             classify: classify,
             clock: clock,
             observer: observer
         )
     }
 
-    func fail(_ breaker: Breaker, _ error: any Error = Broken()) async {
+    func fail(_ breaker: Breaker, _ error: any Error = TestError()) async {
         try? await breaker.run { throw error }
     }
 
-    /// A breaker that has opened and whose time is over: the next call is a probe.
+    /// A breaker whose open time has elapsed, so that the next call is a probe.
     func expiredBreaker(probes: Int = 1, observer: (@Sendable (BreakerEvent) -> Void)? = nil) async -> Breaker {
         let breaker = breaker(.consecutiveFailures(1), probes: probes, observer: observer)
         await fail(breaker)
@@ -50,12 +40,12 @@ struct BreakerTests {
     func passesThrough() async throws {
         let breaker = breaker()
         #expect(try await breaker.run { "done" } == "done")
-        await #expect(throws: Broken(number: 7)) { try await breaker.run { throw Broken(number: 7) } }
+        await #expect(throws: TestError(7)) { try await breaker.run { throw TestError(7) } }
         #expect(breaker.state == .closed)
     }
 
-    @Test("an open breaker refuses without running the call, and says how long")
-    func refuses() async throws {
+    @Test("an open breaker rejects a call with its remaining time")
+    func rejects() async throws {
         let breaker = breaker()
         await fail(breaker)
         await fail(breaker)
@@ -70,7 +60,7 @@ struct BreakerTests {
         #expect(breaker.state == .open(remaining: .seconds(6)))
     }
 
-    @Test("after its time a successful probe closes it and a failed one opens it for as long again")
+    @Test("a successful probe closes the breaker, and a failed probe opens the breaker for the full time")
     func probeDecides() async throws {
         let closing = await expiredBreaker()
         let opening = await expiredBreaker()
@@ -81,7 +71,7 @@ struct BreakerTests {
         #expect(opening.state == .open(remaining: .seconds(10)))
     }
 
-    @Test("INV-45: asking for the state changes nothing: an open breaker whose time is over says so")
+    @Test("reading the state changes nothing, even after the open time has elapsed")
     func stateIsPure() async {
         let events = EventRecorder<BreakerEvent>()
         let breaker = await expiredBreaker(observer: events.record)
@@ -91,33 +81,33 @@ struct BreakerTests {
         #expect(seen[1] == .halfOpened(generation: 3))
     }
 
-    @Test("INV-9: of a hundred callers at half-open exactly the permitted probes run", arguments: [1, 3, 10])
+    @Test("a half-open breaker admits exactly its probes from a hundred callers", arguments: [1, 3, 10])
     func hundredCallers(probes: Int) async throws {
         let breaker = await expiredBreaker(probes: probes)
-        let gate = Gate()
-        let (runs, refused) = (Counter(), Counter())
+        let gate = TaskGate()
+        let (runs, rejected) = (ConcurrencyCounter(), ConcurrencyCounter())
         await withTaskGroup { group in
             for _ in 0..<100 {
                 group.addTask {
                     do {
                         try await breaker.run {
                             runs.increment()
-                            await gate.wait()
+                            await gate.pass()
                         }
                     } catch {
                         #expect((error as? BreakerOpenError)?.retryAfter == .seconds(10))
-                        // The last caller who is refused lets the probes go.
-                        if refused.increment() == 100 - probes { gate.open() }
+                        // The last rejected caller releases the probes.
+                        if rejected.increment() == 100 - probes { gate.open() }
                     }
                 }
             }
         }
         #expect(runs.value == probes)
-        #expect(refused.value == 100 - probes)
+        #expect(rejected.value == 100 - probes)
         #expect(breaker.state == .closed)
     }
 
-    @Test("probes that end while others still come are not replaced: no more run than are needed to close")
+    @Test("a half-open breaker admits no more probes than it needs to close")
     func fastProbes() async throws {
         let breaker = await expiredBreaker(probes: 3)
         let first = try breaker.acquire()
@@ -130,7 +120,7 @@ struct BreakerTests {
         #expect(breaker.state == .closed)
     }
 
-    @Test("INV-3: a permit that is dropped or ignored gives its place back and changes nothing")
+    @Test("a dropped or ignored permit releases its place and changes nothing")
     func droppedPermit() async throws {
         let breaker = await expiredBreaker()
         for _ in 0..<50 {
@@ -142,7 +132,7 @@ struct BreakerTests {
         #expect(breaker.state == .closed)
     }
 
-    @Test("INV-7: an answer from before the breaker opened neither closes nor opens it")
+    @Test("a result from before the breaker opened neither closes nor opens the breaker")
     func lateAnswers() async throws {
         let breaker = breaker()
         let lateSuccess = try breaker.acquire()
@@ -160,7 +150,7 @@ struct BreakerTests {
         #expect(breaker.state == .closed)
     }
 
-    @Test("INV-2: a probe that never ends is replaced after openFor, and its late answer changes nothing")
+    @Test("a lost probe is replaced after openDuration, and its late result changes nothing")
     func lostProbe() async throws {
         let breaker = await expiredBreaker()
         let lost = try breaker.acquire()
@@ -174,12 +164,12 @@ struct BreakerTests {
         #expect(breaker.state == .closed)
     }
 
-    @Test("INV-4, INV-5: a caller's cancellation is neither failure nor success, whatever the call then does")
+    @Test("the call of a cancelled caller counts neither as a failure nor as a success")
     func cancellation() async throws {
         for isProbe in [false, true] {
             let breaker = isProbe ? await expiredBreaker() : breaker(.consecutiveFailures(1))
             let before: Breaker.State = isProbe ? .halfOpen : .closed
-            for error in [CancellationError() as any Error, Broken(), nil] {
+            for error in [CancellationError() as any Error, TestError(), nil] {
                 let task = Task {
                     try await breaker.run {
                         unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
@@ -195,7 +185,7 @@ struct BreakerTests {
         }
     }
 
-    @Test("INV-6: a CancellationError of something inside, while the caller is not cancelled, is a failure")
+    @Test("CancellationError in a task that is not cancelled is a failure")
     func innerCancellation() async {
         let breaker = breaker()
         await fail(breaker, CancellationError())
@@ -203,42 +193,27 @@ struct BreakerTests {
         #expect(breaker.state == .open(remaining: .seconds(10)))
     }
 
-    @Test("INV-38: a refusal by a policy inside is no failure, whatever the classification says")
+    @Test("a rejection by an inner policy is not a failure, regardless of the classification")
     func innerRejections() async {
         let breaker = breaker(classify: { _ in .failure })
-        for _ in 0..<5 { await fail(breaker, Answer(category: .unavailable, isRejection: true)) }
+        for _ in 0..<5 { await fail(breaker, TestRejection()) }
         #expect(breaker.state == .closed)
     }
 
-    @Test("an answer that finds fault with the request is a success, a throttled call is ignored, the rest fail")
-    func standardOutcome() {
-        let answers: [ErrorCategory] = [
-            .invalid, .unauthenticated, .forbidden, .notFound, .conflict, .preconditionFailed, .tooLarge,
-            .unprocessable,
-        ]
-        for category in answers { #expect(Breaker.standardOutcome(for: Answer(category: category)) == .success) }
-        #expect(Breaker.standardOutcome(for: Answer(category: .rateLimited)) == .ignored)
-        let failures: [ErrorCategory] = [
-            .timeout, .unavailable, .cancelled, .internal, ErrorCategory(rawValue: "new"),
-        ]
-        for category in failures { #expect(Breaker.standardOutcome(for: Answer(category: category)) == .failure) }
-        #expect(Breaker.standardOutcome(for: Broken()) == .failure)
-    }
-
-    @Test("a classification of one's own decides about foreign errors")
+    @Test("a custom classification decides the outcome of an error")
     func classify() async {
-        let breaker = breaker(.consecutiveFailures(1), classify: { $0 is Broken ? .ignored : .failure })
+        let breaker = breaker(.consecutiveFailures(1), classify: { $0 is TestError ? .ignored : .failure })
         await fail(breaker)
         #expect(breaker.state == .closed)
-        await fail(breaker, Answer(category: .invalid))
+        await fail(breaker, TestReliabilityError(.invalid))
         #expect(breaker.state == .open(remaining: .seconds(10)))
     }
 
-    @Test("each rule opens the breaker, and closing it starts the rule afresh")
+    @Test("each rule opens the breaker and starts again after the breaker closes")
     func everyRule() async throws {
-        let rules: [BreakerTrip] = [
+        let rules: [TripCondition] = [
             .consecutiveFailures(3), .failures(3, within: .seconds(60)),
-            .failureRate(1, minimumCalls: 3, within: .seconds(60)), .threeFailuresInAMinute,
+            .failureRate(1, minCalls: 3, within: .seconds(60)), .failures(3, within: .seconds(60)),
         ]
         for rule in rules {
             let breaker = breaker(rule)
@@ -254,19 +229,19 @@ struct BreakerTests {
         }
     }
 
-    @Test("INV-37: an observer hears every change, in order, and may call back into the breaker")
+    @Test("an observer receives every change in order and may use the breaker")
     func observes() async throws {
         let events = EventRecorder<BreakerEvent>()
         let states = EventRecorder<Breaker.State>()
-        let holder = Holder()
+        let holder = Lock<Breaker?>(nil)
         let breaker = breaker(
             .consecutiveFailures(1),
             observer: { event in
-                if let state = holder.breaker.withLock({ $0?.state }) { states.record(state) }
+                if let state = holder.withLock({ $0?.state }) { states.record(state) }
                 events.record(event)
             }
         )
-        holder.breaker.withLock { $0 = breaker }
+        holder.withLock { $0 = breaker }
         await fail(breaker)
         clock.advance(by: .seconds(10))
         await fail(breaker)
@@ -280,14 +255,14 @@ struct BreakerTests {
             ]
         )
         #expect(states.events.count == 5)
-        holder.breaker.withLock { $0 = nil }
+        holder.withLock { $0 = nil }
     }
 
-    @Test("many tasks with every outcome: events are numbered without a gap and the breaker closes in the end")
-    func storm() async throws {
+    @Test("the events of concurrent calls are numbered without a gap, and the breaker closes afterwards")
+    func concurrentCalls() async throws {
         let events = EventRecorder<BreakerEvent>()
         let breaker = breaker(
-            .failureRate(0.5, minimumCalls: 5, within: .seconds(5)),
+            .failureRate(0.5, minCalls: 5, within: .seconds(5)),
             probes: 2,
             observer: events.record
         )
@@ -308,7 +283,7 @@ struct BreakerTests {
             }
             clock.advance(by: .seconds(3))
         }
-        // Every permit is settled now: whatever the state, calls that succeed close the breaker.
+        // Every permit is settled, so successes close the breaker from any state.
         clock.advance(by: .seconds(10))
         for _ in 0..<2 { try await breaker.run {} }
         #expect(breaker.state == .closed)
@@ -322,92 +297,99 @@ struct BreakerTests {
         #expect(seen == Array(2..<UInt64(seen.count) + 2))
     }
 
-    @Test("the simple form opens for 30 seconds and probes with one call")
+    @Test("the short initializer opens for 30 seconds and probes with one call")
     func simpleForm() async {
         let breaker = Breaker(.consecutiveFailures(1))
-        #expect(breaker.configuration.openFor == .seconds(30))
+        #expect(breaker.configuration.openDuration == .seconds(30))
         #expect(breaker.configuration.probes == 1)
     }
 
-    @Test("counts and durations that make no sense are refused at construction")
+    @Test("an invalid configuration is rejected at construction and at a reload")
     func misconfiguration() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            _ = Breaker(BreakerConfiguration(trip: .consecutiveFailures(0), openFor: .zero))
+            _ = Breaker(Breaker.Configuration(tripCondition: .consecutiveFailures(0), openDuration: .zero))
         }
         let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
         #expect(
             text.contains(
-                "the circuit breaker cannot work: the number of consecutive failures must be at least 1 (is 0); "
-                    + "openFor must be positive (is 0.0 seconds)"
+                "circuit breaker: tripCondition: the number of consecutive failures must be at least 1 (is 0); "
+                    + "openDuration must be positive (is 0.0 seconds)"
             )
         )
-        await #expect(processExitsWith: .failure) {
-            Breaker(.standard).reload(BreakerConfiguration(trip: .standard, probes: 0))
-        }
+        let breaker = Breaker(.standard)
+        let error = #expect(throws: ConfigurationError.self) { try breaker.reload(Breaker.Configuration(probes: 0)) }
+        #expect(error?.problems == ["probes must be at least 1 (is 0)"])
+        #expect(breaker.configuration == .standard)
     }
 
-    @Test("figures that make no sense are values with problems, and trap nowhere before a breaker is made of them")
-    func problems() {
-        func problems(_ trip: BreakerTrip) -> [String] { BreakerConfiguration(trip: trip).problems() }
-        #expect(problems(.standard) == [] && problems(.threeFailuresInAMinute) == [])
+    @Test("an invalid configuration reports its problems and does not trap before construction")
+    func validation() {
+        func problems(_ trip: TripCondition) -> [String] {
+            ReliabilityTesting.problems(of: Breaker.Configuration(tripCondition: trip).validate)
+        }
+        #expect(problems(.standard) == [] && problems(.failures(3, within: .seconds(60))) == [])
         #expect(problems(.consecutiveFailures(.min)).count == 1)
         #expect(problems(.failures(0, within: .zero)).count == 2)
         #expect(problems(.failures(10_001, within: .seconds(1))).count == 1)
         for rate in [Double.nan, -0.5, 0, 1.01, .infinity] {
             #expect(
-                problems(.failureRate(rate, minimumCalls: 1, within: .seconds(1)))
-                    == ["the failure rate must be above 0 and at most 1 (is \(rate))"]
+                problems(.failureRate(rate, minCalls: 1, within: .seconds(1)))
+                    == ["tripCondition: the failure rate must be above 0 and at most 1 (is \(rate))"]
             )
         }
-        #expect(problems(.failureRate(0.5, minimumCalls: 0, within: .seconds(-1))).count == 2)
+        #expect(problems(.failureRate(0.5, minCalls: 0, within: .seconds(-1))).count == 2)
         #expect(
             problems(.consecutiveFailures(2).or(.consecutiveFailures(3)))
-                == ["a breaker has at most one rule of each kind (two of one kind were combined)"]
+                == ["tripCondition: a breaker has at most one rule of each kind (two of one kind were combined)"]
         )
         #expect(problems(.standard.or(.failures(100, within: .seconds(1)))) == [])
-        let two = BreakerTrip.failures(1, within: .seconds(1)).or(.failures(2, within: .seconds(1)))
+        let two = TripCondition.failures(1, within: .seconds(1)).or(.failures(2, within: .seconds(1)))
         #expect(problems(.standard.or(two)).count == 1)
-        #expect(BreakerConfiguration(trip: .standard, openFor: .seconds(-1), probes: -1).problems().count == 2)
-        let absurd = BreakerTrip.failures(.min, within: .seconds(Int64.min))
-            .or(.failureRate(.nan, minimumCalls: .min, within: .zero))
+        #expect(
+            ReliabilityTesting.problems(
+                of: Breaker.Configuration(tripCondition: .standard, openDuration: .seconds(-1), probes: -1).validate
+            ) == ["openDuration must be positive (is -1.0 seconds)", "probes must be at least 1 (is -1)"]
+        )
+        let absurd = TripCondition.failures(.min, within: .seconds(Int64.min))
+            .or(.failureRate(.nan, minCalls: .min, within: .zero))
         #expect(!absurd.summary.isEmpty && absurd.traffic.isEmpty)
-        #expect(BreakerTrip.failures(.max, within: .nanoseconds(1)).traffic.count == 1)
+        #expect(TripCondition.failures(.max, within: .nanoseconds(1)).traffic.count == 1)
     }
 
-    @Test("results that count as failures open the breaker and are returned; those of a cancelled task count nowhere")
+    @Test("results that count as failures open the breaker and are returned, and a cancelled task's do not count")
     func results() async throws {
         let breaker = breaker()
         let outcome: @Sendable (Int) -> Outcome = { $0 >= 500 ? .failure : $0 == 429 ? .ignored : .success }
         for status in [500, 200, 503, 429] {
-            #expect(try await breaker.run(countingResult: outcome) { status } == status)
+            #expect(try await breaker.run(classifyResult: outcome) { status } == status)
         }
         #expect(breaker.state == .closed)
         let cancelled = Task {
-            try await breaker.run(countingResult: outcome) {
+            try await breaker.run(classifyResult: outcome) {
                 unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
                 return 500
             }
         }
         #expect(try await cancelled.value == 500)
         #expect(breaker.state == .closed)
-        #expect(try await breaker.run(countingResult: outcome) { 500 } == 500)
+        #expect(try await breaker.run(classifyResult: outcome) { 500 } == 500)
         #expect(breaker.state.isOpen)
         clock.advance(by: .seconds(10))
-        #expect(try await breaker.run(countingResult: outcome) { 429 } == 429)
+        #expect(try await breaker.run(classifyResult: outcome) { 429 } == 429)
         #expect(breaker.state == .halfOpen && !breaker.state.isOpen)
-        #expect(try await breaker.run(countingResult: outcome) { 502 } == 502)
+        #expect(try await breaker.run(classifyResult: outcome) { 502 } == 502)
         #expect(breaker.state == .open(remaining: .seconds(10)))
         clock.advance(by: .seconds(10))
-        #expect(try await breaker.run(countingResult: outcome) { 404 } == 404)
+        #expect(try await breaker.run(classifyResult: outcome) { 404 } == 404)
         #expect(breaker.state == .closed && !breaker.state.isOpen)
     }
 
-    @Test("the short form takes a clock, a classification and an observer")
+    @Test("the short initializer takes a clock, a classification and an observer")
     func shortForm() async {
         let events = EventRecorder<BreakerEvent>()
         let breaker = Breaker(
             .consecutiveFailures(1),
-            classify: { $0 is Broken ? .failure : .ignored },
+            classify: { $0 is TestError ? .failure : .ignored },
             clock: clock,
             observer: events.record
         )
@@ -419,10 +401,8 @@ struct BreakerTests {
     }
 }
 
-@Suite("Breaker keeps the caller's isolation")
+@Suite("Breaker: isolation")
 struct BreakerIsolationTests {
-    final class NotSendable { var count = 0 }
-
     actor Account {
         var balance = 0
         func deposit(_ breaker: Breaker) async throws -> Int {
@@ -434,16 +414,16 @@ struct BreakerIsolationTests {
         }
     }
 
-    @Test("an actor's state is changed in place")
+    @Test("an operation on an actor changes the actor's state in place")
     func actorIsolated() async throws {
-        #expect(try await Account().deposit(Breaker(.threeFailuresInAMinute)) == 1)
+        #expect(try await Account().deposit(Breaker(.failures(3, within: .seconds(60)))) == 1)
     }
 
-    @Test("the main actor stays the main actor")
+    @Test("an operation on the main actor stays there")
     @MainActor
     func mainActor() async throws {
-        let box = NotSendable()
-        let result = try await Breaker(.threeFailuresInAMinute).run {
+        let box = NonSendableCounter()
+        let result = try await Breaker(.failures(3, within: .seconds(60))).run {
             MainActor.preconditionIsolated()
             box.count += 1
             return box
@@ -454,36 +434,8 @@ struct BreakerIsolationTests {
 
     @Test("a value that is not Sendable can be used and returned")
     func nonisolated() async throws {
-        let box = NotSendable()
-        let result = try await Breaker(.threeFailuresInAMinute).run { box }
+        let box = NonSendableCounter()
+        let result = try await Breaker(.failures(3, within: .seconds(60))).run { box }
         #expect(result === box)
     }
-}
-
-/// A door behind which tasks wait until it is opened.
-private final class Gate: Sendable {
-    private let state = Lock((isOpen: false, waiting: [CheckedContinuation<Void, Never>]()))
-
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
-    }
-
-    func open() {
-        let waiting = state.withLock { state in
-            let waiting = state.waiting
-            state = (true, [])
-            return waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-}
-
-private final class Holder: Sendable {
-    let breaker = Lock<Breaker?>(nil)
 }

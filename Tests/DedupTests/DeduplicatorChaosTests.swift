@@ -1,21 +1,19 @@
 import ReliabilityCore
 import ReliabilityStore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import Dedup
 
-@Suite("Deduplicator under chance")
+@Suite("Deduplicator with random faults")
 struct DeduplicatorChaosTests {
-    /// Any store call may fail before it happens, fail after, or have an unknown outcome; any task may be cancelled at it.
-    @Test(
-        "whatever fails and whoever goes away: one kept result, never two at once, every replay the same",
-        arguments: 1...60
-    )
-    func chance(seed: Int) async throws {
+    /// Every store call may fail or have an unknown outcome, and may cancel its task.
+    @Test("random faults and cancellations leave at most one kept result and no concurrent runs", arguments: 1...60)
+    func randomFaults(seed: Int) async throws {
         let random = Lock(SeededGenerator(seed: UInt64(seed)))
         let faults: [StoreDouble.Fault] = [
-            .before(.unavailable), .before(.unknownOutcome), .after(.unknownOutcome), .cancelBefore, .cancelAfter,
+            .reject(.unavailable), .reject(.unknownOutcome), .unknownOutcomeAfterApply, .cancelBefore, .cancelAfter,
         ]
         let memory = InMemoryStore()
         let store = StoreDouble(memory) {
@@ -23,8 +21,8 @@ struct DeduplicatorChaosTests {
                 generator.next() % 4 == 0 ? faults[Int(generator.next() % UInt64(faults.count))] : nil
             }
         }
-        let dedup = Deduplicator(.replay(retention: nil), keyspace: "test", store: store)
-        let inside = Counter()
+        let dedup = Deduplicator(.replay(retention: nil), keyspace: "test", store: store, storeFailure: .failClosed())
+        let inside = ConcurrencyCounter()
         let results = await withTaskGroup { group in
             for number in 0..<20 {
                 group.addTask { () -> DedupResult<String>? in
@@ -32,7 +30,7 @@ struct DeduplicatorChaosTests {
                         inside.increment()
                         defer { inside.decrement() }
                         await Task.yield()
-                        if number % 5 == 0 { throw Flaky() }
+                        if number % 5 == 0 { throw TestError() }
                         return "\(number)"
                     }
                 }
@@ -40,9 +38,9 @@ struct DeduplicatorChaosTests {
             return await group.reduce(into: []) { $0.append($1) }
         }
         let ended = results.compactMap { $0 }
-        #expect(inside.highest <= 1, "seed \(seed)")
+        #expect(inside.peak <= 1, "seed \(seed)")
         #expect(ended.count { $0.isStored && !$0.isReplay } <= 1, "seed \(seed)")
-        // What was kept, although the store may not have said so to the one who kept it.
+        // The kept results. The store may not have confirmed them to their callers.
         let kept = Set(ended.filter(\.isStored).map(\.value))
         #expect(kept.count <= 1, "seed \(seed)")
         #expect(kept.isSubset(of: ended.filter { !$0.isReplay }.map(\.value)), "seed \(seed)")

@@ -6,46 +6,46 @@ import Testing
 
 @Suite("OutboxQueue")
 struct OutboxQueueTests {
-    let bench = Bench()
+    let fixture = OutboxFixture()
     let order = StoreKey("orders", "1")
 
-    @Test("I25: the data and its message are stored together, or neither")
+    @Test("data and message are stored together or not at all")
     func atomic() async throws {
         let message = OutboxMessage(id: "m1", topic: "order.placed", payload: [1, 2])
-        let first = try await bench.queue.commit([.put(order, [1], .never, if: .absent)], sending: [message])
-        #expect(first.versions == [try await bench.memory.get(order)?.version] && first.messages == [.enqueued])
+        let first = try await fixture.queue.commit([.put(order, [1], .never, if: .absent)], sending: [message])
+        #expect(first.versions == [try await fixture.memory.get(order)?.version] && first.messages == [.enqueued])
         let other = OutboxMessage(id: "m2", topic: "order.placed", payload: [])
         let conflict = await #expect(throws: OutboxConflict.self) {
-            try await bench.queue.commit([.put(order, [2], .never, if: .absent)], sending: [other])
+            try await fixture.queue.commit([.put(order, [2], .never, if: .absent)], sending: [other])
         }
-        #expect(conflict?.reason == .write(index: 0, current: try await bench.memory.get(order)))
+        #expect(conflict?.reason == .write(index: 0, current: try await fixture.memory.get(order)))
         #expect(conflict?.code == "outbox.conflict" && conflict?.category == .conflict)
-        let page = try await bench.memory.page("test", .pending, after: nil, limit: 10)
+        let page = try await fixture.memory.page("test", .pending, after: nil, limit: 10)
         #expect(page.records.compactMap(OutboxMessage.init) == [message])
     }
 
-    @Test("a message that is pending already is not sent again, and that is no conflict")
+    @Test("a pending message is not sent again and is no conflict")
     func idempotent() async throws {
         let message = OutboxMessage(id: "m1", topic: "t", payload: [1])
         for result in [EnqueueResult.enqueued, .duplicate] {
-            let receipt = try await bench.queue.commit([.put(order, [1], .never, if: .any)], sending: [message])
+            let receipt = try await fixture.queue.commit([.put(order, [1], .never, if: .any)], sending: [message])
             #expect(receipt.messages == [result])
         }
-        #expect(try await bench.queue.counts() == RecordCounts(pending: 1, dead: 0))
+        #expect(try await fixture.queue.counts() == RecordCounts(pending: 1, deadLetters: 0))
     }
 
     @Test(
-        "a commit whose message's identity belongs to another message stores nothing and says so",
-        arguments: [RecordState.pending, .dead],
+        "a commit with the identity of another message stores nothing and throws",
+        arguments: [RecordState.pending, .deadLetter],
         ["payload", "topic", "nothing"]
     )
     func takenIdentity(state: RecordState, difference: String) async throws {
-        // The same message, pending, is no other one.
+        // The same pending message is a duplicate and no conflict.
         if state == .pending, difference == "nothing" { return }
-        try await bench.send("m1")
-        if state == .dead {
-            for claim in try await bench.memory.claim("test", limit: 1, lease: .seconds(60)) {
-                _ = try await bench.memory.settle([Settlement(claim, .dead(reason: "x"))])
+        try await fixture.send("m1")
+        if state == .deadLetter {
+            for claim in try await fixture.memory.claim("test", limit: 1, lease: .seconds(60)) {
+                _ = try await fixture.memory.settle([Settlement(claim, .deadLetter(reason: "x"))])
             }
         }
         let new = OutboxMessage(
@@ -54,59 +54,59 @@ struct OutboxQueueTests {
             payload: difference == "payload" ? [1] : []
         )
         let fresh = OutboxMessage(id: "m2", topic: "t", payload: [])
-        let before = try await bench.memory.page("test", state, after: nil, limit: 9)
+        let before = try await fixture.memory.page("test", state, after: nil, limit: 9)
         let conflict = await #expect(throws: OutboxConflict.self) {
-            try await bench.queue.commit([.put(order, [1], .never, if: .absent)], sending: [fresh, new])
+            try await fixture.queue.commit([.put(order, [1], .never, if: .absent)], sending: [fresh, new])
         }
         #expect(conflict?.reason == .message(index: 1, state))
         #expect(conflict?.code == "outbox.identity_taken")
-        #expect(try await bench.memory.get(order) == nil)
-        #expect(try await bench.memory.page("test", state, after: nil, limit: 9) == before)
-        #expect(try await bench.queue.counts().pending == (state == .pending ? 1 : 0))
-        // What was dead is sent as it was, and nobody was told that it is the new one.
-        if state == .dead {
-            #expect(try await bench.queue.redriveDead() == 1)
-            let page = try await bench.memory.page("test", .pending, after: nil, limit: 9)
+        #expect(try await fixture.memory.get(order) == nil)
+        #expect(try await fixture.memory.page("test", state, after: nil, limit: 9) == before)
+        #expect(try await fixture.queue.counts().pending == (state == .pending ? 1 : 0))
+        // The dead letter is sent unchanged.
+        if state == .deadLetter {
+            #expect(try await fixture.queue.redriveDeadLetters() == 1)
+            let page = try await fixture.memory.page("test", .pending, after: nil, limit: 9)
             #expect(page.records.compactMap(OutboxMessage.init) == [OutboxMessage(id: "m1", topic: "t", payload: [])])
         }
     }
 
-    @Test("dead messages are removed once they are old enough, and no others", arguments: [0, 1, 7, Int.max])
-    func removeDead(limit: Int) async throws {
+    @Test("only dead letters beyond the age are removed", arguments: [0, 1, 7, Int.max])
+    func removeDeadLetters(limit: Int) async throws {
         func bury(_ ids: [String]) async throws {
-            try await bench.send(ids)
-            for claim in try await bench.memory.claim("test", limit: 100, lease: .seconds(60)) {
-                _ = try await bench.memory.settle([Settlement(claim, .dead(reason: "x"))])
+            try await fixture.send(ids)
+            for claim in try await fixture.memory.claim("test", limit: 100, lease: .seconds(60)) {
+                _ = try await fixture.memory.settle([Settlement(claim, .deadLetter(reason: "x"))])
             }
         }
         try await bury((0..<9).map { "old \($0)" })
-        bench.clock.advance(by: .seconds(10))
+        fixture.clock.advance(by: .seconds(10))
         try await bury(["young"])
-        try await bench.send("pending")
-        bench.clock.advance(by: .seconds(10))
+        try await fixture.send("pending")
+        fixture.clock.advance(by: .seconds(10))
         let count = min(limit, 9)
-        #expect(try await bench.queue.removeDead(olderThan: .seconds(15), limit: limit) == count)
-        #expect(try await bench.queue.counts() == RecordCounts(pending: 1, dead: 10 - count))
-        #expect(try await bench.queue.removeDead(olderThan: .seconds(Int64.max)) == 0)
-        #expect(try await bench.queue.removeDead(olderThan: Duration(attoseconds: .min)) == 10 - count)
+        #expect(try await fixture.queue.removeDeadLetters(olderThan: .seconds(15), limit: limit) == count)
+        #expect(try await fixture.queue.counts() == RecordCounts(pending: 1, deadLetters: 10 - count))
+        #expect(try await fixture.queue.removeDeadLetters(olderThan: .seconds(Int64.max)) == 0)
+        #expect(try await fixture.queue.removeDeadLetters(olderThan: Duration(attoseconds: .min)) == 10 - count)
     }
 
-    @Test("messages without an identity get one each")
+    @Test("messages without an identity get unique identities")
     func identities() {
         let ids = Set((0..<100).map { _ in OutboxMessage(topic: "t", payload: []).id })
         #expect(ids.count == 100)
         #expect(ids.allSatisfy { $0.utf8.count == 32 })
     }
 
-    @Test("an identity of a length that the store refuses is an error, not a trap", arguments: [0, 257, 100_000])
-    func hostileIdentity(count: Int) async {
+    @Test("an identity of invalid length throws", arguments: [0, 257, 100_000])
+    func invalidIdentity(count: Int) async {
         let message = OutboxMessage(id: String(repeating: "x", count: count), topic: "t", payload: [])
-        let error = await #expect(throws: StoreError.self) { try await bench.queue.commit([], sending: [message]) }
+        let error = await #expect(throws: StoreError.self) { try await fixture.queue.commit([], sending: [message]) }
         #expect(error?.reason == .invalid)
     }
 
     @Test(
-        "any topic and payload survive being stored",
+        "any topic and payload is read as it was stored",
         arguments: [
             "", "t", "order.placed", "a\u{0}b", "☕️", String(repeating: "x", count: 70_000),
         ]
@@ -114,14 +114,14 @@ struct OutboxQueueTests {
     func roundTrip(topic: String) async throws {
         for payload in [[], [0], [UInt8](0...255)] as [[UInt8]] {
             let message = OutboxMessage(id: "m\(payload.count)", topic: topic, payload: payload)
-            _ = try await bench.queue.commit([], sending: [message])
-            let page = try await bench.memory.page("test", .pending, after: nil, limit: 10)
+            _ = try await fixture.queue.commit([], sending: [message])
+            let page = try await fixture.memory.page("test", .pending, after: nil, limit: 10)
             #expect(page.records.compactMap(OutboxMessage.init).contains(message))
         }
     }
 
     @Test(
-        "bytes that are no message are not read as one",
+        "bytes of another format are no message",
         arguments: [
             [], [1], [1, 0, 0, 0], [2, 0, 0, 0, 0], [1, 0, 0, 0, 1], [1, 255, 255, 255, 255, 1], [1, 0, 0, 0, 1, 0xFF],
         ] as [[UInt8]]
@@ -134,33 +134,32 @@ struct OutboxQueueTests {
             attempts: 0,
             isLeased: false,
             due: .zero,
-            deadReason: nil
+            deadLetterReason: nil
         )
         #expect(OutboxMessage(record) == nil)
     }
 
-    @Test(
-        "dead messages are sent again under their identities, as many as asked for",
-        arguments: [0, 1, 7, 250, Int.max]
-    )
+    @Test("dead letters are redriven under their identities up to the limit", arguments: [0, 1, 7, 250, Int.max])
     func redrive(limit: Int) async throws {
         let ids = (0..<250).map { "m\($0)" }
-        try await bench.send(ids)
+        try await fixture.send(ids)
         while true {
-            let claims = try await bench.memory.claim("test", limit: 100, lease: .seconds(60))
+            let claims = try await fixture.memory.claim("test", limit: 100, lease: .seconds(60))
             if claims.isEmpty { break }
-            _ = try await bench.memory.settle(claims.map { Settlement($0, .dead(reason: "x")) })
+            _ = try await fixture.memory.settle(claims.map { Settlement($0, .deadLetter(reason: "x")) })
         }
-        #expect(try await bench.queue.counts() == RecordCounts(pending: 0, dead: 250))
+        #expect(try await fixture.queue.counts() == RecordCounts(pending: 0, deadLetters: 250))
         let count = min(limit, 250)
-        #expect(try await bench.queue.redriveDead(limit: limit) == count)
-        #expect(try await bench.queue.counts() == RecordCounts(pending: count, dead: 250 - count))
-        let page = try await bench.memory.page("test", .pending, after: nil, limit: 1000)
+        #expect(try await fixture.queue.redriveDeadLetters(limit: limit) == count)
+        #expect(try await fixture.queue.counts() == RecordCounts(pending: count, deadLetters: 250 - count))
+        let page = try await fixture.memory.page("test", .pending, after: nil, limit: 1000)
         #expect(Set(page.records.map(\.id)).isSubset(of: ids))
     }
 
-    @Test("a queue's name that no store takes is refused at construction, with the name in the message")
-    func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = OutboxQueue("", store: InMemoryStore()) }
+    @Test("an empty queue name is rejected")
+    func emptyName() async {
+        await #expect(processExitsWith: .failure) {
+            _ = OutboxQueue("", store: InMemoryStore(), storeFailure: .failClosed())
+        }
     }
 }

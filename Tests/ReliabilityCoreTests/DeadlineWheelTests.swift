@@ -4,8 +4,8 @@ import Testing
 @testable import ReliabilityCore
 
 /// An entry with a number.
-private final class Numbered: DeadlineScheduler.Entry, @unchecked Sendable {
-    // @unchecked Sendable: `number` is set once, before anybody else knows the entry.
+private final class Numbered: TimerEntry, @unchecked Sendable {
+    // @unchecked Sendable: `number` is set only by the initializer.
     private(set) var number = 0
 
     convenience init(_ number: Int) {
@@ -14,7 +14,7 @@ private final class Numbered: DeadlineScheduler.Entry, @unchecked Sendable {
     }
 }
 
-/// What a wheel says of a reading, when it has moved all that it has to.
+/// The result of a reading, after all unfinished moves.
 private func next(_ wheel: inout DeadlineWheel, at now: Int64) -> DeadlineWheel.Next {
     while true {
         let next = wheel.next(at: now)
@@ -31,7 +31,7 @@ private func popAll(_ wheel: inout DeadlineWheel, at now: Int64) -> [Int] {
     return numbers
 }
 
-/// The same as a wheel, slowly.
+/// A sorted list with the behavior of a wheel.
 private struct Model {
     var pending: [(instant: Int64, number: Int)] = []
 
@@ -46,7 +46,7 @@ private struct Model {
 struct DeadlineWheelTests {
     static let tick: Int64 = 1 << 16
 
-    @Test("every instant is kept, and is due from itself on and not before", arguments: [Int64.min, 0, 12_345, .max])
+    @Test("an entry is due from its instant on and not before", arguments: [Int64.min, 0, 12_345, .max])
     func everyInstant(start: Int64) {
         var instants: [Int64] = [.min, .min + 1, -1, 0, 1, .max - 1, .max]
         for bit in 0..<63 {
@@ -73,7 +73,7 @@ struct DeadlineWheelTests {
         }
     }
 
-    @Test("random arming, moving, cancelling and advancing is that of a sorted list", arguments: 1...40)
+    @Test("random arming, moving, cancelling and advancing matches a sorted list", arguments: 1...40)
     func randomAgainstModel(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let start = seed.isMultiple(of: 3) ? Int64(bitPattern: random.next()) : 0
@@ -81,7 +81,7 @@ struct DeadlineWheelTests {
         var model = Model()
         var entries: [Int: Numbered] = [:]
         var now = start
-        /// Of every magnitude.
+        /// A random distance of any magnitude.
         func distance() -> Int64 {
             let bits = Int64.random(in: 1..<63, using: &random)
             return Int64.random(in: 0..<(1 << bits), using: &random)
@@ -89,7 +89,7 @@ struct DeadlineWheelTests {
         for step in 0..<4000 {
             switch Int.random(in: 0..<10, using: &random) {
             case 0..<5:
-                // Sometimes in the past, and often at an instant that another one has.
+                // Sometimes in the past, and often at the instant of another entry.
                 var instant = now.saturatingAdd(distance())
                 if let other = model.pending.randomElement(using: &random), Bool.random(using: &random) {
                     instant = other.instant
@@ -109,7 +109,7 @@ struct DeadlineWheelTests {
                 #expect(removals == [true, false], "seed \(seed), step \(step)")
             case 7:
                 guard let (instant, number) = model.pending.first, let entry = entries[number] else { continue }
-                // Moved, and back: it keeps its place among equals only if it was the last of them.
+                // Moved away and back, an entry is the last of its instant.
                 wheel.insert(entry, at: now.saturatingAdd(distance()))
                 wheel.remove(entry)
                 model.pending.removeFirst()
@@ -122,7 +122,7 @@ struct DeadlineWheelTests {
                 now = now.saturatingAdd(distance() >> Int64.random(in: 0..<40, using: &random))
                 fallthrough
             default:
-                // A clock may also say less than before; nothing more is due then.
+                // A reading may be earlier than the previous reading.
                 let reading = Bool.random(using: &random) ? now : now.saturatingSubtract(distance())
                 let expected = model.popAll(at: reading)
                 let popped = popAll(&wheel, at: reading)
@@ -145,7 +145,7 @@ struct DeadlineWheelTests {
         #expect(count == 0)
     }
 
-    @Test("entries that are overdue keep their order while others among them are cancelled", arguments: 1...40)
+    @Test("overdue entries keep their order when other entries are cancelled", arguments: 1...40)
     func overdue(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var wheel = DeadlineWheel(at: 0)
@@ -164,7 +164,7 @@ struct DeadlineWheelTests {
         #expect(order == model.popAll(at: 0), "seed \(seed)")
     }
 
-    @Test("an entry that is moved runs at its new instant only, behind those that were there")
+    @Test("a moved entry runs at its new instant only, after the earlier entries of the instant")
     func moved() {
         var wheel = DeadlineWheel(at: 0)
         let entries = (0..<4).map { Numbered($0) }
@@ -177,17 +177,17 @@ struct DeadlineWheelTests {
         #expect(atFive == [2, 3, 1])
         let atNine = popAll(&wheel, at: 9 * Self.tick)
         #expect(atNine == [0])
-        // One that has run can be armed again.
+        // An entry that has run can be armed again.
         wheel.insert(entries[0], at: 10 * Self.tick)
         let atTen = popAll(&wheel, at: 10 * Self.tick)
         #expect(atTen == [0])
     }
 
-    @Test("the earliest is known in the middle of a move too")
+    @Test("the earliest instant is known during an unfinished move")
     func earliestMeanwhile() {
         var wheel = DeadlineWheel(at: 0)
         let instant = 64 * 64 * Self.tick
-        // What was armed last is moved first, to a slot of its own.
+        // The entry that was armed last is moved first, to its own slot.
         for number in 0..<1000 { wheel.insert(Numbered(number), at: instant + Int64(2000 - number) * Self.tick) }
         guard case .unfinished = wheel.next(at: instant) else {
             Issue.record("a thousand entries were moved at once")
@@ -197,7 +197,7 @@ struct DeadlineWheelTests {
         #expect(earliest == instant + 1001 * Self.tick)
     }
 
-    @Test("a call moves some of many entries only, and those that are armed or cancelled in between are not lost")
+    @Test("entries armed or cancelled during an unfinished move are not lost")
     func unfinished() {
         var wheel = DeadlineWheel(at: 0)
         let instant = 100_000 * Self.tick
@@ -217,7 +217,7 @@ struct DeadlineWheelTests {
         #expect(order == expected)
     }
 
-    @Test("a wheel that is dropped frees what is pending, however much that is")
+    @Test("a released wheel releases all pending entries")
     func freesAtTheEnd() {
         weak var freed: Numbered?
         do {
@@ -232,7 +232,7 @@ struct DeadlineWheelTests {
         #expect(freed == nil)
     }
 
-    @Test("a removed entry is freed at once, wherever it was")
+    @Test("a removed entry is released immediately")
     func freesAtOnce() {
         var wheel = DeadlineWheel(at: 0)
         for instant in [-1, 0, 1, Self.tick, Int64.max] {
@@ -251,9 +251,9 @@ struct DeadlineWheelTests {
         #expect(left == 10)
     }
 
-    @Test("INV-16: nothing but the reading decides what is due")
+    @Test("only the clock reading decides which entries are due")
     func readingsOnly() {
-        // The same readings with the same entries, at three places of the time line: the same entries, one after the other.
+        // The same readings and entries, relative to three origins, must give the same order.
         let runs = [Int64.min, 0, .max - 1_000_000_000_000].map { origin -> [Int] in
             var random = SeededGenerator(seed: 16)
             var wheel = DeadlineWheel(at: origin)
@@ -271,7 +271,7 @@ struct DeadlineWheelTests {
         #expect(runs[1] == runs[2])
     }
 
-    @Test("INV-17: readings that are equal or go back are harmless, and say when to ask again")
+    @Test("equal and earlier readings return the instant of the next reading")
     func stalled() {
         var wheel = DeadlineWheel(at: 1000 * Self.tick)
         wheel.insert(Numbered(1), at: 2000 * Self.tick)
@@ -280,10 +280,10 @@ struct DeadlineWheelTests {
                 Issue.record("due at \(reading)")
                 continue
             }
-            // Not before the reading, or whoever waits until then would spin.
+            // An earlier instant would cause a busy loop.
             #expect(wake > reading)
         }
-        // One that is armed behind a cursor that has run ahead is not lost.
+        // An entry armed behind the cursor is not lost.
         wheel.insert(Numbered(2), at: 5)
         let early = popAll(&wheel, at: 4)
         #expect(early == [])
@@ -293,7 +293,7 @@ struct DeadlineWheelTests {
         #expect(last == [1])
     }
 
-    @Test("INV-17: a jump over all of time takes a few steps for every entry, and none for what is empty")
+    @Test("a jump to the far future moves each entry a few times only")
     func farFuture() {
         var wheel = DeadlineWheel(at: .min)
         for number in 0..<100 { wheel.insert(Numbered(number), at: .max - 100 + Int64(number)) }

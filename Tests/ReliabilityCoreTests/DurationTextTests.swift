@@ -1,10 +1,10 @@
 import ReliabilityCore
 import Testing
 
-@Suite("Durations as text")
+@Suite("Duration: text")
 struct DurationTextTests {
     @Test(
-        "a duration is written in the unit that suits it, cut to three decimals",
+        "a duration is written in a suitable unit with at most three decimals",
         arguments: [
             (Duration.zero, "0 ns"), (.nanoseconds(999), "999 ns"), (.microseconds(1), "1 µs"),
             (.nanoseconds(1_999_999), "1.999 ms"), (.milliseconds(250), "250 ms"), (.milliseconds(6300), "6.3 s"),

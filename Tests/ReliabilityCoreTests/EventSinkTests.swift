@@ -4,8 +4,8 @@ import Testing
 @testable import ReliabilityCore
 
 extension EventSink {
-    /// A sink whose events cannot say that events are missing.
-    fileprivate init(untold observer: (@Sendable (Event) -> Void)?, capacity: Int = 4096) {
+    /// A sink whose events do not report missed events.
+    fileprivate init(plain observer: (@Sendable (Event) -> Void)?, capacity: Int = 4096) {
         self.init(observer, capacity: capacity, missed: { [$1] })
     }
 }
@@ -15,15 +15,15 @@ struct EventSinkTests {
     @Test("events arrive in order, each once")
     func order() async {
         let recorder = EventRecorder<Int>()
-        let sink = EventSink(untold: recorder.record)
+        let sink = EventSink(plain: recorder.record)
         for number in 0..<3000 { sink.emit(number) }
         #expect(await recorder.wait(for: 3000) == Array(0..<3000))
     }
 
-    @Test("events of many tasks all arrive, each task's in its order")
+    @Test("events of many tasks all arrive, and the events of each task are in order")
     func concurrent() async {
         let recorder = EventRecorder<(task: Int, number: Int)>()
-        let sink = EventSink(untold: recorder.record)
+        let sink = EventSink(plain: recorder.record)
         await withTaskGroup { group in
             for task in 0..<16 {
                 group.addTask { for number in 0..<100 { sink.emit((task, number)) } }
@@ -45,7 +45,7 @@ struct EventSinkTests {
             }
         }
         let echo = Echo()
-        let sink = EventSink(untold: echo.observe)
+        let sink = EventSink(plain: echo.observe)
         echo.sink.withLock { $0 = sink }
         sink.emit(0)
         #expect(await echo.recorder.wait(for: 6) == [0, 1, 2, 3, 4, 5])
@@ -53,7 +53,7 @@ struct EventSinkTests {
 
     /// An observer whose first event blocks it until the gate is opened.
     private final class Blocked: Sendable {
-        let gate = Gate()
+        let gate = ThreadGate()
         let entered = EventRecorder<Int>()
         let events = EventRecorder<Int>()
 
@@ -70,13 +70,13 @@ struct EventSinkTests {
         }
     }
 
-    @Test("an observer that blocks holds up no call; what waits is bounded, and the gap is counted where it is")
+    @Test("a blocked observer delays no call, and events above the capacity are dropped and counted in place")
     func missed() async {
         let blocked = Blocked()
         let sink = EventSink(blocked.observe, missed: { count, next in [-1000 - count, next] })
         let before = ObserverDelivery.missedCount
         await blocked.block(sink)
-        // 4,096 more wait, and the latest.
+        // 4,096 events wait, and the latest event.
         for number in 0..<5000 { sink.emit(number) }
         #expect(ObserverDelivery.missedCount - before >= 903)
         blocked.gate.open()
@@ -85,13 +85,13 @@ struct EventSinkTests {
         #expect(await blocked.events.wait(for: 4100).last == 7)
     }
 
-    @Test("an event type that can say so gets the count as an event")
+    @Test("an observed event type receives the count of missed events as an event")
     func missedEvent() async {
         enum Event: ObservedEvent, Equatable {
             case number(Int)
             case missed(count: Int)
         }
-        let gate = Gate()
+        let gate = ThreadGate()
         let events = EventRecorder<Event>()
         @Sendable func observe(_ event: Event) {
             events.record(event)
@@ -105,7 +105,7 @@ struct EventSinkTests {
         #expect(await events.wait(for: 4099).suffix(3) == [.number(4095), .missed(count: 3), .number(4099)])
     }
 
-    @Test("without a gap none is told of")
+    @Test("no missed events are reported up to the capacity")
     func notMissed() async {
         let blocked = Blocked()
         let sink = EventSink(blocked.observe, capacity: 3, missed: { count, next in [-1000 - count, next] })
@@ -115,68 +115,68 @@ struct EventSinkTests {
         #expect(await blocked.events.wait(for: 5) == [-1, 0, 1, 2, 3])
     }
 
-    @Test("what a dropped event held is freed outside of the sink's lock")
-    func freesOutsideTheLock() async {
+    @Test("a dropped event is released outside of the sink's lock")
+    func releasesOutsideTheLock() async {
         final class Token: Sendable {
             let sink: EventSink<Token?>
             init(_ sink: EventSink<Token?>) { self.sink = sink }
             deinit { sink.emit(nil) }
         }
-        let gate = Gate()
+        let gate = ThreadGate()
         let events = EventRecorder<Void>()
         @Sendable func observe(_ token: Token?) {
             events.record(())
             gate.pass()
         }
-        let sink = EventSink(untold: observe, capacity: 1)
+        let sink = EventSink(plain: observe, capacity: 1)
         sink.emit(nil)
         await events.wait(for: 1)
         sink.emit(nil)
         sink.emit(Token(sink))
-        // Drops the token, which emits.
+        // Drops the token, whose deinitializer emits an event.
         sink.emit(nil)
         gate.open()
         await events.wait(for: 3)
     }
 
-    @Test("observers that block, however many, delay no other sink's events")
+    @Test("blocked observers delay no events of other sinks")
     func isolated() async {
         let blocked = (0..<40).map { _ in Blocked() }
-        for blocked in blocked { await blocked.block(EventSink(untold: blocked.observe)) }
+        for blocked in blocked { await blocked.block(EventSink(plain: blocked.observe)) }
         let recorder = EventRecorder<Int>()
-        let sink = EventSink(untold: recorder.record)
+        let sink = EventSink(plain: recorder.record)
         for number in 0..<100 { sink.emit(number) }
         #expect(await recorder.wait(for: 100) == Array(0..<100))
         for blocked in blocked { blocked.gate.open() }
     }
 
-    @Test("a flush returns when everything emitted before it has been delivered, by every sink")
+    @Test("a flush returns after every sink has delivered all earlier events")
     func flush() async {
         let recorders = (0..<4).map { _ in EventRecorder<Int>() }
-        let sinks = recorders.map { EventSink(untold: $0.record) }
+        let sinks = recorders.map { EventSink(plain: $0.record) }
         for number in 0..<1000 { for sink in sinks { sink.emit(number) } }
         #expect(await ObserverDelivery.flush(within: .seconds(3600)))
         for recorder in recorders { #expect(recorder.events.count == 1000) }
     }
 
-    @Test("a flush does not wait for what is emitted after it")
+    @Test("a flush does not wait for later events")
     func flushEnds() async {
         final class Endless: Sendable {
             let sink = Lock<EventSink<Int>?>(nil)
             @Sendable func observe(_ number: Int) { sink.withLock { $0 }?.emit(number + 1) }
         }
         let endless = Endless()
-        let sink = EventSink(untold: endless.observe)
+        let sink = EventSink(plain: endless.observe)
         endless.sink.withLock { $0 = sink }
         sink.emit(0)
         #expect(await ObserverDelivery.flush(within: .seconds(3600)))
         endless.sink.withLock { $0 = nil }
     }
 
-    @Test("a flush gives up at its limit, and a cancelled task can flush")
-    func flushGivesUp() async {
+    @Test("a flush ends at its limit, and a cancelled task can flush")
+    func flushLimit() async {
         let blocked = Blocked()
-        await blocked.block(EventSink(untold: blocked.observe))
+        await blocked.block(EventSink(plain: blocked.observe))
         #expect(await !ObserverDelivery.flush(within: .zero))
         #expect(await !ObserverDelivery.flush(within: .milliseconds(1)))
         let flush = Task {
@@ -188,84 +188,30 @@ struct EventSinkTests {
         #expect(blocked.events.events == [-1])
     }
 
-    @Test("the observer runs on no thread that tasks share, so one that blocks holds up none of them")
+    @Test("the observer runs outside of tasks")
     func ownThread() async {
         let isOutsideTasks = EventRecorder<Bool>()
-        let sink = EventSink<Int>(untold: { _ in
+        let sink = EventSink<Int>(plain: { _ in
             isOutsideTasks.record(unsafe withUnsafeCurrentTask { unsafe $0 == nil })
         })
         sink.emit(1)
         #expect(await isOutsideTasks.wait(for: 1) == [true])
     }
 
-    @Test("without an observer an event is not even made")
+    @Test("without an observer no event is created")
     func noObserver() {
-        let sink = EventSink<Int>(untold: nil)
-        let made = Counter()
+        let sink = EventSink<Int>(plain: nil)
+        let made = ConcurrencyCounter()
         sink.emit(made.increment())
         #expect(made.value == 0)
     }
 
-    @Test("the observer does not run in the task that emits, nor see its task-local values")
+    @Test("the observer does not see the task-local values of the emitting task")
     func detached() async throws {
         let recorder = EventRecorder<CorrelationID?>()
-        let sink = EventSink<Int>(untold: { _ in recorder.record(CorrelationID.current) })
+        let sink = EventSink<Int>(plain: { _ in recorder.record(CorrelationID.current) })
         let id = try #require(CorrelationID("request-1"))
         await withCorrelationID(id) { sink.emit(1) }
         #expect(await recorder.wait(for: 1) == [nil])
-    }
-}
-
-@Suite("CallbackPool", .timeLimit(.minutes(10)))
-struct CallbackPoolTests {
-    @Test("a turn begins though hundreds before it block, and threads that have nothing to do end")
-    func blockingTurns() async {
-        let pool = CallbackPool()
-        let gates = (0..<300).map { _ in Gate() }
-        let events = EventRecorder<Int>()
-        for gate in gates { pool.run { gate.pass() } }
-        pool.run { events.record(0) }
-        #expect(await events.wait(for: 1) == [0])
-        #expect(pool.threadCount >= 300)
-        for gate in gates { gate.open() }
-        while pool.threadCount > 4 { await Task.yield() }
-        pool.run { events.record(1) }
-        #expect(await events.wait(for: 2) == [0, 1])
-    }
-
-    @Test("many short turns need few threads")
-    func shortTurns() async {
-        let pool = CallbackPool()
-        let events = EventRecorder<Int>()
-        let gate = Gate()
-        pool.run { gate.pass() }
-        for number in 0..<2000 { pool.run { events.record(number) } }
-        gate.open()
-        #expect(await events.wait(for: 2000).count == 2000)
-        #expect(pool.threadCount < 64)
-    }
-
-    @Test("where the system refuses a thread, it is asked again")
-    func noThread() async {
-        let requests = Counter()
-        let pool = CallbackPool { body in requests.increment() > 3 && tryToStartThread(body) }
-        let events = EventRecorder<Int>()
-        pool.run { events.record(1) }
-        #expect(await events.wait(for: 1) == [1])
-        #expect(requests.value == 4)
-    }
-
-    @Test("where the system refuses more threads, the turns wait for those there are")
-    func noMoreThreads() async {
-        let requests = Counter()
-        let pool = CallbackPool { body in requests.increment() == 1 && tryToStartThread(body) }
-        let gate = Gate()
-        let events = EventRecorder<Int>()
-        pool.run { gate.pass() }
-        pool.run { events.record(1) }
-        while requests.value < 3 { await Task.yield() }
-        #expect(events.events.isEmpty)
-        gate.open()
-        #expect(await events.wait(for: 1) == [1])
     }
 }

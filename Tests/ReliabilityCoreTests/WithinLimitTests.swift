@@ -8,15 +8,13 @@ struct WithinLimitTests {
     let clock = ManualClock()
     var source: TimeSource { TimeSource(clock) }
 
-    /// Suspends until the task is cancelled, and says so.
+    /// Suspends until the task is cancelled.
     private static func hang() async -> String {
-        let (stream, continuation) = AsyncStream.makeStream(of: Never.self)
-        for await _ in stream {}
-        withExtendedLifetime(continuation) {}
+        await suspendUntilCancelled()
         return "cancelled"
     }
 
-    @Test("an operation that is in time returns its result and leaves no timer")
+    @Test("an operation that ends in time returns its result and leaves no timer")
     func inTime() async {
         let result = await withinLimit(.seconds(1), timeSource: source) { 7 }
         #expect(result == 7)
@@ -32,13 +30,13 @@ struct WithinLimitTests {
         while clock.sleeperCount > 0 { await Task.yield() }
     }
 
-    @Test("a result that is nil is not taken for being late")
+    @Test("a result of `nil` is not a timeout")
     func optional() async {
         let result: Int?? = await withinLimit(.seconds(1), timeSource: source) { () -> Int? in nil }
         #expect(result == .some(nil))
     }
 
-    @Test("an operation that is late is cancelled, and the answer is nil")
+    @Test("a late operation is cancelled, and the result is `nil`")
     func late() async {
         let events = EventRecorder<String>()
         let call = Task { [source] in
@@ -50,14 +48,14 @@ struct WithinLimitTests {
         #expect(await events.wait(for: 1) == ["cancelled"])
     }
 
-    @Test("a cancellation handler that blocks holds neither its caller nor other timers", .timeLimit(.minutes(10)))
+    @Test("a blocked cancellation handler delays neither its caller nor other timers", .timeLimit(.minutes(10)))
     func blockingHandler() async {
-        let gate = Gate()
+        let gate = ThreadGate()
         let result: Void? = await withinLimit(.milliseconds(1), timeSource: .continuous) {
             await withTaskCancellationHandler {
                 _ = await Self.hang()
             } onCancel: {
-                // Never, if this holds the thread of the timers.
+                // This timer never fires if the handler blocks the timer thread.
                 _ = TimeSource.continuous.timer(at: TimeSource.continuous.now + 1_000_000) { gate.open() }
                 gate.pass()
             }
@@ -65,13 +63,13 @@ struct WithinLimitTests {
         #expect(result == nil)
     }
 
-    @Test("an operation that ignores its cancellation does not hold its caller")
+    @Test("an operation that ignores cancellation does not delay its caller")
     func ignoresCancellation() async {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
         let events = EventRecorder<String>()
         let call = Task { [source] in
             await withinLimit(.seconds(1), timeSource: source) {
-                // A task of its own does not see the cancellation.
+                // An unstructured task does not see the cancellation.
                 await Task { for await _ in stream {} }.value
                 events.record("late")
             }
@@ -84,7 +82,7 @@ struct WithinLimitTests {
         #expect(await events.wait(for: 1) == ["late"])
     }
 
-    @Test("a caller that is cancelled still gets the operation's own answer")
+    @Test("a cancelled caller gets the operation's result")
     func callerCancelled() async {
         let started = EventRecorder<Void>()
         let call = Task { [source] in
@@ -98,7 +96,7 @@ struct WithinLimitTests {
         #expect(await call.value == "cancelled")
     }
 
-    @Test("for a caller that was cancelled before, the operation is cancelled from its first line on")
+    @Test("the operation of a cancelled caller is cancelled from its first line")
     func callerCancelledBefore() async {
         let call = Task { [source] in
             unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
@@ -107,20 +105,23 @@ struct WithinLimitTests {
         #expect(await call.value == true)
     }
 
-    @Test("a limit of nothing is late for all but what is done at once", arguments: [Duration.zero, .seconds(-1)])
+    @Test(
+        "with no time left only an operation that does not suspend returns its result",
+        arguments: [Duration.zero, .seconds(-1)]
+    )
     func noTime(limit: Duration) async {
         #expect(await withinLimit(limit, timeSource: source) { 1 } == 1)
         let call = Task { [source] in await withinLimit(limit, timeSource: source) { await Self.hang() } }
         #expect(await call.value == nil)
     }
 
-    @Test("on the real clock")
+    @Test("the limit applies on the real clock")
     func realClock() async {
         #expect(await withinLimit(.seconds(3600), timeSource: .continuous) { 1 } == 1)
         #expect(await withinLimit(.milliseconds(1), timeSource: .continuous) { await Self.hang() } == nil)
     }
 
-    @Test("results and limits that come at the same time give one answer each, and none hangs")
+    @Test("every call ends if results and limits coincide")
     func races() async {
         let answers = await withTaskGroup(of: Bool.self) { group in
             for number in 0..<1000 {

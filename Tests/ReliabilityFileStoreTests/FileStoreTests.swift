@@ -1,12 +1,15 @@
 import ReliabilityCore
 import ReliabilityFileStore
 import ReliabilityStore
+import ReliabilityTesting
 import Testing
 
-@Suite struct FileStoreTests {
+@Suite("FileStore")
+struct FileStoreTests {
     let files = MemoryFileSystem()
 
-    @Test func `entries are there after reopening`() async throws {
+    @Test("entries survive a reopening")
+    func reopening() async throws {
         let first = try openStore(files)
         #expect(first.recovery.isNew)
         let version = try await first.put("a", [1, 2, 3])
@@ -25,7 +28,8 @@ import Testing
         await second.close()
     }
 
-    @Test func `a version is not issued again after a delete and a reopening`() async throws {
+    @Test("a version is not issued again after a delete and a reopening")
+    func versions() async throws {
         let first = try openStore(files)
         let version = try await first.put("a", [1])
         _ = try await first.commit([.delete(key("a"), if: .any)])
@@ -38,15 +42,16 @@ import Testing
         let last = try await second.put("c", [2])
         _ = try await second.commit([.delete(key("c"), if: .any)])
         await second.close()
-        // Twice, so that nothing but the log's own record of the last version is left.
+        // After a second opening, only the log's own record of the last version is left.
         await (try openStore(files)).close()
         let third = try openStore(files)
         #expect(try await third.put("a", [3]) > last)
         await third.close()
     }
 
-    @Test func `a time to live goes on where it was`() async throws {
-        let clock = HandClock()
+    @Test("a time to live continues after a reopening")
+    func expiry() async throws {
+        let clock = ManualClock()
         let first = try openStore(files, clock: clock)
         try await first.put("a", [1], .after(.seconds(10)))
         clock.advance(by: .seconds(4))
@@ -59,8 +64,9 @@ import Testing
         await second.close()
     }
 
-    @Test func `the store's clock does not go back when the wall clock does`() async throws {
-        let clock = HandClock()
+    @Test("the store's clock does not go back with the wall clock")
+    func clockSetBack() async throws {
+        let clock = ManualClock()
         let first = try openStore(files, clock: clock)
         try await first.put("a", [1], .after(.seconds(10)))
         clock.advance(by: .seconds(10))
@@ -72,8 +78,9 @@ import Testing
         await second.close()
     }
 
-    @Test func `time goes on where the wall clock is before 1970`() async throws {
-        let clock = HandClock()
+    @Test("entries expire under a wall clock before 1970")
+    func before1970() async throws {
+        let clock = ManualClock()
         let store = try openStore(files, clock: clock, unixTime: -3_600_000_000_000)
         try await store.put("a", [1], .after(.seconds(1)))
         clock.advance(by: .seconds(1))
@@ -81,27 +88,29 @@ import Testing
         await store.close()
     }
 
-    @Test func `records keep their content, attempts and dead letters`() async throws {
-        let clock = HandClock()
+    @Test("records keep their content, attempts and dead letters")
+    func records() async throws {
+        let clock = ManualClock()
         let first = try openStore(files, clock: clock)
         let records = ["a", "b", "c"].map { NewRecord(queue: "q", id: $0, payload: Array($0.utf8)) }
         _ = try await first.enqueue(records + [NewRecord(queue: "q", id: "later", payload: [], delay: .seconds(60))])
         let claims = try await first.claim("q", limit: 2, lease: .seconds(30))
         #expect(claims.map(\.id) == ["a", "b"])
-        _ = try await first.settle([Settlement(claims[0], .dead(reason: "why")), Settlement(claims[1], .done)])
+        _ = try await first.settle([Settlement(claims[0], .deadLetter(reason: "why")), Settlement(claims[1], .done)])
         await first.close()
 
         let second = try openStore(files, clock: clock)
-        #expect(try await second.counts("q") == RecordCounts(pending: 2, dead: 1))
-        let dead = try #require(try await second.page("q", .dead, after: nil, limit: 10).records.first)
-        #expect(dead.id == "a" && dead.payload == [97] && dead.attempts == 1 && dead.deadReason == "why")
-        #expect(try await second.nextDue("q") == .zero)
+        #expect(try await second.counts("q") == RecordCounts(pending: 2, deadLetters: 1))
+        let dead = try #require(try await second.page("q", .deadLetter, after: nil, limit: 10).records.first)
+        #expect(dead.id == "a" && dead.payload == [97] && dead.attempts == 1 && dead.deadLetterReason == "why")
+        #expect(try #require(try await second.nextDue("q")) <= .zero)
         #expect(try await second.claim("q", limit: 10, lease: .seconds(1)).map(\.id) == ["c"])
         #expect(try await second.nextDue("q") == .seconds(1))
         await second.close()
     }
 
-    @Test func `reopening ends leases`() async throws {
+    @Test("a reopening ends leases")
+    func leases() async throws {
         let first = try openStore(files)
         _ = try await first.enqueue([NewRecord(queue: "q", id: "a", payload: [1])])
         let claim = try #require(try await first.claim("q", limit: 1, lease: .seconds(3600)).first)
@@ -117,26 +126,28 @@ import Testing
         await second.close()
     }
 
-    @Test func `entries and records are committed together`() async throws {
+    @Test("entries and records are committed together")
+    func commits() async throws {
         let first = try openStore(files)
         let record = NewRecord(queue: "q", id: "1", payload: [7])
         let written = try await first.commit([.put(key("a"), [1], .never, if: .absent)], enqueueing: [record])
         guard case .committed = written else { return #expect(Bool(false)) }
-        let refused = try await first.commit(
+        let rejected = try await first.commit(
             [.put(key("a"), [2], .never, if: .absent)],
             enqueueing: [NewRecord(queue: "q", id: "2", payload: [])]
         )
-        guard case .conflict(0, let current) = refused else { return #expect(Bool(false)) }
+        guard case .conflict(0, let current) = rejected else { return #expect(Bool(false)) }
         #expect(current?.value == [1])
         await first.close()
 
         let second = try openStore(files)
         #expect(try await second.entries() == [key("a"): [1]])
-        #expect(try await second.counts("q") == RecordCounts(pending: 1, dead: 0))
+        #expect(try await second.counts("q") == RecordCounts(pending: 1, deadLetters: 0))
         await second.close()
     }
 
-    @Test func `atomic updates are there after reopening`() async throws {
+    @Test("atomic updates survive a reopening")
+    func updates() async throws {
         let first = try openStore(files)
         let add = AtomicUpdate.add(3, within: 0...5, expiry: .seconds(60))
         #expect(try await first.update([(key("n"), add)]).isApplied)
@@ -147,7 +158,8 @@ import Testing
         await second.close()
     }
 
-    @Test func `values of every size come back as they were`() async throws {
+    @Test("values of every size survive a reopening")
+    func sizes() async throws {
         let sizes = [0, 1, 300, 400, 424, 425, 439, 440, 441, 512, 936, 937, 5000, 1 << 20]
         let first = try openStore(files)
         for size in sizes {
@@ -162,7 +174,8 @@ import Testing
         await second.close()
     }
 
-    @Test func `the log is compacted while the store is open`() async throws {
+    @Test("the log is compacted while the store is open")
+    func compaction() async throws {
         let tuning = LogTuning(growth: 4096, compactionMinimum: 64 << 10)
         let store = try openStore(files, tuning: tuning)
         for round in 0..<400 {
@@ -182,7 +195,8 @@ import Testing
         await second.close()
     }
 
-    @Test func `commits go on while the log is compacted again and again`() async throws {
+    @Test("commits continue during repeated compactions")
+    func compactionUnderLoad() async throws {
         let store = try openStore(files, tuning: LogTuning(growth: 2048, batchLimit: 2048, compactionMinimum: 4096))
         try await withThrowingTaskGroup { group in
             for task in 0..<20 {
@@ -199,7 +213,8 @@ import Testing
         await second.close()
     }
 
-    @Test func `64 tasks that modify one key all get their turn`() async throws {
+    @Test("64 concurrent tasks modify one key without a lost update")
+    func contention() async throws {
         let store = try openStore(files, tuning: LogTuning(growth: 64 << 10))
         try await withThrowingTaskGroup { group in
             for _ in 0..<64 {
@@ -218,8 +233,9 @@ import Testing
         await store.close()
     }
 
-    @Test func `figures of usage are those of what is held, also after a reopening`() async throws {
-        let first = try openStore(files, configuration: .init(maximumEntries: 10, maximumBytes: 1000))
+    @Test("the usage matches the content before and after a reopening")
+    func usage() async throws {
+        let first = try openStore(files, configuration: .init(maxEntries: 10, maxBytes: 1000))
         #expect(first.usage.fraction == 0)
         try await first.put("a", [1, 2, 3])
         _ = try await first.enqueue([NewRecord(queue: "q", id: "1", payload: [1])])
@@ -227,12 +243,13 @@ import Testing
         #expect(usage.entries == 1 && usage.records == 1 && usage.bytes > 128 && usage.fraction >= 0.2)
         await first.close()
         #expect(first.usage == usage)
-        let second = try openStore(files, configuration: .init(maximumEntries: 10, maximumBytes: 1000))
+        let second = try openStore(files, configuration: .init(maxEntries: 10, maxBytes: 1000))
         #expect(second.usage == usage)
         await second.close()
     }
 
-    @Test func `a closed store says so`() async throws {
+    @Test("calls to a closed store throw closed")
+    func closed() async throws {
         let store = try openStore(files)
         await store.close()
         await store.close()
@@ -241,20 +258,22 @@ import Testing
         #expect(files.openCount == 0)
     }
 
-    @Test func `a full store refuses and does not evict`() async throws {
-        let store = try openStore(files, configuration: .init(maximumEntries: 2))
+    @Test("a full store rejects writes and does not evict")
+    func full() async throws {
+        let store = try openStore(files, configuration: .init(maxEntries: 2))
         try await store.put("a", [])
         try await store.put("b", [])
         #expect(await reason { try await store.put("c", []) } == .capacityExceeded)
         #expect(try await store.entries().count == 2)
         await store.close()
-        // A smaller limit at the next opening loses nothing either.
-        let second = try openStore(files, configuration: .init(maximumEntries: 1))
+        // A smaller limit at the next opening loses nothing.
+        let second = try openStore(files, configuration: .init(maxEntries: 1))
         #expect(try await second.entries().count == 2)
         await second.close()
     }
 
-    @Test func `a second owner is refused and the first is unaffected`() async throws {
+    @Test("a second owner is rejected, and the first is unaffected")
+    func secondOwner() async throws {
         let first = try openStore(files)
         #expect(await reason { _ = try openStore(files) } == .locked)
         try await first.put("a", [1])
@@ -262,7 +281,8 @@ import Testing
         await (try openStore(files)).close()
     }
 
-    @Test func `a fork of the process is refused`() async throws {
+    @Test("calls in a forked process are rejected")
+    func forked() async throws {
         let store = try openStore(files)
         files.set { $0.process = 2 }
         #expect(await reason { try await store.put("a", []) } == .failed)
@@ -273,18 +293,20 @@ import Testing
         await store.close()
     }
 
-    @Test func `a log that is gone is not taken for a new store`() async throws {
+    @Test("a missing log is corruption and not a new store")
+    func missingLog() async throws {
         await (try openStore(files)).close()
         var image = files.files
         image["log"] = nil
-        let refused = await reason { _ = try openStore(MemoryFileSystem(image)) }
-        #expect(refused == .corruption(file: "log", offset: 0))
+        let rejected = await reason { _ = try openStore(MemoryFileSystem(image)) }
+        #expect(rejected == .corruption(file: "log", offset: 0))
     }
 
-    @Test func `a format from the future is refused and left alone`() async throws {
+    @Test("a future format is rejected and left unchanged")
+    func futureFormat() async throws {
         await (try openStore(files)).close()
         var image = files.files
-        // Format 2, under a right checksum.
+        // Format 2 with a valid checksum.
         var log = try #require(image["log"])
         log[12] = 2
         var checksum = UInt32.max
@@ -300,12 +322,13 @@ import Testing
         #expect(newer.openCount == 0)
     }
 
-    @Test func `a store that is released gives up its lock`() async throws {
+    @Test("a released store releases its lock")
+    func released() async throws {
         var store: FileStore? = try openStore(files)
         try await store?.put("a", [1])
         files.holdSyncs()
         store = nil
-        // The thread is at the seal; after it, the files are closed.
+        // The thread writes the seal and then closes the files.
         await files.untilHeldSyncs(1)
         files.releaseSyncs()
         while files.openCount > 0 { await Task.yield() }

@@ -5,7 +5,8 @@ import ReliabilityStore
 import Testing
 
 /// The store in a real directory.
-@Suite struct PosixFileSystemTests {
+@Suite("PosixFileSystem")
+struct PosixFileSystemTests {
     private func withDirectory(_ body: (String) async throws -> Void) async throws {
         let path = FileManager.default.temporaryDirectory
             .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
@@ -17,7 +18,8 @@ import Testing
         try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
     }
 
-    @Test func `a store comes back from a real disk`() async throws {
+    @Test("a store on a real disk survives a reopening")
+    func reopening() async throws {
         try await withDirectory { path in
             let first = try await FileStore.open(at: path)
             #expect(first.recovery.isNew)
@@ -31,7 +33,8 @@ import Testing
         }
     }
 
-    @Test func `directory and files are for the owner only`() async throws {
+    @Test("the directory and its files are for the owner only")
+    func ownerOnly() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)
             try await store.put("a", [1])
@@ -42,7 +45,8 @@ import Testing
         }
     }
 
-    @Test func `a directory that others may write to is refused`() async throws {
+    @Test("a directory that others may write to is rejected")
+    func worldWritable() async throws {
         try await withDirectory { path in
             for mode in [0o702, 0o777, 0o2777] {
                 try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
@@ -58,7 +62,8 @@ import Testing
         }
     }
 
-    @Test func `a directory that a group of the process may write to is taken, and stays as it is`() async throws {
+    @Test("a directory for a group of the process is accepted and keeps its mode")
+    func groupWritable() async throws {
         try await withDirectory { path in
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
             for mode in [0o770, 0o2775] {
@@ -69,22 +74,23 @@ import Testing
                 await store.close()
                 #expect(try permissions(path) == mode)
                 for name in ["LOCK", "log"] { #expect(try permissions("\(path)/\(name)") == 0o600) }
-                // What a platform does to a volume before it starts the process again.
+                // A platform changes the modes of a volume like this before it starts the process again.
                 for name in ["LOCK", "log"] { #expect(unsafe chmod("\(path)/\(name)", 0o660) == 0) }
             }
         }
     }
 
     @Test(
+        "owner, group and mode decide whether a directory is accepted",
         arguments: [
-            // owner, group, mode, whether it is taken
+            // owner, group, mode, whether the directory is accepted
             (1000, 1000, 0o700, true), (1000, 1000, 0o755, true), (1000, 1000, 0o775, true), (1000, 2000, 0o2775, true),
             (0, 2000, 0o2775, true), (0, 0, 0o755, true),
             (1000, 3000, 0o2775, false), (0, 3000, 0o775, false), (1000, 1000, 0o702, false), (0, 2000, 0o2777, false),
             (1001, 1000, 0o700, false), (1001, 1000, 0o775, false),
         ] as [(UInt32, UInt32, UInt32, Bool)]
     )
-    func `who may write to a directory decides whether it is taken`(
+    func ownership(
         _ owner: UInt32,
         _ group: UInt32,
         _ mode: UInt32,
@@ -102,15 +108,16 @@ import Testing
         for part in ["user 1000", "owner \(owner)", "belongs to user \(owner)"] where !isTaken {
             if problem.contains(part) { return #expect(problem.contains("0" + String(mode, radix: 8))) }
         }
-        Issue.record("nobody is named: \(problem)")
+        Issue.record("the problem names no user: \(problem)")
     }
 
-    @Test func `an error names the directory, the call and its cause in words`() async throws {
+    @Test("an error names the directory, the call and the cause")
+    func errorText() async throws {
         try await withDirectory { path in
             let missing = await #expect(throws: StoreError.self) { _ = try await FileStore.open(at: path + "/a/b") }
             let explanation = try #require(missing?.explanation)
             #expect(explanation.hasPrefix("\(path)/a/b: mkdir failed: No such file or directory (error 2"))
-            #expect(explanation.contains("its parent has to exist"))
+            #expect(explanation.contains("its parent directory must exist"))
             #expect(FileManager.default.createFile(atPath: path, contents: nil))
             let file = await #expect(throws: StoreError.self) {
                 _ = try await FileStore.open(at: path, mode: .readOnly)
@@ -119,7 +126,8 @@ import Testing
         }
     }
 
-    @Test func `a store is read where nothing may be written`() async throws {
+    @Test("a reader opens a directory without write permission")
+    func unwritableDirectory() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)
             try await store.put("a", [1])
@@ -140,7 +148,8 @@ import Testing
         }
     }
 
-    @Test func `a reader is refused while an owner has the store, and told who it is`() async throws {
+    @Test("a reader is rejected while an owner is open, and the error names the owner")
+    func readerDuringOwner() async throws {
         try await withDirectory { path in
             let owner = try await FileStore.open(at: path)
             let error = await #expect(throws: StoreError.self) {
@@ -156,7 +165,8 @@ import Testing
         }
     }
 
-    @Test func `a missing parent, a file for a directory and a link for a log are refused`() async throws {
+    @Test("a missing parent, a file as directory and a link as log are rejected")
+    func invalidPaths() async throws {
         try await withDirectory { path in
             #expect(await reason { _ = try await FileStore.open(at: path + "/a/b") } == .unavailable)
             #expect(await reason { _ = try await FileStore.open(at: "") } == .unavailable)
@@ -171,12 +181,14 @@ import Testing
         }
     }
 
-    @Test func `a directory whose name cannot be made durable is refused, at the second attempt too`() async {
+    @Test("a directory whose name cannot be synced is rejected at every attempt")
+    func undurableName() async {
         await #expect(processExitsWith: .success) {
             let parent = FileManager.default.temporaryDirectory
                 .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
             try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: false)
-            // It can be written to and not be opened, but by the superuser, who therefore becomes somebody else.
+            // The directory can be written to but not be opened. The superuser could open it and therefore changes the
+            // user.
             #expect(unsafe chmod(parent, 0o333) == 0)
             let isSuperuser = geteuid() == 0
             if isSuperuser { #expect(seteuid(65_534) == 0) }
@@ -190,7 +202,8 @@ import Testing
         }
     }
 
-    @Test func `a second owner in the same process is refused and told who has it`() async throws {
+    @Test("a second owner in the process is rejected, and the error names the owner")
+    func secondOwner() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)
             let error = await #expect(throws: StoreError.self) { _ = try await FileStore.open(at: path) }
@@ -202,7 +215,8 @@ import Testing
         }
     }
 
-    @Test func `a temporary file of a killed process is removed`() async throws {
+    @Test("a temporary file of a killed process is removed")
+    func temporaryFile() async throws {
         try await withDirectory { path in
             await (try FileStore.open(at: path)).close()
             #expect(FileManager.default.createFile(atPath: path + "/log.tmp", contents: Data([1, 2, 3])))
@@ -211,14 +225,16 @@ import Testing
         }
     }
 
-    @Test func `a path with a NUL is refused, not shortened`() async throws {
+    @Test("a path with a NUL is rejected")
+    func nulInPath() async throws {
         try await withDirectory { path in
             #expect(await reason { _ = try await FileStore.open(at: path + "\0/elsewhere") } == .invalid)
             #expect(!FileManager.default.fileExists(atPath: path))
         }
     }
 
-    @Test func `nothing is acknowledged once the log's file was removed or replaced`() async throws {
+    @Test("no write is acknowledged after the log was removed")
+    func removedLog() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)
             try await store.put("a", [1])
@@ -229,7 +245,8 @@ import Testing
         }
     }
 
-    @Test func `a second owner is refused though the lock file was removed`() async throws {
+    @Test("a second owner is rejected after the lock file was removed")
+    func removedLockFile() async throws {
         try await withDirectory { path in
             let first = try await FileStore.open(at: path)
             try FileManager.default.removeItem(atPath: path + "/LOCK")
@@ -242,12 +259,13 @@ import Testing
         }
     }
 
-    @Test func `closing gives up the lock though a child process still has a copy of it`() async throws {
+    @Test("close releases the lock although a child process holds a copy")
+    func inheritedLock() async throws {
         try await withDirectory { path in
             let files = PosixFileSystem()
             let directory = try files.openDirectory(path)
             try files.lock(directory)
-            // What a process has that was forked, until it runs another program.
+            // A forked process has such a copy until it runs another program.
             let copy = OpenFile(rawValue: dup(directory.rawValue))
             files.close(directory)
             let again = try files.openDirectory(path)
@@ -256,7 +274,8 @@ import Testing
         }
     }
 
-    @Test func `a compaction without a free descriptor does not end the store`() async {
+    @Test("a compaction without a free descriptor leaves the store open")
+    func noDescriptor() async {
         await #expect(processExitsWith: .success) {
             let path = FileManager.default.temporaryDirectory
                 .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
@@ -287,7 +306,8 @@ import Testing
     }
 
     #if os(Linux)
-    @Test func `a limit on the size of files is a full disk, and does not end the process`() async {
+    @Test("a file size limit is a full disk and does not end the process")
+    func fileSizeLimit() async {
         await #expect(processExitsWith: .success) {
             let path = FileManager.default.temporaryDirectory
                 .appendingPathComponent("reliability-\(randomHexadecimal(bytes: 8))").path
@@ -299,7 +319,7 @@ import Testing
                 return unsafe setrlimit(resource, &limit) == 0
             }
             #expect(limit(3 << 19))
-            // As in a thread that a program starts itself; those that tasks run on block most signals already.
+            // A thread that a program starts itself receives the signal. The threads of tasks block most signals.
             var signals = sigset_t()
             unsafe sigemptyset(&signals)
             unsafe sigaddset(&signals, SIGXFSZ)
@@ -307,13 +327,13 @@ import Testing
             let store = try await FileStore.open(at: path)
             let value = [UInt8](repeating: 1, count: 100_000)
             var written = 0
-            var refusal: StoreError.Reason?
-            while refusal == nil, written < 100 {
+            var rejection: StoreError.Reason?
+            while rejection == nil, written < 100 {
                 let name = "\(written)"
-                refusal = await reason { try await store.put(name, value) }
-                if refusal == nil { written += 1 }
+                rejection = await reason { try await store.put(name, value) }
+                if rejection == nil { written += 1 }
             }
-            #expect(refusal == .diskFull)
+            #expect(rejection == .diskFull)
             #expect(try await store.entries().count == written)
             #expect(limit(nil))
             try await store.put("again", value)
@@ -325,7 +345,8 @@ import Testing
         }
     }
 
-    @Test func `a directory whose names cannot be made durable says so`() throws {
+    @Test("a directory that cannot be synced is reported")
+    func unsyncableDirectory() throws {
         let files = PosixFileSystem()
         let directory = try files.openDirectoryToRead("/proc/self")
         defer { files.close(directory) }
@@ -333,11 +354,12 @@ import Testing
         #expect(
             error?.explanation
                 == "fsync of the directory failed: Invalid argument (error 22); "
-                + "this file system cannot make names durable"
+                + "this file system cannot sync directories; move the store to another file system"
         )
     }
 
-    @Test func `a parent that knows no sync is no obstacle to a directory that is there`() async throws {
+    @Test("a parent that cannot be synced is accepted for an existing directory")
+    func unsyncableParent() async throws {
         try await withDirectory { path in
             let files = PosixFileSystem()
             let directory = try files.openDirectory(path)
@@ -349,7 +371,8 @@ import Testing
     }
     #endif
 
-    @Test func `many tasks commit to a real disk`() async throws {
+    @Test("many tasks commit to a real disk")
+    func manyTasks() async throws {
         try await withDirectory { path in
             let store = try await FileStore.open(at: path)
             try await withThrowingTaskGroup { group in

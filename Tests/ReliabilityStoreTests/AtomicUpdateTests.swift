@@ -24,10 +24,7 @@ struct AtomicUpdateTests {
         }
     }
 
-    @Test(
-        "no parameters, state or time make it trap, and what it writes always ends",
-        arguments: 0..<20 as Range<UInt64>
-    )
+    @Test("any parameters, state and time give a valid result with an expiry", arguments: 0..<20 as Range<UInt64>)
     func neverTraps(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let times: [Int64] = [0, 1, 1_700_000_000_000_000_000, .max - 1, .max, -1, .min]
@@ -48,7 +45,7 @@ struct AtomicUpdateTests {
             if application.decision.isAllowed {
                 #expect(application.value != nil, "\(what)")
             } else if let mended = application.value {
-                // Denied, and state from the far future was cut short: once, and still denied.
+                // A denied update may cut state from the far future, once.
                 let again = update.apply(to: mended, now: now)
                 #expect(again.value == nil && !again.decision.isAllowed, "\(what)")
             }
@@ -60,10 +57,10 @@ struct AtomicUpdateTests {
     }
 
     @Test(
-        "what is denied is allowed after the time it names, and never when it names none",
+        "a denied update is allowed after its retryAfter, and never if it has none",
         arguments: 0..<20 as Range<UInt64>
     )
-    func retryAfterIsHonest(seed: UInt64) {
+    func retryAfter(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let updates: [AtomicUpdate] = [
             .add(3, within: -5...10, expiry: .seconds(1)), .add(-4, within: -5...10, expiry: .seconds(1)),
@@ -92,10 +89,7 @@ struct AtomicUpdateTests {
         }
     }
 
-    @Test(
-        "the generic cell rate algorithm admits at most its burst and one more each interval",
-        arguments: 0..<20 as Range<UInt64>
-    )
+    @Test("GCRA admits at most its burst and one update more per interval", arguments: 0..<20 as Range<UInt64>)
     func gcraBound(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let (interval, burst) = (Int64(100), Int64(5))
@@ -109,7 +103,7 @@ struct AtomicUpdateTests {
             if application.decision.isAllowed {
                 state = application.value
                 admitted += [Int64](repeating: now, count: cost)
-                // In every span that ends now, as many as its length allows.
+                // Every span that ends now has at most the number for its length.
                 for (index, start) in admitted.enumerated() {
                     let count = Int64(admitted.count - index)
                     #expect(count <= burst + (now - start) / interval, "seed \(seed)")
@@ -120,7 +114,7 @@ struct AtomicUpdateTests {
         }
     }
 
-    @Test("a window admits its limit from its first hit to its end, and what it counts is what remains")
+    @Test("a fixed window admits its limit and reports the remainder")
     func fixedWindow() {
         let update = AtomicUpdate.fixedWindow(length: .nanoseconds(100), limit: 2, cost: 1)
         var state: [UInt8]?
@@ -140,7 +134,7 @@ struct AtomicUpdateTests {
         )
     }
 
-    @Test("a counter that would overflow is denied and not cut")
+    @Test("a counter that would overflow is denied")
     func addOverflow() {
         let full = AtomicUpdate.add(.max, within: .min ... .max, expiry: .seconds(1)).apply(to: nil, now: 0)
         #expect(full.decision.remaining == .max)
@@ -149,7 +143,7 @@ struct AtomicUpdateTests {
         #expect(more.decision.remaining == .max)
     }
 
-    @Test("state from the far future holds a key no longer than state from now")
+    @Test("state from the far future blocks a key no longer than current state")
     func farFuture() {
         let updates: [AtomicUpdate] = [
             .gcra(interval: .seconds(1), burst: 3, cost: 3), .fixedWindow(length: .seconds(3), limit: 3, cost: 3),

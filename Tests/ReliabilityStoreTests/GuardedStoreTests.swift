@@ -1,8 +1,13 @@
 import ReliabilityCore
+import ReliabilityStoreTesting
 import ReliabilityTesting
 import Testing
 
 @testable import ReliabilityStore
+
+private func events(_ observer: (@Sendable (StoreAvailability) -> Void)?) -> EventSink<StoreAvailability> {
+    EventSink(observer, missed: { [$1] })
+}
 
 @Suite("GuardedStore")
 struct GuardedStoreTests {
@@ -11,12 +16,15 @@ struct GuardedStoreTests {
     let faulty: FaultInjectingStore
     let store: GuardedStore<any RecordStore>
     let key = StoreKey("test", "key")
+    let changes = EventRecorder<StoreAvailability>()
 
     init() {
         inner = InMemoryStore(clock: clock)
         faulty = FaultInjectingStore(inner, clock: clock)
         let records: any RecordStore = faulty
-        store = GuardedStore(records, timeLimit: .seconds(3), timeSource: TimeSource(clock))
+        store = GuardedStore(records, timeout: .seconds(3), timeSource: TimeSource(clock), events(changes.record)) {
+            $0
+        }
     }
 
     func read() async throws(StoreError) -> StoreEntry? {
@@ -29,7 +37,7 @@ struct GuardedStoreTests {
         }
     }
 
-    /// The reason for which a call fails; nil when it does not.
+    /// Returns the reason of a failed call, or `nil` if the call succeeds.
     func reason<Success>(_ call: () async throws(StoreError) -> Success) async -> StoreError.Reason? {
         do throws(StoreError) {
             _ = try await call()
@@ -39,14 +47,14 @@ struct GuardedStoreTests {
         }
     }
 
-    @Test("a store that works is asked and answers")
+    @Test("calls reach a working store")
     func works() async throws {
         #expect(await reason(write) == nil)
         #expect(try await read()?.value == [1])
     }
 
-    @Test("a read that takes too long is unavailable, a write has an unknown outcome")
-    func late() async {
+    @Test("a late read is unavailable, and a late write has an unknown outcome")
+    func timeout() async {
         faulty.outage = .hang
         for (call, expected) in [(true, StoreError.Reason.unavailable), (false, .unknownOutcome)] {
             let task = Task { call ? await reason(read) : await reason(write) }
@@ -57,7 +65,7 @@ struct GuardedStoreTests {
         }
     }
 
-    /// Calls with a deadline that is so far away.
+    /// Makes a call with a deadline.
     private func late<Success: Sendable>(
         by left: Duration,
         _ call: () async throws(StoreError) -> Success
@@ -67,7 +75,7 @@ struct GuardedStoreTests {
         return await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) { await reason(call) }
     }
 
-    @Test("the caller's deadline cuts the wait", arguments: [Duration.milliseconds(50), .seconds(2)])
+    @Test("the caller's deadline limits the wait", arguments: [Duration.milliseconds(50), .seconds(2)])
     func deadline(left: Duration) async {
         faulty.outage = .hang
         for (call, expected) in [(true, StoreError.Reason.unavailable), (false, .unknownOutcome)] {
@@ -79,7 +87,7 @@ struct GuardedStoreTests {
         }
     }
 
-    @Test("for a caller whose deadline has passed, the store is not asked")
+    @Test("a call after the caller's deadline does not reach the store")
     func expired() async {
         #expect(await late(by: .zero, write) == .unavailable)
         #expect(await late(by: .zero, read) == .unavailable)
@@ -88,7 +96,7 @@ struct GuardedStoreTests {
     }
 
     @Test(
-        "a call that its deadline cut is evidence against the store if it had a tenth of the limit",
+        "a call that a deadline ends counts as a failure from a tenth of the timeout on",
         arguments: [(Duration.milliseconds(299), false), (.milliseconds(300), true)]
     )
     func evidence(left: Duration, counts: Bool) async {
@@ -104,13 +112,13 @@ struct GuardedStoreTests {
     }
 
     @Test(
-        "after three failures in a row it is not asked, but for one probe each second, and a lasting failure is named",
+        "after three failures, one probe per second reaches the store and other calls fail with the reason",
         arguments: [
             (StoreFault.failBefore, StoreError.Reason.unavailable), (.unknownOutcomeAfterApply, .unavailable),
-            (.refuse(.failed), .failed), (.refuse(.closed), .closed),
+            (.reject(.failed), .failed), (.reject(.closed), .closed),
         ]
     )
-    func gate(fault: StoreFault, told: StoreError.Reason) async {
+    func opens(fault: StoreFault, told: StoreError.Reason) async {
         faulty.outage = fault
         for _ in 0..<3 { #expect(await reason(write) != nil) }
         #expect(faulty.count(of: .commit) == 3)
@@ -125,7 +133,7 @@ struct GuardedStoreTests {
         #expect(faulty.calls.events.count == 4)
     }
 
-    @Test("it recovers with the store's first answer, by itself")
+    @Test("calls resume after the first successful probe")
     func recovers() async throws {
         faulty.outage = .failBefore
         for _ in 0..<5 { _ = await reason(write) }
@@ -137,7 +145,7 @@ struct GuardedStoreTests {
         #expect(try await inner.get(key)?.value == [1])
     }
 
-    @Test("a dead server costs three waits, whatever the number of callers after")
+    @Test("a hanging server delays three calls and no later call")
     func deadServer() async {
         faulty.outage = .hang
         for _ in 0..<3 {
@@ -146,26 +154,26 @@ struct GuardedStoreTests {
             await clock.advanceToNextSleeper()
             #expect(await task.value == .unavailable)
         }
-        let refused = await withTaskGroup { group in
+        let rejected = await withTaskGroup { group in
             for _ in 0..<100 { group.addTask { await reason(read) } }
             return await group.reduce(into: 0) { $0 += $1 == .unavailable ? 1 : 0 }
         }
-        #expect(refused == 100)
+        #expect(rejected == 100)
         #expect(clock.sleeperCount == 0)
         #expect(faulty.calls.events.count == 3)
     }
 
     @Test(
-        "what a store refuses for good reasons does not keep callers from it",
+        "rejected requests do not count as failures of the store",
         arguments: [StoreError.Reason.invalid, .capacityExceeded, .diskFull]
     )
-    func refusals(reason expected: StoreError.Reason) async {
-        faulty.outage = .refuse(expected)
+    func rejections(reason expected: StoreError.Reason) async {
+        faulty.outage = .reject(expected)
         for _ in 0..<10 { #expect(await reason(write) == expected) }
         #expect(faulty.count(of: .commit) == 10)
     }
 
-    @Test("an answer between failures begins the count anew")
+    @Test("a success resets the count of failures")
     func notInARow() async {
         for _ in 0..<5 {
             faulty.failNext(.commit, with: .failBefore, times: 2)
@@ -175,9 +183,9 @@ struct GuardedStoreTests {
         #expect(faulty.count(of: .commit) == 15)
     }
 
-    @Test("callers that are cancelled leave every count as it was")
+    @Test("cancelled calls do not count as failures")
     func cancelledCallers() async {
-        // What a driver says when its caller leaves, whatever it means by it.
+        // A driver may report any error for a cancelled call.
         faulty.outage = .failBefore
         for _ in 0..<10 {
             let task = Task {
@@ -191,7 +199,7 @@ struct GuardedStoreTests {
         #expect(await reason(write) == nil)
     }
 
-    @Test("for a caller that was cancelled before, nothing is written")
+    @Test("a call of a cancelled task writes nothing")
     func cancelledBefore() async throws {
         let task = Task {
             unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
@@ -201,10 +209,10 @@ struct GuardedStoreTests {
         #expect(try await inner.get(key) == nil)
     }
 
-    @Test("a store that cannot stall is asked directly, always")
+    @Test("a store that cannot stall is called without a timeout or a breaker")
     func cannotStall() async throws {
         let plain: any KeyValueStore = inner
-        let store = GuardedStore(plain, timeLimit: .seconds(3), timeSource: TimeSource(clock))
+        let store = GuardedStore(plain, timeout: .seconds(3), timeSource: TimeSource(clock), events(nil)) { $0 }
         for _ in 0..<10 {
             let error = await reason { () throws(StoreError) in
                 try await store.read { store throws(StoreError) in
@@ -216,8 +224,47 @@ struct GuardedStoreTests {
         #expect(clock.sleeperCount == 0)
     }
 
-    @Test("a failure policy without time is refused")
-    func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = StoreFailurePolicy.open(timeLimit: .zero) }
+    @Test("availability events alternate, and cancelled or invalid calls cause none")
+    func availability() async throws {
+        func names() async -> [String] {
+            await ObserverDelivery.flush(within: .seconds(3600))
+            return changes.events.map { change in
+                switch change {
+                case .down(let error): "down \(error.reason)"
+                case .recovered: "recovered"
+                }
+            }
+        }
+        _ = try await read()
+        #expect(await names() == [])
+        faulty.failNext(.get, with: .failBefore, times: 2)
+        #expect(await reason(read) == .unavailable)
+        #expect(await reason(read) == .unavailable)
+        #expect(await names() == ["down unavailable"])
+        _ = try await read()
+        _ = try await read()
+        #expect(await names() == ["down unavailable", "recovered"])
+        let error = await reason { () throws(StoreError) in
+            try await store.read { store throws(StoreError) in
+                try await store.scan(StoreKey("test"), after: nil, limit: 0)
+            }
+        }
+        #expect(error == .invalid)
+        faulty.failNext(.get, with: .failBefore)
+        let left = Task {
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            return await reason(read)
+        }
+        #expect(await left.value == .unavailable)
+        #expect(await names() == ["down unavailable", "recovered"])
+    }
+
+    @Test("a timeout of zero is invalid")
+    func validation() {
+        #expect(
+            problems(of: StoreFailureMode.failOpen(timeout: .zero).validate)
+                == ["the timeout of a store call must be positive (is 0.0 seconds)"]
+        )
+        #expect(problems(of: StoreFailureMode.failClosed().validate) == [])
     }
 }

@@ -24,7 +24,7 @@ struct StoreKeyTests {
         return all
     }
 
-    @Test("keys are ordered and equal as their bytes are, and hash alike when equal", arguments: 0..<3 as Range<UInt64>)
+    @Test("keys have the order, equality and hash of their bytes", arguments: 0..<3 as Range<UInt64>)
     func order(seed: UInt64) {
         let encodings = Self.encodings(seed: seed)
         for left in encodings {
@@ -43,7 +43,7 @@ struct StoreKeyTests {
     }
 
     @Test(
-        "a key begins with its components and with nothing else",
+        "a key has exactly its leading components as prefixes",
         arguments: [0, 1, 5, 20, 21, 22, 23, 24, 127, 128, 300]
     )
     func prefix(count: Int) {
@@ -61,10 +61,10 @@ struct StoreKeyTests {
         if count > 0 { #expect(!key.hasPrefix(StoreKey("space", bytes: [Array(component.dropLast())]))) }
     }
 
-    @Test("lists of components that differ never collide, whatever bytes are in them")
+    @Test("different components give different keys")
     func injection() {
         var random = SeededGenerator(seed: 4)
-        // From few bytes, among them those that look like lengths.
+        // The components have few different bytes, including bytes that look like lengths.
         var lists: Set<[[UInt8]]> = []
         for _ in 0..<5000 {
             lists.insert(
@@ -78,7 +78,7 @@ struct StoreKeyTests {
             lists.insert([[UInt8](repeating: 0, count: count), []])
         }
         #expect(Set(lists.map { StoreKey("s", bytes: $0) }).count == lists.count)
-        // Neither with other keyspaces.
+        // Keyspaces are part of the key.
         let keys: Set<StoreKey> = [
             StoreKey("a", "b"), StoreKey("ab"), StoreKey("a", "", "b"), StoreKey("a"), StoreKey("\u{1}"),
             StoreKey("a", ""),
@@ -86,21 +86,21 @@ struct StoreKeyTests {
         #expect(keys.count == 6)
     }
 
-    @Test("the encoding is what stores keep on disk, so it does not change")
+    @Test("the encoding is fixed")
     func golden() {
         #expect(StoreKey("ab", "c", "").encoded == [2, 0x61, 0x62, 1, 0x63, 0])
         let long = [UInt8](repeating: 9, count: 300)
         #expect(StoreKey("k", bytes: [long]).encoded == [1, 0x6B, 0xAC, 0x02] + long)
     }
 
-    @Test("text components are their UTF-8 bytes")
+    @Test("a text component is its UTF-8 bytes")
     func text() {
         #expect(StoreKey("s", "é") == StoreKey("s", bytes: [[0xC3, 0xA9]]))
         #expect(StoreKey("s", "e\u{301}") == StoreKey("s", bytes: [[0x65, 0xCC, 0x81]]))
     }
 
-    @Test("a keyspace without a name is refused, and one of 65 bytes")
-    func misconfiguration() async {
+    @Test("a keyspace of 0 or 65 bytes is rejected")
+    func invalidKeyspaces() async {
         await #expect(processExitsWith: .failure) { _ = Keyspace("") }
         await #expect(processExitsWith: .failure) { _ = Keyspace(String(repeating: "k", count: 65)) }
     }

@@ -9,7 +9,7 @@ struct ScriptedDependencyTests {
         return nil
     }
 
-    @Test("calls from many threads are all in the history, in the order of their arrival, each ended once")
+    @Test("the history has concurrent calls in the order of arrival, each with one end")
     func concurrent() async throws {
         let bank = ScriptedDependency([.zero: .healthy(errorRate: 0.5, capacity: 3)], clock: ContinuousClock())
         let failures = await withTaskGroup { group in
@@ -30,7 +30,7 @@ struct ScriptedDependencyTests {
         #expect(calls.allSatisfy { call in call.end.map { $0 >= call.arrival } == true })
     }
 
-    @Test("the phase in which a call arrives decides how it ends")
+    @Test("the phase at the arrival decides the outcome")
     func phases() throws {
         try Simulation.run(seed: 1) { simulation in
             let clock = simulation.clock
@@ -47,7 +47,7 @@ struct ScriptedDependencyTests {
             )
             #expect(try await bank.call { 7 } == 7)
             try await clock.sleep(for: .milliseconds(8500))
-            // It arrives when the bank is well, and ends later.
+            // The call arrives in the healthy phase and ends later.
             #expect(await Self.reason { try await bank.call() } == nil)
             #expect(await Self.reason { try await bank.call() } == .failed)
             try await clock.sleep(for: .seconds(8))
@@ -66,7 +66,7 @@ struct ScriptedDependencyTests {
         }
     }
 
-    @Test("what was not sent says so")
+    @Test("an error reports whether the request may have been sent")
     func mayHaveBeenSent() async {
         for (behavior, expected) in [
             (DependencyBehavior.refusing, false), (.throttling(retryAfter: nil), false), (.failing(), true),
@@ -77,7 +77,7 @@ struct ScriptedDependencyTests {
         }
     }
 
-    @Test("a call that honours cancellation ends at once, one that ignores it when there is an answer")
+    @Test("a call that honours cancellation ends immediately, and any other call at its answer")
     func cancellation() throws {
         for (honours, end) in [(true, Duration.seconds(1)), (false, .seconds(5))] {
             try Simulation.run(seed: 1) { simulation in
@@ -97,7 +97,7 @@ struct ScriptedDependencyTests {
         }
     }
 
-    @Test("latency and errors are drawn from the seed, at the rate that was given")
+    @Test("the seed determines latency and errors at the given rate")
     func drawn() throws {
         func outcomes(_ seed: UInt64) throws -> CallHistory {
             let histories = EventRecorder<CallHistory>()
@@ -121,7 +121,7 @@ struct ScriptedDependencyTests {
         #expect(try outcomes(6) != history)
     }
 
-    @Test("above its capacity it is slower, the more so the more calls there are")
+    @Test("latency grows with the calls above the capacity")
     func capacity() throws {
         try Simulation.run(seed: 1) { simulation in
             let bank = ScriptedDependency(
@@ -131,82 +131,17 @@ struct ScriptedDependencyTests {
             for _ in 0..<4 { simulation.spawn { try await bank.call() } }
             await simulation.waitForClients()
             #expect(bank.history.calls.map(\.end) == [.seconds(1), .seconds(1), .milliseconds(1500), .seconds(2)])
-            #expect(bank.history.highestConcurrency == 4)
+            #expect(bank.history.peakConcurrency == 4)
         }
     }
 
-    @Test("a script begins at zero and goes forward")
-    func badScript() async {
+    @Test("a script that does not begin at zero or does not advance is rejected")
+    func invalidScript() async {
         await #expect(processExitsWith: .failure) {
             _ = ScriptedDependency([.seconds(1): .healthy()], clock: ManualClock())
         }
         await #expect(processExitsWith: .failure) {
             _ = ScriptedDependency([.zero: .healthy(), .zero: .hanging], clock: ManualClock())
         }
-    }
-}
-
-@Suite("CallRule")
-struct CallRuleTests {
-    private func history(_ arrivals: Duration..., caller: String = "") -> CallHistory {
-        CallHistory(
-            arrivals.enumerated().map { DependencyCall(index: $0, caller: caller, arrival: $1, end: $1 + .seconds(1)) }
-        )
-    }
-
-    @Test("a number of calls in any window")
-    func window() throws {
-        let rule = CallRule.atMost(2, within: .seconds(10))
-        try history(.zero, .seconds(5), .seconds(10), .seconds(15)).require(rule)
-        let violation = history(.zero, .seconds(5), .seconds(10), .seconds(14)).violations(of: rule).first
-        #expect(
-            violation?.description
-                == "at most 2 calls arrive within 10.0 seconds, but 3 did from call 1 at 5.0 seconds on"
-        )
-    }
-
-    @Test("no call in a time, whose end is outside")
-    func none() throws {
-        let rule = CallRule.none(in: .seconds(5)..<(.seconds(10)))
-        try history(.seconds(4), .seconds(10)).require(rule)
-        #expect(throws: CallViolation.self) { try history(.seconds(5)).require(rule) }
-    }
-
-    @Test("a number of calls at once")
-    func concurrent() throws {
-        let calls = [1, 2, 3, 2].enumerated().map { DependencyCall(index: $0, concurrency: $1, arrival: .zero) }
-        try CallHistory(calls).require(.atMostConcurrent(3))
-        let violation = #expect(throws: CallViolation.self) { try CallHistory(calls).require(.atMostConcurrent(2)) }
-        #expect(violation?.found == "3 were when call 2 arrived at 0.0 seconds")
-    }
-
-    @Test("who was asked to come later, and nobody else, waits so long")
-    func retryAfter() throws {
-        func history(second: Duration, from caller: String) -> CallHistory {
-            CallHistory([
-                DependencyCall(
-                    index: 0,
-                    caller: "a",
-                    arrival: .seconds(1),
-                    end: .seconds(2),
-                    outcome: .throttled(retryAfter: .seconds(3))
-                ),
-                DependencyCall(index: 1, caller: caller, arrival: second),
-            ])
-        }
-        try history(second: .seconds(5), from: "a").require(.retryAfterIsHonoured)
-        try history(second: .seconds(3), from: "b").require(.retryAfterIsHonoured)
-        #expect(throws: CallViolation.self) {
-            try history(second: .seconds(4), from: "a").require(.retryAfterIsHonoured)
-        }
-        // It was sent before the answer was there.
-        try history(second: .milliseconds(1500), from: "a").require(.retryAfterIsHonoured)
-    }
-
-    @Test("a rule of one's own")
-    func own() {
-        let rule = CallRule("there is a call") { $0.count == 0 ? "there is none" : nil }
-        #expect(CallHistory([]).violations(of: rule).map(\.found) == ["there is none"])
-        #expect(history(.zero).violations(of: rule) == [])
     }
 }

@@ -1,13 +1,13 @@
 import ReliabilityTesting
 import Testing
 
-/// Keeps the issues that a test wants from failing it.
+/// The comment of issues that a test expects.
 private let onPurpose: Comment = "on purpose"
 
-@Suite("Expectations in a simulation")
+@Suite("Simulation expectations")
 struct SimulationExpectationTests {
     @Test(
-        "a failed expectation ends the run and names its seed, and no seed behind it is run",
+        "a failed expectation ends the run and names its seed",
         .compactMapIssues { issue in
             let issue = Simulation.fail(on: issue)
             return issue.comments.contains(onPurpose) ? nil : issue
@@ -26,12 +26,12 @@ struct SimulationExpectationTests {
         #expect(seeds.events == Array(5...17))
         #expect(failure?.description.contains("seed 17: ") == true)
         #expect(failure?.description.contains("Simulation.run(seed: 17)") == true)
-        // An issue outside of a run fails none.
+        // An issue outside of a run fails no run.
         Issue.record(onPurpose)
         try Simulation.run(seeds: 0..<10) { _ in }
     }
 
-    @Test("an expectation in a child task, and one in a cancellation handler, fail the run too")
+    @Test("a failure in a child task or a cancellation handler fails the run")
     func everywhere() {
         for isChild in [true, false] {
             let failure = #expect(throws: SimulationFailure.self) {

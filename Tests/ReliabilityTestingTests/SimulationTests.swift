@@ -1,16 +1,15 @@
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @Suite("Simulation")
 struct SimulationTests {
-    private struct Failure: Error {}
-
     private func failure(_ scenario: @escaping @Sendable (Simulation) async throws -> Void) -> SimulationFailure? {
         #expect(throws: SimulationFailure.self) { try Simulation.run(seed: 7, stepLimit: 1000, scenario) }
     }
 
-    @Test("the clock moves by itself, and a year takes no time")
+    @Test("the clock advances by itself")
     func time() throws {
         try Simulation.run(seed: 1) { simulation in
             let start = simulation.clock.now
@@ -19,7 +18,7 @@ struct SimulationTests {
         }
     }
 
-    @Test("the same seed gives the same trace, and seeds differ")
+    @Test("a seed determines the trace")
     func deterministic() throws {
         func trace(_ seed: UInt64) throws -> [String] {
             try Simulation.run(seed: seed) { simulation in
@@ -32,7 +31,7 @@ struct SimulationTests {
                             for child in 0..<3 {
                                 group.addTask {
                                     await Task.yield()
-                                    simulation.note("child \(child) of client \(client)")
+                                    simulation.record("child \(child) of client \(client)")
                                 }
                             }
                         }
@@ -49,7 +48,7 @@ struct SimulationTests {
         #expect(try trace(1) != trace(2))
     }
 
-    @Test("a thousand seeds make every order of three tasks happen")
+    @Test("a thousand seeds produce every order of three tasks")
     func orders() throws {
         let orders = EventRecorder<[Int]>()
         try Simulation.run(seeds: 0..<1000) { simulation in
@@ -62,7 +61,7 @@ struct SimulationTests {
         #expect(orders.events.allSatisfy { Set($0) == [0, 1, 2] })
     }
 
-    @Test("a race that one order in many loses is found, and its seed finds it again")
+    @Test("a rare race is found, and its seed finds it again")
     func findsRace() throws {
         @Sendable func race(_ simulation: Simulation) async throws {
             let account = EventRecorder<Int>()
@@ -87,7 +86,7 @@ struct SimulationTests {
         #expect(again?.trace.isEmpty == false)
     }
 
-    @Test("tasks that wait for each other are a deadlock that names them")
+    @Test("a deadlock fails the run and names its tasks")
     func deadlock() {
         let failure = failure { simulation in
             let never = EventRecorder<Int>()
@@ -101,15 +100,15 @@ struct SimulationTests {
         }
     }
 
-    @Test("what the scenario throws fails the run")
+    @Test("an error of the scenario fails the run")
     func throwing() {
-        guard case .threw(let error) = failure({ _ in throw Failure() })?.reason, error is Failure else {
+        guard case .threw(let error) = failure({ _ in throw TestError() })?.reason, error is TestError else {
             Issue.record("nothing was thrown")
             return
         }
     }
 
-    @Test("a run without an end is stopped")
+    @Test("a run past the step limit fails")
     func endless() {
         let failure = failure { _ in while !Task.isCancelled { await Task.yield() } }
         guard case .stepLimit = failure?.reason else {
@@ -118,12 +117,12 @@ struct SimulationTests {
         }
     }
 
-    @Test("work that comes back from another thread fails the run")
+    @Test("work that returns from another thread fails the run")
     func escaping() {
         let failure = failure { simulation in
             let task = Task.detached { () }
-            // Spins, so that the answer is there before the simulation would be idle.
-            let isBack = Counter()
+            // The loop spins, so the answer arrives before the simulation is idle.
+            let isBack = ConcurrencyCounter()
             simulation.spawn {
                 await task.value
                 isBack.increment()
@@ -131,17 +130,17 @@ struct SimulationTests {
             while isBack.value == 0, !Task.isCancelled { await Task.yield() }
         }
         switch failure?.reason {
-        // Which of both it is depends on how long the other thread takes.
+        // The reason depends on the speed of the other thread.
         case .escaped, .stepLimit: break
         default: Issue.record("\(String(describing: failure))")
         }
     }
 
-    @Test("a task is cancelled at many different moments: before, while it sleeps, and after")
+    @Test("cancelSometime cancels a task before, during and after its sleeps")
     func cancelSometime() throws {
         let moments = EventRecorder<Int>()
         try Simulation.run(seeds: 0..<200) { simulation in
-            let step = Counter()
+            let step = ConcurrencyCounter()
             let task = simulation.spawn {
                 for _ in 0..<5 {
                     try await simulation.clock.sleep(for: .seconds(1))
@@ -155,7 +154,7 @@ struct SimulationTests {
         #expect(Set(moments.events) == [0, 1, 2, 3, 4, 5])
     }
 
-    @Test("a cancellation that was drawn comes to a task that waits for nothing else")
+    @Test("a drawn cancellation reaches a task that waits forever")
     func cancelsWaiting() throws {
         try Simulation.run(seeds: 0..<50) { simulation in
             let never = EventRecorder<Int>()
@@ -165,7 +164,7 @@ struct SimulationTests {
         }
     }
 
-    @Test("a sleep without end is no reason to move the clock to the end of time")
+    @Test("a sleep without end does not advance the clock to the end of time")
     func endlessSleep() {
         let failure = failure { simulation in
             let bank = ScriptedDependency([.zero: .hanging], honoursCancellation: false, clock: simulation.clock)
@@ -180,7 +179,7 @@ struct SimulationTests {
 
     @TaskLocal private static var mark = 0
 
-    @Test("a run inside a run, and inside a task, disturbs neither")
+    @Test("a nested run leaves the outer run and its task unaffected")
     func nested() async throws {
         try await Self.$mark.withValue(1) {
             let order = EventRecorder<Int>()
@@ -212,7 +211,7 @@ struct SimulationTests {
         func increment() { count += 1 }
     }
 
-    @Test("actors take part, and their re-entrancy is a choice of the seed too")
+    @Test("the seed decides the interleaving in actors")
     func actors() throws {
         let counts = EventRecorder<Int>()
         try Simulation.run(seeds: 0..<100) { simulation in
@@ -231,12 +230,12 @@ struct SimulationTests {
         #expect(Set(counts.events).count > 1)
     }
 
-    @Test("a scenario on the main actor does not pass")
+    @Test("a scenario on the main actor fails")
     func mainActor() {
         #expect(failure { _ in await MainActor.run {} } != nil)
     }
 
-    @Test("each generator draws other numbers, the same for the same seed")
+    @Test("each generator has its own sequence, determined by the seed")
     func generators() throws {
         let drawn = EventRecorder<[UInt64]>()
         for _ in 0..<2 {

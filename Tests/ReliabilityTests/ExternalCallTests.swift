@@ -1,71 +1,71 @@
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import Reliability
 
 @Suite("ExternalCall")
 struct ExternalCallTests {
-    private struct Failure: Error {}
     private let clock = ManualClock()
 
-    private typealias Preset = (name: String, make: @Sendable (Idempotency) -> ExternalCallConfiguration)
+    private typealias Preset = (name: String, make: @Sendable (Idempotency) -> ExternalCall.Configuration)
     private static let presets: [Preset] = [
         ("externalAPI", { .externalAPI($0) }), ("database", { .database($0) }), ("cache", { .cache($0) }),
         ("email", { .email($0) }), ("fileUpload", { .fileUpload($0) }), ("webhook", { .webhook($0) }),
     ]
 
     private func call(
-        _ configuration: ExternalCallConfiguration = .externalAPI(.idempotent),
-        observer: (@Sendable (CallRecord) -> Void)? = nil
+        _ configuration: ExternalCall.Configuration = .externalAPI(.idempotent),
+        observer: (@Sendable (ExternalCallEvent) -> Void)? = nil
     ) -> ExternalCall {
         ExternalCall("payments", configuration, clock: clock, observer: observer)
     }
 
-    @Test("every preset fits into its own limit, with no warning")
+    @Test("every preset is valid and has no warnings")
     func presets() {
         for (name, make) in Self.presets {
             for idempotency in [Idempotency.idempotent, .notIdempotent] {
                 let configuration = make(idempotency)
-                #expect(configuration.problems() == [], "\(name)")
+                #expect(problems(of: configuration.validate) == [], "\(name)")
                 #expect(configuration.idempotency == idempotency)
                 #expect(configuration.maxAttempts <= 10)
-                #expect(configuration.breakerTrip == .standard)
+                #expect(configuration.breaker.tripCondition == .standard)
                 let call = ExternalCall(name, configuration)
                 #expect(call.warnings == [], "\(name)")
-                #expect(call.worstCase == WorstCase(configuration.totalLimit, configuration.maxAttempts), "\(name)")
+                #expect(call.worstCase == WorstCase(configuration.totalTimeout, configuration.maxAttempts), "\(name)")
             }
         }
-        let limits = Self.presets.map { $0.make(.idempotent).totalLimit }
+        let limits = Self.presets.map { $0.make(.idempotent).totalTimeout }
         #expect(limits == [.seconds(8), .seconds(10), .seconds(2), .seconds(10), .seconds(30), .seconds(15)])
     }
 
-    @Test("where configured, a call that is given up throws what its last attempt threw")
+    @Test("rethrowsLastError throws the error of the last attempt")
     func rethrowsLastError() async {
-        var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
-        (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
-        await #expect(throws: RetryError.self) { try await call(configuration).run { throw Failure() } }
+        var configuration = ExternalCall.Configuration.externalAPI(.idempotent)
+        configuration.backoff = .none
+        await #expect(throws: RetryError.self) { try await call(configuration).run { throw TestError() } }
         configuration.rethrowsLastError = true
-        await #expect(throws: Failure.self) { try await call(configuration).run { throw Failure() } }
+        await #expect(throws: TestError.self) { try await call(configuration).run { throw TestError() } }
     }
 
-    @Test("the order is the recommended one")
+    @Test("the layers are in the recommended order")
     func order() {
         let limiter = Limiter(
-            .fivePerQuarterHour,
+            .login,
             keyspace: "payments",
             store: InMemoryStore(clock: clock),
-            whenStoreIsDown: .closed()
+            storeFailure: .failClosed()
         )
         let limited = ExternalCall(
             "payments",
             .externalAPI(.idempotent),
-            rateLimit: limiter.policy(for: "all")
+            rateLimit: limiter.policy(for: ["all"])
         )
         #expect(limited.layers.map(\.kind) == [.timeout, .rateLimit, .retry, .circuitBreaker, .timeout])
         #expect(call().layers.map(\.kind) == [.timeout, .retry, .circuitBreaker, .timeout])
     }
 
-    @Test("the explanation reads as on the page of the module")
+    @Test("the explanation matches the module's page")
     func explanation() {
         #expect(
             ExternalCall("payments", .externalAPI(.idempotent)).explain() == """
@@ -81,20 +81,19 @@ struct ExternalCallTests {
         )
     }
 
-    @Test("a failing call is tried again; one that may have been sent and must not happen twice is not")
+    @Test("a failed idempotent call is retried, and a call that is not idempotent is not retried")
     func idempotency() async throws {
-        var configuration = ExternalCallConfiguration.externalAPI(.notIdempotent)
-        configuration.firstWait = .zero
-        configuration.longestWait = .zero
+        var configuration = ExternalCall.Configuration.externalAPI(.notIdempotent)
+        configuration.backoff = .none
         let call = call(configuration)
-        let calls = Counter()
+        let calls = ConcurrencyCounter()
         _ = try? await call.run {
             calls.increment()
-            throw Failure()
+            throw TestError()
         }
         #expect(calls.value == 1)
         let value = try await call.run(.idempotent) {
-            if calls.increment() == 2 { throw Failure() }
+            if calls.increment() == 2 { throw TestError() }
             return "done"
         }
         #expect(value == "done")
@@ -102,22 +101,22 @@ struct ExternalCallTests {
         #expect(try await call.run(.notIdempotent) { 1 } == 1)
     }
 
-    private static var threeFailures: ExternalCallConfiguration {
-        var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
-        configuration.breakerTrip = .consecutiveFailures(3)
+    private static var threeFailures: ExternalCall.Configuration {
+        var configuration = ExternalCall.Configuration.externalAPI(.idempotent)
+        configuration.breaker.tripCondition = .consecutiveFailures(3)
         return configuration
     }
 
-    @Test("the breaker opens by its rule and can be read, and the next call fails fast with the breaker's own error")
+    @Test("an open breaker rejects the next call with the breaker's own error")
     func breaker() async {
         let call = call(Self.threeFailures)
-        let calls = Counter()
+        let calls = ConcurrencyCounter()
         for _ in 0..<3 {
-            await #expect(throws: Failure.self) { try await call.run(.notIdempotent) { throw Failure() } }
+            await #expect(throws: TestError.self) { try await call.run(.notIdempotent) { throw TestError() } }
         }
         #expect(call.breaker.state == .open(remaining: .seconds(30)))
         let error = await #expect(throws: BreakerOpenError.self) { try await call.run { calls.increment() } }
-        #expect(error?.wait == .seconds(30))
+        #expect(error?.retryAfter == .seconds(30))
         #expect(calls.value == 0 && clock.sleeperCount == 0)
     }
 
@@ -125,37 +124,37 @@ struct ExternalCallTests {
     func oneCall() async {
         for (name, make) in Self.presets {
             var configuration = make(.idempotent)
-            (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
+            configuration.backoff = .none
             let call = call(configuration)
-            _ = try? await call.run { throw Failure() }
+            _ = try? await call.run { throw TestError() }
             #expect(call.breaker.state == .closed, "\(name)")
-            for _ in 0..<10 { _ = try? await call.run { throw Failure() } }
+            for _ in 0..<10 { _ = try? await call.run { throw TestError() } }
             #expect(call.breaker.state.isOpen, "\(name)")
         }
     }
 
-    @Test("two external calls to one dependency, one inside the other, share a half-open breaker")
+    @Test("nested calls share the probe of a half-open breaker")
     func nested() async throws {
         let call = call(Self.threeFailures)
-        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw Failure() } }
+        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw TestError() } }
         clock.advance(by: .seconds(30))
         #expect(try await call.run { try await call.run { try await call.run(.notIdempotent) { 7 } } } == 7)
         #expect(call.breaker.state == .closed)
     }
 
-    @Test("a retry inside a probe whose calls go through the same breaker ends at the first failure, counted once")
+    @Test("a retry inside a probe of the same breaker ends at the first failure, which counts once")
     func retryInProbe() async throws {
         var configuration = Self.threeFailures
-        (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
+        configuration.backoff = .none
         let call = call(configuration)
-        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw Failure() } }
+        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw TestError() } }
         clock.advance(by: .seconds(30))
-        let calls = Counter()
+        let calls = ConcurrencyCounter()
         let error = await #expect(throws: RetryError.self) {
             try await call.breaker.run {
                 try await call.run {
                     calls.increment()
-                    throw Failure()
+                    throw TestError()
                 }
             }
         }
@@ -165,20 +164,15 @@ struct ExternalCallTests {
         #expect(call.breaker.state == .open(remaining: .seconds(30)))
     }
 
-    @Test("an error that finds fault with the request is neither tried again nor counted against the dependency")
+    @Test("an error that blames the request is neither retried nor counted as a failure")
     func faultOfTheRequest() async {
-        struct Declined: ReliabilityError {
-            let code: ErrorCode = "card.declined"
-            let category = ErrorCategory.unprocessable
-            let message = "The card was declined."
-        }
         let call = call()
-        let calls = Counter()
+        let calls = ConcurrencyCounter()
         for _ in 0..<5 {
-            await #expect(throws: Declined.self) {
+            await #expect(throws: TestReliabilityError.self) {
                 try await call.run {
                     calls.increment()
-                    throw Declined()
+                    throw TestReliabilityError(.unprocessable)
                 }
             }
         }
@@ -186,25 +180,25 @@ struct ExternalCallTests {
         #expect(call.breaker.state == .closed)
     }
 
-    @Test("the observer is told of each call once, whichever form it has, in order")
+    @Test("the observer receives one report for each call, in order")
     func observed() async throws {
-        let records = EventRecorder<CallRecord>()
-        let call = call(observer: records.record)
+        let reports = EventRecorder<CallReport>()
+        let call = call(observer: reports.recordEnded)
         try await call.run {}
         try await call.run(.notIdempotent) { clock.advance(by: .milliseconds(1)) }
         try call.reload(.database(.idempotent))
         try await call.run { clock.advance(by: .milliseconds(2)) }
-        let seen = await records.wait(for: 3)
+        let seen = await reports.wait(for: 3)
         #expect(seen.map(\.duration) == [.zero, .milliseconds(1), .milliseconds(2)])
         #expect(seen.map(\.name) == ["payments", "payments", "payments"])
     }
 
-    @Test("INV-44: a reload keeps an open breaker open, and its time is cut to the new one")
+    @Test("a reload keeps an open breaker open for the new, shorter time")
     func reloadWhileOpen() async throws {
         let call = call(Self.threeFailures)
-        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw Failure() } }
+        for _ in 0..<3 { _ = try? await call.run(.notIdempotent) { throw TestError() } }
         var configuration = call.configuration
-        configuration.breakerOpenFor = .seconds(5)
+        configuration.breaker.openDuration = .seconds(5)
         try call.reload(configuration)
         #expect(call.breaker.state == .open(remaining: .seconds(5)))
         #expect(call.configuration == configuration)
@@ -213,66 +207,65 @@ struct ExternalCallTests {
         #expect(call.breaker.state == .closed)
     }
 
-    @Test("INV-44: a reload that is refused changes nothing, and the next one works")
-    func refusedReload() throws {
+    @Test("a rejected reload changes nothing, and the next reload succeeds")
+    func rejectedReload() throws {
         let call = call()
         let before = call.configuration
-        var wrong = before
-        wrong.attemptLimit = .seconds(9)
-        wrong.maxAttempts = 0
-        wrong.breakerTrip = .failures(0, within: .seconds(60))
-        wrong.breakerOpenFor = .zero
-        let error = #expect(throws: PipelineError.self) { try call.reload(wrong) }
+        var invalid = before
+        invalid.attemptTimeout = .seconds(9)
+        invalid.maxAttempts = 0
+        invalid.breaker.tripCondition = .failures(0, within: .seconds(60))
+        invalid.breaker.openDuration = .zero
+        let error = #expect(throws: ConfigurationError.self) { try call.reload(invalid) }
         #expect(
             error?.problems == [
-                "attemptLimit must be shorter than totalLimit (is 9.0 seconds, and totalLimit 8.0 seconds)",
+                "attemptTimeout must be shorter than totalTimeout (is 9.0 seconds, and totalTimeout 8.0 seconds)",
                 "maxAttempts must be from 1 to 100 (is 0)",
-                "breakerTrip: the number of failures must be from 1 to 10,000 (is 0)",
-                "breakerOpenFor must be positive (is 0.0 seconds)",
+                "breaker: tripCondition: the number of failures must be from 1 to 10,000 (is 0)",
+                "breaker: openDuration must be positive (is 0.0 seconds)",
             ]
         )
-        #expect(error?.name == "payments")
+        #expect(error?.part == "external call payments")
         #expect(call.configuration == before)
-        #expect(call.breaker.configuration.openFor == .seconds(30))
+        #expect(call.breaker.configuration.openDuration == .seconds(30))
         try call.reload(.database(.idempotent))
         #expect(call.configuration == .database(.idempotent))
     }
 
-    @Test("INV-44: a call that is under way ends under the figures with which it began")
+    @Test("a running call keeps the configuration of its start")
     func callUnderWay() async throws {
-        var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
+        var configuration = ExternalCall.Configuration.externalAPI(.idempotent)
         configuration.maxAttempts = 2
-        configuration.firstWait = .zero
-        configuration.longestWait = .zero
+        configuration.backoff = .none
         let call = call(configuration)
-        let calls = Counter()
+        let calls = ConcurrencyCounter()
         _ = try? await call.run {
             calls.increment()
             configuration.maxAttempts = 3
             try call.reload(configuration)
-            throw Failure()
+            throw TestError()
         }
         #expect(calls.value == 2)
     }
 
-    @Test("INV-44: of reloads at once, the breaker and the rest end with the same one")
+    @Test("simultaneous reloads leave the breaker and the call with the same configuration")
     func reloadsAtOnce() async {
         for _ in 0..<20 {
             let call = call()
             await withTaskGroup { group in
                 for seconds in 1...20 {
                     group.addTask {
-                        var configuration = ExternalCallConfiguration.externalAPI(.idempotent)
-                        configuration.breakerOpenFor = .seconds(seconds)
+                        var configuration = ExternalCall.Configuration.externalAPI(.idempotent)
+                        configuration.breaker.openDuration = .seconds(seconds)
                         try? call.reload(configuration)
                     }
                 }
             }
-            #expect(call.breaker.configuration.openFor == call.configuration.breakerOpenFor)
+            #expect(call.breaker.configuration.openDuration == call.configuration.breaker.openDuration)
         }
     }
 
-    @Test("whatever figures come from a file, they are refused or they work: nothing traps", arguments: 0..<20)
+    @Test("a random configuration is either rejected or usable and never traps", arguments: 0..<20)
     func noTrap(seed: Int) async throws {
         var generator = SeededGenerator(seed: UInt64(seed))
         let durations: [Duration] = [
@@ -282,10 +275,10 @@ struct ExternalCallTests {
             .seconds(Int64.max),
         ]
         let counts = [Int.min, -1, 0, 1, 2, 100, 101, 10_000, 10_001, .max]
-        let trips: [(Int, Duration) -> BreakerTrip] = [
+        let trips: [(Int, Duration) -> TripCondition] = [
             { _, _ in .standard }, { _, _ in .standard }, { count, _ in .consecutiveFailures(count) },
             { count, window in .failures(count, within: window) },
-            { count, window in .failureRate(Double(count), minimumCalls: count, within: window) },
+            { count, window in .failureRate(Double(count), minCalls: count, within: window) },
             { count, window in .standard.or(.failures(count, within: window)) },
         ]
         let call = call()
@@ -293,40 +286,42 @@ struct ExternalCallTests {
         for _ in 0..<500 {
             func duration() -> Duration { durations[Int.random(in: 0..<durations.count, using: &generator)] }
             func count() -> Int { counts[Int.random(in: 0..<counts.count, using: &generator)] }
-            // Half of the figures are right, so that some configurations are.
-            func usually(_ right: Duration) -> Duration { Bool.random(using: &generator) ? right : duration() }
-            let configuration = ExternalCallConfiguration(
+            // Half of the values are valid, so that some configurations are valid.
+            func usually(_ valid: Duration) -> Duration { Bool.random(using: &generator) ? valid : duration() }
+            let configuration = ExternalCall.Configuration(
                 Bool.random(using: &generator) ? .idempotent : .notIdempotent,
-                totalLimit: usually(.seconds(8)),
-                attemptLimit: usually(.seconds(2)),
+                totalTimeout: usually(.seconds(8)),
+                attemptTimeout: usually(.seconds(2)),
                 maxAttempts: Bool.random(using: &generator) ? 3 : count(),
-                firstWait: usually(.zero),
-                longestWait: usually(.seconds(1)),
-                breakerTrip: trips[Int.random(in: 0..<trips.count, using: &generator)](count(), duration()),
-                breakerOpenFor: usually(.seconds(30))
+                backoff: .exponential(initial: usually(.zero), max: usually(.seconds(1))),
+                breaker: Breaker.Configuration(
+                    tripCondition: trips[Int.random(in: 0..<trips.count, using: &generator)](count(), duration()),
+                    openDuration: usually(.seconds(30)),
+                    probes: Bool.random(using: &generator) ? 1 : count()
+                )
             )
             do {
                 try call.reload(configuration)
-                #expect(configuration.problems() == [])
+                #expect(problems(of: configuration.validate) == [])
                 accepted += 1
                 #expect(try await call.run { 7 } == 7)
                 #expect(!call.explain().isEmpty)
-            } catch let error as PipelineError {
-                #expect(error.problems == configuration.problems() && !error.problems.isEmpty)
+            } catch let error as ConfigurationError {
+                #expect(error.problems == problems(of: configuration.validate) && !error.problems.isEmpty)
             }
         }
         #expect(accepted > 0)
     }
 
-    @Test("figures that cannot work do not get past construction")
+    @Test("an invalid configuration is rejected at construction")
     func traps() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            var configuration = ExternalCallConfiguration.cache(.idempotent)
+            var configuration = ExternalCall.Configuration.cache(.idempotent)
             configuration.maxAttempts = -3
             _ = ExternalCall("cache", configuration)
         }
         let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
-        #expect(text.contains("the external call cache cannot work: maxAttempts must be from 1 to 100 (is -3)"))
+        #expect(text.contains("external call cache: maxAttempts must be from 1 to 100 (is -3)"))
     }
 }
 

@@ -1,6 +1,6 @@
 import ReliabilityCore
 
-/// A policy of the figures that a test gives it, which does nothing.
+/// A policy with given layers that only runs its operation.
 struct FakePolicy: CallPolicy {
     let layers: [PolicyLayer]
 
@@ -17,7 +17,7 @@ struct FakePolicy: CallPolicy {
                     attempts: attempts,
                     waits: waits,
                     plannedWaits: waits,
-                    addsUp: true
+                    collapsesWhenNested: true
                 )
             ]
         )

@@ -1,18 +1,9 @@
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import Reliability
-
-private struct Failure: Error, Equatable {
-    var number = 0
-}
-
-private struct Refusal: ReliabilityError {
-    var code: ErrorCode { "test.refusal" }
-    var category: ErrorCategory
-    var message: String { "Refused." }
-}
 
 @Suite("Fallback")
 struct FallbackTests {
@@ -30,9 +21,9 @@ struct FallbackTests {
         }
     }
 
-    @Test("a call that succeeds is not answered by anyone else")
+    @Test("a successful call asks no source")
     func success() async throws {
-        let asked = Counter()
+        let asked = ConcurrencyCounter()
         let fallback = Fallback<Int>(.source { asked.increment() }, .value(0))
         let result = try await fallback.run { 7 }
         #expect(result.value == 7)
@@ -40,54 +31,54 @@ struct FallbackTests {
         #expect(asked.value == 0)
     }
 
-    @Test("the first answer that has a value takes the place of a failed call, and says so")
+    @Test("the first answer with a value replaces a failed call and is reported")
     func order() async throws {
-        let last = LastGoodValue<String>(maximumAge: .seconds(60), clock: clock)
+        let last = LastGoodValue<String>(maxAge: .seconds(60), clock: clock)
         let fallback = Fallback<String>(
             .stale(last),
-            .source("replica") { throw Failure(number: 2) },
+            .source("replica") { throw TestError(2) },
             .source("archive") { "old" },
             .value("nothing"),
             observer: events.record
         )
-        let result = try await fallback.run { throw Failure(number: 1) }
+        let result = try await fallback.run { throw TestError(1) }
         #expect(result.value == "old")
         #expect(result.isFallback && result.answer == "archive")
-        #expect(result.error as? Failure == Failure(number: 1))
+        #expect(result.error as? TestError == TestError(1))
         #expect(names(await events.wait(for: 2)) == ["replica failed", "answered by archive"])
     }
 
     @Test("when no answer has a value, the call's own error is thrown")
     func unanswered() async {
-        let last = LastGoodValue<String>(maximumAge: .seconds(60), clock: clock)
+        let last = LastGoodValue<String>(maxAge: .seconds(60), clock: clock)
         let fallback = Fallback<String>(
             .stale(last),
-            .source("replica") { throw Failure(number: 2) },
+            .source("replica") { throw TestError(2) },
             observer: events.record
         )
-        await #expect(throws: Failure(number: 1)) { try await fallback.run { throw Failure(number: 1) } }
+        await #expect(throws: TestError(1)) { try await fallback.run { throw TestError(1) } }
         #expect(names(await events.wait(for: 2)) == ["replica failed", "unanswered"])
     }
 
-    @Test("a stale value is the last good one, until it is too old")
+    @Test("a stale value is the last good value until its maximum age")
     func stale() async throws {
-        let last = LastGoodValue<Int>(maximumAge: .seconds(60), clock: clock)
+        let last = LastGoodValue<Int>(maxAge: .seconds(60), clock: clock)
         let fallback = Fallback<Int>(.stale(last), .value(0))
         _ = try await fallback.run { 1 }
         _ = try await fallback.run { 2 }
-        #expect(try await fallback.run { throw Failure() }.value == 2)
+        #expect(try await fallback.run { throw TestError() }.value == 2)
         clock.advance(by: .seconds(60) - .nanoseconds(1))
-        #expect(try await fallback.run { throw Failure() }.value == 2)
+        #expect(try await fallback.run { throw TestError() }.value == 2)
         clock.advance(by: .nanoseconds(1))
-        #expect(try await fallback.run { throw Failure() }.value == 0)
+        #expect(try await fallback.run { throw TestError() }.value == 0)
         _ = try await fallback.run { 3 }
         last.forget()
         #expect(last.value == nil)
     }
 
-    @Test("a value is as old as the beginning of its call, and a slow call does not replace a newer value")
+    @Test("the age of a value counts from the start of its call, and a slow call replaces no newer value")
     func age() async throws {
-        let last = LastGoodValue<String>(maximumAge: .seconds(60), clock: clock)
+        let last = LastGoodValue<String>(maxAge: .seconds(60), clock: clock)
         let fallback = Fallback<String>(.stale(last))
         let slow = Task {
             try await fallback.run {
@@ -105,9 +96,9 @@ struct FallbackTests {
         #expect(last.value == "by hand")
     }
 
-    @Test("what a cancelled call returns is not remembered")
+    @Test("the value of a cancelled call is not remembered")
     func cancelledValue() async throws {
-        let last = LastGoodValue<String>(maximumAge: .seconds(60), clock: clock)
+        let last = LastGoodValue<String>(maxAge: .seconds(60), clock: clock)
         let fallback = Fallback<String>(.stale(last))
         let task = Task {
             try await fallback.run {
@@ -122,48 +113,52 @@ struct FallbackTests {
     }
 
     @Test(
-        "an error that finds fault with the request is thrown as it is",
+        "an error that blames the request is thrown unchanged",
         arguments: [
             ErrorCategory.invalid, .unauthenticated, .forbidden, .notFound, .conflict, .preconditionFailed, .tooLarge,
             .unprocessable,
         ]
     )
     func faultOfTheRequest(category: ErrorCategory) async {
-        await #expect(throws: Refusal.self) {
-            try await Fallback(.value(0)).run { throw Refusal(category: category) }
+        await #expect(throws: TestReliabilityError.self) {
+            try await Fallback(.value(0)).run { throw TestReliabilityError(category) }
         }
     }
 
     @Test("every other error is answered", arguments: [ErrorCategory.rateLimited, .timeout, .unavailable, .internal])
     func faultOfTheDependency(category: ErrorCategory) async throws {
-        #expect(try await Fallback(.value(0)).run { throw Refusal(category: category) }.value == 0)
+        #expect(try await Fallback(.value(0)).run { throw TestReliabilityError(category) }.value == 0)
     }
 
-    @Test("the caller decides which errors are answered")
-    func predicate() async throws {
-        let fallback = Fallback(.value(0), when: { $0 as? Failure == Failure(number: 1) })
-        #expect(try await fallback.run { throw Failure(number: 1) }.value == 0)
-        await #expect(throws: Failure(number: 2)) { try await fallback.run { throw Failure(number: 2) } }
+    @Test("a classification decides which errors are answered")
+    func classification() async throws {
+        let fallback = Fallback(.value(0), classify: { $0 as? TestError == TestError(1) ? .answer : .rethrow })
+        #expect(try await fallback.run { throw TestError(1) }.value == 0)
+        await #expect(throws: TestError(2)) { try await fallback.run { throw TestError(2) } }
     }
 
-    @Test("a cancelled caller gets the call's own error, even where everything is answered")
+    @Test("a cancelled caller gets the call's own error without a classification")
     func cancelled() async {
-        let asked = Counter()
-        let fallback = Fallback(.value(0), when: { _ in asked.increment() > 0 }, observer: events.record)
+        let asked = ConcurrencyCounter()
+        let fallback = Fallback(
+            .value(0),
+            classify: { _ in asked.increment() > 0 ? .answer : .rethrow },
+            observer: events.record
+        )
         let task = Task {
             try await fallback.run {
                 try? await clock.sleep(for: .seconds(1))
-                throw Failure(number: 3)
+                throw TestError(3)
             }
         }
         await clock.waitForSleepers(1)
         task.cancel()
-        await #expect(throws: Failure(number: 3)) { try await task.value }
+        await #expect(throws: TestError(3)) { try await task.value }
         #expect(asked.value == 0)
         #expect(events.events.isEmpty)
     }
 
-    @Test("a caller that is cancelled while a source is asked gets the call's own error")
+    @Test("a caller cancelled during a source's answer gets the call's own error")
     func cancelledDuringSource() async {
         let fallback = Fallback<Int>(
             .source {
@@ -172,21 +167,21 @@ struct FallbackTests {
             },
             .value(0)
         )
-        let task = Task { try await fallback.run { throw Failure(number: 4) } }
+        let task = Task { try await fallback.run { throw TestError(4) } }
         await clock.waitForSleepers(1)
         task.cancel()
-        await #expect(throws: Failure(number: 4)) { try await task.value }
+        await #expect(throws: TestError(4)) { try await task.value }
     }
 
-    @Test("a cancellation error in a task that is not cancelled is a failure like others")
+    @Test("CancellationError in a task that is not cancelled is answered like any other error")
     func innerCancellation() async throws {
         #expect(try await Fallback(.value(0)).run { throw CancellationError() }.value == 0)
     }
 
-    @Test("a source is asked when the call's own limit is over, and not once an outer deadline is")
+    @Test("a source is asked after the call's own deadline and not after an outer deadline")
     func deadlines() async throws {
         let timeSource = TimeSource(clock)
-        let asked = Counter()
+        let asked = ConcurrencyCounter()
         let fallback = Fallback<Int>(
             .source {
                 #expect(Deadline.current?.isExpired != true)
@@ -196,54 +191,54 @@ struct FallbackTests {
         )
         let expired = Deadline(instant: timeSource.now, timeSource: timeSource)
         let inside = try await fallback.run {
-            try DeadlineScope.$innermost.withValue(DeadlineScope(expired)) { throw Failure() }
+            try DeadlineScope.$innermost.withValue(DeadlineScope(expired)) { throw TestError() }
         }
         #expect(inside.value == 1)
         let outside = try await DeadlineScope.$innermost.withValue(DeadlineScope(expired)) {
-            try await fallback.run { throw Failure() }
+            try await fallback.run { throw TestError() }
         }
         #expect(outside.value == 0)
         #expect(asked.value == 1)
     }
 
-    @Test("a policy runs a call with its answers outside")
+    @Test("a policy runs inside its fallback")
     func policy() async throws {
-        let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)), clock: clock)
-        let last = LastGoodValue<[Int]>(maximumAge: .seconds(60), clock: clock)
+        let breaker = Breaker(Breaker.Configuration(tripCondition: .consecutiveFailures(1)), clock: clock)
+        let last = LastGoodValue<[Int]>(maxAge: .seconds(60), clock: clock)
         for _ in 0..<2 {
-            let value = try await breaker.run(or: .stale(last), .value([])) { throw Failure() }
+            let value = try await breaker.run(or: .stale(last), .value([])) { throw TestError() }
             #expect(value.isEmpty)
         }
-        // The second was refused by the breaker, which saw the failure and not the answer.
+        // The breaker saw the first failure and not the answer, and rejected the second call.
         #expect(breaker.state == .open(remaining: .seconds(30)))
         clock.advance(by: .seconds(30))
         #expect(try await breaker.run(or: .stale(last), .value([])) { [1] } == [1])
-        #expect(try await breaker.run(or: .stale(last), .value([])) { throw Failure() } == [1])
+        #expect(try await breaker.run(or: .stale(last), .value([])) { throw TestError() } == [1])
     }
 
-    @Test("the record of a call tells by what it was answered")
+    @Test("the trace of a call records the answer")
     func trace() async throws {
         let trace = CallTrace(timeSource: TimeSource(clock))
         _ = try await CallTrace.$current.withValue(trace) {
-            try await Fallback(.value(0)).run { throw Failure() }
+            try await Fallback(.value(0)).run { throw TestError() }
         }
-        let steps = trace.record(name: "test", outcome: .failure, error: nil).entries.map(\.step)
+        let steps = trace.report(name: "test", outcome: .failure, error: nil).entries.map(\.step)
         guard case .fellBack(to: "value", let error)? = steps.first else {
             Issue.record("the steps are \(steps)")
             return
         }
-        #expect(error is Failure)
+        #expect(error is TestError)
     }
 
-    @Test("values are remembered and read by thousands of tasks at once")
+    @Test("thousands of simultaneous tasks remember and read values")
     func concurrent() async {
-        let last = LastGoodValue<Int>(maximumAge: .seconds(60), clock: clock)
+        let last = LastGoodValue<Int>(maxAge: .seconds(60), clock: clock)
         let fallback = Fallback<Int>(.stale(last), .value(-1))
         await withTaskGroup { group in
             for call in 0..<2000 {
                 group.addTask {
                     let result = try? await fallback.run {
-                        if call % 2 == 0 { throw Failure() }
+                        if call % 2 == 0 { throw TestError() }
                         return call
                     }
                     #expect(result?.isFallback == (call % 2 == 0))
@@ -259,7 +254,7 @@ struct FallbackTests {
             try await pipeline.run(or: .value([])) {
                 self.preconditionIsolated()
                 calls += 1
-                throw Failure()
+                throw TestError()
             }
         }
     }
@@ -271,8 +266,8 @@ struct FallbackTests {
         #expect(await shop.calls == 1)
     }
 
-    @Test("a stale value with no time to live is refused at construction")
+    @Test("a maximum age of zero is rejected at construction")
     func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = LastGoodValue<Int>(maximumAge: .zero) }
+        await #expect(processExitsWith: .failure) { _ = LastGoodValue<Int>(maxAge: .zero) }
     }
 }

@@ -1,12 +1,11 @@
 import Reliability
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @Suite("Pipeline")
 struct PipelineTests {
-    private struct Failure: Error {}
-
-    /// Notes when it is entered and left.
+    /// A policy that records its entry and its exit.
     private struct Tracer: CallPolicy {
         let name: String
         let trace: EventRecorder<String>
@@ -20,7 +19,7 @@ struct PipelineTests {
         }
     }
 
-    @Test("policies run in the order in which they are written, the first outermost")
+    @Test("policies run in their written order, the first policy outermost")
     func order() async throws {
         let trace = EventRecorder<String>()
         let pipeline = Pipeline {
@@ -38,17 +37,17 @@ struct PipelineTests {
         )
     }
 
-    @Test("the breaker sees every attempt, and stops the retries when it opens")
+    @Test("a breaker inside a retry counts every attempt and ends the retries when it opens")
     func breakerInsideRetry() async {
-        let calls = Counter()
+        let calls = ConcurrencyCounter()
         let pipeline = Pipeline {
-            RetryPolicy(.idempotent, maxAttempts: 10, backoff: .none)
-            Breaker(BreakerConfiguration(trip: .consecutiveFailures(3), openFor: .seconds(3600)))
+            RetryPolicy(.idempotent(maxAttempts: 10, backoff: .none))
+            Breaker(Breaker.Configuration(tripCondition: .consecutiveFailures(3), openDuration: .seconds(3600)))
         }
         let error = await #expect(throws: RetryError.self) {
             try await pipeline.run {
                 calls.increment()
-                throw Failure()
+                throw TestError()
             }
         }
         #expect(calls.value == 3)
@@ -56,7 +55,7 @@ struct PipelineTests {
         #expect(error?.reason == .rejected && error?.mayHaveBeenSent == true)
     }
 
-    @Test("a list may have conditions: what is switched off is no layer, and what is on runs in its place")
+    @Test("conditions in a pipeline add or leave out layers")
     func conditions() async throws {
         let trace = EventRecorder<String>()
         func pipeline(_ isOn: Bool, _ optional: Tracer?) -> some CallPolicy {
@@ -96,21 +95,21 @@ struct PipelineTests {
         #expect(Pipeline { if trace.events.isEmpty { Breaker(.standard) } }.layers.isEmpty)
     }
 
-    @Test("an attempt that hangs is cut off, counted by the breaker, and tried again")
+    @Test("an attempt that hangs is cancelled, counted by the breaker and retried")
     func attemptTimeouts() async throws {
         let clock = ManualClock()
-        let calls = Counter()
-        let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(2)), clock: clock)
+        let calls = ConcurrencyCounter()
+        let breaker = Breaker(Breaker.Configuration(tripCondition: .consecutiveFailures(2)), clock: clock)
         let pipeline = Pipeline {
             TimeoutPolicy(.seconds(60), clock: clock)
-            RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none), clock: clock)
+            RetryPolicy(RetryPolicy.Configuration(.idempotent, maxAttempts: 2, backoff: .none), clock: clock)
             breaker
             TimeoutPolicy(.seconds(1), clock: clock)
         }
         let task = Task {
             try await pipeline.run {
                 calls.increment()
-                try await ManualClock().sleep(for: .seconds(1))
+                try await hang()
             }
         }
         for _ in 0..<2 {
@@ -126,17 +125,21 @@ struct PipelineTests {
         }
     }
 
-    @Test("the total limit ends the call between attempts, and no wait begins that cannot fit")
-    func totalLimit() async throws {
+    @Test("no wait starts that does not fit into the total limit")
+    func totalTimeout() async throws {
         let clock = ManualClock()
         let pipeline = Pipeline {
             TimeoutPolicy(.seconds(5), clock: clock)
             RetryPolicy(
-                RetryConfiguration(.idempotent, maxAttempts: 100, backoff: .constant(.seconds(2), jitter: .none)),
+                RetryPolicy.Configuration(
+                    .idempotent,
+                    maxAttempts: 100,
+                    backoff: .constant(.seconds(2), jitter: .none)
+                ),
                 clock: clock
             )
         }
-        let task = Task { try await pipeline.run { throw Failure() } }
+        let task = Task { try await pipeline.run { throw TestError() } }
         for _ in 0..<2 {
             await clock.waitForSleepers(2)
             clock.advance(by: .seconds(2))
@@ -146,12 +149,12 @@ struct PipelineTests {
         #expect(error?.attemptCount == 3)
     }
 
-    @Test("caller cancellation leaves the breaker as it was")
+    @Test("a caller's cancellation does not change the breaker")
     func cancellation() async {
         let clock = ManualClock()
-        let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(1)))
+        let breaker = Breaker(Breaker.Configuration(tripCondition: .consecutiveFailures(1)))
         let pipeline = Pipeline {
-            RetryPolicy(.idempotent, maxAttempts: 3)
+            RetryPolicy(.idempotent(maxAttempts: 3))
             breaker
             TimeoutPolicy(.seconds(3600))
         }
@@ -164,55 +167,106 @@ struct PipelineTests {
         #expect(breaker.state == .closed)
     }
 
+    @Test("classifications, observers and clocks may use the policy that calls them")
+    func reentrant() async throws {
+        struct ReentrantClock: Clock {
+            let base = ManualClock()
+            let callBack: @Sendable () -> Void
+            var now: ManualClock.Instant {
+                callBack()
+                return base.now
+            }
+            var minimumResolution: Duration { base.minimumResolution }
+            func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
+                try await base.sleep(until: deadline, tolerance: tolerance)
+            }
+        }
+        let held = Lock<Breaker?>(nil)
+        let uses = ConcurrencyCounter()
+        @Sendable func useBreaker() {
+            // Taken out during the use, because a use reads the clock and would recurse.
+            guard let breaker = held.withLock({ $0.take() }) else { return }
+            uses.increment()
+            _ = breaker.configuration
+            _ = breaker.state
+            if let permit = try? breaker.acquire() { permit.fail() }
+            held.withLock { $0 = breaker }
+        }
+        let breaker = Breaker(
+            Breaker.Configuration(tripCondition: .consecutiveFailures(100)),
+            classify: { _ in
+                useBreaker()
+                return .failure
+            },
+            clock: ReentrantClock(callBack: useBreaker)
+        )
+        held.withLock { $0 = breaker }
+        let retry = RetryPolicy(
+            RetryPolicy.Configuration(.idempotent, maxAttempts: 4, backoff: .none),
+            classify: { _ in
+                useBreaker()
+                return .retry
+            },
+            clock: ReentrantClock(callBack: useBreaker)
+        )
+        let pipeline = Pipeline("call", clock: ReentrantClock(callBack: useBreaker), observer: { _ in useBreaker() }) {
+            retry
+            breaker
+        }
+        await #expect(throws: RetryError.self) { try await pipeline.run { throw TestError() } }
+        try breaker.reload(Breaker.Configuration(tripCondition: .consecutiveFailures(101)))
+        #expect(breaker.state == .closed)
+        #expect(uses.value > 8)
+        held.withLock { $0 = nil }
+    }
+
     actor Account {
         var balance = 0
         func deposit(_ pipeline: some CallPolicy) async throws -> Int {
             try await pipeline.run {
                 self.preconditionIsolated()
                 balance += 1
-                if balance < 3 { throw Failure() }
+                if balance < 3 { throw TestError() }
                 return balance
             }
         }
     }
 
     private static func full(isObserved: Bool) -> some CallPolicy {
-        let observer: @Sendable (CallRecord) -> Void = { _ in }
+        let observer: @Sendable (CallReport) -> Void = { _ in }
         return Pipeline("full", observer: isObserved ? observer : nil) {
             TimeoutPolicy(.seconds(3600))
-            RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none)
+            RetryPolicy(.idempotent(maxAttempts: 5, backoff: .none))
             Breaker(.consecutiveFailures(10))
             TimeoutPolicy(.seconds(1800))
         }
     }
 
-    @Test("an actor's state is changed in place, observed or not", arguments: [false, true])
+    @Test("an operation on an actor changes the actor's state in place, observed or not", arguments: [false, true])
     func isolation(isObserved: Bool) async throws {
         #expect(try await Account().deposit(Self.full(isObserved: isObserved)) == 3)
-        var configuration = ExternalCallConfiguration.cache(.idempotent)
-        (configuration.firstWait, configuration.longestWait) = (.zero, .zero)
+        var configuration = ExternalCall.Configuration.cache(.idempotent)
+        configuration.backoff = .none
         #expect(try await Account().deposit(ExternalCall("full", configuration, clock: ManualClock())) == 3)
     }
 
-    final class NotSendable { var count = 0 }
-
-    @Test("the main actor stays the main actor, observed or not", arguments: [false, true])
+    @Test("an operation on the main actor stays there, observed or not", arguments: [false, true])
     @MainActor
     func mainActor(isObserved: Bool) async throws {
-        let box = NotSendable()
+        let box = NonSendableCounter()
         let result = try await Self.full(isObserved: isObserved).run {
             MainActor.preconditionIsolated()
             box.count += 1
-            if box.count < 3 { throw Failure() }
+            if box.count < 3 { throw TestError() }
             return box
         }
         #expect(result === box)
         #expect(box.count == 3)
     }
 
-    @Test("nowhere in particular, a value that is not Sendable can be used and returned", arguments: [false, true])
+    @Test("a value that is not Sendable can be used and returned, observed or not", arguments: [false, true])
     func nonisolated(isObserved: Bool) async throws {
-        let box = NotSendable()
+        let box = NonSendableCounter()
         let result = try await Self.full(isObserved: isObserved).run {
             box.count += 1
             return box

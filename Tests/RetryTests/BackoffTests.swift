@@ -15,12 +15,15 @@ struct BackoffTests {
     /// Every kind of backoff between two waits.
     private static func backoffs(_ initial: Duration, _ cap: Duration) -> [Backoff] {
         [Backoff.Jitter.none, .full, .equal].flatMap { jitter in
-            [.exponential(initial: initial, cap: cap, jitter: jitter), .constant(cap, jitter: jitter)]
-        } + [.decorrelated(initial: initial, cap: cap)]
+            [
+                .exponential(initial: initial, max: cap, jitter: jitter), .constant(cap, jitter: jitter),
+                .schedule([initial, cap], jitter: jitter),
+            ]
+        } + [.decorrelated(initial: initial, max: cap)]
     }
 
     @Test(
-        "INV-22: every wait is between zero and the cap, for any attempt, jitter, seed and extreme",
+        "every wait is between zero and the cap",
         arguments: 0..<20
     )
     func bounds(seed: UInt64) {
@@ -41,7 +44,7 @@ struct BackoffTests {
         }
     }
 
-    @Test("INV-22: a million attempts in a row stay between zero and the cap")
+    @Test("a million consecutive waits stay between zero and the cap")
     func everyAttempt() {
         let random = RandomSource(SeededGenerator(seed: 3))
         for backoff in [Backoff.exponential(), .decorrelated()] {
@@ -56,14 +59,14 @@ struct BackoffTests {
         }
     }
 
-    @Test("an absurd cap saturates instead of trapping")
-    func absurd() {
-        let backoff = Backoff.exponential(initial: .seconds(1), cap: .seconds(Int64.max), jitter: .none)
+    @Test("an extreme cap saturates")
+    func extreme() {
+        let backoff = Backoff.exponential(initial: .seconds(1), max: .seconds(Int64.max), jitter: .none)
         let random = RandomSource(SeededGenerator(seed: 1))
         #expect(backoff.wait(afterAttempt: .max, random: random) == .nanoseconds(Int64.max))
     }
 
-    @Test("full jitter spreads over the whole wait, equal jitter over its upper half")
+    @Test("full jitter spreads over the whole wait and equal jitter over its upper half")
     func spread() {
         let random = RandomSource(SeededGenerator(seed: 7))
         let full = (0..<1000).map { _ in
@@ -76,10 +79,10 @@ struct BackoffTests {
         #expect(equal.allSatisfy { $0 >= .milliseconds(500) } && equal.contains { $0 < .milliseconds(550) })
     }
 
-    @Test("a decorrelated wait is between the shortest one and three times the one before")
+    @Test("a decorrelated wait is between the initial wait and three times the previous wait")
     func decorrelated() {
         let random = RandomSource(SeededGenerator(seed: 7))
-        let backoff = Backoff.decorrelated(initial: .seconds(1), cap: .seconds(100))
+        let backoff = Backoff.decorrelated(initial: .seconds(1), max: .seconds(100))
         let waits = (0..<1000).map { _ in
             backoff.wait(afterAttempt: 9, previous: .seconds(4), random: random)
         }
@@ -90,15 +93,15 @@ struct BackoffTests {
     @Test("decorrelated waits do not gather at the cap")
     func decorrelatedAtTheCap() {
         let random = RandomSource(SeededGenerator(seed: 7))
-        let backoff = Backoff.decorrelated(initial: .seconds(1), cap: .seconds(10))
+        let backoff = Backoff.decorrelated(initial: .seconds(1), max: .seconds(10))
         let waits = (0..<1000).map { _ in
             backoff.wait(afterAttempt: 50, previous: .seconds(10), random: random)
         }
         #expect(waits.count { $0 >= .seconds(9) } < 200)
     }
 
-    @Test("a wait that was asked for is spread upwards only, and never overflows", arguments: 0..<100)
-    func askedFor(seed: UInt64) {
+    @Test("jitter only lengthens a requested wait and never overflows", arguments: 0..<100)
+    func requestedWait(seed: UInt64) {
         let random = RandomSource(SeededGenerator(seed: seed))
         for floor in Self.extremes where floor > .zero {
             let wait = Backoff.exponential().wait(noLessThan: floor, random: random)
@@ -110,7 +113,7 @@ struct BackoffTests {
         #expect(Backoff.exponential().wait(noLessThan: .seconds(Int64.min), random: random) == .zero)
     }
 
-    @Test("a backoff says in words what it does")
+    @Test("a backoff describes itself")
     func description() {
         #expect("\(Backoff.none)" == "no waits")
         #expect("\(Backoff.constant(.seconds(1), jitter: .none))" == "waits of 1 s, no jitter")
@@ -118,10 +121,40 @@ struct BackoffTests {
         #expect("\(Backoff.decorrelated())" == "waits from 100 ms to 20 s, decorrelated jitter")
     }
 
-    @Test("a cap below the first wait is refused at construction")
+    @Test("invalid waits are rejected with their values")
     func misconfiguration() async {
+        #expect(
+            problems(of: Backoff.exponential(initial: .seconds(2), max: .seconds(1)).validate)
+                == ["the longest wait must be at least the initial wait of 2.0 seconds (is 1.0 seconds)"]
+        )
+        #expect(problems(of: Backoff.constant(.seconds(-1)).validate).count == 1)
+        #expect(problems(of: Backoff.schedule([]).validate) == ["a schedule must have from 1 to 64 waits (has 0)"])
+        #expect(problems(of: Backoff.schedule(Array(repeating: .zero, count: 65)).validate).count == 1)
+        #expect(
+            problems(of: Backoff.schedule([.seconds(2), .seconds(1)]).validate)
+                == ["a wait of a schedule must not be shorter than the wait before of 2.0 seconds (is 1.0 seconds)"]
+        )
+        #expect(problems(of: Backoff.schedule([.zero, .seconds(1), .seconds(1)]).validate) == [])
         await #expect(processExitsWith: .failure) {
-            _ = Backoff.exponential(initial: .seconds(2), cap: .seconds(1))
+            _ = RetryPolicy(.idempotent(maxAttempts: 2, backoff: .schedule([])))
+        }
+    }
+
+    @Test("a schedule returns its waits in order and repeats the last wait")
+    func schedule() {
+        let backoff = Backoff.schedule([.seconds(5), .seconds(60), .seconds(600)], jitter: .none)
+        let random = RandomSource(SeededGenerator(seed: 1))
+        let waits = [Int.min, 0, 1, 2, 3, 4, .max].map { backoff.wait(afterAttempt: $0, random: random) }
+        #expect(waits == [5, 5, 5, 60, 600, 600, 600].map { .seconds($0) })
+        #expect(
+            "\(backoff)" == "waits of 5 s, 1 min, 10 min, no jitter"
+                || "\(backoff)" == "waits of 5 s, 60 s, 10 min, no jitter"
+        )
+        let jittered = Backoff.schedule([.seconds(5), .seconds(60)])
+        for attempt in 1...100 {
+            let longest: Duration = attempt == 1 ? .seconds(5) : .seconds(60)
+            let wait = jittered.wait(afterAttempt: attempt, random: random)
+            #expect(wait >= longest / 2 && wait <= longest)
         }
     }
 }

@@ -8,13 +8,13 @@ private let millisecond: Int64 = 1_000_000
 
 @Suite("LatencyWindow")
 struct LatencyWindowTests {
-    private func window(_ quantile: Double = 0.95, minimumCalls: Int = 1, over length: Duration = .seconds(60))
+    private func window(_ quantile: Double = 0.95, minCalls: Int = 1, over length: Duration = .seconds(60))
         -> LatencyWindow
     {
         let delay = HedgeDelay.quantile(
             quantile,
             initial: .seconds(1),
-            minimumCalls: minimumCalls,
+            minCalls: minCalls,
             over: length
         )
         guard case .quantile(let rule) = delay.kind else { preconditionFailure("not a quantile") }
@@ -41,7 +41,7 @@ struct LatencyWindowTests {
         #expect(delay <= exact + exact / 8 + 1, "seed \(seed)")
     }
 
-    @Test("latencies beyond all measure count as the shortest or the longest there is")
+    @Test("extreme latencies count as the shortest or the longest measurable latency")
     func extremes() {
         for latency in [Int64.min, -1, 0, 1, 8191] {
             var window = window()
@@ -55,19 +55,19 @@ struct LatencyWindowTests {
         }
     }
 
-    @Test("before the minimum of calls the delay is the initial one")
-    func minimumCalls() {
-        var window = window(minimumCalls: 20)
+    @Test("the delay is the initial delay until the minimum number of calls")
+    func minCalls() {
+        var window = window(minCalls: 20)
         for _ in 0..<19 { window.record(millisecond, now: 0) }
         #expect(window.delay(now: 0) == second)
         window.record(millisecond, now: 0)
         #expect(window.delay(now: 0) < 2 * millisecond)
     }
 
-    @Test("INV-18: nothing older than the window counts, and what is younger than nine tenths of it does")
+    @Test("calls in the last nine tenths of the window count, and calls older than the window do not")
     func expiry() {
         for offset in [0, 1, second, 6 * second - 1, 35 * second] {
-            var window = window(minimumCalls: 1)
+            var window = window(minCalls: 1)
             window.record(millisecond, now: offset)
             #expect(window.delay(now: offset + 54 * second) < 2 * millisecond)
             #expect(window.peekDelay(now: offset + 60 * second) == second)
@@ -76,7 +76,7 @@ struct LatencyWindowTests {
     }
 
     @Test(
-        "INV-18: a random course gives the same delay as the latencies of the window alone",
+        "a random sequence gives the same delay as the latencies inside the window",
         arguments: 0..<20 as Range<UInt64>
     )
     func model(seed: UInt64) {
@@ -90,7 +90,7 @@ struct LatencyWindowTests {
             let latency = Int64.random(in: millisecond...second, using: &generator)
             window.record(latency, now: now)
             all.append((latency, now))
-            // Slices of a second that are whole: those that have not begun ten before the present one.
+            // The window has whole slices of a second: the present slice and the nine slices before.
             let present = Int64((Double(now) / Double(second)).rounded(.down))
             var fresh = self.window(0.9, over: .seconds(10))
             for entry in all where Int64((Double(entry.at) / Double(second)).rounded(.down)) > present - 10 {
@@ -100,7 +100,7 @@ struct LatencyWindowTests {
         }
     }
 
-    @Test("INV-17: a clock that stands still, jumps by centuries or steps back breaks nothing")
+    @Test("a clock that stands still, jumps ahead or steps back does not change the delay")
     func clocks() {
         var window = window()
         for now in [0, 0, Int64.max, .min, 0, .max, .max - 1, -1, .min + 1, 5, 4, 3] {
@@ -110,7 +110,7 @@ struct LatencyWindowTests {
         }
     }
 
-    @Test("INV-29: a failure that comes before the delay says nothing, and one that comes after it counts")
+    @Test("a failure before the delay does not count, and a failure after the delay counts")
     func failures() {
         var window = window(0.5)
         for _ in 0..<10 { window.record(100 * millisecond, now: 0) }
@@ -121,12 +121,12 @@ struct LatencyWindowTests {
         #expect(window.delay(now: 0) >= second)
     }
 
-    @Test("INV-29: hedging with the delay that it measures neither shortens it nor makes itself more frequent")
+    @Test("hedging with the measured delay does not increase the share of hedged calls")
     func noSurvivorBias() {
-        /// Calls that take 1 to 100 ms and whose hedges take 1 ms; the share that is hedged in the end.
+        /// The final share of hedged calls, for calls of 1 to 100 ms and hedges of 1 ms.
         func hedged(whenCutShort record: (inout LatencyWindow, _ ran: Int64, _ now: Int64) -> Void) -> Double {
             var generator = SeededGenerator(seed: 29)
-            var window = window(0.8, minimumCalls: 100, over: .seconds(1))
+            var window = window(0.8, minCalls: 100, over: .seconds(1))
             var hedges = 0
             for call in 0..<10_000 as Range<Int64> {
                 let now = call * millisecond
@@ -143,7 +143,7 @@ struct LatencyWindowTests {
         }
         let share = hedged { window, ran, now in window.record(ran, now: now) }
         #expect(share <= 0.2)
-        // And this is what the rule prevents.
+        // The share without the rule.
         let biased = hedged { _, _, _ in }
         #expect(biased > 0.4)
     }

@@ -7,13 +7,13 @@ import Testing
 struct RetryBudgetTests {
     let clock = ManualClock()
 
-    /// Asks for extra attempts from many tasks at once, and makes those that `isMade` says.
+    /// Requests extra attempts from concurrent tasks, and uses the reservations for which `isMade` returns `true`.
     private func grants(
         _ budget: RetryBudget,
         requests: Int,
         isMade: @escaping @Sendable (Int) -> Bool = { _ in true }
     ) async -> Int {
-        let granted = Counter()
+        let granted = ConcurrencyCounter()
         await withTaskGroup { group in
             for request in 0..<requests {
                 group.addTask {
@@ -26,12 +26,12 @@ struct RetryBudgetTests {
         return granted.value
     }
 
-    @Test("INV-24: thousands of tasks that ask at once get as much as there is, to the last one")
+    @Test("thousands of simultaneous reservations receive exactly the available attempts")
     func concurrentReservations() async {
         #expect(await grants(RetryBudget(.tokens()), requests: 5000) == 500 / 14)
-        // So many that two of them do meet.
+        // Enough requests for some to coincide.
         let large = RetryBudget(.tokens(capacity: 10_000, transient: 1))
-        let granted = Counter()
+        let granted = ConcurrencyCounter()
         await withTaskGroup { group in
             for _ in 0..<2000 {
                 group.addTask {
@@ -46,25 +46,25 @@ struct RetryBudgetTests {
         #expect(granted.value == 10_000)
         let window = RetryBudget(.window(), clock: clock)
         await withTaskGroup { group in
-            for _ in 0..<2000 { group.addTask { window.noteCall() } }
+            for _ in 0..<2000 { group.addTask { window.recordCall() } }
         }
         #expect(window.available == 500)
         #expect(await grants(window, requests: 5000) == 500)
         #expect(window.available == 0)
     }
 
-    @Test("INV-24: calls, retries, hedges and cancelled retries all at once stay within the bound")
+    @Test("simultaneous calls, retries, hedges and cancelled retries stay within the bound")
     func concurrentMixture() async {
         let budget = RetryBudget(.window(ratio: 0.1, perSecond: 5), clock: clock)
-        let attempts = Counter()
+        let attempts = ConcurrencyCounter()
         await withTaskGroup { group in
             for call in 0..<4000 {
                 group.addTask {
-                    budget.noteCall()
-                    for expense in [RetryBudget.Expense.transient, .hedge] {
+                    budget.recordCall()
+                    for expense in [RetryCost.transient, .hedge] {
                         guard let reservation = budget.reserve(expense) else { continue }
                         await Task.yield()
-                        // Every third is cancelled while it waits.
+                        // Every third attempt is cancelled during its wait.
                         if call % 3 == 0 { continue }
                         attempts.increment()
                         reservation.use()
@@ -76,10 +76,10 @@ struct RetryBudgetTests {
         #expect(budget.available == 450 - attempts.value)
     }
 
-    @Test("INV-25: what is reserved counts before it begins, and comes back when it never does")
+    @Test("a reserved attempt counts before its start and is refunded if it never starts")
     func scheduled() {
         for configuration in [
-            RetryBudgetConfiguration.tokens(capacity: 28), .window(ratio: 0, perSecond: 2, over: .seconds(1)),
+            RetryBudget.Configuration.tokens(capacity: 28), .window(ratio: 0, perSecond: 2, over: .seconds(1)),
         ] {
             let budget = RetryBudget(configuration, clock: clock)
             #expect(budget.available == 2)
@@ -88,8 +88,8 @@ struct RetryBudgetTests {
                 #expect(budget.available == 1)
                 let second = budget.reserve(.transient)
                 #expect(budget.available == 0)
-                let isRefused = budget.reserve(.transient) == nil
-                #expect(isRefused)
+                let isRejected = budget.reserve(.transient) == nil
+                #expect(isRejected)
                 first?.use()
                 #expect(budget.available == 0)
                 _ = consume second
@@ -98,9 +98,9 @@ struct RetryBudgetTests {
         }
     }
 
-    @Test("reservations that are never used, from thousands of tasks, all come back")
+    @Test("the unused reservations of thousands of tasks are all refunded")
     func refunds() async {
-        for configuration in [RetryBudgetConfiguration.tokens(), .window(ratio: 0, perSecond: 100)] {
+        for configuration in [RetryBudget.Configuration.tokens(), .window(ratio: 0, perSecond: 100)] {
             let budget = RetryBudget(configuration, clock: clock)
             let full = budget.available
             for _ in 0..<20 { _ = await grants(budget, requests: 500) { _ in false } }
@@ -108,17 +108,17 @@ struct RetryBudgetTests {
         }
     }
 
-    @Test("INV-27: steady success fills tokens to the capacity and no further")
+    @Test("steady success refills tokens up to the capacity")
     func refill() async {
         let budget = RetryBudget(.tokens(capacity: 140))
         #expect(await grants(budget, requests: 100) == 10)
-        for _ in 0..<139 { budget.noteSuccess() }
+        for _ in 0..<139 { budget.recordSuccess() }
         #expect(budget.available == 9)
-        for _ in 0..<1000 { budget.noteSuccess() }
+        for _ in 0..<1000 { budget.recordSuccess() }
         #expect(budget.available == 10)
     }
 
-    @Test("INV-27: a window fills by itself, without any call")
+    @Test("a window refills over time without calls")
     func refillByTime() async {
         let budget = RetryBudget(.window(ratio: 0.2, perSecond: 1), clock: clock)
         #expect(await grants(budget, requests: 100) == 10)
@@ -128,36 +128,36 @@ struct RetryBudgetTests {
         #expect(budget.available == 10)
     }
 
-    @Test("INV-45: asking for what is available changes nothing")
+    @Test("reading the available attempts changes nothing")
     func pure() {
         let budget = RetryBudget(.window(ratio: 1, perSecond: 0), clock: clock)
-        budget.noteCall()
+        budget.recordCall()
         for _ in 0..<100 { #expect(budget.available == 1) }
         clock.advance(by: .seconds(3600))
         #expect(budget.available == 0)
     }
 
-    @Test("a reload takes effect at once, in calls and reservations too")
-    func reload() {
+    @Test("a reload takes effect immediately")
+    func reload() throws {
         let budget = RetryBudget(.tokens(), clock: clock)
-        budget.reload(.window(ratio: 1, perSecond: 0))
+        try budget.reload(.window(ratio: 1, perSecond: 0))
         #expect(budget.configuration == .window(ratio: 1, perSecond: 0))
-        budget.noteCall()
+        budget.recordCall()
         #expect(budget.available == 1)
-        budget.reload(.window(ratio: 0, perSecond: 0))
+        try budget.reload(.window(ratio: 0, perSecond: 0))
         #expect(budget.available == 0)
-        budget.reload(.tokens(capacity: 14))
+        try budget.reload(.tokens(capacity: 14))
         #expect(budget.available == 1)
     }
 
-    @Test("bad numbers are refused at construction")
+    @Test("invalid numbers are rejected at construction")
     func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = RetryBudgetConfiguration.tokens(capacity: 0) }
-        await #expect(processExitsWith: .failure) { _ = RetryBudgetConfiguration.tokens(capacity: 13) }
-        await #expect(processExitsWith: .failure) { _ = RetryBudgetConfiguration.tokens(refill: 0) }
-        await #expect(processExitsWith: .failure) { _ = RetryBudgetConfiguration.window(ratio: .nan) }
-        await #expect(processExitsWith: .failure) { _ = RetryBudgetConfiguration.window(ratio: .infinity) }
-        await #expect(processExitsWith: .failure) { _ = RetryBudgetConfiguration.window(perSecond: -1) }
-        await #expect(processExitsWith: .failure) { _ = RetryBudgetConfiguration.window(over: .zero) }
+        await #expect(processExitsWith: .failure) { _ = RetryBudget(.tokens(capacity: 0)) }
+        await #expect(processExitsWith: .failure) { _ = RetryBudget(.tokens(capacity: 13)) }
+        await #expect(processExitsWith: .failure) { _ = RetryBudget(.tokens(refill: 0)) }
+        await #expect(processExitsWith: .failure) { _ = RetryBudget(.window(ratio: .nan)) }
+        await #expect(processExitsWith: .failure) { _ = RetryBudget(.window(ratio: .infinity)) }
+        await #expect(processExitsWith: .failure) { _ = RetryBudget(.window(perSecond: -1)) }
+        await #expect(processExitsWith: .failure) { _ = RetryBudget(.window(over: .zero)) }
     }
 }

@@ -1,5 +1,6 @@
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import Retry
@@ -9,25 +10,8 @@ struct RetryErrorTests {
     private struct Failure: Error, CustomStringConvertible {
         var description = "failure"
     }
-    private struct Refusal: ReliabilityError {
-        var code: ErrorCode { "test.refusal" }
-        var category: ErrorCategory { .unavailable }
-        var message: String { "Refused." }
-        var retryAfter: Duration? { .zero }
-        var isRejection: Bool { true }
-    }
-    private struct Known: ReliabilityError {
-        let code: ErrorCode = "test.known"
-        let category: ErrorCategory
-        let message = "Known."
-        let retryAfter: Duration?
-
-        init(_ category: ErrorCategory, _ retryAfter: Duration? = nil) {
-            self.category = category
-            self.retryAfter = retryAfter
-        }
-    }
     private let clock = ManualClock()
+    private let rejection = TestRejection(retryAfter: .zero)
 
     private func error(
         _ maxAttempts: Int,
@@ -36,7 +20,7 @@ struct RetryErrorTests {
         var runs = 0
         return await #expect(throws: RetryError.self) {
             try await RetryPolicy(
-                RetryConfiguration(.idempotent, maxAttempts: maxAttempts, backoff: .none),
+                RetryPolicy.Configuration(.idempotent, maxAttempts: maxAttempts, backoff: .none),
                 clock: clock
             )
             .run {
@@ -46,10 +30,10 @@ struct RetryErrorTests {
         }
     }
 
-    @Test("every attempt is told of, with its error, its time and the wait before it")
+    @Test("the error lists every attempt with its error, its time and the wait before the attempt")
     func attempts() async throws {
         let retry = RetryPolicy(
-            RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .constant(.seconds(10), jitter: .none)),
+            RetryPolicy.Configuration(.idempotent, maxAttempts: 3, backoff: .constant(.seconds(10), jitter: .none)),
             clock: clock
         )
         let task = Task { [clock] in
@@ -76,10 +60,10 @@ struct RetryErrorTests {
         )
     }
 
-    @Test("a wait from which the task woke late is told as long as it was")
+    @Test("a wait that ended late is listed with its real length")
     func lateWaking() async throws {
         let retry = RetryPolicy(
-            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .constant(.seconds(10), jitter: .none)),
+            RetryPolicy.Configuration(.idempotent, maxAttempts: 2, backoff: .constant(.seconds(10), jitter: .none)),
             clock: clock
         )
         let task = Task { try await retry.run { throw Failure(description: "failure") } }
@@ -91,32 +75,32 @@ struct RetryErrorTests {
         #expect(error?.timeRunning == .zero)
     }
 
-    @Test("of very many attempts the first and the last are kept, and all are counted")
+    @Test("the first and the last of many attempts are kept, and all attempts are counted")
     func manyAttempts() async {
         let error = await error(1000) { throw Failure(description: "\($0)") }
         #expect(error?.attemptCount == 1000)
         #expect(error?.attempts.map(\.number) == Array(1...10) + Array(991...1000))
     }
 
-    @Test("the description is one line, whatever the errors have in theirs")
+    @Test("the description is one line, even if the errors contain line breaks")
     func oneLine() async {
         let error = await error(2) { _ in throw Failure(description: "a\nb\r\nc\u{2028}d\u{1B}[31m\u{85}e") }
         let scalars = error?.description.unicodeScalars
         #expect(scalars?.contains { $0.properties.generalCategory == .control || $0 == "\u{2028}" } == false)
     }
 
-    @Test("a call of which one attempt reached the dependency is evidence, though the last was rejected")
-    func evidence() async {
-        let mixed = await error(3) { if $0 == 1 { throw Failure() } else { throw Refusal() } }
+    @Test("a call is not a rejection if one of its attempts reached the dependency")
+    func reachedDependency() async {
+        let mixed = await error(3) { if $0 == 1 { throw Failure() } else { throw rejection } }
         #expect(mixed?.isRejection == false && mixed?.mayHaveBeenSent == true)
         #expect(mixed?.reason == .rejected && mixed?.attemptCount == 2)
-        #expect(mixed?.codes == ["retry.rejected", "test.refusal"])
+        #expect(mixed?.codes == ["retry.rejected", "test.rejection"])
     }
 
-    /// What a call throws whose attempts throw these errors.
+    /// The error of a call whose attempts throw these errors.
     private func thrown(
         _ errors: [any Error],
-        _ configuration: RetryConfiguration,
+        _ configuration: RetryPolicy.Configuration,
         classify: @escaping @Sendable (any Error) -> RetryDecision = RetryDecision.standard(for:)
     ) async -> any Error {
         var runs = 0
@@ -129,111 +113,132 @@ struct RetryErrorTests {
         } catch { return error }
     }
 
-    @Test("a call that made one attempt throws what the attempt threw, whichever rule ended it")
+    @Test("a call with one attempt throws the attempt's error, regardless of the rule that ended the call")
     func singleAttempt() async {
-        let once = RetryConfiguration(.idempotent, maxAttempts: 1)
+        let once = RetryPolicy.Configuration(.idempotent, maxAttempts: 1)
         #expect(await thrown([Failure()], once) is Failure)
-        #expect(await thrown([Failure()], RetryConfiguration(.notIdempotent)) is Failure)
-        #expect(await thrown([Refusal()], RetryConfiguration(.idempotent)) is Refusal)
-        #expect(await thrown([Known(.unavailable, .seconds(61))], RetryConfiguration(.idempotent)) is Known)
+        #expect(await thrown([Failure()], RetryPolicy.Configuration(.notIdempotent)) is Failure)
+        #expect(await thrown([rejection], RetryPolicy.Configuration(.idempotent)) is TestRejection)
+        #expect(
+            await thrown(
+                [TestReliabilityError(.unavailable, retryAfter: .seconds(61))],
+                RetryPolicy.Configuration(.idempotent)
+            ) is TestReliabilityError
+        )
         let late = Deadline(instant: TimeSource(clock).now, timeSource: TimeSource(clock))
         let cut = await DeadlineScope.$innermost.withValue(DeadlineScope(late)) {
-            await thrown([Failure()], RetryConfiguration(.idempotent))
+            await thrown([Failure()], RetryPolicy.Configuration(.idempotent))
         }
         #expect(cut is Failure)
         let empty = RetryBudget(.tokens(capacity: 1, refill: 1, transient: 1, timeout: 1, throttled: 1, hedge: 1))
         for _ in 0..<2 {
             do {
-                try await RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none), budget: empty)
-                    .run { throw Failure() }
+                try await RetryPolicy(
+                    RetryPolicy.Configuration(.idempotent, maxAttempts: 2, backoff: .none),
+                    budget: empty
+                )
+                .run { throw Failure() }
             } catch {
                 #expect(empty.available == 0)
                 #expect(error is RetryError || error is Failure)
             }
         }
         await #expect(throws: Failure.self) {
-            try await RetryPolicy(RetryConfiguration(.idempotent, backoff: .none), budget: empty)
+            try await RetryPolicy(RetryPolicy.Configuration(.idempotent, backoff: .none), budget: empty)
                 .run { throw Failure() }
         }
     }
 
-    @Test("rejections from inside prove nothing: the call says that it may have been sent, and is still no evidence")
+    @Test("a call whose attempts were all rejected is a rejection and may have been sent")
     func onlyRejections() async {
-        let patient = RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none, maximumRejectionWait: .seconds(1))
-        let rejected = await thrown([Refusal()], patient) as? RetryError
-        #expect(rejected?.lastError is Refusal && rejected?.attemptCount == 3)
+        let patient = RetryPolicy.Configuration(
+            .idempotent,
+            maxAttempts: 3,
+            backoff: .none,
+            maxRejectionWait: .seconds(1)
+        )
+        let rejected = await thrown([rejection], patient) as? RetryError
+        #expect(rejected?.lastError is TestRejection && rejected?.attemptCount == 3)
         #expect(rejected?.isRejection == true && rejected?.mayHaveBeenSent == true)
         #expect(rejected?.category == .unavailable && rejected?.retryAfter == .zero)
-        let mixed = await thrown([Refusal(), Failure(), Refusal()], patient) as? RetryError
+        let mixed = await thrown([rejection, Failure(), rejection], patient) as? RetryError
         #expect(mixed?.reason == .attemptsExhausted && mixed?.attemptCount == 3)
     }
 
-    @Test("a map that takes every error for one of its own makes no attempt at what rejects")
+    @Test("a map does not make a rejection retryable")
     func mappedRejection() async {
         var runs = 0
-        await #expect(throws: Refusal.self) {
+        await #expect(throws: TestRejection.self) {
             try await RetryPolicy(
-                RetryConfiguration(.idempotent),
-                map: { _ in Known(.unavailable) },
+                RetryPolicy.Configuration(.idempotent),
+                map: { _ in TestReliabilityError(.unavailable) },
                 clock: clock
             )
             .run {
                 runs += 1
-                throw Refusal()
+                throw rejection
             }
         }
         #expect(runs == 1)
     }
 
-    @Test("the description says how many attempts it leaves out")
+    @Test("the description counts the attempts that it leaves out")
     func leftOut() async {
         let error = await error(1000) { _ in throw Failure() }
         #expect(error?.description.contains("; … 980 more …; #991 ") == true)
     }
 
-    @Test("the last error is rethrown if that is wanted, unless it denies that an earlier attempt was sent")
+    @Test("rethrowsLastError throws the last error, unless the error denies that an earlier attempt was sent")
     func rethrowsLastError() async {
-        let rethrowing = RetryConfiguration(.idempotent, maxAttempts: 3, backoff: .none, rethrowsLastError: true)
+        let rethrowing = RetryPolicy.Configuration(.idempotent, maxAttempts: 3, backoff: .none, rethrowsLastError: true)
         #expect(
-            (await thrown([Known(.timeout), Failure(description: "last")], rethrowing) as? Failure)?.description
+            (await thrown([TestReliabilityError(.timeout), Failure(description: "last")], rethrowing) as? Failure)?
+                .description
                 == "last"
         )
         #expect(await thrown([NotSentError(Failure())], rethrowing) is NotSentError)
         #expect(await thrown([Failure(), NotSentError(Failure())], rethrowing) is RetryError)
-        #expect(await thrown([Failure(), Refusal()], rethrowing) is RetryError)
+        #expect(await thrown([Failure(), rejection], rethrowing) is RetryError)
     }
 
-    @Test("what a failed call is to a client: never the client's own fault, and unknown errors are ours")
+    @Test("the category of a failed call never blames the client and is internal for an unknown error")
     func categories() async {
-        let twice = RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none, throttledBackoff: .none)
+        let twice = RetryPolicy.Configuration(.idempotent, maxAttempts: 2, backoff: .none, throttledBackoff: .none)
         func category(_ error: any Error) async -> ErrorCategory? {
             (await thrown([error], twice, classify: { _ in .retry }) as? RetryError)?.category
         }
-        #expect(await category(Known(.timeout)) == .timeout)
-        #expect(await category(Known(.unavailable)) == .unavailable)
+        #expect(await category(TestReliabilityError(.timeout)) == .timeout)
+        #expect(await category(TestReliabilityError(.unavailable)) == .unavailable)
         for category_ in [
             ErrorCategory.invalid, .unauthenticated, .forbidden, .notFound, .conflict, .preconditionFailed, .tooLarge,
             .unprocessable, .rateLimited,
         ] {
-            #expect(await category(Known(category_)) == .unavailable, "\(category_)")
+            #expect(await category(TestReliabilityError(category_)) == .unavailable, "\(category_)")
         }
-        for error in [Known(.internal), Known(.cancelled), Failure(), CancellationError()] as [any Error] {
+        for error in [
+            TestReliabilityError(.internal), TestReliabilityError(.cancelled), Failure(), CancellationError(),
+        ] as [any Error] {
             #expect(await category(error) == .internal, "\(error)")
         }
-        #expect(await category(Known(ErrorCategory(rawValue: "bad_gateway"))) == ErrorCategory(rawValue: "bad_gateway"))
-        let busy = await thrown([Known(.rateLimited, .zero)], twice) as? RetryError
+        #expect(
+            await category(TestReliabilityError(ErrorCategory(rawValue: "bad_gateway")))
+                == ErrorCategory(rawValue: "bad_gateway")
+        )
+        let busy = await thrown([TestReliabilityError(.rateLimited, retryAfter: .zero)], twice) as? RetryError
         #expect(busy?.category == .unavailable && busy?.retryAfter == .zero)
-        let fault = await thrown([Known(.internal, .zero)], twice, classify: { _ in .retry }) as? RetryError
+        let fault =
+            await thrown([TestReliabilityError(.internal, retryAfter: .zero)], twice, classify: { _ in .retry })
+            as? RetryError
         #expect(fault?.category == .internal && fault?.retryAfter == nil)
     }
 
-    @Test("an error that was mapped is judged as what it means, and thrown as it is")
+    @Test("a mapped error is classified by its meaning and thrown unchanged")
     func mapped() async {
         func error(_ meaning: any ReliabilityError, _ idempotency: Idempotency = .idempotent) async -> (any Error, Int)
         {
             var runs = 0
             let retry = RetryPolicy(
-                RetryConfiguration(idempotency, maxAttempts: 2, backoff: .none, throttledBackoff: .none),
+                RetryPolicy.Configuration(idempotency, maxAttempts: 2, backoff: .none, throttledBackoff: .none),
                 map: { $0 is Failure ? meaning : nil },
                 clock: clock
             )
@@ -245,15 +250,15 @@ struct RetryErrorTests {
                 return (CancellationError(), runs)
             } catch { return (error, runs) }
         }
-        let declined = await error(Known(.unprocessable))
+        let declined = await error(TestReliabilityError(.unprocessable))
         #expect(declined.0 is Failure && declined.1 == 1)
-        let busy = await error(Known(.rateLimited))
+        let busy = await error(TestReliabilityError(.rateLimited))
         #expect((busy.0 as? RetryError)?.lastError is Failure && busy.1 == 2)
         #expect((busy.0 as? RetryError)?.category == .unavailable)
         let unsent = await error(NotSentError(Failure()), .notIdempotent)
         #expect((unsent.0 as? RetryError)?.mayHaveBeenSent == false && unsent.1 == 2)
-        let refused = await error(Refusal())
-        #expect(refused.0 is Failure && refused.1 == 1)
+        let rejected = await error(rejection)
+        #expect(rejected.0 is Failure && rejected.1 == 1)
     }
 
     @Test(
@@ -265,17 +270,8 @@ struct RetryErrorTests {
         ]
     )
     func codes(reason: RetryError.Reason, code: String) {
-        let error = RetryError(reason, RetryHistory(), lastError: Failure(), meaning: Failure())
+        let error = RetryError(reason, AttemptLog(), lastError: Failure(), meaning: Failure())
         #expect(error.code.rawValue == code)
         #expect(error.description.hasPrefix(code))
-    }
-
-    @Test("times and counts of a history saturate")
-    func saturates() {
-        var history = RetryHistory()
-        for _ in 0..<3 {
-            history.append(Failure(), meaning: Failure(), wasPossiblySent: true, waited: .max, took: .max)
-        }
-        #expect(history.running == .max && history.waiting == .max && history.count == 3)
     }
 }

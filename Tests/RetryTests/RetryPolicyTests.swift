@@ -1,19 +1,8 @@
 import ReliabilityCore
 import ReliabilityTesting
 import Retry
+import TestSupport
 import Testing
-
-private struct Flaky: Error, Equatable {
-    var number = 0
-}
-
-private struct Refusal: ReliabilityError {
-    var code: ErrorCode { "test.refusal" }
-    var category: ErrorCategory = .unavailable
-    var message: String { "Refused." }
-    var retryAfter: Duration?
-    var isRejection = true
-}
 
 @Suite("RetryPolicy")
 struct RetryPolicyTests {
@@ -22,15 +11,15 @@ struct RetryPolicyTests {
     func policy(
         _ maxAttempts: Int,
         backoff: Backoff = .none,
-        maximumRetryAfter: Duration = .seconds(60),
+        maxRetryAfter: Duration = .seconds(60),
         observer: (@Sendable (RetryEvent) -> Void)? = nil
     ) -> RetryPolicy {
         RetryPolicy(
-            RetryConfiguration(
+            RetryPolicy.Configuration(
                 .idempotent,
                 maxAttempts: maxAttempts,
                 backoff: backoff,
-                maximumRetryAfter: maximumRetryAfter
+                maxRetryAfter: maxRetryAfter
             ),
             clock: clock,
             randomness: SeededGenerator(seed: 1),
@@ -49,39 +38,39 @@ struct RetryPolicyTests {
         #expect(runs == 1)
     }
 
-    @Test("a call is tried until it succeeds", arguments: 1...4)
+    @Test("a call is retried until it succeeds", arguments: 1...4)
     func succeedsAtLast(failures: Int) async throws {
         var runs = 0
         let value = try await policy(5).run {
             runs += 1
-            if runs <= failures { throw Flaky() }
+            if runs <= failures { throw TestError() }
             return runs
         }
         #expect(value == failures + 1)
     }
 
-    @Test("after the last attempt the error names the attempts and the last cause", arguments: 2...4)
+    @Test("the error of an exhausted call has the number of attempts and the last error", arguments: 2...4)
     func exhausts(attempts: Int) async {
         var runs = 0
         let error = await #expect(throws: RetryError.self) {
             try await policy(attempts).run {
                 runs += 1
-                throw Flaky(number: runs)
+                throw TestError(runs)
             }
         }
         #expect(runs == attempts)
         #expect(error?.reason == .attemptsExhausted)
         #expect(error?.attemptCount == attempts)
-        #expect(error?.lastError as? Flaky == Flaky(number: attempts))
+        #expect(error?.lastError as? TestError == TestError(attempts))
     }
 
-    @Test("an error that cannot pass is thrown as it is, after one attempt")
+    @Test("a permanent error is thrown unchanged after one attempt")
     func stops() async {
         var runs = 0
-        let error = await #expect(throws: Refusal.self) {
+        let error = await #expect(throws: TestReliabilityError.self) {
             try await policy(5).run {
                 runs += 1
-                throw Refusal(category: .invalid, isRejection: false)
+                throw TestReliabilityError(.invalid)
             }
         }
         #expect(runs == 1)
@@ -90,8 +79,8 @@ struct RetryPolicyTests {
 
     @Test("the waits double up to the cap")
     func waitsDouble() async throws {
-        let retry = policy(6, backoff: .exponential(initial: .seconds(1), cap: .seconds(5), jitter: .none))
-        let outcome = Task { try await retry.run { throw Flaky() } }
+        let retry = policy(6, backoff: .exponential(initial: .seconds(1), max: .seconds(5), jitter: .none))
+        let outcome = Task { try await retry.run { throw TestError() } }
         var waits: [Duration] = []
         for _ in 1...5 {
             await clock.waitForSleepers(1)
@@ -102,37 +91,37 @@ struct RetryPolicyTests {
         #expect(waits == [.seconds(1), .seconds(2), .seconds(4), .seconds(5), .seconds(5)])
     }
 
-    @Test("INV-23: no attempt begins before the dependency's retry-after has passed")
-    func honoursRetryAfter() async throws {
+    @Test("no attempt starts before the dependency's retry-after has elapsed")
+    func respectsRetryAfter() async throws {
         let retry = policy(2, backoff: .constant(.seconds(1), jitter: .none))
-        let outcome = Task { try await retry.run { throw Refusal(retryAfter: .seconds(7), isRejection: false) } }
+        let outcome = Task { try await retry.run { throw TestReliabilityError(retryAfter: .seconds(7)) } }
         await clock.waitForSleepers(1)
         #expect(clock.timeToNextSleeper == .seconds(7))
         clock.advance(by: .seconds(7))
         await #expect(throws: RetryError.self) { try await outcome.value }
     }
 
-    @Test("INV-23: a retry-after past the maximum ends the call instead of being shortened")
-    func refusesLongRetryAfter() async {
+    @Test("a retry-after above the maximum ends the call")
+    func rejectsLongRetryAfter() async {
         var runs = 0
         let error = await #expect(throws: RetryError.self) {
-            try await policy(5, maximumRetryAfter: .seconds(10)).run {
+            try await policy(5, maxRetryAfter: .seconds(10)).run {
                 runs += 1
-                throw Refusal(retryAfter: .seconds(runs == 1 ? 0 : 11), isRejection: false)
+                throw TestReliabilityError(retryAfter: .seconds(runs == 1 ? 0 : 11))
             }
         }
         #expect(error?.reason == .retryAfterTooLong)
         #expect(error?.attemptCount == 2)
     }
 
-    @Test("INV-23: those who were told the same come back at different times, and none too early", arguments: 0..<20)
+    @Test("callers with the same retry-after retry at different times and never too early", arguments: 0..<20)
     func spreadsRetryAfter(seed: UInt64) async {
         let retry = RetryPolicy(
-            RetryConfiguration(.idempotent, maxAttempts: 2),
+            RetryPolicy.Configuration(.idempotent, maxAttempts: 2),
             clock: clock,
             randomness: SeededGenerator(seed: seed)
         )
-        let task = Task { try await retry.run { throw Refusal(retryAfter: .seconds(50), isRejection: false) } }
+        let task = Task { try await retry.run { throw TestReliabilityError(retryAfter: .seconds(50)) } }
         await clock.waitForSleepers(1)
         let wait = clock.timeToNextSleeper ?? .zero
         #expect(wait > .seconds(50) && wait <= .seconds(55), "seed \(seed)")
@@ -140,10 +129,10 @@ struct RetryPolicyTests {
         _ = await task.result
     }
 
-    @Test("a dependency that is asked too often is given more time than one that fails")
+    @Test("a throttled call waits for the throttled backoff")
     func throttled() async {
         let retry = RetryPolicy(
-            RetryConfiguration(
+            RetryPolicy.Configuration(
                 .idempotent,
                 maxAttempts: 3,
                 backoff: .constant(.seconds(1), jitter: .none),
@@ -151,10 +140,10 @@ struct RetryPolicyTests {
             ),
             clock: clock
         )
-        let runs = Counter()
+        let runs = ConcurrencyCounter()
         let task = Task {
             try await retry.run {
-                throw Refusal(category: runs.increment() == 1 ? .rateLimited : .timeout, isRejection: false)
+                throw TestReliabilityError(runs.increment() == 1 ? .rateLimited : .timeout)
             }
         }
         await clock.waitForSleepers(1)
@@ -166,97 +155,98 @@ struct RetryPolicyTests {
         await #expect(throws: RetryError.self) { try await task.value }
     }
 
-    @Test("INV-38: a rejection that says when ends the call, unless the policy may wait for so long", arguments: 3...7)
+    @Test(
+        "a rejection with a retry-after is retried within the maximum rejection wait and the deadline",
+        arguments: 3...7
+    )
     func rejectionWait(seconds: Int) async {
         let timeSource = TimeSource(clock)
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(5)), timeSource: timeSource)
         let retry = RetryPolicy(
-            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none, maximumRejectionWait: .seconds(6)),
+            RetryPolicy.Configuration(.idempotent, maxAttempts: 2, backoff: .none, maxRejectionWait: .seconds(6)),
             clock: clock
         )
-        let runs = Counter()
+        let runs = ConcurrencyCounter()
         let task = Task {
             try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run {
                     runs.increment()
-                    throw Refusal(retryAfter: .seconds(seconds))
+                    throw TestRejection(retryAfter: .seconds(seconds))
                 }
             }
         }
-        // At 5 and 6 it does not fit before the deadline, and at 7 the policy does not wait for it.
+        // A wait of 5 or 6 seconds does not fit before the deadline. A wait of 7 seconds is above the maximum.
         if seconds < 5 { await clock.advanceToNextSleeper() }
         let error = await #expect(throws: (any Error).self) { try await task.value }
-        #expect(seconds < 5 ? (error as? RetryError)?.isRejection == true : error is Refusal)
+        #expect(seconds < 5 ? (error as? RetryError)?.isRejection == true : error is TestRejection)
         #expect(runs.value == (seconds < 5 ? 2 : 1))
         #expect(clock.sleeperCount == 0)
     }
 
-    @Test("INV-38: by default no rejection is waited for, whatever the classification says")
+    @Test("by default no rejection is retried, regardless of the classification")
     func failsFast() async {
         let decisions: [RetryDecision?] = [nil, .retry, .retryAfter(.zero)]
         for decision in decisions {
             var runs = 0
             let retry = RetryPolicy(
-                .idempotent,
-                maxAttempts: 5,
-                backoff: .none,
+                .idempotent(maxAttempts: 5, backoff: .none),
                 classify: { decision ?? .standard(for: $0) },
                 clock: clock
             )
-            await #expect(throws: Refusal.self) {
+            await #expect(throws: TestRejection.self) {
                 try await retry.run {
                     runs += 1
-                    throw Refusal(retryAfter: .zero)
+                    throw TestRejection(retryAfter: .zero)
                 }
             }
             #expect(runs == 1)
         }
     }
 
-    @Test("INV-38: a refusal by a policy is not tried again unless it says when")
+    @Test("a rejection without a retry-after is not retried")
     func rejectionsAreFinal() async {
         var runs = 0
-        await #expect(throws: Refusal.self) {
+        await #expect(throws: TestRejection.self) {
             try await policy(5).run {
                 runs += 1
-                throw Refusal()
+                throw TestRejection()
             }
         }
         #expect(runs == 1)
     }
 
-    @Test("INV-20: no wait begins that cannot end before the deadline")
+    @Test("no wait starts that cannot end before the deadline")
     func deadlineTooClose() async {
         let timeSource = TimeSource(clock)
         let retry = policy(5, backoff: .constant(.seconds(10), jitter: .none))
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
-        await #expect(throws: Flaky(number: 7)) {
+        await #expect(throws: TestError(7)) {
             try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
-                try await retry.run { throw Flaky(number: 7) }
+                try await retry.run { throw TestError(7) }
             }
         }
         #expect(clock.sleeperCount == 0)
     }
 
-    @Test("INV-20: no wait begins that leaves less than an attempt needs", arguments: [3, 4])
-    func minimumAttempt(seconds: Int) async {
+    @Test("no wait starts that leaves less than the minimum attempt duration", arguments: [3, 4])
+    func minAttemptDuration(seconds: Int) async {
         let timeSource = TimeSource(clock)
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
         let retry = RetryPolicy(
-            RetryConfiguration(
+            RetryPolicy.Configuration(
                 .idempotent,
                 maxAttempts: 2,
                 backoff: .constant(.seconds(6), jitter: .none),
-                minimumAttempt: .seconds(seconds)
+                minAttemptDuration: .seconds(seconds)
             ),
             clock: clock
         )
-        let runs = Counter()
+        let runs = ConcurrencyCounter()
         let task = Task {
             try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run {
                     runs.increment()
-                    throw Flaky()
+                    throw TestError()
                 }
             }
         }
@@ -266,7 +256,7 @@ struct RetryPolicyTests {
         #expect(runs.value == (seconds == 3 ? 2 : 1))
     }
 
-    @Test("INV-20: an attempt that the deadline cut off does not hide why those before it failed")
+    @Test("an attempt that the deadline ends does not hide the errors of earlier attempts")
     func deadlineDuringLaterAttempt() async {
         let timeSource = TimeSource(clock)
         let deadline = Deadline(instant: timeSource.instant(after: .seconds(10)), timeSource: timeSource)
@@ -276,7 +266,7 @@ struct RetryPolicyTests {
             try await DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
                 try await retry.run {
                     runs += 1
-                    if runs == 1 { throw Flaky(number: 1) }
+                    if runs == 1 { throw TestError(1) }
                     clock.advance(by: .seconds(10))
                     unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
                     throw CancellationError()
@@ -285,18 +275,18 @@ struct RetryPolicyTests {
         }
         let error = await #expect(throws: RetryError.self) { try await task.value }
         #expect(error?.reason == .deadlineTooClose)
-        #expect(error?.attempts.first?.error as? Flaky == Flaky(number: 1))
+        #expect(error?.attempts.first?.error as? TestError == TestError(1))
         #expect(error?.lastError is CancellationError)
     }
 
-    @Test("INV-19: cancellation during a wait returns at once and makes no further attempt")
+    @Test("a cancellation during a wait returns immediately and makes no further attempt")
     func cancelledDuringWait() async {
         let retry = policy(5, backoff: .constant(.seconds(10)))
-        let runs = Counter()
+        let runs = ConcurrencyCounter()
         let task = Task {
             try await retry.run {
                 runs.increment()
-                throw Flaky()
+                throw TestError()
             }
         }
         await clock.waitForSleepers(1)
@@ -306,25 +296,25 @@ struct RetryPolicyTests {
         #expect(clock.sleeperCount == 0)
     }
 
-    @Test("an error thrown after the caller was cancelled is thrown as it is and not retried")
+    @Test("an error after the caller's cancellation is thrown unchanged and not retried")
     func cancelledDuringAttempt() async {
         let retry = policy(5)
-        let runs = Counter()
+        let runs = ConcurrencyCounter()
         let task = Task {
             try await retry.run {
                 runs.increment()
                 unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
-                throw Flaky(number: 3)
+                throw TestError(3)
             }
         }
-        await #expect(throws: Flaky(number: 3)) { try await task.value }
+        await #expect(throws: TestError(3)) { try await task.value }
         #expect(runs.value == 1)
     }
 
-    @Test("an observer is told of every retry and of giving up, in order")
+    @Test("an observer receives every retry and the final failure in order")
     func observes() async throws {
         let events = EventRecorder<RetryEvent>()
-        try? await policy(3, observer: events.record).run { throw Flaky() }
+        try? await policy(3, observer: events.record).run { throw TestError() }
         let seen = await events.wait(for: 3).map { event in
             switch event {
             case .retrying(let attempt, _, _): "retrying \(attempt)"
@@ -336,23 +326,21 @@ struct RetryPolicyTests {
         #expect(seen == ["retrying 1", "retrying 2", "gave up 3"])
     }
 
-    @Test("the short form takes a clock, a classification, chance and an observer")
+    @Test("the short initializer takes a clock, a classification, a generator and an observer")
     func shortForm() async {
         let events = EventRecorder<RetryEvent>()
         let retry = RetryPolicy(
-            .idempotent,
-            maxAttempts: 2,
-            backoff: .constant(.seconds(10)),
-            classify: { $0 is Flaky ? .retry : .stop },
+            .idempotent(maxAttempts: 2, backoff: .constant(.seconds(10))),
+            classify: { $0 is TestError ? .retry : .stop },
             clock: clock,
             randomness: SeededGenerator(seed: 3),
             observer: events.record
         )
-        let task = Task { try await retry.run { throw Flaky() } }
+        let task = Task { try await retry.run { throw TestError() } }
         await clock.advanceToNextSleeper()
         await #expect(throws: RetryError.self) { try await task.value }
-        await #expect(throws: Refusal.self) {
-            try await retry.run { throw Refusal(retryAfter: .zero, isRejection: false) }
+        await #expect(throws: TestReliabilityError.self) {
+            try await retry.run { throw TestReliabilityError(retryAfter: .zero) }
         }
         #expect(await events.wait(for: 2).count == 2)
     }
@@ -360,13 +348,13 @@ struct RetryPolicyTests {
     @Test("a hundred calls that share a policy do not share attempts")
     func concurrentCalls() async {
         let retry = policy(3)
-        let runs = Counter()
+        let runs = ConcurrencyCounter()
         await withTaskGroup { group in
             for _ in 0..<100 {
                 group.addTask {
                     try? await retry.run {
                         runs.increment()
-                        throw Flaky()
+                        throw TestError()
                     }
                 }
             }
@@ -379,40 +367,40 @@ struct RetryPolicyTests {
         var runs = 0
         let value = try await policy(.max).run {
             runs += 1
-            if runs < 10_000 { throw Flaky() }
+            if runs < 10_000 { throw TestError() }
             return runs
         }
         #expect(value == 10_000)
     }
 
-    @Test("a classification may call back into the policy")
+    @Test("a classification may use a policy")
     func classifyReenters() async {
         let inner = policy(2)
         let retry = RetryPolicy(
-            RetryConfiguration(.idempotent, maxAttempts: 2, backoff: .none),
+            RetryPolicy.Configuration(.idempotent, maxAttempts: 2, backoff: .none),
             classify: { inner.configuration.maxAttempts == 2 ? RetryDecision.standard(for: $0) : .stop },
             clock: clock
         )
-        let error = await #expect(throws: RetryError.self) { try await retry.run { throw Flaky() } }
+        let error = await #expect(throws: RetryError.self) { try await retry.run { throw TestError() } }
         #expect(error?.attemptCount == 2)
     }
 
-    @Test("a traced call notes its attempts, its waits and why it gave up")
+    @Test("the trace of a call records its attempts, its waits and its final code")
     func trace() async {
         let trace = CallTrace(timeSource: TimeSource(clock))
         _ = try? await CallTrace.$current.withValue(trace) {
-            try await policy(2).run { throw Flaky() }
+            try await policy(2).run { throw TestError() }
         }
-        let runs = Counter()
+        let runs = ConcurrencyCounter()
         _ = try? await CallTrace.$current.withValue(trace) {
-            try await policy(2).run { if runs.increment() == 1 { throw Flaky() } }
+            try await policy(2).run { if runs.increment() == 1 { throw TestError() } }
         }
-        let steps = trace.record(name: "call", outcome: .failure, error: nil).entries.map { entry in
+        let steps = trace.report(name: "call", outcome: .failure, error: nil).entries.map { entry in
             switch entry.step {
             case .attempt(let number, _, let error): "attempt \(number) \(error == nil ? "succeeded" : "failed")"
             case .waiting: "waiting"
             case .gaveUp(let code): "\(code)"
-            case .hedged, .refused, .timedOut, .fellBack, .suppressed: "?"
+            case .hedged, .rejected, .timedOut, .fellBack, .suppressed: "?"
             }
         }
         #expect(
@@ -423,14 +411,14 @@ struct RetryPolicyTests {
         )
     }
 
-    @Test("a policy says how many attempts and how much waiting there can be")
+    @Test("a policy has one layer with its attempts and its longest waits")
     func layers() throws {
-        let configuration = RetryConfiguration(
+        let configuration = RetryPolicy.Configuration(
             .notIdempotent,
             maxAttempts: 4,
-            backoff: .exponential(initial: .seconds(1), cap: .seconds(3)),
+            backoff: .exponential(initial: .seconds(1), max: .seconds(3)),
             throttledBackoff: .constant(.seconds(2)),
-            maximumRetryAfter: .zero
+            maxRetryAfter: .zero
         )
         let layer = try #require(RetryPolicy(configuration).layers.first)
         #expect(layer.kind == .retry)
@@ -438,66 +426,64 @@ struct RetryPolicyTests {
         #expect(layer.waits == .seconds(7))
         #expect(
             layer.summary == """
-                up to 4 attempts, waits of 1 s, doubling up to 3 s, full jitter, only what was not sent
+                up to 4 attempts, waits of 1 s, doubling up to 3 s, full jitter, only if nothing was sent
                 """
         )
-        let patient = RetryPolicy(RetryConfiguration(.idempotent, maxAttempts: .max))
+        let patient = RetryPolicy(RetryPolicy.Configuration(.idempotent, maxAttempts: .max))
         #expect(patient.layers.first?.waits == .nanoseconds(Int64.max))
-        #expect(RetryPolicy(.idempotent, maxAttempts: 3).layers.first?.waits == .seconds(132))
-        #expect(RetryPolicy(.idempotent, maxAttempts: 1).layers.first?.waits == .zero)
-        let waiting = RetryConfiguration(
+        #expect(RetryPolicy(.idempotent(maxAttempts: 3)).layers.first?.waits == .seconds(132))
+        #expect(RetryPolicy(.idempotent(maxAttempts: 1)).layers.first?.waits == .zero)
+        let waiting = RetryPolicy.Configuration(
             .idempotent,
             maxAttempts: 2,
             backoff: .none,
             throttledBackoff: .none,
-            maximumRetryAfter: .zero,
-            maximumRejectionWait: .seconds(10)
+            maxRetryAfter: .zero,
+            maxRejectionWait: .seconds(10)
         )
         #expect(RetryPolicy(waiting).layers.first?.waits == .seconds(11))
     }
 
-    @Test("no attempts are refused at construction, with the value in the message")
+    @Test("invalid numbers are rejected at construction")
     func misconfiguration() async {
-        await #expect(processExitsWith: .failure) { _ = RetryPolicy(.idempotent, maxAttempts: 0) }
+        await #expect(processExitsWith: .failure) { _ = RetryPolicy(.idempotent(maxAttempts: 0)) }
         await #expect(processExitsWith: .failure) {
-            _ = RetryConfiguration(.idempotent, minimumAttempt: .seconds(-1))
+            _ = RetryPolicy(.init(.idempotent, minAttemptDuration: .seconds(-1)))
         }
         await #expect(processExitsWith: .failure) {
-            _ = RetryConfiguration(.idempotent, maximumRejectionWait: .seconds(-1))
+            _ = RetryPolicy(.init(.idempotent, maxRejectionWait: .seconds(-1)))
         }
     }
 }
 
-@Suite("RetryPolicy keeps the caller's isolation")
-struct RetryIsolationTests {
-    final class NotSendable { var count = 0 }
-
+@Suite("RetryPolicy: isolation")
+struct RetryPolicyIsolationTests {
     actor Account {
         var balance = 0
         func deposit(_ retry: RetryPolicy) async throws -> Int {
             try await retry.run {
                 self.preconditionIsolated()
                 balance += 1
-                if balance < 3 { throw Flaky() }
+                if balance < 3 { throw TestError() }
                 return balance
             }
         }
     }
 
-    @Test("an actor's state is changed in place")
+    @Test("an operation on an actor changes the actor's state in place")
     func actorIsolated() async throws {
-        let balance = try await Account().deposit(RetryPolicy(.idempotent, maxAttempts: 5, backoff: .none))
+        let balance = try await Account().deposit(RetryPolicy(.idempotent(maxAttempts: 5, backoff: .none)))
         #expect(balance == 3)
     }
 
-    @Test("the main actor stays the main actor")
+    @Test("an operation on the main actor stays there")
     @MainActor
     func mainActor() async throws {
-        let box = NotSendable()
-        let result = try await RetryPolicy(.idempotent, maxAttempts: 2, backoff: .none).run {
+        let box = NonSendableCounter()
+        let result = try await RetryPolicy(.idempotent(maxAttempts: 2, backoff: .none)).run {
             MainActor.preconditionIsolated()
             box.count += 1
-            if box.count < 2 { throw Flaky() }
+            if box.count < 2 { throw TestError() }
             return box
         }
         #expect(result === box)
@@ -506,8 +492,8 @@ struct RetryIsolationTests {
 
     @Test("a value that is not Sendable can be used and returned")
     func nonisolated() async throws {
-        let box = NotSendable()
-        let result = try await RetryPolicy(.idempotent, maxAttempts: 2, backoff: .none).run { box }
+        let box = NonSendableCounter()
+        let result = try await RetryPolicy(.idempotent(maxAttempts: 2, backoff: .none)).run { box }
         #expect(result === box)
     }
 }

@@ -1,9 +1,10 @@
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 import Timeout
 
-/// A clock on which a millisecond passes at each look.
+/// A clock that advances by a millisecond at each reading.
 private struct TickingClock: Clock {
     let inner = ManualClock()
     var now: ManualClock.Instant {
@@ -20,27 +21,25 @@ private struct TickingClock: Clock {
 struct OwnedDeadlineTests {
     let clock = ManualClock()
 
-    private func hang() async throws { try await ManualClock().sleep(for: .seconds(1)) }
-
-    @Test("it tells the time left")
+    @Test("the remaining time falls as the clock advances")
     func remaining() async throws {
         try await withTimeout(.seconds(5), clock: clock) { deadline in
-            let left8 = deadline.remaining
-            #expect(left8 == .seconds(5))
+            let left = deadline.remaining
+            #expect(left == .seconds(5))
             clock.advance(by: .seconds(2))
-            let left9 = deadline.remaining
-            #expect(left9 == .seconds(3))
+            let leftAfterwards = deadline.remaining
+            #expect(leftAfterwards == .seconds(3))
         }
     }
 
-    @Test("a deadline that was moved to later does not cancel at its first instant, and does at its second")
+    @Test("a deadline moved later cancels at its new instant and not at its old instant")
     func later() async throws {
-        let moved = Counter()
+        let moved = ConcurrencyCounter()
         let task = Task {
             try await withTimeout(.seconds(5), clock: clock) { deadline in
                 clock.advance(by: .seconds(4))
-                let isMoved1 = deadline.move(to: .seconds(5))
-                #expect(isMoved1)
+                let isMoved = deadline.reset(after: .seconds(5))
+                #expect(isMoved)
                 clock.advance(by: .seconds(4))
                 #expect(!Task.isCancelled)
                 moved.increment()
@@ -54,12 +53,12 @@ struct OwnedDeadlineTests {
         await #expect(throws: TimeoutError.self) { try await task.value }
     }
 
-    @Test("a deadline that was moved to earlier cancels there")
+    @Test("a deadline moved earlier cancels at its new instant")
     func earlier() async {
         let error = await #expect(throws: TimeoutError.self) {
             try await withTimeout(.seconds(5), clock: clock) { deadline in
-                let isMoved2 = deadline.move(to: .seconds(1))
-                #expect(isMoved2)
+                let isMoved = deadline.reset(after: .seconds(1))
+                #expect(isMoved)
                 clock.advance(by: .seconds(1))
                 try Task.checkCancellation()
             }
@@ -67,136 +66,136 @@ struct OwnedDeadlineTests {
         #expect(error?.underlyingError is CancellationError)
     }
 
-    @Test("no time left cancels at once")
+    @Test("a limit that leaves no time cancels immediately")
     func none() async throws {
         let saw = try await withTimeout(.seconds(5), clock: clock) { deadline in
-            let isMoved3 = deadline.move(to: .zero)
-            #expect(isMoved3)
+            let isMoved = deadline.reset(after: .zero)
+            #expect(isMoved)
             return Task.isCancelled
         }
         #expect(saw)
     }
 
-    @Test("a deadline that has passed is not moved, and says so")
+    @Test("a deadline that has passed cannot be moved")
     func tooLate() async throws {
         try await withTimeout(.seconds(5), clock: clock) { deadline in
             clock.advance(by: .seconds(5))
             #expect(Task.isCancelled)
-            let isMoved4 = deadline.move(to: .seconds(60))
-            #expect(!isMoved4)
-            let isMoved5 = deadline.shorten(to: .seconds(1))
-            #expect(!isMoved5)
-            let left10 = deadline.remaining
-            #expect(left10 == .zero)
+            let isMoved = deadline.reset(after: .seconds(60))
+            #expect(!isMoved)
+            let isShortened = deadline.shorten(toAtMost: .seconds(1))
+            #expect(!isShortened)
+            let left = deadline.remaining
+            #expect(left == .zero)
         }
     }
 
-    @Test("shortening never makes it later")
+    @Test("shortening never moves the deadline later")
     func shorten() async throws {
         try await withTimeout(.seconds(5), clock: clock) { deadline in
-            let isMoved6 = deadline.shorten(to: .seconds(9))
-            #expect(isMoved6)
-            let left11 = deadline.remaining
-            #expect(left11 == .seconds(5))
-            let isMoved7 = deadline.shorten(to: .seconds(2))
-            #expect(isMoved7)
-            let left12 = deadline.remaining
-            #expect(left12 == .seconds(2))
+            let isUnchanged = deadline.shorten(toAtMost: .seconds(9))
+            #expect(isUnchanged)
+            let left = deadline.remaining
+            #expect(left == .seconds(5))
+            let isShortened = deadline.shorten(toAtMost: .seconds(2))
+            #expect(isShortened)
+            let leftAfterwards = deadline.remaining
+            #expect(leftAfterwards == .seconds(2))
         }
     }
 
-    @Test("shortening to more than is left leaves the deadline where it is, although time passes meanwhile")
+    @Test("shortening to more than the remaining time does not move the deadline")
     func shortenInTime() async throws {
         try await withTimeout(.seconds(5), clock: TickingClock()) { deadline in
             let before = Deadline.current?.instant
-            let isMoved = deadline.shorten(to: .seconds(9))
+            let isMoved = deadline.shorten(toAtMost: .seconds(9))
             #expect(isMoved)
             #expect(Deadline.current?.instant == before)
         }
     }
 
-    @Test("whoever reads the ambient deadline sees where it is by then; what was computed before stays")
+    @Test("`Deadline.current` returns the moved deadline, and earlier values stay the same")
     func ambient() async throws {
         try await withTimeout(.seconds(5), clock: clock) { deadline in
             let before = Deadline.current
-            deadline.move(to: .seconds(20))
+            deadline.reset(after: .seconds(20))
             #expect(before?.remaining == .seconds(5))
             #expect(Deadline.current?.remaining == .seconds(20))
             try await withTimeout(.seconds(30), clock: clock) {
                 #expect(Deadline.current?.remaining == .seconds(20))
-                deadline.move(to: .seconds(60))
+                deadline.reset(after: .seconds(60))
                 #expect(Deadline.current?.remaining == .seconds(20))
             }
         }
     }
 
-    @Test("it is never moved past an enclosing deadline, wherever that is by then")
+    @Test("a deadline never moves past an enclosing deadline, even if the enclosing deadline moves")
     func enclosing() async throws {
         try await withTimeout(.seconds(10), clock: clock) { outer in
             try await withTimeout(.seconds(5), clock: clock) { inner in
-                inner.move(to: .seconds(60))
-                let left13 = inner.remaining
-                #expect(left13 == .seconds(10))
-                outer.move(to: .seconds(20))
-                inner.move(to: .seconds(60))
-                let left14 = inner.remaining
-                #expect(left14 == .seconds(20))
+                inner.reset(after: .seconds(60))
+                let left = inner.remaining
+                #expect(left == .seconds(10))
+                outer.reset(after: .seconds(20))
+                inner.reset(after: .seconds(60))
+                let leftAfterwards = inner.remaining
+                #expect(leftAfterwards == .seconds(20))
             }
         }
     }
 
-    @Test("an enclosing deadline on another clock bounds it too")
+    @Test("an enclosing deadline on another clock bounds the deadline")
     func otherClock() async throws {
         try await withTimeout(.seconds(10), clock: ManualClock()) {
             try await withTimeout(.seconds(60), clock: clock) { deadline in
-                let left15 = deadline.remaining
-                #expect(left15 == .seconds(10))
-                deadline.move(to: .seconds(60))
-                let left16 = deadline.remaining
-                #expect(left16 == .seconds(10))
+                let left = deadline.remaining
+                #expect(left == .seconds(10))
+                deadline.reset(after: .seconds(60))
+                let leftAfterwards = deadline.remaining
+                #expect(leftAfterwards == .seconds(10))
             }
         }
     }
 
-    @Test("an absurd limit is no limit until it is moved")
-    func absurd() async {
+    @Test("an extreme limit is no limit until the deadline is moved")
+    func extreme() async {
         await #expect(throws: TimeoutError.self) {
             try await withTimeout(.seconds(Int64.max), clock: clock) { deadline in
-                deadline.move(to: .seconds(1))
+                deadline.reset(after: .seconds(1))
                 clock.advance(by: .seconds(1))
                 try Task.checkCancellation()
             }
         }
     }
 
-    @Test("it works on the real clock")
+    @Test("a deadline on the real clock can be moved a hundred times")
     func realClock() async throws {
         try await withTimeout(.seconds(300)) { deadline in
             for _ in 0..<100 {
-                deadline.move(to: .seconds(300))
+                deadline.reset(after: .seconds(300))
                 await Task.yield()
             }
             #expect(!Task.isCancelled)
         }
     }
 
-    @Test("INV-33: a deadline that was moved leaves no timer behind")
+    @Test("a moved deadline leaves no timer")
     func timer() async throws {
         try await withTimeout(.seconds(5), clock: clock) { deadline in
-            for _ in 0..<3 { deadline.move(to: .seconds(300)) }
+            for _ in 0..<3 { deadline.reset(after: .seconds(300)) }
             #expect(clock.sleeperCount == 1)
         }
         #expect(clock.sleeperCount == 0)
     }
 
-    @Test("moves and the deadline race: a move that says yes is not followed by a cancellation at the old instant")
+    @Test("a move that returns `true` is not followed by a cancellation at the old instant")
     func race() async {
         for _ in 0..<2_000 {
             let clock = ManualClock()
-            let isOver = Counter()
+            let isOver = ConcurrencyCounter()
             async let mover: Void = withTimeout(.seconds(1), clock: clock) { deadline in
                 while isOver.value == 0 { await Task.yield() }
-                let isMoved = deadline.move(to: .seconds(600))
+                let isMoved = deadline.reset(after: .seconds(600))
                 if isMoved { #expect(!Task.isCancelled) }
             }
             await clock.waitForSleepers(1)

@@ -3,13 +3,13 @@ import Testing
 
 @testable import Validation
 
-@Suite("canonical form")
+@Suite("Canonical form")
 struct CanonicalTests {
-    private func canonical(_ body: String, limits: Validator.Limits = .init()) throws -> String {
-        String(decoding: try Validator(limits: limits).parse(body.utf8) { $0.canonicalBytes() }, as: UTF8.self)
+    private func canonical(_ body: String, configuration: Validator.Configuration = .standard) throws -> String {
+        String(decoding: try Validator(configuration).parse(body.utf8) { $0.canonicalBytes() }, as: UTF8.self)
     }
 
-    @Test("the example of RFC 8785, section 3.2")
+    @Test("The example of RFC 8785, section 3.2, is reproduced")
     func example() throws {
         let body = #"""
             {
@@ -26,7 +26,7 @@ struct CanonicalTests {
         )
     }
 
-    @Test("keys are sorted by their UTF-16 code units, as in the example of RFC 8785, section 3.2.3")
+    @Test("Keys are sorted by UTF-16 code units, as in RFC 8785, section 3.2.3")
     func keys() throws {
         let body = #"""
             {"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh","1":"One",
@@ -40,7 +40,7 @@ struct CanonicalTests {
         )
     }
 
-    @Test("keys are in the order of UTF-16, whatever scalars they have", arguments: 0..<20)
+    @Test("Keys of random scalars are in UTF-16 order", arguments: 0..<20)
     func randomKeys(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let scalars: [Unicode.Scalar] = [
@@ -60,7 +60,7 @@ struct CanonicalTests {
     }
 
     @Test(
-        "two ways to write the same body have one form",
+        "Two notations of the same body have the same form",
         arguments: [
             (#"{"b":1,"a":{"d":[1,2],"c":"x"}}"#, #" { "a" : {"c":"\u0078", "d":[ 1,2.0 ]},"b":1e0 } "#),
             (#"["\/é\u00e9"]"#, #"["/\u00E9é"]"#), ("0", "-0"), ("0", "-0.0"), ("0", "0e9"), ("100", "1e2"),
@@ -74,7 +74,7 @@ struct CanonicalTests {
     }
 
     @Test(
-        "two bodies that say different things have two forms",
+        "Different bodies have different forms",
         arguments: [
             ("[1,2]", "[2,1]"), ("1", "\"1\""), ("null", "\"null\""), ("{}", "[]"), ("[[]]", "[]"), ("[1]", "[1,1]"),
             (#"{"a":null}"#, "{}"), (#"{"a":1,"b":2}"#, #"{"a":2,"b":1}"#), (#"{"a":{"b":1}}"#, #"{"a":1,"b":1}"#),
@@ -90,7 +90,7 @@ struct CanonicalTests {
 
     // Bits and texts as RFC 8785 lists them in appendix B, and the edges of each notation.
     @Test(
-        "numbers are written as ECMAScript writes them",
+        "Numbers are written as in ECMAScript",
         arguments: [
             (0x0000_0000_0000_0000, "0"), (0x8000_0000_0000_0000, "0"), (0x0000_0000_0000_0001, "5e-324"),
             (0x8000_0000_0000_0001, "-5e-324"), (0x7FEF_FFFF_FFFF_FFFF, "1.7976931348623157e+308"),
@@ -113,7 +113,7 @@ struct CanonicalTests {
     }
 
     @Test(
-        "the text of a number becomes its form",
+        "The text of a number becomes its canonical form",
         arguments: [
             ("1", "1"), ("-1", "-1"), ("10", "10"), ("1.0", "1"), ("1e-6", "0.000001"), ("1e-7", "1e-7"),
             ("12e-8", "1.2e-7"),
@@ -130,7 +130,7 @@ struct CanonicalTests {
         #expect(try canonical(text) == form)
     }
 
-    @Test("the form of a form is itself, and a form has a fixed form", arguments: 0..<20)
+    @Test("The canonical form of a number is stable and has the same value", arguments: 0..<20)
     func stable(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<500 {
@@ -144,7 +144,7 @@ struct CanonicalTests {
         }
     }
 
-    @Test("a part of the body has a form of its own")
+    @Test("A part of the body has its own canonical form")
     func part() throws {
         let form = try Validator().parse(#"{"o":{"b":1,"a":[2]},"n":null}"#.utf8) { json in
             _ = json.nullable("n")
@@ -156,22 +156,22 @@ struct CanonicalTests {
         #expect(String(decoding: form, as: UTF8.self) == #"{"a":[2],"b":1}"#)
     }
 
-    @Test("asking for the form makes no member known, and none unknown")
+    @Test("Taking the canonical form makes no member known or unknown")
     func knowledge() {
-        #expect(problems(#"{"a":1,"b":2}"#) { $0.canonicalBytes() } == [])
+        #expect(issues(#"{"a":1,"b":2}"#) { $0.canonicalBytes() } == [])
         #expect(
-            problems(#"{"a":1,"b":2}"#) { json in
+            issues(#"{"a":1,"b":2}"#) { json in
                 _ = json.integer("a", in: 0...9)
                 return json.canonicalBytes()
             } == ["/b validation.unknown_field"]
         )
-        #expect(problems("5") { $0.optional("a")?.canonicalBytes() } == [" validation.wrong_type"])
+        #expect(issues("5") { $0.optional("a")?.canonicalBytes() } == [" validation.wrong_type"])
     }
 
-    @Test("the deepest and the widest document have a form")
+    @Test("The deepest and the widest document have a canonical form")
     func large() throws {
         let deep = String(repeating: "[{\"a\":", count: 512) + "0" + String(repeating: "}]", count: 512)
-        #expect(try canonical(deep, limits: .init(depth: 1024)) == deep)
+        #expect(try canonical(deep, configuration: .init(maxDepth: 1024)) == deep)
         let members = (0..<1000).map { "\"\($0 + 1000)\":\($0)" }
         #expect(
             try canonical("{\(members.reversed().joined(separator: ","))}") == "{\(members.joined(separator: ","))}"

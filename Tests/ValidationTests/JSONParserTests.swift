@@ -3,9 +3,9 @@ import Testing
 
 @testable import Validation
 
-/// A JSON value as a test sees it; strings and keys are scalars, so that nothing compares by Unicode equivalence.
+/// A JSON value with strings and keys as scalars, which are not compared by Unicode equivalence.
 private indirect enum Tree: Equatable {
-    case null, yes, no
+    case null, `false`, `true`
     case number(String)
     case string([Unicode.Scalar])
     case array([Tree])
@@ -26,8 +26,8 @@ private indirect enum Tree: Equatable {
         }
         switch tape.nodes[node].kind {
         case .null: self = .null
-        case .yes: self = .yes
-        case .no: self = .no
+        case .true: self = .true
+        case .false: self = .false
         case .number: self = .number(text)
         case .string: self = .string(Array(text.unicodeScalars))
         case .array: self = .array(children.map { Tree(tape, $0) })
@@ -44,8 +44,8 @@ private indirect enum Tree: Equatable {
     static func random(depth: Int, using generator: inout SeededGenerator) -> Tree {
         switch Int.random(in: 0..<(depth > 0 ? 9 : 6), using: &generator) {
         case 0: return .null
-        case 1: return .yes
-        case 2: return .no
+        case 1: return .true
+        case 2: return .false
         case 3: return .number(randomNumber(using: &generator))
         case 4, 5: return .string(randomText(using: &generator))
         case 6: return .array(children(depth: depth, using: &generator))
@@ -82,13 +82,13 @@ private indirect enum Tree: Equatable {
         }
     }
 
-    /// Writes the tree as JSON, with white space and escapes wherever they may be.
+    /// Writes the tree as JSON with random white space and escapes.
     func write(to text: inout String, using generator: inout SeededGenerator) {
         Self.writeSpace(to: &text, using: &generator)
         switch self {
         case .null: text += "null"
-        case .yes: text += "true"
-        case .no: text += "false"
+        case .true: text += "true"
+        case .false: text += "false"
         case .number(let number): text += number
         case .string(let scalars): Self.write(scalars, to: &text, using: &generator)
         case .array(let items):
@@ -147,21 +147,28 @@ extension JSONTape.Kind {
     fileprivate var hasText: Bool { self == .number || self == .string }
 }
 
-@Suite struct JSONParserTests {
-    @Test(arguments: 0..<20)
-    func whatIsWrittenIsWhatIsParsed(seed: UInt64) throws {
+@Suite("JSON parser")
+struct JSONParserTests {
+    @Test(
+        "A written tree is parsed to the same tree",
+        arguments: 0..<20
+    )
+    func roundTrip(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<100 {
             let tree = Tree.random(depth: 5, using: &generator)
             var text = ""
             tree.write(to: &text, using: &generator)
-            let tape = try JSONParser.parse(Array(text.utf8), limits: .init())
+            let tape = try JSONParser.parse(Array(text.utf8), configuration: .standard)
             #expect(Tree(tape) == tree, "seed \(seed): \(text)")
         }
     }
 
-    @Test(arguments: 0..<20)
-    func noMutationOfABodyTrapsOrBreaksTheTape(seed: UInt64) {
+    @Test(
+        "Mutated bodies neither trap nor break the tape",
+        arguments: 0..<20
+    )
+    func mutations(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let interesting = Array("\"\\{}[]:,0123456789eE+-.untrfals \n\0".utf8) + [0x80, 0xC2, 0xED, 0xF0, 0xFF]
         for _ in 0..<100 {
@@ -177,24 +184,30 @@ extension JSONTape.Kind {
                 default: bytes.removeSubrange(place...)
                 }
             }
-            guard let tape = try? JSONParser.parse(bytes, limits: .init(depth: 8)) else { continue }
+            guard let tape = try? JSONParser.parse(bytes, configuration: .init(maxDepth: 8)) else { continue }
             #expect(tape.nodes.first.map { Int($0.end) } == tape.nodes.count, "seed \(seed)")
             #expect(tape.pointers(to: Array(tape.nodes.indices)).count == tape.nodes.count, "seed \(seed)")
         }
     }
 
-    @Test func unescapesEveryEscape() throws {
-        let tape = try JSONParser.parse(Array(#""x\"\\\/\b\f\n\r\tA\u00e9\u20AC\ud83d\uDE00z""#.utf8), limits: .init())
+    @Test("Every escape is resolved")
+    func escapes() throws {
+        let tape = try JSONParser.parse(
+            Array(#""x\"\\\/\b\f\n\r\tA\u00e9\u20AC\ud83d\uDE00z""#.utf8),
+            configuration: .standard
+        )
         #expect(Array(tape.text(0)) == Array("x\"\\/\u{8}\u{C}\n\r\tAé€😀z".utf8))
     }
 
-    @Test func aNodeTakesSixteenBytes() {
+    @Test("A node takes 16 bytes")
+    func nodeSize() {
         #expect(MemoryLayout<JSONTape.Node>.stride == 16)
     }
 
-    @Test func pointersLeadToEveryNode() throws {
+    @Test("Pointers lead to every node")
+    func pointersToNodes() throws {
         let text = #"{"a":[10,{"b":20}],"~/":{"":30},"c":40}"#
-        let tape = try JSONParser.parse(Array(text.utf8), limits: .init())
+        let tape = try JSONParser.parse(Array(text.utf8), configuration: .standard)
         let numbers = tape.nodes.indices.filter { tape.nodes[$0].kind == .number }
         #expect(tape.pointers(to: numbers).map(\.text) == ["/a/0", "/a/1/b", "/~0~1/", "/c"])
         for (number, pointer) in zip(numbers, ["/a/0", "/a/1/b", "/~0~1/", "/c"]) {
@@ -202,13 +215,13 @@ extension JSONTape.Kind {
         }
     }
 
-    @Test("every pointer leads to its node, however many are asked for together", arguments: 0..<20)
+    @Test("Pointers to any set of nodes lead to their nodes", arguments: 0..<20)
     func pointers(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<50 {
             var text = ""
             Tree.random(depth: 5, using: &generator).write(to: &text, using: &generator)
-            let tape = try JSONParser.parse(Array(text.utf8), limits: .init())
+            let tape = try JSONParser.parse(Array(text.utf8), configuration: .standard)
             let expected = Self.pointers(in: tape, at: 0, "")
             let asked = expected.indices.filter { _ in Bool.random(using: &generator) }
             let found = tape.pointers(to: asked.map { expected[$0].node })
@@ -219,7 +232,7 @@ extension JSONTape.Kind {
         }
     }
 
-    /// The pointer of every value in a document, by recursion.
+    /// Returns the pointer of every value in a document, found by recursion.
     private static func pointers(in tape: JSONTape, at node: Int, _ pointer: String) -> [(node: Int, pointer: String)] {
         var found = [(node: node, pointer: pointer)]
         guard tape.nodes[node].kind.isContainer else { return found }
@@ -241,7 +254,7 @@ extension JSONTape.Kind {
         return found
     }
 
-    @Test("every member is found by its key, and no other, in objects of every size", arguments: 0..<20)
+    @Test("Members are found by their exact keys in objects of every size", arguments: 0..<20)
     func members(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         for count in [0, 1, 7, 8, 9, 10, 50, 300] {
@@ -251,11 +264,11 @@ extension JSONTape.Kind {
                 keys.insert((0..<length).map { _ in generator.pick(Array("abc".utf8)) })
             }
             let shuffled = keys.shuffled(using: &generator).map { String(decoding: $0, as: UTF8.self) }
-            // The first key is escaped; the object is not the first that has sorted keys.
+            // The first key is escaped. The object is not the first object with sorted keys.
             let members = shuffled.map { #""\#($0)":{"\#($0)":[0]}"# }.joined(separator: ",")
             let body = "[{\((0..<10).map { "\"\($0)\":0" }.joined(separator: ","))},{\(members)}]"
                 .replacing(#"{"a":{"#, with: #"{"\u0061":{"#)
-            let tape = try JSONParser.parse(Array(body.utf8), limits: .init())
+            let tape = try JSONParser.parse(Array(body.utf8), configuration: .standard)
             let object = Int(tape.nodes[1].end)
             for key in shuffled {
                 let value = try #require(tape.member(key, of: object), "seed \(seed): \(key)")
@@ -268,8 +281,10 @@ extension JSONTape.Kind {
     }
 }
 
-@Suite struct JSONPointerTests {
-    @Test func escapesTildeAndSlash() {
+@Suite("JSON pointers")
+struct JSONPointerTests {
+    @Test("Tilde and slash are escaped")
+    func escapes() {
         var pointer = JSONPointer()
         pointer.append("a/b".utf8)
         pointer.append("m~n".utf8)
@@ -278,7 +293,8 @@ extension JSONTape.Kind {
         #expect(pointer.text == "/a~1b/m~0n/~01/7")
     }
 
-    @Test func aLongKeyLeavesThePointerAtItsParent() {
+    @Test("A long key leaves the pointer at its parent")
+    func longKey() {
         var pointer = JSONPointer()
         pointer.append("a".utf8)
         pointer.append(repeatElement(UInt8(ascii: "k"), count: 600))
@@ -289,7 +305,8 @@ extension JSONTape.Kind {
         #expect(escaped.text == "")
     }
 
-    @Test func aKeyThatJustFitsIsKept() {
+    @Test("The longest key that fits is kept")
+    func longestKey() {
         var pointer = JSONPointer()
         pointer.append(repeatElement(UInt8(ascii: "k"), count: 511))
         #expect(pointer.text.utf8.count == 512)

@@ -2,17 +2,17 @@ import ReliabilityCore
 import Testing
 import Validation
 
-@Suite("the sentences of problems")
+@Suite("Messages of issues")
 struct MessageTests {
     private func message<Value>(
         _ body: String,
-        limits: Validator.Limits = .init(),
+        configuration: Validator.Configuration = .standard,
         _ read: (JSONReader) throws -> Value
     ) -> String? {
-        refusal(of: body.utf8, by: Validator(limits: limits, unknownKeys: .ignore), read)?.details.first?.message
+        rejection(of: body.utf8, by: .ignoringUnknownKeys(configuration), read)?.details.first?.message
     }
 
-    @Test("a number that no double can hold is not told of infinity")
+    @Test("The message for a number beyond Double does not mention infinity")
     func infinity() {
         for range in [-Double.infinity ... .infinity, 0 ... .infinity, -.infinity...0] {
             for text in ["1e400", "-1e400"] {
@@ -33,7 +33,7 @@ struct MessageTests {
     }
 
     @Test(
-        "a bound is written as a client would write it",
+        "A bound is written in plain decimal notation",
         arguments: [
             (0.0, "0"), (-0.0, "0"), (1, "1"), (20.5, "20.5"), (1e6, "1000000"), (1e16, "10000000000000000"),
             (1e21, "1e+21"),
@@ -45,7 +45,7 @@ struct MessageTests {
         #expect(message("-1e300") { try $0.number(in: bound...bound + 1).value } == "Must be at least \(text).")
     }
 
-    @Test("whole numbers are written in full")
+    @Test("Whole-number bounds are written in full")
     func integerBounds() {
         #expect(message("300") { try $0.integer(in: UInt8.min...UInt8.max).value } == "Must be at most 255.")
         #expect(
@@ -54,7 +54,7 @@ struct MessageTests {
         )
     }
 
-    @Test("one is singular, and at least one means not empty")
+    @Test(#"Counts use the singular for one, and a minimum of one reads "not empty""#)
     func counts() {
         #expect(message("\"\"") { try $0.string(bytes: 1...9).value } == "Must not be empty.")
         #expect(message("\"a\"") { try $0.string(bytes: 2...9).value } == "Must have at least 2 bytes.")
@@ -67,24 +67,26 @@ struct MessageTests {
         #expect(message("[1]") { try $0.array(count: 0...0) { _ in }.value } == "Must be empty.")
     }
 
-    @Test("the same for the limits of a document")
+    @Test("Document limits use the singular for one")
     func limits() {
-        let one = Validator.Limits(
-            depth: 1,
-            stringBytes: 1,
-            numberBytes: 1,
-            arrayItems: 1,
-            objectMembers: 1,
-            values: 2
+        let one = Validator.Configuration(
+            maxDepth: 1,
+            maxStringBytes: 1,
+            maxNumberBytes: 1,
+            maxArrayItems: 1,
+            maxObjectMembers: 1,
+            maxValues: 2
         )
         let bodies = [
             ("[[]]", "Must not nest deeper than 1 level."), ("\"ab\"", "Must have at most 1 byte."),
             ("12", "A number must not be longer than 1 byte."), ("[1,2]", "Must have at most 1 item."),
             ("{\"a\":1,\"b\":1}", "Must not have more than 1 field."),
         ]
-        for (body, expected) in bodies { #expect(message(body, limits: one) { _ in } == expected) }
-        #expect(message("[1]", limits: .init(values: 1)) { _ in } == "The body must not have more than 1 value.")
-        let error = refusal(of: "[]".utf8, by: Validator(limits: .init(bodyBytes: 1))) { _ in }
+        for (body, expected) in bodies { #expect(message(body, configuration: one) { _ in } == expected) }
+        #expect(
+            message("[1]", configuration: .init(maxValues: 1)) { _ in } == "The body must not have more than 1 value."
+        )
+        let error = rejection(of: "[]".utf8, by: Validator(.init(maxBodyBytes: 1))) { _ in }
         #expect(error?.message == "The body must not exceed 1 byte.")
     }
 
@@ -98,7 +100,7 @@ struct MessageTests {
         static let allCases = (0..<21).map { ManyChoices(rawValue: "c\($0)") }
     }
 
-    @Test("choices of which only some are listed end in an ellipsis, and fit into what is rendered of a message")
+    @Test("A shortened list of choices ends in an ellipsis and fits into a rendered message")
     func choices() {
         let long = message("\"a\"") { try $0.choice(of: LongChoice.self).value }
         #expect(long?.hasSuffix("x, ….") == true)

@@ -10,7 +10,7 @@ import Glibc
 import Musl
 #endif
 
-/// Runs `body` to its end on a thread with a stack of so many bytes.
+/// Runs `body` to its end on a thread with a stack of the given size.
 private func onThread(stackBytes: Int, _ body: @escaping @Sendable () -> Void) {
     final class Start: Sendable {
         let body: @Sendable () -> Void
@@ -47,7 +47,7 @@ private func onThread(stackBytes: Int, _ body: @escaping @Sendable () -> Void) {
     #endif
 }
 
-/// Readers that follow the nesting of a document for so many levels, each in another way.
+/// Recursive readers that follow the nesting of a document in different ways.
 private enum Nested {
     typealias Read = @Sendable (JSONReader, Int) throws -> Int
     static let ways: [(open: String, close: String, levels: Int, read: Read)] = [
@@ -74,8 +74,8 @@ private enum Nested {
     @Sendable static func decision(_ json: JSONReader, _ left: Int) throws -> Int {
         if left == 0 { return try json.integer(in: 0...0).value }
         return try json.object { _ in 1 }
-            .then { one in try json.optional("a").map { one + (try decision($0, left - 1)) } ?? one }
-            .refined(code: "a.b", message: "No.") { $0 }.value
+            .map { one in try json.optional("a").map { one + (try decision($0, left - 1)) } ?? one }
+            .compactMap(code: "a.b", message: "No.") { $0 }.value
     }
 
     @Sendable static func optional(_ json: JSONReader, _ left: Int) throws -> Int {
@@ -91,14 +91,14 @@ private enum Nested {
     }
 }
 
-@Suite("deep documents on small stacks")
+@Suite("Deep documents on small stacks")
 struct StackTests {
-    @Test("readers that follow the deepest document do not overflow the smallest usual stack", arguments: 0..<5)
+    @Test("Recursive readers of the deepest document do not overflow the smallest usual stack", arguments: 0..<5)
     func deepest(_ way: Int) async {
         await #expect(processExitsWith: .success) { [way] in
             onThread(stackBytes: 512 << 10) {
                 for depth in [64, 128, 512, 880, 1024] {
-                    let validator = Validator(limits: .init(depth: depth), unknownKeys: .ignore)
+                    let validator = Validator(.init(maxDepth: depth, unknownKeys: .ignore))
                     do {
                         let read = try validator.parse(Nested.body(way, depth: depth).utf8) { json in
                             try Nested.ways[way].read(json, depth)
@@ -115,7 +115,7 @@ struct StackTests {
     }
 
     @Test(
-        "readers that follow a chain come to its end, whatever is there",
+        "Readers that follow a chain reach its end",
         arguments: [
             "5", "null", "[]", #"{"next":5}"#, #"{"next":{"next":"x"}}"#, #"{"next":{"next":{"next":[{}]}}}"#,
         ]

@@ -2,8 +2,8 @@ import ReliabilityCore
 import Testing
 import Validation
 
-/// The error that a closure throws for this body, or nil when it is accepted.
-func refusal<Value>(
+/// Returns the error of a rejected body, or `nil` if the body is accepted.
+func rejection<Value>(
     of body: some Collection<UInt8>,
     by validator: Validator = Validator(),
     _ read: (JSONReader) throws -> Value
@@ -19,22 +19,34 @@ func refusal<Value>(
     }
 }
 
-/// The details of a refusal as `pointer code`; empty when the body is accepted.
-func problems<Value>(
+/// Returns the details of a rejected body as `pointer code`, or an empty array if the body is accepted.
+func issues<Value>(
     _ body: String,
     by validator: Validator = Validator(),
     _ read: (JSONReader) throws -> Value
 ) -> [String] {
-    refusal(of: body.utf8, by: validator, read)?.details.map { "\($0.pointer) \($0.code)" } ?? []
+    rejection(of: body.utf8, by: validator, read)?.details.map { "\($0.pointer) \($0.code)" } ?? []
 }
 
-/// The code with which the parser refuses a body; nil when it is JSON within the limits.
-func parserCode(_ body: some Collection<UInt8>, limits: Validator.Limits = .init()) -> ErrorCode? {
-    let error = refusal(of: body, by: Validator(limits: limits, unknownKeys: .ignore)) { _ in () }
+/// Returns the code of a body that the parser rejects, or `nil` if the body is JSON within the limits.
+func parserCode(
+    _ body: some Collection<UInt8>,
+    configuration: Validator.Configuration = .standard
+) -> ErrorCode? {
+    let error = rejection(of: body, by: .ignoringUnknownKeys(configuration)) { _ in () }
     return error.map { $0.details.first?.code ?? $0.code }
 }
 
-/// A generator whose numbers follow from its seed (SplitMix64).
+extension Validator {
+    /// Returns a validator that ignores unknown keys.
+    static func ignoringUnknownKeys(_ configuration: Configuration) -> Validator {
+        var configuration = configuration
+        configuration.unknownKeys = .ignore
+        return Validator(configuration)
+    }
+}
+
+/// A seeded generator (SplitMix64).
 struct SeededGenerator: RandomNumberGenerator {
     var state: UInt64
 
@@ -50,7 +62,7 @@ struct SeededGenerator: RandomNumberGenerator {
 }
 
 extension SeededGenerator {
-    /// One element of a collection that has some.
+    /// Returns a random element of a nonempty array.
     mutating func pick<Element>(_ elements: [Element]) -> Element {
         elements[Int.random(in: 0..<elements.count, using: &self)]
     }

@@ -2,8 +2,7 @@ import ReliabilityCore
 import Testing
 import Validation
 
-/// Reads that end before every field was asked for.
-@Suite("a field that was not read is not unknown")
+@Suite("Unread fields are not reported as unknown")
 struct UnreadFieldTests {
     private struct OutOfStock: Error, Equatable {}
     private enum Method: String, CaseIterable { case card, transfer }
@@ -17,9 +16,9 @@ struct UnreadFieldTests {
         }
     }
 
-    // The application's own error.
+    // Errors of the application.
 
-    @Test("an error of the application's own reaches the caller, whatever was left unread")
+    @Test("An application's error reaches the caller despite unread fields")
     func ownError() {
         let error = thrown(#"{"a":1,"b":2}"#) { json in
             guard try json.integer("a", in: 0...9).value == 0 else { throw OutOfStock() }
@@ -28,7 +27,7 @@ struct UnreadFieldTests {
         #expect(error is OutOfStock)
     }
 
-    @Test("the same from an object, an item, a rule, a decision and a refinement")
+    @Test("An application's error from an object, an item, a rule, map and compactMap reaches the caller")
     func ownErrorFromInside() {
         let body = #"{"o":{"a":1,"b":2},"list":[{"a":1,"b":2}],"c":3}"#
         let reads: [(JSONReader) throws -> Void] = [
@@ -49,9 +48,9 @@ struct UnreadFieldTests {
                 _ = json.integer("o", "a", in: 0...9)
                 json.check("c", code: "c.wrong", message: "No.") { throw OutOfStock() }
             },
-            { _ = $0.integer("c", in: 0...9).then { _ in throw OutOfStock() } },
+            { _ = $0.integer("c", in: 0...9).map { _ in throw OutOfStock() } },
             {
-                _ = $0.integer("c", in: 0...9).refined(code: "c.wrong", message: "No.") { _ -> Int? in
+                _ = $0.integer("c", in: 0...9).compactMap(code: "c.wrong", message: "No.") { _ -> Int? in
                     throw OutOfStock()
                 }
             },
@@ -59,8 +58,8 @@ struct UnreadFieldTests {
         for (number, read) in reads.enumerated() { #expect(thrown(body, read) is OutOfStock, "read \(number)") }
     }
 
-    @Test("an error of the application's own wins over members that are unknown, and loses to fields that are wrong")
-    func ownErrorBesideProblems() {
+    @Test("An application's error precedes unknown members and follows wrong fields")
+    func ownErrorBesideIssues() {
         let body = #"{"o":{"a":1,"extra":2},"c":"x"}"#
         #expect(
             thrown(body) { json in
@@ -69,19 +68,29 @@ struct UnreadFieldTests {
             } is OutOfStock
         )
         #expect(
-            problems(body) { json in
+            issues(body) { json in
                 _ = json.integer("c", in: 0...9)
                 throw OutOfStock()
             } == ["/c validation.wrong_type"]
         )
     }
 
-    // Values taken while fields are still to be read.
+    @Test("The value of a field whose closure threw an application's error throws that error")
+    func ownErrorFromValue() {
+        let error = thrown(#"{"c":3}"#) { json in
+            let field = json.integer("c", in: 0...9).map { _ -> Int in throw OutOfStock() }
+            #expect(throws: OutOfStock()) { try field.value }
+            return try field.value
+        }
+        #expect(error is OutOfStock)
+    }
 
-    @Test("values may be taken as they are read: a wrong field is the one problem")
+    // Values taken while reading.
+
+    @Test("If values are taken while reading, only the first wrong field is reported")
     func inline() {
         #expect(
-            problems(#"{"a":"x","b":2,"c":{"d":3}}"#) { json in
+            issues(#"{"a":"x","b":2,"c":{"d":3}}"#) { json in
                 try [
                     json.integer("a", in: 0...9).value, json.integer("b", in: 0...9).value,
                     json.integer("c", "d", in: 0...9).value,
@@ -90,26 +99,26 @@ struct UnreadFieldTests {
         )
     }
 
-    @Test("the same where a path leads into an object of which another member was read")
+    @Test("Values taken while reading: unread members of an object on a path are not unknown")
     func inlineBesideAPath() {
         #expect(
-            problems(#"{"customer":{"email":"x","name":"y"}}"#) { json in
+            issues(#"{"customer":{"email":"x","name":"y"}}"#) { json in
                 try [json.email("customer", "email").value, json.string("customer", "name", bytes: 1...9).value]
             } == ["/customer/email validation.invalid_email"]
         )
     }
 
-    @Test("the same in an object that was asked for as optional, and through a reader from further out")
+    @Test("Values taken while reading: unread members of optional and enclosing objects are not unknown")
     func inlineFurtherOut() {
         #expect(
-            problems(#"{"o":{"a":"x","b":2}}"#) { json in
+            issues(#"{"o":{"a":"x","b":2}}"#) { json in
                 guard let o = json.optional("o") else { return [] }
                 return try [o.integer("a", in: 0...9).value, o.integer("b", in: 0...9).value]
             } == ["/o/a validation.wrong_type"]
         )
         #expect(
-            problems(#"{"o":{"a":"x"},"b":2,"p":{"c":1,"d":2}}"#) { json in
-                // Nobody takes the value: only the inner closure ends early.
+            issues(#"{"o":{"a":"x"},"b":2,"p":{"c":1,"d":2}}"#) { json in
+                // The value is not taken, so only the inner closure ends early.
                 _ = json.integer("p", "c", in: 0...9)
                 _ = json.object("o") { o in
                     try [
@@ -121,7 +130,7 @@ struct UnreadFieldTests {
         )
     }
 
-    @Test("a member that only some values make known is not unknown while that value is wrong")
+    @Test("A conditional member is not unknown while the deciding value is wrong")
     func conditional() {
         func read(_ json: JSONReader) throws -> String {
             let id = json.string("id", bytes: 1...9)
@@ -131,81 +140,79 @@ struct UnreadFieldTests {
             case .transfer: return try id.value + json.string("iban", bytes: 1...9).value
             }
         }
-        #expect(problems(#"{"id":"1","method":"cash","token":"x"}"#, read) == ["/method validation.unknown_choice"])
+        #expect(issues(#"{"id":"1","method":"cash","token":"x"}"#, read) == ["/method validation.unknown_choice"])
         #expect(
-            problems(#"{"id":"1","method":"card","token":"x","iban":"y"}"#, read) == ["/iban validation.unknown_field"]
+            issues(#"{"id":"1","method":"card","token":"x","iban":"y"}"#, read) == ["/iban validation.unknown_field"]
         )
     }
 
-    @Test("unknown members of an object whose closure came to its end are reported, whatever went wrong elsewhere")
+    @Test("Unknown members of a completely read object are reported despite issues elsewhere")
     func finishedObjects() {
         #expect(
-            problems(#"{"list":[{"a":1,"x":0},{"a":"y","x":0},{"a":2}],"extra":0}"#) { json in
+            issues(#"{"list":[{"a":1,"x":0},{"a":"y","x":0},{"a":2}],"extra":0}"#) { json in
                 try json.array("list", count: 0...9) { try $0.integer("a", in: 0...9).value }.value
             } == ["/list/0/x validation.unknown_field", "/list/1/a validation.wrong_type"]
         )
     }
 
-    @Test("unknown members are reported beside other problems when the closure came to its end")
+    @Test("Unknown members are reported with other issues if the closure returned")
     func finishedRoot() {
         #expect(
-            problems(#"{"a":"x","b":1}"#) { _ = $0.bool("a") }
+            issues(#"{"a":"x","b":1}"#) { _ = $0.bool("a") }
                 == ["/a validation.wrong_type", "/b validation.unknown_field"]
         )
     }
 
-    @Test("an error that the closure catches itself ends nothing early")
+    @Test("An error caught inside the closure leaves its object completely read")
     func caught() {
         #expect(
-            problems(#"{"a":"x","b":1}"#) { json in (try? json.integer("a", in: 0...9).value) ?? 0 }
+            issues(#"{"a":"x","b":1}"#) { json in (try? json.integer("a", in: 0...9).value) ?? 0 }
                 == ["/a validation.wrong_type", "/b validation.unknown_field"]
         )
     }
 
-    // Decisions.
+    // Deciding fields.
 
-    private static let methodAndToken = #""method":"cash","token":"x""#
-
-    /// The field that decides, and the others that it decides on, reached in different ways.
+    /// Different ways to read a deciding field and the fields that depend on it.
     private static let decisions: [@Sendable (JSONReader) -> Void] = [
         { json in
-            _ = json.choice("pay", "method", of: Method.self).then { _ in
+            _ = json.choice("pay", "method", of: Method.self).map { _ in
                 try json.string("pay", "token", bytes: 1...9).value
             }
         },
         { json in
             guard let pay = json.optional("pay") else { return }
-            _ = pay.choice("method", of: Method.self).then { _ in try pay.string("token", bytes: 1...9).value }
+            _ = pay.choice("method", of: Method.self).map { _ in try pay.string("token", bytes: 1...9).value }
         },
         { json in
-            _ = json.optional("pay", "method")?.choice(of: Method.self).then { _ in
+            _ = json.optional("pay", "method")?.choice(of: Method.self).map { _ in
                 try json.string("pay", "token", bytes: 1...9).value
             }
         },
         { json in
-            _ = json.nullable("pay", "method")?.choice(of: Method.self).then { _ in
+            _ = json.nullable("pay", "method")?.choice(of: Method.self).map { _ in
                 try json.string("pay", "token", bytes: 1...9).value
             }
         },
         { json in
             _ = json.object("pay") { pay in
-                _ = pay.choice("method", of: Method.self).then { _ in try pay.string("token", bytes: 1...9).value }
+                _ = pay.choice("method", of: Method.self).map { _ in try pay.string("token", bytes: 1...9).value }
             }
         },
         { json in
             _ = json.choice("pay", "method", of: Method.self)
-                .refined(code: "pay.method", message: "No.") { $0 == .card ? $0 : nil }
-                .then { _ in try json.string("pay", "token", bytes: 1...9).value }
+                .compactMap(code: "pay.method", message: "No.") { $0 == .card ? $0 : nil }
+                .map { _ in try json.string("pay", "token", bytes: 1...9).value }
         },
     ]
 
-    /// Those that are read through a reader of the object `pay`; the others through the one of the body.
+    /// The indices of the ways that read through a reader of `pay` and not of the body.
     private static let throughPay = [1, 4]
 
-    @Test("a wrong decision leaves open what the object read from should have, nothing outside of it", arguments: 0..<6)
+    @Test("A wrong deciding field leaves its object undecided and no object outside", arguments: 0..<6)
     func wrongDecision(_ way: Int) {
         #expect(
-            problems(#"{"pay":{"method":"cash","token":"x","o":{"p":1}},"extra":1}"#) { json in
+            issues(#"{"pay":{"method":"cash","token":"x","o":{"p":1}},"extra":1}"#) { json in
                 _ = json.optional("pay", "o")?.object { $0.optional("q") == nil }
                 Self.decisions[way](json)
             } == ["/pay/method validation.unknown_choice"] + Self.extra(way)
@@ -216,29 +223,29 @@ struct UnreadFieldTests {
         throughPay.contains(way) ? ["/extra validation.unknown_field"] : []
     }
 
-    @Test("the same for a decision that is missing", arguments: [0, 1, 4, 5])
+    @Test("A missing deciding field leaves its object undecided", arguments: [0, 1, 4, 5])
     func missingDecision(_ way: Int) {
         #expect(
-            problems(#"{"pay":{"token":"x"},"extra":1}"#) { Self.decisions[way]($0) }
+            issues(#"{"pay":{"token":"x"},"extra":1}"#) { Self.decisions[way]($0) }
                 == ["/pay/method validation.required"] + Self.extra(way)
         )
     }
 
-    @Test("a decision that a refinement refused leaves its object open too")
-    func refusedDecision() {
+    @Test("A deciding field that compactMap rejected leaves its object undecided")
+    func rejectedDecision() {
         #expect(
-            problems(#"{"pay":{"method":"transfer","token":"x"},"extra":1}"#) { Self.decisions[5]($0) }
+            issues(#"{"pay":{"method":"transfer","token":"x"},"extra":1}"#) { Self.decisions[5]($0) }
                 == ["/pay/method pay.method"]
         )
     }
 
-    @Test("a decision whose object is missing leaves open what the object read from should have")
+    @Test("A deciding field in a missing object leaves the enclosing object undecided")
     func decisionWithoutObject() {
-        #expect(problems(#"{"token":"x"}"#) { Self.decisions[0]($0) } == ["/pay validation.required"])
+        #expect(issues(#"{"token":"x"}"#) { Self.decisions[0]($0) } == ["/pay validation.required"])
     }
 
     @Test(
-        "a decision at the end of a path leaves open every object on the path, wherever the path ends",
+        "A deciding field at the end of a path leaves every object on the path undecided",
         arguments: [
             (#"{"token":"x","method":{"a":1}}"#, "/pay/method/kind validation.required"),
             (#"{"token":"x","method":{"kind":"cash","a":1}}"#, "/pay/method/kind validation.unknown_choice"),
@@ -247,24 +254,24 @@ struct UnreadFieldTests {
             (#"{"token":"x"}"#, "/pay/method validation.required"),
         ]
     )
-    func decisionAtTheEndOfAPath(_ pay: String, _ problem: String) {
+    func decisionAtTheEndOfAPath(_ pay: String, _ issue: String) {
         func read(_ pay: JSONReader) {
             _ = pay.choice("method", "kind", of: Method.self)
-                .refined(code: "pay.method", message: "No.") { $0 == .card ? $0 : nil }
-                .then { _ in try pay.string("token", bytes: 1...9).value + pay.string("method", "a", bytes: 1...9).value
+                .compactMap(code: "pay.method", message: "No.") { $0 == .card ? $0 : nil }
+                .map { _ in try pay.string("token", bytes: 1...9).value + pay.string("method", "a", bytes: 1...9).value
                 }
         }
         let body = #"{"pay":\#(pay),"extra":1}"#
-        #expect(problems(body) { $0.object("pay") { read($0) } } == [problem, "/extra validation.unknown_field"])
-        #expect(problems(body) { $0.optional("pay").map(read) } == [problem, "/extra validation.unknown_field"])
+        #expect(issues(body) { $0.object("pay") { read($0) } } == [issue, "/extra validation.unknown_field"])
+        #expect(issues(body) { $0.optional("pay").map(read) } == [issue, "/extra validation.unknown_field"])
     }
 
-    @Test("the same for a decision that is read through a reader that has no value")
+    @Test("A deciding field read through an invalid reader leaves its object undecided")
     func decisionOfNothing() {
         #expect(
-            problems(#"{"pay":{"token":"x","method":"card"},"extra":1}"#) { json in
+            issues(#"{"pay":{"token":"x","method":"card"},"extra":1}"#) { json in
                 json.object("pay") { pay in
-                    _ = pay.optional("method", "kind")?.choice(of: Method.self).then { _ in
+                    _ = pay.optional("method", "kind")?.choice(of: Method.self).map { _ in
                         try pay.string("token", bytes: 1...9).value
                     }
                 }

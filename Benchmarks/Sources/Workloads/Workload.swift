@@ -41,7 +41,7 @@ public enum Workload: String, CaseIterable, Sendable {
         case .usualRetry:
             for index in 0..<count { keep(try await withUsualRetry(attempts: 3) { try await work(index) }) }
         case .retry:
-            let retry = RetryPolicy(.idempotent, maxAttempts: 3)
+            let retry = RetryPolicy(.idempotent(maxAttempts: 3))
             for index in 0..<count { keep(try await retry.run { try await work(index) }) }
         case .usualPipeline:
             let breaker = UsualBreaker()
@@ -57,7 +57,7 @@ public enum Workload: String, CaseIterable, Sendable {
         case .pipeline:
             let pipeline = Pipeline {
                 TimeoutPolicy(.seconds(8))
-                RetryPolicy(.idempotent, maxAttempts: 3)
+                RetryPolicy(.idempotent(maxAttempts: 3))
                 Breaker(.consecutiveFailures(5))
                 TimeoutPolicy(.seconds(2))
             }

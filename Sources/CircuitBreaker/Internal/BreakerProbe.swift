@@ -1,17 +1,17 @@
 internal import ReliabilityCore
 internal import Synchronization
 
-/// A probe that is under way, for the calls that it makes through the same breaker.
-///
-/// The task-local value is written for probes only, and read only when a breaker is not closed.
+/// A running probe, as a task-local value for the calls that the probe makes through the same breaker.
 final class BreakerProbe: Sendable {
+    // Only probes write the task-local value. Breakers read it only while they are not closed.
     private let breaker: Breaker
     private let generation: UInt64
-    /// The probe of another breaker that this one is a part of.
+    /// The enclosing probe of another breaker, or `nil` if there is none.
     private let outer: BreakerProbe?
-    /// A task that is created in the probe and outlives it inherits the task-local value, so the probe itself says when it
-    /// is over.
-    private let isOver = Atomic(false)
+    /// A Boolean value that indicates whether the probe has ended.
+    ///
+    /// A task that outlives the probe still inherits the task-local value.
+    private let hasEnded = Atomic(false)
 
     private static var current: BreakerProbe? { ProbeScope.innermost as? BreakerProbe }
 
@@ -21,11 +21,12 @@ final class BreakerProbe: Sendable {
         outer = Self.current
     }
 
-    /// The generation of the breaker's probe that the current task is a part of, or `nil` if it is a part of none.
+    /// Returns the generation of the breaker's probe in the current task, or `nil` if the task is not part of a probe.
     static func generation(of breaker: Breaker) -> UInt64? {
         var probe = current
         while let candidate = probe {
-            if candidate.breaker === breaker, !candidate.isOver.load(ordering: .relaxed) { return candidate.generation }
+            let isRunning = !candidate.hasEnded.load(ordering: .relaxed)
+            if candidate.breaker === breaker, isRunning { return candidate.generation }
             probe = candidate.outer
         }
         return nil
@@ -38,7 +39,7 @@ final class BreakerProbe: Sendable {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async rethrows -> Success {
         let probe = BreakerProbe(breaker, generation)
-        defer { probe.isOver.store(true, ordering: .relaxed) }
+        defer { probe.hasEnded.store(true, ordering: .relaxed) }
         return try await ProbeScope.$innermost.withValue(probe) { try await operation() }
     }
 }

@@ -1,15 +1,15 @@
 internal import ReliabilityCore
 
-/// The identity of one claim: 128 random bits.
+/// The identity of a claim: 128 random bits.
 ///
-/// A caller that does not know whether its write happened finds out by them.
+/// After a write with an unknown outcome, a caller recognizes its own claim by the identity.
 struct ClaimID: Hashable, Sendable {
     static let byteCount = 16
 
     private let high: UInt64
     private let low: UInt64
 
-    /// Draws an identity.
+    /// Creates a random identity.
     static func random() -> ClaimID {
         var generator = AmbientGenerator()
         return ClaimID(high: generator.next(), low: generator.next())
@@ -20,7 +20,7 @@ struct ClaimID: Hashable, Sendable {
         self.low = low
     }
 
-    /// Reads an identity from its bytes.
+    /// Creates an identity from its 16 bytes.
     init(bytes: some Collection<UInt8>) {
         self.init(high: UInt64(bigEndianBytes: bytes), low: UInt64(bigEndianBytes: bytes.dropFirst(8)))
     }
@@ -28,7 +28,7 @@ struct ClaimID: Hashable, Sendable {
     /// The identity as 16 bytes.
     var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
 
-    /// A number below `count`, the same for the same claim.
+    /// Returns a number from 0 to `count - 1` that is stable for the identity.
     func shard(of count: Int) -> Int { Int(truncatingIfNeeded: low % UInt64(count)) }
 }
 

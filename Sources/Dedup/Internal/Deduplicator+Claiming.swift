@@ -5,15 +5,15 @@ internal import ReliabilityStore
 struct HeldClaim: Sendable {
     let request: DedupRequest
     let key: StoreKey
-    let record: DedupRecord
+    let record: StoredClaim
     let token: StoreVersion
     let isTakeover: Bool
-    /// `nil` in a store with one owner: there, the claim ends with its holder or with its process.
+    /// The renewal of the lease, or `nil` in a store with a single owner, which needs no renewal.
     let renewal: LeaseRenewal?
 }
 
-/// What becomes of a call.
-enum Admission: Sendable {
+/// The outcome of a call's attempt to claim its key.
+enum ClaimOutcome: Sendable {
     case owned(HeldClaim)
     case replay([UInt8])
     case unprotected(StoreError)
@@ -24,22 +24,22 @@ extension Deduplicator {
         _ request: DedupRequest,
         _ key: StoreKey,
         _ fingerprint: [UInt8]?
-    ) async throws -> Admission {
-        if request.key.isIncomplete { throw refusal(request, .incompleteKey) }
-        let record = DedupRecord(
+    ) async throws -> ClaimOutcome {
+        if request.key.isIncomplete { throw rejection(request, .incompleteKey) }
+        let record = StoredClaim(
             state: .inProgress,
             id: .random(),
-            memory: configuration.claimMemory,
+            retentionMilliseconds: configuration.claimRetentionMilliseconds,
             digest: fingerprint.map(SHA256.digest)
         )
-        liveClaims.insert(record.id)
+        localClaims.insert(record.id)
         do {
-            let admission = try await claim(request, key, record)
-            if case .owned = admission { return admission }
-            liveClaims.remove(record.id)
-            return admission
+            let outcome = try await claim(request, key, record)
+            if case .owned = outcome { return outcome }
+            localClaims.remove(record.id)
+            return outcome
         } catch {
-            liveClaims.remove(record.id)
+            localClaims.remove(record.id)
             throw error
         }
     }
@@ -47,32 +47,32 @@ extension Deduplicator {
     nonisolated(nonsending) private func claim(
         _ request: DedupRequest,
         _ key: StoreKey,
-        _ record: DedupRecord
-    ) async throws -> Admission {
-        var attempt = ClaimAttempt(
+        _ record: StoredClaim
+    ) async throws -> ClaimOutcome {
+        var machine = ClaimStateMachine(
             record: record,
             mode: configuration.mode,
             openedAt: capabilities.openedAt,
-            isLive: liveClaims.contains
+            isLocal: localClaims.contains
         )
-        var action = attempt.first
-        var failure = StoreError(.unavailable, "a claim kept changing hands")
+        var action = machine.first
+        var failure = StoreError(.unavailable, "the claim changed during every attempt to take it")
         while true {
             switch action {
             case .put(let condition):
-                let expiry = Expiry.after(configuration.lease + .milliseconds(record.memory))
+                let expiry = Expiry.after(configuration.lease + .milliseconds(record.retentionMilliseconds))
                 do throws(StoreError) {
                     switch try await commit(.put(key, record.bytes, expiry, if: condition)) {
                     case .committed(let versions):
                         guard let token = versions.first.flatMap({ $0 }) else {
                             throw StoreError(.failed, "the store returned no version for a put")
                         }
-                        action = attempt.committed(token)
-                    case .conflict(_, let current): action = attempt.conflicted(with: current)
+                        action = machine.committed(token)
+                    case .conflict(_, let current): action = machine.conflicted(with: current)
                     }
                 } catch {
                     failure = error
-                    action = attempt.failed(error)
+                    action = machine.failed(error)
                 }
             case .own(let token, let isTakeover):
                 if Task.isCancelled {
@@ -91,24 +91,25 @@ extension Deduplicator {
                     )
                 )
             case .replay(let bytes): return .replay(bytes)
-            case .refuse(let reason): throw refusal(request, reason)
+            case .reject(let reason): throw rejection(request, reason)
             case .giveUp:
-                if attempt.mayHaveClaimed { abandon(request, key, record, isTakeover: attempt.isTakeover) }
+                if machine.mayHaveClaimed { abandon(request, key, record, isTakeover: machine.isTakeover) }
                 if CancellationCause.current == .caller { throw CancellationError() }
-                // A caller whose time is up does not run either.
-                if configuration.storeFailure.action == .open, Deadline.current?.isExpired != true {
+                // A call whose deadline has passed does not run in either failure mode.
+                if storeFailure.action == .failOpen, Deadline.current?.isExpired != true {
                     return .unprotected(failure)
                 }
-                throw refusal(request, .storeUnavailable, underlyingError: failure)
+                throw rejection(request, .storeUnavailable, underlyingError: failure)
             }
         }
     }
 
-    /// Renews a claim's lease, in a store that several processes use.
-    private func renewal(of key: StoreKey, _ record: DedupRecord, _ token: StoreVersion) -> LeaseRenewal? {
+    /// Starts the renewal of a lease, or returns `nil` in a store with a single owner.
+    private func renewal(of key: StoreKey, _ record: StoredClaim, _ token: StoreVersion) -> LeaseRenewal? {
         if capabilities.openedAt != nil { return nil }
         let lease = configuration.lease
-        let write = StoreWrite.touch(key, .after(lease + .milliseconds(record.memory)), if: .version(token))
+        let expiry = Expiry.after(lease + .milliseconds(record.retentionMilliseconds))
+        let write = StoreWrite.touch(key, expiry, if: .version(token))
         return LeaseRenewal(lease, timeSource: timeSource) { [store] () throws(StoreError) in
             let result = try await store.write { store throws(StoreError) in try await store.commit([write]) }
             if case .conflict = result { return false }
@@ -117,16 +118,17 @@ extension Deduplicator {
     }
 }
 
-extension DedupConfiguration {
-    /// How many milliseconds longer than its lease a claim is known: as long as a result is kept, and at least 30 days.
+extension Deduplicator.Configuration {
+    /// The time in milliseconds for which an unsettled claim is retained after its lease has ended.
     ///
-    /// So a call that comes after a long downtime still learns that an earlier one was never settled.
-    var claimMemory: UInt64 {
+    /// The value is the retention of results, at least 30 days and at most 36,500 days. After a long downtime, a call
+    /// therefore still recognizes a claim that was never settled.
+    var claimRetentionMilliseconds: UInt64 {
         let (shortest, longest) = (Duration.seconds(30 * 86_400), Duration.seconds(36_500 * 86_400))
         let kept =
             switch mode {
             case .replay(let retention): retention ?? longest
-            case .refuse(let window): window
+            case .reject(let window): window
             }
         return UInt64(clamping: min(max(kept, shortest), longest).saturatingNanoseconds / 1_000_000)
     }

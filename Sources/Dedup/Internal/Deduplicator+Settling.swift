@@ -2,58 +2,59 @@ internal import ReliabilityCore
 internal import ReliabilityStore
 
 extension Deduplicator {
-    /// Keeps the result of a claim's operation.
+    /// Writes the result of an operation.
     ///
-    /// - Returns: Whether the store has it by now that the operation ran.
+    /// - Returns: Whether the store has recorded within the timeout that the operation ran.
     func complete(_ claim: HeldClaim, with result: [UInt8]) async -> Bool {
         var done = claim.record
         done.state = .doneWithoutResult
         var expiry = Expiry.never
         var tooLarge: StoreError?
         switch configuration.mode {
-        case .refuse(let window): expiry = .after(window)
+        case .reject(let window): expiry = .after(window)
         case .replay(let retention):
             if let retention { expiry = .after(retention) }
             done.state = .done
             done.result = result
-            let (size, limit) = (done.bytes.count, capabilities.maximumValueBytes)
-            if size > limit, let mark = done.mark {
-                // It ran: that much is kept, so that it does not run again.
-                tooLarge = StoreError(.invalid, "a result of \(size) bytes, of at most \(limit)")
-                done = mark
+            let (size, limit) = (done.bytes.count, capabilities.maxValueBytes)
+            if size > limit, let withoutResult = done.withoutResult {
+                // The record without its result still prevents a second run.
+                tooLarge = StoreError(.invalid, "a stored result must have at most \(limit) bytes (has \(size))")
+                done = withoutResult
             }
         }
-        let attempt = SettleAttempt(token: claim.token, record: done, expiry: expiry)
-        let end = await settle(claim.key, attempt) { [self, done, expiry, tooLarge] end in
+        let machine = SettleStateMachine(token: claim.token, record: done, expiry: expiry)
+        let end = await settle(claim.key, machine) { [self, done, expiry, tooLarge] end in
             finish(claim)
             let request = claim.request
             switch end {
             case .success(.settled): events.emit(tooLarge.map { .resultNotKept(request, $0) } ?? .executed(request))
-            case .success(.marked(let version, let error)): complete(claim, done, expiry, over: version, error)
+            case .success(.settledWithoutResult(let version, let error)):
+                complete(claim, done, expiry, over: version, error)
             case .success(.lost): events.emit(.lostOwnership(request))
             case .failure(let error): events.emit(.notStored(request, error))
             }
         }
         switch end {
-        case .success(.settled), .success(.marked): return true
+        case .success(.settled), .success(.settledWithoutResult): return true
         case .success(.lost), .failure, nil: return false
         }
     }
 
-    /// Replaces the mark by the record for which there was no room, if there is room within a lease.
+    /// Retries for the time of a lease to write the complete record over the record without its result.
     private func complete(
         _ claim: HeldClaim,
-        _ record: DedupRecord,
+        _ record: StoredClaim,
         _ expiry: Expiry,
-        over mark: StoreVersion?,
+        over version: StoreVersion?,
         _ error: StoreError
     ) {
         let request = claim.request
-        guard let mark, error.reason != .invalid else { return events.emit(.resultNotKept(request, error)) }
-        let attempt = SettleAttempt(token: mark, record: record, expiry: expiry, canMark: false)
+        guard let version, error.reason != .invalid else { return events.emit(.resultNotKept(request, error)) }
+        let machine = SettleStateMachine(token: version, record: record, expiry: expiry, mayDropResult: false)
         let end = timeSource.instant(after: configuration.lease)
-        keeper.startWriting(attempt, until: end) { [self] attempt throws(StoreError) in
-            try await settle(claim.key, &attempt)
+        writer.startWriting(machine, until: end) { [self] machine throws(StoreError) in
+            try await settle(claim.key, &machine)
         } ended: { [events] end in
             if case .success(.settled) = end {
                 events.emit(.executed(request))
@@ -63,58 +64,59 @@ extension Deduplicator {
         }
     }
 
-    /// Gives a claim up.
+    /// Releases a claim.
     func release(_ claim: HeldClaim) async {
         await release(claim.request, claim.key, claim.record, claim.token, isTakeover: claim.isTakeover) { [self] in
             finish(claim)
         }
     }
 
-    /// Gives a claim up, and calls `finish` when that is written.
+    /// Releases a claim, and calls `finish` when the release is written or has failed permanently.
     func release(
         _ request: DedupRequest,
         _ key: StoreKey,
-        _ record: DedupRecord,
+        _ record: StoredClaim,
         _ token: StoreVersion,
         isTakeover: Bool,
         finish: @escaping @Sendable () -> Void = {}
     ) async {
-        let attempt = SettleAttempt(releasing: record, token: token, isTakeover: isTakeover)
-        _ = await settle(key, attempt) { [events] end in
+        let machine = SettleStateMachine(releasing: record, token: token, isTakeover: isTakeover)
+        _ = await settle(key, machine) { [events] end in
             finish()
             switch end {
-            case .success(.settled), .success(.marked): events.emit(.released(request))
+            case .success(.settled), .success(.settledWithoutResult): events.emit(.released(request))
             case .success(.lost): events.emit(.lostOwnership(request))
             case .failure(let error): events.emit(.notReleased(request, error))
             }
         }
     }
 
-    /// Gives a claim up of which it is not known whether it was written, and does not wait for that.
-    func abandon(_ request: DedupRequest, _ key: StoreKey, _ record: DedupRecord, isTakeover: Bool) {
-        let attempt = SettleAttempt(releasing: record, token: nil, isTakeover: isTakeover)
-        keeper.startWriting(attempt, after: .zero) { [self] attempt throws(StoreError) in
-            try await settle(key, &attempt)
+    /// Releases a claim whose write has an unknown outcome, in a task of its own.
+    func abandon(_ request: DedupRequest, _ key: StoreKey, _ record: StoredClaim, isTakeover: Bool) {
+        let machine = SettleStateMachine(releasing: record, token: nil, isTakeover: isTakeover)
+        writer.startWriting(machine, after: .zero) { [self] machine throws(StoreError) in
+            try await settle(key, &machine)
         } ended: { [events] end in
             if case .failure(let error) = end { events.emit(.notReleased(request, error)) }
         }
     }
 
-    /// Lets go of a claim that is settled, lost, or in a store that failed for good.
+    /// Stops the renewal of a claim that is settled or lost, or whose store failed permanently.
     private func finish(_ claim: HeldClaim) {
         claim.renewal?.stop()
-        liveClaims.remove(claim.record.id)
+        localClaims.remove(claim.record.id)
     }
 
-    /// Writes the end of a claim until the store has answered; the caller waits no longer than for any other call.
+    /// Settles a claim, and retries until the store has answered.
+    ///
+    /// - Returns: The final state or a permanent error, or `nil` if the store did not answer within the timeout.
     private func settle(
         _ key: StoreKey,
-        _ attempt: SettleAttempt,
-        ended: @escaping @Sendable (Result<SettleAttempt.Answer, StoreError>) -> Void
-    ) async -> Result<SettleAttempt.Answer, StoreError>? {
-        let patience = configuration.storeFailure.timeLimit
-        return await keeper.write(attempt, patience: patience) { [self] attempt throws(StoreError) in
-            try await settle(key, &attempt)
+        _ machine: SettleStateMachine,
+        ended: @escaping @Sendable (Result<SettleStateMachine.Answer, StoreError>) -> Void
+    ) async -> Result<SettleStateMachine.Answer, StoreError>? {
+        await writer.write(machine, maxWait: storeFailure.timeout) { [self] machine throws(StoreError) in
+            try await settle(key, &machine)
         } ended: {
             ended($0)
         }
@@ -122,19 +124,19 @@ extension Deduplicator {
 
     private func settle(
         _ key: StoreKey,
-        _ attempt: inout SettleAttempt
-    ) async throws(StoreError) -> SettleAttempt.Answer {
+        _ machine: inout SettleStateMachine
+    ) async throws(StoreError) -> SettleStateMachine.Answer {
         for _ in 0..<4 {
             do throws(StoreError) {
-                switch try await commit(attempt.write(key)) {
-                case .committed(let versions): return attempt.committed(versions.first.flatMap { $0 })
+                switch try await commit(machine.write(key)) {
+                case .committed(let versions): return machine.committed(versions.first.flatMap { $0 })
                 case .conflict(_, let current):
-                    if let answer = attempt.conflicted(with: current) { return answer }
+                    if let answer = machine.conflicted(with: current) { return answer }
                 }
             } catch {
-                if !attempt.failed(error) { throw error }
+                if !machine.failed(error) { throw error }
             }
         }
-        throw StoreError(.unavailable, "a claim kept changing")
+        throw StoreError(.unavailable, "the claim changed during every attempt to settle it")
     }
 }

@@ -1,46 +1,42 @@
 internal import ReliabilityCore
 
-/// A handler that runs in a task of its own, and from which its relay can walk away.
+/// The run of a handler in a task of its own, which the relay can abandon.
 final class HandlerRun: Sendable {
-    /// The handler's result, or `nil` if the relay walked away from it.
+    /// The handler's result, or `nil` if the relay abandoned the handler.
     typealias End = Result<Void, any Error>?
 
     private struct State {
         var task: Task<Void, Never>?
+        /// The timer that abandons the handler.
         var timer: TimeSource.Timer?
-        /// Ends the grace that the handler has after its cancellation.
+        /// The timer at the end of the grace period after the handler's cancellation.
         var graceTimer: TimeSource.Timer?
         var isCancelled = false
         var isOverrun = false
-        var end: End?
-        var waiting: CheckedContinuation<End, Never>?
+        var rendezvous = Rendezvous<End>()
     }
     private let state = Lock(State())
 
-    /// Whether the handler had not returned when its grace was over.
+    /// A Boolean value that indicates whether the handler exceeded its grace period.
     ///
-    /// Final once ``wait()`` has returned.
+    /// The value is final once ``wait()`` has returned.
     var isOverrun: Bool { state.withLock { $0.isOverrun } }
 
-    /// Takes over the task in which the handler runs.
+    /// Stores the task of the handler.
     ///
-    /// - Returns: Whether the task is to be cancelled.
+    /// - Returns: `true` if the caller has to cancel the task.
     func begin(_ task: Task<Void, Never>) -> Bool {
         state.withLock { state in
-            if case .some(.some) = state.end { return false }
+            if case .some(.some) = state.rendezvous.value { return false }
             state.task = task
             return state.isCancelled
         }
     }
 
-    /// Waits for the end.
+    /// Waits until the handler has returned or was abandoned.
     func wait() async -> End {
         await withCheckedContinuation { continuation in
-            let end = state.withLock { state in
-                if state.end == nil { state.waiting = continuation }
-                return state.end
-            }
-            if let end { continuation.resume(returning: end) }
+            state.withLock { $0.rendezvous.wait(continuation) }?.resume()
         }
     }
 
@@ -53,16 +49,16 @@ final class HandlerRun: Sendable {
         task?.cancel()
     }
 
-    /// Has the handler's grace end at the instant, unless it has one already.
+    /// Starts the handler's grace period, unless the grace period has started already.
     ///
     /// - Parameters:
-    ///   - instant: The end of the grace.
+    ///   - instant: The end of the grace period.
     ///   - timeSource: The source of the instant.
-    ///   - overrun: Called when the grace is over, unless the handler has returned or the relay has walked away from it.
+    ///   - overrun: Called at the end of the grace period, unless the handler has returned or was abandoned.
     func beginGrace(until instant: Int64, timeSource: TimeSource, overrun: @escaping @Sendable () -> Void) {
         let timer = timeSource.timer(at: instant) { if self.recordOverrun() { overrun() } }
         let isUsed = state.withLock { state in
-            if state.end != nil || state.graceTimer != nil { return false }
+            if state.rendezvous.isResolved || state.graceTimer != nil { return false }
             state.graceTimer = timer
             return true
         }
@@ -71,36 +67,36 @@ final class HandlerRun: Sendable {
 
     private func recordOverrun() -> Bool {
         state.withLock { state in
-            if state.end != nil || state.isOverrun { return false }
+            if state.rendezvous.isResolved || state.isOverrun { return false }
             state.isOverrun = true
             return true
         }
     }
 
-    /// Walks away from the handler unless it has returned by the instant.
-    func walkAway(at instant: Int64, timeSource: TimeSource) {
+    /// Abandons the handler unless the handler has returned by the instant.
+    func abandon(at instant: Int64, timeSource: TimeSource) {
         let timer = timeSource.timer(at: instant) { self.finish(nil) }
         let hasEnded = state.withLock { state in
-            if state.end == nil { state.timer = timer }
-            return state.end != nil
+            if !state.rendezvous.isResolved { state.timer = timer }
+            return state.rendezvous.isResolved
         }
         if hasEnded { timer.cancel() }
     }
 
-    /// Ends the wait with what the handler did, or with `nil` to walk away from it; the first end counts.
+    /// Ends the wait with the handler's result, or with `nil` to abandon the handler.
+    ///
+    /// - Returns: `true` for the first end. A later end has no effect.
     @discardableResult
     func finish(_ end: End) -> Bool {
-        let before = state.withLock { state -> State? in
-            if state.end != nil { return nil }
-            let before = state
-            // A handler from which the relay walks away may still have to be cancelled.
-            let task = end == nil ? before.task : nil
-            state = State(task: task, isCancelled: before.isCancelled, isOverrun: before.isOverrun, end: .some(end))
-            return before
+        let (resumption, timers) = state.withLock { state in
+            let resumption = state.rendezvous.resolve(end)
+            guard resumption != nil else { return (resumption, [TimeSource.Timer?]()) }
+            // An abandoned handler may still have to be cancelled.
+            if end != nil { state.task = nil }
+            return (resumption, [state.timer.take(), state.graceTimer.take()])
         }
-        before?.timer?.cancel()
-        before?.graceTimer?.cancel()
-        before?.waiting?.resume(returning: end)
-        return before != nil
+        for timer in timers { timer?.cancel() }
+        resumption?.resume()
+        return resumption != nil
     }
 }

@@ -2,28 +2,30 @@ internal import ReliabilityCore
 internal import ReliabilityStore
 
 extension OutboxRelay {
-    private var isStopping: Bool { Task.isCancelled || state.withLock { $0.isCut } }
+    private var isStopping: Bool { Task.isCancelled || state.withLock { $0.isCancellingHandlers } }
 
-    /// Delivers a message while no other one is, but for those whose handlers hang, so that a crash is no other one's.
+    /// Delivers a message while the relay delivers no other message, so that a crash affects no other message.
+    ///
+    /// The delivery does not wait for handlers that hang.
     func deliverAlone(_ claim: RecordClaim) async {
         defer {
             state.withLock { $0.endIsolation(of: claim.token) }
             signal.send()
         }
-        let holder = queue.relays.holder(of: claim)
+        let activeClaim = queue.relays.activeClaim(for: claim)
         let interval = max(configuration.lease / 3, .milliseconds(1))
         var renewal = timeSource.instant(after: interval)
         while true {
             let count = signal.count
             let (isAlone, isDraining) = state.withLock { ($0.isAlone(claim.token), $0.isDraining) }
             if isDraining || Task.isCancelled {
-                return await giveBack([ClaimPlan.Return(claim: holder.claim, wait: .zero)])
+                return await giveBack([ClaimBatch.GivenBack(claim: activeClaim.claim, wait: .zero)])
             }
             if isAlone { return await deliver(claim) }
             await signal.wait(after: count, until: renewal, timeSource: timeSource)
             guard timeSource.now >= renewal else { continue }
-            if let result = try? await settle(holder, .extend(configuration.lease)), result == .stale {
-                queue.relays.remove(holder)
+            if let result = try? await settle(activeClaim, .extend(configuration.lease)), result == .stale {
+                queue.relays.remove(activeClaim)
                 events.emit(.leaseLost(id: claim.id))
                 return ended(retryAfter: nil)
             }
@@ -31,47 +33,47 @@ extension OutboxRelay {
         }
     }
 
-    /// Delivers a message, and writes what became of it.
+    /// Delivers a message and stores the outcome.
     func deliver(_ claim: RecordClaim) async {
-        let holder = queue.relays.holder(of: claim)
+        let activeClaim = queue.relays.activeClaim(for: claim)
         if Task.isCancelled || state.withLock({ $0.isDraining }) {
-            return await settle(holder, .release) {}
+            return await settle(activeClaim, .release) {}
         }
         guard let message = OutboxMessage(id: claim.id, encoded: claim.payload) else {
-            return await settle(holder, .dead(OutboxError(.unreadable))) {}
+            return await settle(activeClaim, .deadLetter(OutboxError(.unreadable))) {}
         }
         if claim.attempt > configuration.maxAttempts {
-            // Nobody said how the last of them ended: this message may have ended the process.
-            return await settle(holder, .dead(OutboxError(.attemptsExhausted))) {}
+            // The last delivery was never settled, so the message may have ended the process.
+            return await settle(activeClaim, .deadLetter(OutboxError(.attemptsExhausted))) {}
         }
-        let limit = timeSource.instant(after: configuration.timeLimit)
+        let limit = timeSource.instant(after: configuration.deliveryTimeout)
         let run = HandlerRun()
         runs.withLock { $0.append(run) }
         defer { runs.withLock { runs in runs.removeAll { $0 === run } } }
-        // The relay may have cancelled the others in between.
+        // The relay may have cancelled the other handlers before this run was added.
         if isStopping { run.cancel() }
-        // No task: handlers that never suspend may have all the threads on which tasks run.
+        // A timer and not a task, because handlers that never suspend can occupy all threads of the task executor.
         let limiter = timeSource.timer(at: limit) { self.cancel(run, of: claim) }
         start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
-        let keeper = startTask(on: timeSource.taskExecutor) {
-            await self.keep(holder, run, of: claim)
+        let renewal = startTask(on: timeSource.taskExecutor) {
+            await self.renew(activeClaim, run, of: claim)
         }
         let end = await withTaskCancellationHandler {
             await run.wait()
         } onCancel: {
-            // Before the handler is cancelled: its cancellation handlers are the user's, and may block.
-            run.walkAway(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
+            // The timer starts before the cancellation, because the cancellation handlers of the user can block.
+            run.abandon(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
             timeSource.cancelFromTimer { run.cancel() }
         }
         limiter.cancel()
-        if run.isOverrun { state.withLock { $0.returned() } }
+        if run.isOverrun { state.withLock { $0.recordOverrunReturn() } }
         guard let result = end else {
-            keeper.cancel()
-            queue.relays.remove(holder)
+            renewal.cancel()
+            queue.relays.remove(activeClaim)
             events.emit(.abandoned(id: claim.id, attempt: claim.attempt))
             return ended(retryAfter: nil)
         }
-        let verdict = DeliveryVerdict(
+        let outcome = DeliveryOutcome(
             result,
             isStopping: isStopping,
             isLate: timeSource.now >= limit,
@@ -80,16 +82,16 @@ extension OutboxRelay {
             classify: classify,
             random: random
         )
-        await settle(holder, verdict) { keeper.cancel() }
+        await settle(activeClaim, outcome) { renewal.cancel() }
     }
 
-    /// Runs the handler in a task of its own, so that it can be cancelled alone.
+    /// Runs the handler in a task of its own, which can be cancelled alone.
     ///
-    /// Not in place: a handler that never suspends would be over before its lease is renewed or its time limited.
+    /// A handler that never suspends must not delay the renewal of its lease or its timeout.
     private func start(_ delivery: OutboxDelivery, _ run: HandlerRun, by limit: Int64) {
         let deadline = Deadline(instant: limit, timeSource: timeSource)
         let task = Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
-            // A relay may run in a task that somebody's call has started, and a delivery is no part of that call.
+            // The relay may run in a task that a call has started, and a delivery is no part of that call.
             await withoutCallContext {
                 let scope = DeadlineScope(deadline)
                 defer { scope.add(.hasEnded) }
@@ -102,29 +104,30 @@ extension OutboxRelay {
         if run.begin(task) { timeSource.cancelFromTimer { task.cancel() } }
     }
 
-    /// Prolongs the lease while a delivery lasts, and cancels the delivery when the lease is lost.
-    private func keep(_ holder: ClaimHolder, _ run: HandlerRun, of claim: RecordClaim) async {
+    /// Renews the lease while a delivery lasts, and cancels the delivery when the lease is lost.
+    private func renew(_ activeClaim: ActiveClaim, _ run: HandlerRun, of claim: RecordClaim) async {
         let interval = max(configuration.lease / 3, .milliseconds(1))
         while true {
             do { try await timeSource.sleep(for: interval) } catch { return }
             do throws(StoreError) {
-                if try await settle(holder, .extend(configuration.lease)) == .stale { return cancel(run, of: claim) }
+                let result = try await settle(activeClaim, .extend(configuration.lease))
+                if result == .stale { return cancel(run, of: claim) }
             } catch {
-                // A store that is down now may be back at the next turn, and the lease not over yet.
-                if error.isLasting { return }
+                // The store may recover before the lease ends.
+                if error.isPermanent { return }
             }
         }
     }
 
-    /// Cancels a delivery that takes too long or has lost its lease, and reports if the handler ignores that.
+    /// Cancels a delivery that exceeded its timeout or lost its lease, and reports a handler that does not return.
     ///
-    /// It needs no thread on which tasks run: a handler that blocks has taken one.
+    /// The cancellation needs no thread of the task executor, because a handler that blocks can occupy the last thread.
     private func cancel(_ run: HandlerRun, of claim: RecordClaim) {
         let end = timeSource.instant(after: configuration.cancellationGrace)
         run.beginGrace(until: end, timeSource: timeSource) { [self] in
             events.emit(.overrun(id: claim.id, attempt: claim.attempt))
-            // It hangs and crashes nothing: the others need not wait for it.
-            state.withLock { $0.overran(claim.token) }
+            // A handler that hangs does not crash the process, so no message waits for its end.
+            state.withLock { $0.recordOverrun(of: claim.token) }
             signal.send()
         }
         timeSource.cancelFromTimer { run.cancel() }
@@ -132,33 +135,35 @@ extension OutboxRelay {
 
     // MARK: Settling
 
-    /// Writes what became of a delivery until the store has answered, and waits for that no longer than for any call.
+    /// Stores the outcome of a delivery and repeats the attempt until the store has answered.
+    ///
+    /// The call waits no longer than the timeout of a call to the store. Later attempts continue without the call.
     ///
     /// - Parameters:
-    ///   - holder: The message's claim.
-    ///   - verdict: What became of its delivery.
+    ///   - activeClaim: The message's claim.
+    ///   - outcome: The outcome of the delivery.
     ///   - onEnd: Called when the store has answered, or has failed for good.
     private func settle(
-        _ holder: ClaimHolder,
-        _ verdict: DeliveryVerdict,
+        _ activeClaim: ActiveClaim,
+        _ outcome: DeliveryOutcome,
         ended onEnd: @escaping @Sendable () -> Void
     ) async {
-        let patience = configuration.storeTimeLimit
-        let claim = holder.claim
-        let action = verdict.action(for: claim)
-        _ = await leases.write(false, patience: patience) { [self] mayHaveHappened throws(StoreError) in
+        let maxWait = queue.storeFailure.timeout
+        let claim = activeClaim.claim
+        let action = outcome.action(for: claim)
+        _ = await leases.write(false, maxWait: maxWait) { [self] mayHaveHappened throws(StoreError) in
             do throws(StoreError) {
-                // Stale after an unknown outcome: the token is gone because it did happen.
-                return try await settle(holder, action) == .settled || mayHaveHappened
+                // A stale token after an unknown outcome means that the earlier attempt succeeded.
+                return try await settle(activeClaim, action) == .settled || mayHaveHappened
             } catch {
                 if error.reason == .unknownOutcome { mayHaveHappened = true }
                 throw error
             }
         } ended: { [events, queue] end in
             onEnd()
-            queue.relays.remove(holder)
+            queue.relays.remove(activeClaim)
             switch end {
-            case .success(true): events.emit(verdict.event(id: claim.id, attempt: claim.attempt))
+            case .success(true): events.emit(outcome.event(id: claim.id, attempt: claim.attempt))
             case .success(false): events.emit(.leaseLost(id: claim.id))
             case .failure(let error): events.emit(.notSettled(id: claim.id, error: error))
             }
@@ -166,23 +171,23 @@ extension OutboxRelay {
         var retryAfter: Duration?
         switch action {
         case .retry(let wait, _), .holdBack(let wait): retryAfter = wait
-        case .done, .dead, .extend, .redrive: break
+        case .done, .deadLetter, .extend, .redrive: break
         }
         ended(retryAfter: retryAfter)
     }
 
-    /// Settles a claim, under a later token where the process has got one meanwhile.
+    /// Settles a claim under its newest token.
     private func settle(
-        _ holder: ClaimHolder,
+        _ activeClaim: ActiveClaim,
         _ action: Settlement.Action
     ) async throws(StoreError) -> SettleResult {
         while true {
-            let settlement = holder.settlement(action)
+            let settlement = activeClaim.settlement(action)
             let result = try await settleOnce(settlement)
             if result == .settled { return result }
-            if holder.claim.token != settlement.token { continue }
-            // The store may have handed the message to this process a moment ago.
-            if queue.relays.isClaiming { throw StoreError(.unavailable, "the message may be this process's again") }
+            if activeClaim.claim.token != settlement.token { continue }
+            // A relay of this process may be claiming the message again.
+            if queue.relays.isClaiming { throw StoreError(.unavailable, "the message is perhaps being claimed again") }
             return result
         }
     }

@@ -1,115 +1,117 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// The relays of a queue that run in this process: whoever sends a message wakes them, and each knows what the others
-/// deliver.
+/// The running relays of a queue value in this process and the claims of their deliveries.
 final class RunningRelays: Sendable {
     private struct State {
         var next: UInt64 = 0
-        /// In the order in which the relays began, so that a simulation of one seed is one run.
-        var wake: [(number: UInt64, wake: @Sendable () -> Void)] = []
-        /// The claims that are not settled yet, by the bytes of their messages' identities.
-        var holders: [[UInt8]: ClaimHolder] = [:]
-        /// How many relays ask for messages at present.
+        /// The actions that wake the relays, in the order in which the relays began, so that simulations are
+        /// deterministic.
+        var wakeActions: [(number: UInt64, wake: @Sendable () -> Void)] = []
+        /// The unsettled claims, by the bytes of the messages' identities.
+        var activeClaims: [[UInt8]: ActiveClaim] = [:]
+        /// The number of relays that are requesting messages.
         var claiming = 0
     }
     private let state = Lock(State())
 
     /// Adds a relay.
     ///
-    /// - Parameter wake: Wakes it.
-    /// - Returns: A number to remove it with.
+    /// - Parameter wake: Wakes the relay.
+    /// - Returns: The number that removes the relay.
     func add(_ wake: @escaping @Sendable () -> Void) -> UInt64 {
         state.withLock { state in
             state.next += 1
-            state.wake.append((state.next, wake))
+            state.wakeActions.append((state.next, wake))
             return state.next
         }
     }
 
-    func remove(_ number: UInt64) { state.withLock { $0.wake.removeAll { $0.number == number } } }
+    func remove(_ number: UInt64) { state.withLock { $0.wakeActions.removeAll { $0.number == number } } }
 
     func wake() {
-        for relay in state.withLock({ $0.wake }) { relay.wake() }
+        for relay in state.withLock({ $0.wakeActions }) { relay.wake() }
     }
 
     // MARK: Deliveries
 
-    /// Whether a relay asks for messages, which may hand out one again that this process delivers.
+    /// A Boolean value that indicates whether a relay is requesting messages.
+    ///
+    /// The request may claim a message again that this process delivers.
     var isClaiming: Bool { state.withLock { $0.claiming > 0 } }
 
-    /// A relay asks for messages.
+    /// Records the start of a request.
     func beginClaim() { state.withLock { $0.claiming += 1 } }
 
-    /// It has got them, and those that are under way are adopted.
+    /// Records the end of a request after its claims were registered.
     func endClaim() { state.withLock { $0.claiming -= 1 } }
 
-    /// The holder of a claim that this process has taken.
-    func holder(of claim: RecordClaim) -> ClaimHolder {
-        state.withLock { $0.holders[Array(claim.id.utf8)] } ?? ClaimHolder(claim)
+    /// Returns the active claim of a message that this process has claimed.
+    func activeClaim(for claim: RecordClaim) -> ActiveClaim {
+        state.withLock { $0.activeClaims[Array(claim.id.utf8)] } ?? ActiveClaim(claim)
     }
 
-    /// Removes the holder of a claim that is settled, lost or abandoned.
-    func remove(_ holder: ClaimHolder) {
-        let id = Array(holder.claim.id.utf8)
-        state.withLock { if $0.holders[id] === holder { $0.holders[id] = nil } }
+    /// Removes a claim that is settled, lost or abandoned.
+    func remove(_ activeClaim: ActiveClaim) {
+        let id = Array(activeClaim.claim.id.utf8)
+        state.withLock { if $0.activeClaims[id] === activeClaim { $0.activeClaims[id] = nil } }
     }
 
-    /// Takes a claim, or hands it to the delivery of the same message for which this process has a claim already.
+    /// Registers a claim or passes its token to the delivery of the same message in this process.
     ///
-    /// A process that stood still for longer than a lease, or whose store was down for so long, gets messages again that
-    /// it is about to deliver, is delivering, or has delivered and not settled. They are not delivered twice: the delivery
-    /// goes on under the new claim.
+    /// After a suspension or an outage of the store that exceeds a lease, a process claims messages again that it
+    /// delivers or has not yet settled. Such a message is not delivered twice. The delivery continues under the newer
+    /// claim.
     ///
-    /// - Parameter claim: What the store handed out.
-    /// - Returns: Whether the claim is to be delivered.
-    func take(_ claim: RecordClaim) -> Bool {
+    /// - Parameter claim: The claim.
+    /// - Returns: `true` if the claim is to be delivered.
+    func register(_ claim: RecordClaim) -> Bool {
         let id = Array(claim.id.utf8)
-        let holder = state.withLock { state -> ClaimHolder? in
-            if let holder = state.holders[id] { return holder }
-            state.holders[id] = ClaimHolder(claim)
+        let active = state.withLock { state -> ActiveClaim? in
+            if let active = state.activeClaims[id] { return active }
+            state.activeClaims[id] = ActiveClaim(claim)
             return nil
         }
-        holder?.adopt(claim)
-        return holder == nil
+        active?.update(to: claim)
+        return active == nil
     }
 }
 
-/// The claim of a message that is being delivered or settled.
-final class ClaimHolder: Sendable {
-    private let state: Lock<(claim: RecordClaim, isAdopted: Bool)>
+/// The claim of a message that is being delivered or settled, with its newest token.
+final class ActiveClaim: Sendable {
+    private let state: Lock<(claim: RecordClaim, isUpdated: Bool)>
 
-    /// Holds a claim.
+    /// Creates an active claim.
     init(_ claim: RecordClaim) { state = Lock((claim, false)) }
 
-    /// The claim, as it is now.
+    /// The claim with its newest token.
     var claim: RecordClaim { state.withLock { $0.claim } }
 
-    /// The settlement of the claim as it is now.
+    /// Returns the settlement under the newest token.
     ///
-    /// The store has counted an attempt for a later claim that was adopted, and there was no delivery for that. A second
-    /// one in the same delivery stays counted.
+    /// The store has counted an attempt for the newer claim, although no delivery began. The settlement does not count
+    /// that attempt. A third claim in the same delivery stays counted.
     func settlement(_ action: Settlement.Action) -> Settlement {
         state.withLock { state in
-            if state.isAdopted, case .retry(let wait, true) = action {
+            if state.isUpdated, case .retry(let wait, true) = action {
                 return Settlement(state.claim, .retry(after: wait, countsAttempt: false))
             }
             return Settlement(state.claim, action)
         }
     }
 
-    /// Takes over the token of a later claim; the delivery stays the one that it is.
-    func adopt(_ later: RecordClaim) {
+    /// Takes over the token of a newer claim and leaves the rest of the claim unchanged.
+    func update(to newer: RecordClaim) {
         state.withLock { state in
             let claim = state.claim
-            guard later.token > claim.token else { return }
-            state.isAdopted = true
+            guard newer.token > claim.token else { return }
+            state.isUpdated = true
             state.claim = RecordClaim(
                 queue: claim.queue,
                 id: claim.id,
                 payload: claim.payload,
                 attempt: claim.attempt,
-                token: later.token,
+                token: newer.token,
                 wasAbandoned: claim.wasAbandoned
             )
         }

@@ -1,15 +1,15 @@
 internal import ReliabilityCore
 internal import Retry
 
-/// A result that means a failure, as the policies around the operation see it.
+/// The error that stands for a failed result, for the policies around the operation.
 ///
-/// The result itself stays with the call, because it need not be `Sendable`.
+/// The error does not contain the result, because the result may not be `Sendable`.
 struct FailedResult: ReliabilityError, CustomStringConvertible {
     private let failure: any ReliabilityError
 
     private init(_ failure: any ReliabilityError) { self.failure = failure }
 
-    /// The error for a result, which is judged as if the operation had thrown the failure.
+    /// Returns the error for a failed result, which policies treat like the failure itself.
     static func error(for failure: any ReliabilityError) -> any Error {
         let result = FailedResult(failure)
         return failure is any NotSentStatement ? NotSentError(result) : result
@@ -25,10 +25,10 @@ struct FailedResult: ReliabilityError, CustomStringConvertible {
     var mayHaveBeenSent: Bool { failure.leavesOperationPossiblySent }
     var description: String { "a result that means \(failure)" }
 
-    /// Whether a policy threw an error because the last attempt gave such a result.
+    /// Returns a Boolean value that indicates whether a failed result is the cause of an error that a policy threw.
     static func isCause(of error: any Error) -> Bool {
         var cause: (any Error)? = error
-        // Deeper than policies nest; an error of a class could be its own cause.
+        // The limit exceeds the depth of nested policies. It ends a cycle of causes.
         for _ in 0..<32 {
             if cause is FailedResult { return true }
             cause = (cause as? any ReliabilityError)?.underlyingError

@@ -1,4 +1,4 @@
-// Numbers are little-endian. A count of bytes is a LEB128 number of at most nine bytes.
+// Numbers are little-endian. A byte count is a LEB128 number of at most nine bytes.
 
 extension [UInt8] {
     mutating func append(number: UInt64) {
@@ -6,16 +6,6 @@ extension [UInt8] {
     }
 
     mutating func append(number: Int64) { append(number: UInt64(bitPattern: number)) }
-
-    mutating func append(counted bytes: some Collection<UInt8>) {
-        var rest = UInt64(bytes.count)
-        while rest >= 0x80 {
-            append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        append(UInt8(truncatingIfNeeded: rest))
-        append(contentsOf: bytes)
-    }
 
     package mutating func set<Number: FixedWidthInteger>(_ number: Number, at position: Int) {
         for byte in 0..<Number.bitWidth / 8 {
@@ -32,16 +22,16 @@ extension [UInt8] {
     }
 
     func isZero(_ range: Range<Int>) -> Bool {
-        // A loop, for a build without optimisation reads every sector with it too.
+        // A loop instead of `allSatisfy`, for the speed of debug builds, which read every sector with this function.
         for position in range where self[position] != 0 { return false }
         return true
     }
 }
 
-/// Bytes that do not mean anything.
+/// An error for bytes that are not a valid encoding.
 package struct MalformedBytes: Error {}
 
-/// Reads what the extension above appends, and never past the end.
+/// A reader of the encoding above that never reads past its end.
 package struct ByteReader {
     private let bytes: [UInt8]
     private var position: Int

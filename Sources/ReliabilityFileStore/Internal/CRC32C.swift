@@ -1,24 +1,24 @@
 /// A running CRC-32C (Castagnoli, RFC 3720 appendix B.4).
 ///
-/// It finds every error of one, two or three bits in a frame, and every burst of up to 32 bits.
+/// The checksum detects every error of one to three bits in a frame and every burst of up to 32 bits.
 struct CRC32C {
     private var remainder: UInt32 = ~0
 
-    /// The checksum of everything that was added.
+    /// The checksum of all added bytes.
     var value: UInt32 { ~remainder }
 
-    /// Adds a number, as its eight bytes, the least significant first.
+    /// Adds the eight bytes of a number in little-endian order.
     mutating func add(_ number: UInt64) {
         for shift in stride(from: UInt64(0), to: 64, by: 8) {
             add(UInt8(truncatingIfNeeded: number >> shift), table)
         }
     }
 
-    /// Adds a part of `bytes`.
+    /// Adds a range of `bytes`.
     mutating func add(_ bytes: [UInt8], _ range: Range<Int>) {
         let table = table
         var position = range.lowerBound
-        // Eight bytes at a time, with a table for each.
+        // Slicing-by-8: eight bytes at a time, each with its own table.
         while range.upperBound - position >= 8 {
             let low =
                 remainder
@@ -42,7 +42,9 @@ struct CRC32C {
     }
 }
 
-/// Eight tables of 256 remainders, one after the other: table `k` is for a byte with `k` bytes after it.
+/// Eight consecutive tables of 256 remainders.
+///
+/// Table `k` is for a byte that `k` bytes follow.
 private let table: [UInt32] = {
     var table: [UInt32] = (0..<256).map { byte in
         (0..<8).reduce(UInt32(byte)) { remainder, _ in remainder >> 1 ^ (remainder & 1 == 0 ? 0 : 0x82F6_3B78) }

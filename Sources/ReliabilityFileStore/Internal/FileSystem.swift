@@ -1,63 +1,74 @@
-/// The file system as the log sees it: the narrow seam behind which a test puts another one.
+/// The interface between the log and the file system.
 ///
-/// Every call blocks. A call that is interrupted before it began is begun again below the seam; a short read or write
-/// is reported above it.
+/// Tests provide other implementations.
+///
+/// Every call blocks. An implementation retries an interrupted call. A read or write can process fewer bytes than
+/// requested.
 package protocol FileSystem: Sendable {
-    /// The process that calls.
+    /// The id of the current process.
     var processIdentifier: Int32 { get }
 
-    /// A number that nobody can foresee.
+    /// Returns an unpredictable number.
     func randomNumber() -> UInt64
 
-    /// Opens a directory, and creates it first, for its owner only, where it is missing.
+    /// Opens a directory and creates a missing directory with access for its owner only.
     ///
-    /// It refuses a directory that somebody else owns or may write to, but for the superuser and the process's groups.
+    /// The call rejects a directory that belongs to another user or that other users may write to. The superuser and
+    /// the groups of the process are exceptions.
     func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile
 
-    /// Opens a directory that is there, to read what is in it.
+    /// Opens an existing directory for reading.
     ///
-    /// It creates and checks nothing.
+    /// The call creates no directory and checks no permissions.
     func openDirectoryToRead(_ path: String) throws(FileSystemError) -> OpenFile
 
-    /// Locks a directory until it is closed, unless somebody else has locked it.
+    /// Locks a directory exclusively until the directory is closed.
+    ///
+    /// Throws `locked` if the directory is already locked.
     func lock(_ directory: OpenFile) throws(FileSystemError)
 
-    /// Locks a directory until it is closed, unless somebody has locked it who is not another reader.
+    /// Locks a directory for reading until the directory is closed.
+    ///
+    /// Throws `locked` if the directory has an owner.
     func lockShared(_ directory: OpenFile) throws(FileSystemError)
 
-    /// Opens a file to read and write, and creates it first, for its owner only, where it is missing.
+    /// Opens a file for reading and writing and creates a missing file with access for its owner only.
     func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile
 
-    /// Creates a file that must not be there yet, for its owner only, to read and write.
+    /// Creates a file for reading and writing with access for its owner only.
+    ///
+    /// The file must not exist yet.
     func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile
 
-    /// Opens a file to read.
+    /// Opens a file for reading.
     func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile
 
-    /// Closes a file or a directory, and gives up the lock on it.
+    /// Closes a file or a directory and releases its lock.
     func close(_ file: OpenFile)
 
-    /// The file's size.
+    /// Returns the size of a file in bytes.
     func size(of file: OpenFile) throws(FileSystemError) -> Int64
 
-    /// Reads up to `count` bytes: fewer perhaps, none only at the end of the file.
+    /// Reads up to `count` bytes.
+    ///
+    /// Returns no bytes only at the end of the file.
     func read(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8]
 
-    /// Writes bytes, perhaps fewer than there are, and returns how many.
+    /// Writes some or all of the bytes and returns the number of written bytes.
     func write(_ bytes: ArraySlice<UInt8>, to file: OpenFile, at offset: Int64) throws(FileSystemError) -> Int
 
-    /// Makes everything that was written to the file survive the loss of power.
+    /// Makes all written bytes of a file survive power loss.
     ///
-    /// It fails when the file has no name any more: then nothing survives.
+    /// The call fails if the file no longer has a name. Such a file would vanish when it is closed.
     func sync(_ file: OpenFile) throws(FileSystemError)
 
-    /// Gives a file another name, which it takes from the file that has it.
+    /// Renames a file and replaces a file that has the new name.
     func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError)
 
     /// Removes a file.
     func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError)
 
-    /// Makes the names in the directory survive the loss of power.
+    /// Makes the file names in a directory survive power loss.
     func syncDirectory(_ directory: OpenFile) throws(FileSystemError)
 }
 
@@ -67,17 +78,17 @@ package struct OpenFile: Hashable, Sendable {
     package init(rawValue: Int32) { self.rawValue = rawValue }
 }
 
-/// A call to the file system that failed.
+/// The error of a failed call to the file system.
 package struct FileSystemError: Error, Hashable {
     package enum Kind: Hashable, Sendable {
         case noSpace
         case notFound
         case locked
-        /// The directory is not safe to use.
-        case refused
-        /// The file system is mounted to be read only.
+        /// The path, the directory or the file is not safe to use.
+        case rejected
+        /// The file system is mounted read-only.
         case readOnly
-        /// The file system does not know the call.
+        /// The file system does not support the call.
         case unsupported
         case other
     }
@@ -89,7 +100,7 @@ package struct FileSystemError: Error, Hashable {
         self.explanation = explanation
     }
 
-    /// The same error with the store's directory in its explanation.
+    /// Returns the error with the store's directory in its explanation.
     func at(_ path: String) -> FileSystemError { FileSystemError(kind, "\(path): \(explanation)") }
 }
 
@@ -99,12 +110,12 @@ extension FileSystem {
         var written = 0
         while written < bytes.count {
             let count = try write(bytes[written...], to: file, at: offset + Int64(written))
-            if count == 0 { throw FileSystemError(.other, "a write wrote nothing") }
+            if count == 0 { throw FileSystemError(.other, "a write of \(bytes.count - written) bytes wrote 0 bytes") }
             written += count
         }
     }
 
-    /// Reads `count` bytes; fewer where the file ends.
+    /// Reads `count` bytes, or fewer at the end of the file.
     func readAll(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8] {
         var bytes = try read(file, at: offset, count: count)
         while !bytes.isEmpty, bytes.count < count {

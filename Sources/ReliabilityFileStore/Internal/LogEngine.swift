@@ -1,146 +1,158 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// The core behind a lock, the thread that does what it wants done, and the tasks that wait for it.
+/// Runs a `LogStateMachine`: serializes access, executes the steps on the writer thread and resumes waiting tasks.
 final class LogEngine: @unchecked Sendable {
-    // @unchecked Sendable: `core`, `waiting`, `line`, `nextTicket`, `watchers`, `closeWatchers` and `isReleased`
-    // are read and written with `monitor` locked only; `writer` by the writer thread only.
+    // @unchecked Sendable: `stateMachine`, `waiting`, `waitQueue`, `nextTicket`, `completions`, `closeCompletions` and
+    // `isReleased` are read and written only with `monitor` locked. Only the writer thread uses `writer`.
 
-    /// Told when a batch is durable, or why it never will be known to be.
-    private typealias Watcher = @Sendable (StoreError?) -> Void
+    /// A callback for the end of a batch: `nil` once the batch is durable, or the error that ended the store.
+    private typealias Completion = @Sendable (StoreError?) -> Void
 
-    /// A request that waits for its turn, first come, first served.
-    private struct Waiting {
-        /// Tries it again; false when it has to wait on.
-        let attempt: (_ now: Int64, _ later: inout [@Sendable () -> Void], _ noRoom: StoreError?) -> Bool
-        let refuse: @Sendable (StoreError) -> Void
+    /// A request in the wait queue.
+    ///
+    /// The queue is served in the order of arrival.
+    private struct WaitingRequest {
+        /// Submits the request again.
+        ///
+        /// Returns `false` if the request must continue to wait.
+        let resubmit: (_ now: Int64, _ deferred: inout [@Sendable () -> Void], _ diskFullError: StoreError?) -> Bool
+        let reject: @Sendable (StoreError) -> Void
     }
 
     private let monitor = ThreadMonitor()
-    private var core: LogCore
-    private var waiting: [UInt64: Waiting] = [:]
-    /// The tickets of those who wait, and of some who left, in the order of their arrival.
-    private var line: [UInt64] = []
+    private var stateMachine: LogStateMachine
+    private var waiting: [UInt64: WaitingRequest] = [:]
+    /// The tickets of the waiting requests in the order of arrival.
+    ///
+    /// Tickets of cancelled requests can remain.
+    private var waitQueue: [UInt64] = []
     private var nextTicket: UInt64 = 0
-    private var watchers: [UInt64: [Watcher]] = [:]
-    private var closeWatchers: [@Sendable () -> Void] = []
+    /// The completions for each batch number.
+    private var completions: [UInt64: [Completion]] = [:]
+    private var closeCompletions: [@Sendable () -> Void] = []
     private var isReleased = false
 
     private var writer: LogWriter
-    private let home: StoreHome
+    private let directory: StoreDirectory
     private let clock: StoreClock
 
-    init(_ opening: LogOpening, _ time: TimeSource) {
-        core = opening.core
-        writer = opening.writer
-        home = opening.home
-        clock = StoreClock(startingAt: opening.start, time)
+    init(_ recovery: LogRecovery, _ time: TimeSource) {
+        stateMachine = recovery.stateMachine
+        writer = recovery.writer
+        directory = recovery.directory
+        clock = StoreClock(startingAt: recovery.start, time)
     }
 
     // MARK: Calls
 
-    /// Makes a request, and waits until its answer holds.
+    /// Submits a request and waits until the content that the answer shows is durable.
     func submit<Result>(_ request: LogRequest<Result>) async throws(StoreError) -> Result {
-        try home.checkProcess()
+        try directory.checkProcess()
         if !request.isRead, Task.isCancelled { throw .cancelled }
         let now = clock.now
-        let submission = try locked { () throws(StoreError) -> Submission<Result> in
-            try core.checkOpen()
-            // Who waits to write comes first.
+        let submission = try withLock { () throws(StoreError) -> Submission<Result> in
+            try stateMachine.checkOpen()
+            // Earlier writes in the wait queue come first.
             if !request.isRead, !waiting.isEmpty { return .batchIsFull }
-            let submission = try core.submit(request, now: now)
-            if case .answer(_, let batch, _) = submission, batch > core.durable { monitor.signal() }
+            let submission = try stateMachine.submit(request, now: now)
+            if case .answer(_, let batch, _) = submission, batch > stateMachine.durable { monitor.signal() }
             return submission
         }
         guard case .answer(let result, let batch, let isChange) = submission else {
-            return try await submitInTurn(request).get()
+            return try await submitQueued(request).get()
         }
         if let failure = await failure(of: batch) { throw isChange ? .unknownOutcome(failure) : failure }
         return result
     }
 
-    /// Waits until the batch is durable; returns why it is not known to be.
+    /// Waits for the end of a batch.
+    ///
+    /// - Returns: `nil` once the batch is durable, or the error that ended the store before.
     private func failure(of batch: UInt64) async -> StoreError? {
         if batch == 0 { return nil }
         return await withCheckedContinuation { continuation in
-            let (isKnown, failure): (Bool, StoreError?) = locked {
-                if core.durable >= batch { return (true, nil) }
-                if let end = core.end { return (true, end) }
-                watchers[batch, default: []].append { continuation.resume(returning: $0) }
+            let (isKnown, failure): (Bool, StoreError?) = withLock {
+                if stateMachine.durable >= batch { return (true, nil) }
+                if let error = stateMachine.finalError { return (true, error) }
+                completions[batch, default: []].append { continuation.resume(returning: $0) }
                 return (false, nil)
             }
             if isKnown { continuation.resume(returning: failure) }
         }
     }
 
-    private func submitInTurn<Result>(_ request: LogRequest<Result>) async -> Swift.Result<Result, StoreError> {
-        let ticket = locked {
+    /// Adds a request to the wait queue and waits for the answer.
+    private func submitQueued<Result>(_ request: LogRequest<Result>) async -> Swift.Result<Result, StoreError> {
+        let ticket = withLock {
             nextTicket += 1
             return nextTicket
         }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let refusal: StoreError? = locked {
-                    if let end = core.end { return end }
+                let rejection: StoreError? = withLock {
+                    if let error = stateMachine.finalError { return error }
                     if !request.isRead, Task.isCancelled { return .cancelled }
-                    line.append(ticket)
-                    waiting[ticket] = Waiting(
-                        attempt: { [self] now, later, noRoom in
-                            attempt(request, now, &later, noRoom) { continuation.resume(returning: $0) }
+                    waitQueue.append(ticket)
+                    waiting[ticket] = WaitingRequest(
+                        resubmit: { [self] now, deferred, diskFullError in
+                            resubmit(request, now, &deferred, diskFullError) { continuation.resume(returning: $0) }
                         },
-                        refuse: { continuation.resume(returning: .failure($0)) }
+                        reject: { continuation.resume(returning: .failure($0)) }
                     )
                     monitor.signal()
                     return nil
                 }
-                if let refusal { continuation.resume(returning: .failure(refusal)) }
+                if let rejection { continuation.resume(returning: .failure(rejection)) }
             }
         } onCancel: {
             if request.isRead { return }
-            let cancelled = locked { waiting.removeValue(forKey: ticket) }
-            cancelled?.refuse(.cancelled)
+            let cancelled = withLock { waiting.removeValue(forKey: ticket) }
+            cancelled?.reject(.cancelled)
         }
     }
 
-    /// Tries a request that waits; with the monitor locked.
-    private func attempt<Result>(
+    /// Submits a waiting request again.
+    ///
+    /// The caller must hold the lock of `monitor`.
+    private func resubmit<Result>(
         _ request: LogRequest<Result>,
         _ now: Int64,
-        _ later: inout [@Sendable () -> Void],
-        _ noRoom: StoreError?,
+        _ deferred: inout [@Sendable () -> Void],
+        _ diskFullError: StoreError?,
         _ answer: @escaping @Sendable (Swift.Result<Result, StoreError>) -> Void
     ) -> Bool {
         do throws(StoreError) {
-            switch try core.submit(request, now: now, noRoom: noRoom != nil) {
+            switch try stateMachine.submit(request, now: now, isDiskFull: diskFullError != nil) {
             case .answer(let result, let batch, let isChange):
-                if core.durable >= batch {
-                    later.append { answer(.success(result)) }
+                if stateMachine.durable >= batch {
+                    deferred.append { answer(.success(result)) }
                 } else {
-                    watchers[batch, default: []].append { failure in
+                    completions[batch, default: []].append { failure in
                         answer(failure.map { .failure(isChange ? .unknownOutcome($0) : $0) } ?? .success(result))
                     }
                 }
             case .batchIsFull:
                 return false
             case .logIsFull:
-                guard let noRoom else { return false }
-                later.append { answer(.failure(noRoom)) }
+                guard let diskFullError else { return false }
+                deferred.append { answer(.failure(diskFullError)) }
             }
         } catch {
-            later.append { answer(.failure(error)) }
+            deferred.append { answer(.failure(error)) }
         }
         return true
     }
 
-    /// Waits until everything is written and the files are closed.
+    /// Waits until all pending changes are written and the files are closed.
     func close() async {
-        if !home.isOwnProcess { return }
+        if !directory.isOwnProcess { return }
         let now = clock.now
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-            let isReleased = locked {
+            let isReleased = withLock {
                 if self.isReleased { return true }
-                closeWatchers.append { continuation.resume() }
-                core.close(now: now)
+                closeCompletions.append { continuation.resume() }
+                stateMachine.close(now: now)
                 monitor.signal()
                 return false
             }
@@ -148,93 +160,98 @@ final class LogEngine: @unchecked Sendable {
         }
     }
 
-    /// Closes without waiting for it.
+    /// Starts to close the store and returns immediately.
     func abandon() {
-        if !home.isOwnProcess { return }
+        if !directory.isOwnProcess { return }
         let now = clock.now
-        locked {
-            core.close(now: now)
+        withLock {
+            stateMachine.close(now: now)
             monitor.signal()
         }
     }
 
-    /// The figures of the store's content.
+    /// The store's usage and its limits.
     var usage: StoreUsage {
         let now = clock.now
-        return locked { core.usage(now: now) }
+        return withLock { stateMachine.usage(now: now) }
     }
 
-    /// The error of the last attempt to rewrite the log, or `nil` if it succeeded.
-    var compactionFailure: StoreError? { locked { core.compactionFailure } }
+    /// The error of the last attempt to rewrite the log, or `nil` if the attempt succeeded.
+    var compactionFailure: StoreError? { withLock { stateMachine.compactionFailure } }
 
     // MARK: The writer thread
 
-    /// Does what the core wants done, until the store is closed or has failed.
+    /// Executes the steps of the state machine until the store is closed or has failed.
     func run() {
-        var noRoom: StoreError?
+        var diskFullError: StoreError?
         while true {
-            var later: [@Sendable () -> Void] = []
+            var deferred: [@Sendable () -> Void] = []
             let now = clock.now
             monitor.lock()
-            serveWaiting(now, &later, noRoom)
-            noRoom = nil
-            let step = core.nextStep(hasWaiting: !waiting.isEmpty)
-            // The next batch fills while this one is written.
-            if case .flush = step { serveWaiting(now, &later, nil) }
-            if case .wait = step, later.isEmpty { monitor.wait(nanoseconds: nil) }
+            serveWaitQueue(now, &deferred, diskFullError)
+            diskFullError = nil
+            let step = stateMachine.nextStep(hasWaiting: !waiting.isEmpty)
+            // Waiting requests can join the next batch while the current batch is written.
+            if case .flush = step { serveWaitQueue(now, &deferred, nil) }
+            if case .wait = step, deferred.isEmpty { monitor.wait(nanoseconds: nil) }
             monitor.unlock()
-            for action in later { action() }
+            for action in deferred { action() }
             if case .wait = step { continue }
             if case .stop = step { return release() }
             let result = writer.perform(step)
-            if case .extend = step, case .undone(let error) = result { noRoom = StoreError(error) }
+            if case .extend = step, case .recoverableFailure(let error) = result { diskFullError = StoreError(error) }
             for action in complete(step, result) { action() }
         }
     }
 
-    /// Lets the writes that wait have their turn; with the monitor locked.
-    private func serveWaiting(_ now: Int64, _ later: inout [@Sendable () -> Void], _ noRoom: StoreError?) {
-        if core.end != nil { return }
-        core.forgetRoom()
+    /// Submits the waiting requests again up to the first that must continue to wait.
+    ///
+    /// The caller must hold the lock of `monitor`.
+    private func serveWaitQueue(_ now: Int64, _ deferred: inout [@Sendable () -> Void], _ diskFullError: StoreError?) {
+        if stateMachine.finalError != nil { return }
+        stateMachine.clearRequiredEnd()
         var served = 0
-        for ticket in line {
-            if let write = waiting[ticket], !write.attempt(now, &later, noRoom) { break }
+        for ticket in waitQueue {
+            if let request = waiting[ticket], !request.resubmit(now, &deferred, diskFullError) { break }
             waiting[ticket] = nil
             served += 1
         }
-        line.removeFirst(served)
+        waitQueue.removeFirst(served)
     }
 
+    /// Records the result of a step.
+    ///
+    /// - Returns: The calls to make after the lock is released.
     private func complete(_ step: LogStep, _ result: LogStepResult) -> [@Sendable () -> Void] {
-        locked {
-            core.completed(step, result)
-            let durable = core.durable
-            var actions: [@Sendable () -> Void] = []
-            for (batch, told) in watchers where batch <= durable || core.end != nil {
-                let failure = batch <= durable ? nil : core.end
-                actions += told.map { watcher in { watcher(failure) } }
-                watchers[batch] = nil
+        withLock {
+            stateMachine.completed(step, result)
+            let durable = stateMachine.durable
+            var deferred: [@Sendable () -> Void] = []
+            for (batch, batchCompletions) in completions where batch <= durable || stateMachine.finalError != nil {
+                let failure = batch <= durable ? nil : stateMachine.finalError
+                deferred += batchCompletions.map { completion in { completion(failure) } }
+                completions[batch] = nil
             }
-            return actions
+            return deferred
         }
     }
 
-    /// Gives everything back: nobody will write any more.
+    /// Closes the files, rejects the waiting requests and resumes the tasks that wait for the close.
     private func release() {
         writer.release()
-        let (refused, end, closed) = locked {
+        let (rejected, error, closed) = withLock {
             isReleased = true
             defer {
                 waiting = [:]
-                closeWatchers = []
+                closeCompletions = []
             }
-            return (line.compactMap { waiting[$0] }, core.end ?? .closed, closeWatchers)
+            return (waitQueue.compactMap { waiting[$0] }, stateMachine.finalError ?? .closed, closeCompletions)
         }
-        for write in refused { write.refuse(end) }
-        for watcher in closed { watcher() }
+        for request in rejected { request.reject(error) }
+        for completion in closed { completion() }
     }
 
-    private func locked<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    private func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         monitor.lock()
         defer { monitor.unlock() }
         return try body()
@@ -242,7 +259,9 @@ final class LogEngine: @unchecked Sendable {
 }
 
 extension StoreError {
-    static var noThread: StoreError { StoreError(.unavailable, "the operating system refused a thread") }
+    static var noThread: StoreError {
+        StoreError(.unavailable, "the operating system could not start a thread for the store")
+    }
 
     static var cancelled: StoreError { StoreError(.cancelled, "the task was cancelled before the write") }
 
@@ -259,7 +278,7 @@ extension StoreError {
             switch error.kind {
             case .noSpace: .diskFull
             case .locked: .locked
-            case .refused: .invalid
+            case .rejected: .invalid
             case .readOnly: .readOnly
             case .notFound, .unsupported, .other: .unavailable
             }

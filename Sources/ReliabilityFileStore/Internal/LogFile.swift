@@ -1,18 +1,18 @@
 internal import ReliabilityStore
 
-/// Where the log's parts end.
+/// The offsets of the parts of a log.
 package struct LogLayout: Hashable, Sendable {
-    /// Everything before this was durable before the file got its name.
+    /// The end of the bytes that were durable before the file got its name.
     var floor: Int64
-    /// Where the next frame goes.
+    /// The offset of the next frame.
     var end: Int64
-    /// How far the file is filled with zeros that are durable.
+    /// The end of the durable zeros.
     var reservedEnd: Int64
 }
 
-/// A log that is open to be written: the calls to the file system, and nothing that decides when.
+/// A log that is open for writing.
 ///
-/// One thread at a time uses it.
+/// Only one thread at a time may use a log file.
 struct LogFile {
     private let fileSystem: any FileSystem
     private let directory: OpenFile
@@ -21,12 +21,12 @@ struct LogFile {
     private var frames: UInt64 = 0
     private(set) var layout = LogLayout(floor: 0, end: Int64(LogFormat.sectorSize), reservedEnd: 0)
 
-    /// Writes a new log beside the one that is in use, and makes it durable.
+    /// Writes a new log next to the log in use and makes the new log durable.
     ///
-    /// Until ``install()``, nothing has happened to the store.
+    /// The store is unchanged until ``install()``.
     init(
         snapshot: [StoreMutation],
-        moment: LogMoment,
+        position: LogPosition,
         growth: Int64,
         in directory: OpenFile,
         of fileSystem: any FileSystem
@@ -37,11 +37,11 @@ struct LogFile {
         do throws(FileSystemError) {
             try fileSystem.unlink(LogFormat.temporaryName, in: directory)
         } catch  where error.kind == .notFound {
-            // As it should be: nothing was left by an attempt before.
+            // The usual case: no earlier attempt left a file.
         }
         file = try fileSystem.createFile(LogFormat.temporaryName, in: directory)
         do throws(FileSystemError) {
-            try write(snapshot, moment)
+            try write(snapshot, position)
             layout.floor = layout.end
             layout.reservedEnd = layout.end
             layout.reservedEnd = try writeZeros(to: layout.end + growth)
@@ -50,28 +50,28 @@ struct LogFile {
             try sync()
         } catch {
             fileSystem.close(file)
-            // The disk gets back what the attempt took; where this fails, the next attempt does it.
+            // Frees the disk space. If this call fails, the next attempt removes the file.
             try? fileSystem.unlink(LogFormat.temporaryName, in: directory)
             throw error
         }
     }
 
-    private mutating func write(_ snapshot: [StoreMutation], _ moment: LogMoment) throws(FileSystemError) {
+    private mutating func write(_ snapshot: [StoreMutation], _ position: LogPosition) throws(FileSystemError) {
         var frame = FrameBuilder()
         for mutation in snapshot {
             frame.append(mutation)
             if frame.payloadCount >= 1 << 20 {
-                try write(frame, .mutations, moment)
+                try write(frame, .mutations, position)
                 frame = FrameBuilder()
             }
         }
-        // At least one, for what there is to remember besides the content.
-        try write(frame, .mutations, moment)
+        // At least one frame, because a frame also records the clock and the next version.
+        try write(frame, .mutations, position)
     }
 
-    /// Puts the new log in the place of the old one.
+    /// Replaces the old log with this log.
     ///
-    /// When this fails, nobody knows which of the two a crash would leave.
+    /// If this method throws, a crash can leave either of the two logs.
     func install() throws(FileSystemError) {
         do throws(FileSystemError) {
             try fileSystem.rename(LogFormat.temporaryName, to: LogFormat.fileName, in: directory)
@@ -81,31 +81,31 @@ struct LogFile {
         }
     }
 
-    /// Writes a frame at the end, and makes it durable.
+    /// Appends a frame and makes the frame durable.
     mutating func append(
         _ frame: FrameBuilder,
         _ kind: FrameHeader.Kind,
-        _ moment: LogMoment
+        _ position: LogPosition
     ) throws(FileSystemError) {
-        // The core has seen to this. If it had not, a frame cut off by a crash could not be told from damage.
+        // The state machine ensures this condition. Otherwise a frame that a crash cut off would look like damage.
         if frame.payloadCount > LogFormat.maximumPayload || layout.end + Int64(frame.frameSize) > layout.reservedEnd {
-            throw FileSystemError(.other, "a frame does not fit in the log")
+            throw FileSystemError(.other, "a frame of \(frame.frameSize) bytes does not fit in the log")
         }
-        try write(frame, kind, moment)
+        try write(frame, kind, position)
         try sync()
     }
 
     private mutating func write(
         _ frame: FrameBuilder,
         _ kind: FrameHeader.Kind,
-        _ moment: LogMoment
+        _ position: LogPosition
     ) throws(FileSystemError) {
         let bytes = frame.finish(
             kind,
             salt: salt,
             offset: layout.end,
             number: frames,
-            moment: moment,
+            position: position,
             reservedEnd: layout.reservedEnd
         )
         try fileSystem.writeAll(bytes, to: file, at: layout.end)
@@ -113,18 +113,18 @@ struct LogFile {
         frames += 1
     }
 
-    /// Makes room up to `target`, or at least up to `needed` where the disk has no more.
+    /// Extends the durable zeros to `target` or at least to `needed` if the disk is full.
     mutating func extend(to target: Int64, needed: Int64) throws(FileSystemError) {
         var reached = layout.reservedEnd
         do throws(FileSystemError) {
             reached = try writeZeros(to: target)
         } catch  where error.kind == .noSpace {
-            // Some of the zeros may be there; they are only used if they are enough.
+            // Some zeros may have been written. They count only if they reach `needed`.
             let size = try fileSystem.size(of: file)
             reached = min(size, target) / Int64(LogFormat.sectorSize) * Int64(LogFormat.sectorSize)
             if reached < needed {
-                // Where the file is longer now, a crash could leave anything. Behind a frame that it cuts off, and behind
-                // the seal, that would be taken for damage.
+                // A crash could leave any content in zeros that are not synced. A reader would report such content as
+                // damage after the seal or after a frame that was cut off.
                 try sync()
                 throw error
             }
@@ -147,7 +147,7 @@ struct LogFile {
         do throws(FileSystemError) {
             try fileSystem.sync(file)
         } catch {
-            // Nothing that went wrong here can be mended by trying again, not even a disk that is full.
+            // A failed sync is never retried, even on a full disk. The kind `other` prevents a retry.
             throw FileSystemError(.other, error.explanation)
         }
     }

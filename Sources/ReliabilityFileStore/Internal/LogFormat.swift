@@ -1,55 +1,63 @@
 package import ReliabilityStore
 
-/// The layout of the log file, format 1.
+/// The layout of the log file in format 1.
 ///
-/// A file header of one sector is followed by frames, each padded to whole sectors, and by zeros up to the file's end.
-/// Zeros are written and synced before a frame takes their place, so a frame never changes the file's size, and a
-/// sector of a frame that did not reach the disk reads as zeros. Numbers are little-endian.
+/// A file header of one sector comes first. Frames follow, padded to whole sectors. Zeros fill the rest of the
+/// file. The zeros are written and synced before a frame replaces them. A frame therefore never changes the size of the
+/// file, and a sector that did not reach the disk reads as zeros. Numbers are little-endian.
 ///
 /// File header:
 ///
-///     0   8  "RELIALOG"
-///     8   4  CRC-32C of bytes 12 to 511
-///     12  4  format
-///     16  8  salt: a random number that the checksums of this file's frames begin with
-///     24  8  floor: everything before this offset was durable before the file got its name
-///     32  8  reserved end: the file is at least this long
-///     40     zeros
+/// ```text
+/// 0   8  "RELIALOG"
+/// 8   4  CRC-32C of bytes 12 to 511
+/// 12  4  format
+/// 16  8  salt: a random number that every frame checksum of this file includes
+/// 24  8  floor: all bytes before this offset were durable before the file got its name
+/// 32  8  reserved end: the file is at least this long
+/// 40     zeros
+/// ```
 ///
 /// Frame:
 ///
-///     0   4  "RSF1"
-///     4   4  CRC-32C of salt, offset of the frame, and bytes 8 to 63
-///     8   8  length of the payload
-///     16  4  CRC-32C of salt, offset of the frame, and bytes 64 to the frame's end
-///     20  4  how many of the frame's sectors hold nothing but zeros
-///     24  8  number of the frame in this file, from 0
-///     32  8  the store's clock, in nanoseconds since 1970
-///     40  8  the version that the next change gets
-///     48  8  reserved end: the file is at least this long
-///     56  4  kind: 1 mutations, 2 seal (the store was closed, nothing follows)
-///     60  4  end mark
-///     64     payload, zeros, and in the last 8 bytes the trailer
+/// ```text
+/// 0   4  "RSF1"
+/// 4   4  CRC-32C of salt, offset of the frame, and bytes 8 to 63
+/// 8   8  length of the payload
+/// 16  4  CRC-32C of salt, offset of the frame, and bytes 64 to the frame's end
+/// 20  4  number of the frame's sectors that contain only zeros
+/// 24  8  index of the frame in this file, from 0
+/// 32  8  the store's clock, in nanoseconds since 1970
+/// 40  8  the version of the next change
+/// 48  8  reserved end: the file is at least this long
+/// 56  4  kind: 1 mutations, 2 seal (the store was closed, no frame follows)
+/// 60  4  end mark
+/// 64     payload, zeros, and in the last 8 bytes the trailer
+/// ```
 package enum LogFormat {
     package static let fileName = "log"
     static let temporaryName = "log.tmp"
     package static let lockName = "LOCK"
 
     package static let version: UInt32 = 1
-    /// What a disk writes whole or not at all.
+    /// The size of a sector in bytes.
+    ///
+    /// A disk writes a sector as a whole or not at all.
     package static let sectorSize = 512
     package static let frameHeaderSize = 64
 
     static let fileMagic = Array("RELIALOG".utf8)
     package static let frameMagic = Array("RSF1".utf8)
-    // No byte of the two marks is zero, or one bit away from it: a mark that is only there in part was cut off.
+    // No byte of the end mark or the trailer is zero or one bit away from zero. A partial mark was therefore cut off.
     package static let endMark: [UInt8] = [0xE5, 0x5A, 0xA7, 0x3C]
     static let trailer: [UInt8] = [0x5E, 0xA1, 0xED, 0x77, 0xD6, 0x3B, 0x9C, 0xE7]
 
-    /// More than any frame holds: a full batch and a commit of the most and largest values are an eighth of it.
+    /// An upper bound of a payload.
+    ///
+    /// A full batch plus the largest commit needs one eighth of this size.
     package static let maximumPayload = 1 << 30
 
-    /// The size of a frame with a payload of `count` bytes.
+    /// Returns the size of a frame with a payload of `count` bytes.
     package static func frameSize(payload count: Int) -> Int {
         let size = frameHeaderSize + count + trailer.count
         return (size + sectorSize - 1) / sectorSize * sectorSize
@@ -114,11 +122,11 @@ package struct FrameHeader {
     package var bodyChecksum: UInt32
     package var zeroSectors: UInt32
     package var number: UInt64
-    package var moment: LogMoment
+    package var position: LogPosition
     package var reservedEnd: Int64
     package var kind: Kind
 
-    /// Reads a header; nil when these bytes are none, or one from another place.
+    /// Decodes a header, or returns `nil` if the bytes are not a valid header for this salt and offset.
     package init?(_ bytes: [UInt8], salt: UInt64, offset: Int64) {
         guard bytes.count >= LogFormat.frameHeaderSize, bytes.starts(with: LogFormat.frameMagic),
             bytes.number(at: 4) == Self.checksum(bytes, salt, offset),
@@ -129,7 +137,7 @@ package struct FrameHeader {
         bodyChecksum = bytes.number(at: 16)
         zeroSectors = bytes.number(at: 20)
         number = bytes.number(at: 24)
-        moment = LogMoment(clock: bytes.number(at: 32), nextVersion: bytes.number(at: 40))
+        position = LogPosition(clock: bytes.number(at: 32), nextVersion: bytes.number(at: 40))
         reservedEnd = bytes.number(at: 48)
         self.kind = kind
     }
@@ -156,11 +164,11 @@ package struct FrameHeader {
     }
 }
 
-/// What a store has to remember besides its content.
-package struct LogMoment: Hashable, Sendable {
-    /// The store's clock, in nanoseconds since 1970.
+/// The state that every frame records besides the content: the store's clock and the next version.
+package struct LogPosition: Hashable, Sendable {
+    /// The store's clock in nanoseconds since 1970.
     package var clock: Int64
-    /// The version that the next change gets.
+    /// The version of the next change.
     package var nextVersion: UInt64
 
     package init(clock: Int64, nextVersion: UInt64) {
@@ -169,29 +177,29 @@ package struct LogMoment: Hashable, Sendable {
     }
 }
 
-/// Builds a frame in place: the payload grows behind room for the header.
+/// A builder of frames that appends the payload after reserved space for the header.
 package struct FrameBuilder: Sendable {
     private var bytes = [UInt8](repeating: 0, count: LogFormat.frameHeaderSize)
 
     var payloadCount: Int { bytes.count - LogFormat.frameHeaderSize }
 
-    /// The size that the finished frame has.
+    /// The size of the finished frame.
     var frameSize: Int { LogFormat.frameSize(payload: payloadCount) }
 
     package init() {}
 
     package mutating func append(_ mutation: StoreMutation) { bytes.append(mutation: mutation) }
 
-    /// Takes back what was appended since the payload had `count` bytes.
+    /// Removes the payload after the first `count` bytes.
     mutating func truncate(toPayload count: Int) { bytes.removeLast(payloadCount - count) }
 
-    /// The whole frame.
+    /// Returns the finished frame.
     package consuming func finish(
         _ kind: FrameHeader.Kind,
         salt: UInt64,
         offset: Int64,
         number: UInt64,
-        moment: LogMoment,
+        position: LogPosition,
         reservedEnd: Int64
     ) -> [UInt8] {
         let payloadLength = UInt64(payloadCount)
@@ -201,8 +209,8 @@ package struct FrameBuilder: Sendable {
         bytes.set(payloadLength, at: 8)
         bytes.set(FrameHeader.bodyChecksum(bytes, salt, offset), at: 16)
         bytes.set(number, at: 24)
-        bytes.set(moment.clock, at: 32)
-        bytes.set(moment.nextVersion, at: 40)
+        bytes.set(position.clock, at: 32)
+        bytes.set(position.nextVersion, at: 40)
         bytes.set(reservedEnd, at: 48)
         bytes.set(kind.rawValue, at: 56)
         for (index, byte) in LogFormat.endMark.enumerated() { bytes[60 + index] = byte }

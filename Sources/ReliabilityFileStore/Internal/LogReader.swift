@@ -1,25 +1,27 @@
 package import ReliabilityStore
 
-/// What a log said.
+/// The figures of a log after a reader read it.
 package struct LogContents: Hashable, Sendable {
     package var frames = 0
     package var bytes: Int64 = 0
     package var droppedTailBytes: Int64 = 0
     package var isSealed = false
-    package var moment = LogMoment(clock: .min, nextVersion: 1)
+    package var position = LogPosition(clock: .min, nextVersion: 1)
     package init() {}
 }
 
-/// Reads a log from its beginning, and tells a write that a crash cut off from damage.
+/// Reads a log from its beginning, and distinguishes damage from a write that a crash cut off.
 ///
-/// A frame is written only after everything before it is durable. So a frame that is not right
+/// A frame is written only after all earlier bytes are durable. An invalid frame is therefore one of the following:
 ///
-/// - is *damage* when it lies before the floor, or when a frame that is right follows it: it had been acknowledged;
-/// - was *cut off*, and acknowledged to nobody, when a part of it is missing: it has more zero sectors than it should
-///   have, or it ends in zeros where its header or its body should go on, and nothing follows it;
-/// - is *damage* in every other case, for a crash leaves each sector as it was or as it should be.
+/// - *Damaged* if the frame lies before the floor or a valid frame follows. The frame had been acknowledged.
+/// - *Cut off* if a part of the frame is missing and nothing follows. More of its sectors are zeros than its header
+///   states, or its header or body ends early in zeros. The frame counts as never acknowledged.
+/// - *Damaged* in all other cases. A crash leaves each sector either unchanged or fully written.
 package struct LogReader {
-    /// Reads bytes of the file: fewer than asked for where it ends.
+    /// Reads bytes of the file.
+    ///
+    /// Returns fewer than `count` bytes only at the end of the file.
     package typealias Source = (_ offset: Int64, _ count: Int) throws(FileSystemError) -> [UInt8]
 
     package enum Failure: Error {
@@ -38,8 +40,8 @@ package struct LogReader {
 
     /// Reads all frames.
     ///
-    /// - Parameter apply: Takes each frame's mutations, in order.
-    /// - Returns: What was read, and what was dropped.
+    /// - Parameter apply: A closure that receives the mutations of each frame in order.
+    /// - Returns: The figures of the log and of the dropped bytes.
     /// - Throws: ``Failure``.
     package func replay(_ apply: ([StoreMutation]) -> Void) throws(Failure) -> LogContents {
         let fileHeader = try readFileHeader()
@@ -58,15 +60,15 @@ package struct LogReader {
                 contents.droppedTailBytes = try droppedBytes(of: frame, header, offset)
                 return contents
             }
-            guard header.number == UInt64(contents.frames), header.moment.nextVersion < versionLimit,
-                header.moment.clock >= contents.moment.clock,
+            guard header.number == UInt64(contents.frames), header.position.nextVersion < versionLimit,
+                header.position.clock >= contents.position.clock,
                 let mutations = mutations(of: frame, header)
             else { throw .damaged(offset: offset) }
             apply(mutations)
             offset += Int64(frame.count)
             contents.frames += 1
             contents.bytes = offset
-            contents.moment = header.moment
+            contents.position = header.position
             if header.kind == .seal {
                 contents.isSealed = true
                 if let end = try scan(from: offset, salt: nil).lastNonZero { throw .damaged(offset: end) }
@@ -97,9 +99,9 @@ package struct LogReader {
         return header
     }
 
-    /// The bytes of a frame whose header is right.
+    /// Reads the bytes of a frame with a valid header.
     private func readFrame(_ header: FrameHeader, _ offset: Int64) throws(Failure) -> [UInt8] {
-        // The file was this long when the frame was written: what is missing now was cut off since.
+        // The file was this long when the frame was written, so a shorter file was truncated later.
         if size < header.reservedEnd { throw .damaged(offset: size) }
         guard header.payloadLength <= LogFormat.maximumPayload else { throw .damaged(offset: offset) }
         let frameSize = LogFormat.frameSize(payload: Int(header.payloadLength))
@@ -115,7 +117,7 @@ package struct LogReader {
         _ salt: UInt64
     ) throws(Failure) -> Int64 {
         if sector.isZero(0..<sector.count) {
-            // Nothing was written here, or the frame's first sector is missing and others may be there.
+            // Nothing was written here, or the frame lost its first sector and later sectors remain.
             let rest = try scan(from: offset, salt: salt)
             if rest.hasFrame { throw .damaged(offset: offset) }
             return rest.lastNonZero.map { $0 + 1 - offset } ?? 0
@@ -144,14 +146,16 @@ package struct LogReader {
         return Int64(frame.count)
     }
 
-    /// Whether the bytes begin as `mark` does and go on with zeros before its end.
-    private func isCutOff(_ bytes: ArraySlice<UInt8>, of mark: [UInt8], orWhole: Bool = false) -> Bool {
+    /// Returns whether the bytes are a proper prefix of `expected` and then zeros.
+    ///
+    /// With `orWhole`: the whole of `expected` counts too.
+    private func isCutOff(_ bytes: ArraySlice<UInt8>, of expected: [UInt8], orWhole: Bool = false) -> Bool {
         let there = bytes.prefix { $0 != 0 }
-        return mark.starts(with: there) && bytes.dropFirst(there.count).allSatisfy { $0 == 0 }
-            && (orWhole || there.count < mark.count)
+        return expected.starts(with: there) && bytes.dropFirst(there.count).allSatisfy { $0 == 0 }
+            && (orWhole || there.count < expected.count)
     }
 
-    /// Looks at the rest of the file, sector by sector: for frame headers too, when a salt is given.
+    /// Scans the rest of the file for bytes other than zero and for valid frame headers if `salt` is not `nil`.
     private func scan(from start: Int64, salt: UInt64?) throws(Failure) -> (lastNonZero: Int64?, hasFrame: Bool) {
         var lastNonZero: Int64?
         var offset = start

@@ -1,35 +1,35 @@
 internal import ReliabilityCore
 package import ReliabilityStore
 
-/// What an answer reveals of the store's content.
-enum Revealed: Sendable {
+/// The part of the store's content that an answer depends on.
+enum ReadSet: Sendable {
     case entries([StoreKey])
-    case queues([RecordQueue])
+    case queues([QueueName])
     case commit([StoreWrite], [NewRecord])
     case everything
 }
 
-/// A call to the store: what it plans, and what its answer reveals.
+/// A call to the store: the plan of its changes and the read set of its answer.
 package struct LogRequest<Result: Sendable>: Sendable {
     let isRead: Bool
-    let revealed: Revealed
-    let plan: @Sendable (inout StoreState) throws(StoreError) -> StorePlan<Result>
+    let readSet: ReadSet
+    let plan: @Sendable (inout StoreStateMachine) throws(StoreError) -> StorePlan<Result>
 
     private init(
-        reading revealed: Revealed,
-        _ body: @escaping @Sendable (inout StoreState) throws(StoreError) -> Result
+        reading readSet: ReadSet,
+        _ body: @escaping @Sendable (inout StoreStateMachine) throws(StoreError) -> Result
     ) {
         isRead = true
-        self.revealed = revealed
+        self.readSet = readSet
         plan = { state throws(StoreError) in StorePlan(result: try body(&state), mutations: []) }
     }
 
     private init(
-        writing revealed: Revealed,
-        _ plan: @escaping @Sendable (inout StoreState) throws(StoreError) -> StorePlan<Result>
+        writing readSet: ReadSet,
+        _ plan: @escaping @Sendable (inout StoreStateMachine) throws(StoreError) -> StorePlan<Result>
     ) {
         isRead = false
-        self.revealed = revealed
+        self.readSet = readSet
         self.plan = plan
     }
 }
@@ -73,7 +73,7 @@ extension LogRequest where Result == [EnqueueResult] {
 }
 
 extension LogRequest where Result == [RecordClaim] {
-    package static func claim(_ queue: RecordQueue, limit: Int, lease: Duration) -> Self {
+    package static func claim(_ queue: QueueName, limit: Int, lease: Duration) -> Self {
         Self(writing: .queues([queue])) { state throws(StoreError) in
             try state.planClaim(queue, limit: limit, lease: lease)
         }
@@ -89,19 +89,19 @@ extension LogRequest where Result == [SettleResult] {
 }
 
 extension LogRequest where Result == Duration? {
-    package static func nextDue(_ queue: RecordQueue) -> Self {
+    package static func nextDue(_ queue: QueueName) -> Self {
         Self(reading: .queues([queue])) { state throws(StoreError) in try state.nextDue(queue) }
     }
 }
 
 extension LogRequest where Result == RecordCounts {
-    package static func counts(_ queue: RecordQueue) -> Self {
+    package static func counts(_ queue: QueueName) -> Self {
         Self(reading: .queues([queue])) { state throws(StoreError) in try state.counts(queue) }
     }
 }
 
 extension LogRequest where Result == RecordPage {
-    package static func page(_ queue: RecordQueue, _ state: RecordState, after: String?, limit: Int) -> Self {
+    package static func page(_ queue: QueueName, _ state: RecordState, after: String?, limit: Int) -> Self {
         Self(reading: .queues([queue])) { store throws(StoreError) in
             try store.page(queue, state, after: after, limit: limit)
         }

@@ -1,46 +1,46 @@
 internal import ReliabilityStore
 
-/// Does what the core wants done: every change of the store's files after it was opened.
+/// Executes the steps of the state machine: every change of the store's files after the opening.
 ///
-/// One thread at a time uses it.
+/// Only one thread at a time may use a writer.
 package struct LogWriter {
-    private let home: StoreHome
+    private let directory: StoreDirectory
     private var file: LogFile
     private let growth: Int64
 
-    init(_ file: LogFile, in home: StoreHome, growth: Int64) {
+    init(_ file: LogFile, in directory: StoreDirectory, growth: Int64) {
         self.file = file
-        self.home = home
+        self.directory = directory
         self.growth = growth
     }
 
-    /// Takes a step, and says what became of it.
+    /// Executes a step and returns its result.
     package mutating func perform(_ step: LogStep) -> LogStepResult {
-        switch attempt(step) {
+        switch execute(step) {
         case .done(let layout): .done(layout)
-        case .undone(let error): .undone(error.at(home.path))
-        case .failed(let error): .failed(error.at(home.path))
+        case .recoverableFailure(let error): .recoverableFailure(error.at(directory.path))
+        case .fatalFailure(let error): .fatalFailure(error.at(directory.path))
         }
     }
 
-    private mutating func attempt(_ step: LogStep) -> LogStepResult {
+    private mutating func execute(_ step: LogStep) -> LogStepResult {
         do throws(FileSystemError) {
             switch step {
-            case .flush(let frame, let moment): try file.append(frame, .mutations, moment)
-            case .seal(let moment): try file.append(FrameBuilder(), .seal, moment)
+            case .flush(let frame, let position): try file.append(frame, .mutations, position)
+            case .seal(let position): try file.append(FrameBuilder(), .seal, position)
             case .extend(let target, let needed):
                 do throws(FileSystemError) {
                     try file.extend(to: target, needed: needed)
                 } catch  where error.kind == .noSpace {
-                    return .undone(error)
+                    return .recoverableFailure(error)
                 }
-            case .compact(let snapshot, let moment):
+            case .compact(let snapshot, let position):
                 let new: LogFile
                 do throws(FileSystemError) {
-                    new = try home.newLog(snapshot, moment, growth: growth)
+                    new = try directory.newLog(snapshot, position, growth: growth)
                 } catch {
-                    // Up to here only the new file was touched, and that is removed.
-                    return .undone(error)
+                    // The log in use is unchanged. The incomplete new file was removed.
+                    return .recoverableFailure(error)
                 }
                 do throws(FileSystemError) {
                     try new.install()
@@ -54,13 +54,13 @@ package struct LogWriter {
             }
             return .done(file.layout)
         } catch {
-            return .failed(error)
+            return .fatalFailure(error)
         }
     }
 
-    /// Closes the files and gives up the lock.
+    /// Closes the files and releases the lock.
     package func release() {
         file.close()
-        home.close()
+        directory.close()
     }
 }

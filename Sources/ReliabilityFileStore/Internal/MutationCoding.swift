@@ -1,7 +1,7 @@
 internal import ReliabilityCore
 package import ReliabilityStore
 
-// How a frame's payload holds mutations: one after the other, each a tag and its fields.
+// A frame's payload is a sequence of mutations. A mutation is a tag and the fields of the tag.
 
 private enum Tag {
     static let put: UInt8 = 1
@@ -9,7 +9,7 @@ private enum Tag {
     static let remove: UInt8 = 3
     static let putRecord: UInt8 = 4
     static let putLeasedRecord: UInt8 = 5
-    static let putDeadRecord: UInt8 = 6
+    static let putDeadLetter: UInt8 = 6
     static let removeRecord: UInt8 = 7
 }
 
@@ -26,15 +26,14 @@ extension [UInt8] {
             append(Tag.remove)
             append(counted: key.encoded)
         case .putRecord(let record):
-            append(
-                record.deadReason != nil ? Tag.putDeadRecord : record.isLeased ? Tag.putLeasedRecord : Tag.putRecord
-            )
+            let isDeadLetter = record.deadLetterReason != nil
+            append(isDeadLetter ? Tag.putDeadLetter : record.isLeased ? Tag.putLeasedRecord : Tag.putRecord)
             append(counted: record.queue.utf8)
             append(counted: record.id.utf8)
             append(number: record.version)
             append(number: Int64(record.attempts))
             append(number: record.dueAt)
-            if let reason = record.deadReason { append(counted: reason.utf8) }
+            if let reason = record.deadLetterReason { append(counted: reason.utf8) }
             append(counted: record.payload)
         case .removeRecord(let queue, let id):
             append(Tag.removeRecord)
@@ -44,7 +43,9 @@ extension [UInt8] {
     }
 }
 
-/// Versions that a file may hold: the rest is room to count on from, for ever.
+/// The exclusive upper bound of the versions in a file.
+///
+/// The versions above are a reserve for later counting.
 package let versionLimit: UInt64 = 1 << 62
 
 extension ByteReader {
@@ -64,13 +65,13 @@ extension ByteReader {
             return .put(key, StoredEntry(value: try counted(), version: version, expiresAt: expiresAt))
         case Tag.remove:
             return .remove(StoreKey(encoded: try counted()))
-        case Tag.putRecord, Tag.putLeasedRecord, Tag.putDeadRecord:
+        case Tag.putRecord, Tag.putLeasedRecord, Tag.putDeadLetter:
             let queue = try text()
             let id = try text()
             let version = try version()
             let attempts: Int64 = try number()
             let dueAt: Int64 = try number()
-            let deadReason = tag == Tag.putDeadRecord ? try text() : nil
+            let deadLetterReason = tag == Tag.putDeadLetter ? try text() : nil
             guard attempts >= 0 else { throw MalformedBytes() }
             return .putRecord(
                 StoredRecord(
@@ -81,7 +82,7 @@ extension ByteReader {
                     attempts: Int(clamping: attempts),
                     dueAt: dueAt,
                     isLeased: tag == Tag.putLeasedRecord,
-                    deadReason: deadReason
+                    deadLetterReason: deadLetterReason
                 )
             )
         case Tag.removeRecord:

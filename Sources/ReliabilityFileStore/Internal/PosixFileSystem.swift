@@ -6,12 +6,14 @@ internal import Glibc
 internal import Musl
 #endif
 
-// Everything of this module that differs between operating systems.
+// All code of this module that differs between operating systems.
 
-/// Makes a write beyond the process's limit on the size of files an error for this thread, as a full disk is.
+/// Blocks SIGXFSZ for the current thread.
 ///
-/// Otherwise it is a signal that ends the process. Linux sends it to the thread that writes.
-func refuseFileSizeSignal() {
+/// A write past the file size limit of the process then fails like a full disk.
+///
+/// Linux sends the signal to the thread that writes. The default action of the signal ends the process.
+func blockFileSizeSignal() {
     var signals = sigset_t()
     unsafe sigemptyset(&signals)
     unsafe sigaddset(&signals, SIGXFSZ)
@@ -27,16 +29,16 @@ package struct PosixFileSystem: FileSystem {
     package func randomNumber() -> UInt64 { .random(in: .min ... .max) }
 
     package func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile {
-        // The system's calls would end the path there, and open another directory.
-        if path.utf8.contains(0) { throw FileSystemError(.refused, "the path has a NUL") }
+        // A system call would end the path at the NUL byte, and open another directory.
+        if path.utf8.contains(0) { throw FileSystemError(.rejected, "the path contains a NUL byte") }
         let isNew = unsafe mkdir(path, 0o700) == 0
         if !isNew, errno != EEXIST {
-            throw failure("mkdir", errno == ENOENT ? "its parent has to exist" : nil)
+            throw failure("mkdir", errno == ENOENT ? "its parent directory must exist" : nil)
         }
         let descriptor = try retrying("open") { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         let directory = OpenFile(rawValue: descriptor)
         do throws(FileSystemError) {
-            // The umask takes bits away at creation.
+            // The umask can remove permission bits at creation.
             if isNew, fchmod(descriptor, 0o700) != 0 { throw failure("fchmod") }
             let status = try status(of: descriptor)
             let problem = Self.problem(
@@ -46,21 +48,21 @@ package struct PosixFileSystem: FileSystem {
                 user: UInt32(geteuid()),
                 groups: processGroups()
             )
-            if let problem { throw FileSystemError(.refused, problem) }
+            if let problem { throw FileSystemError(.rejected, problem) }
             try syncParent(of: path, isNew: isNew)
             return directory
         } catch {
             close(directory)
-            // The next attempt has to make the name anew: it could not know that this one was never made durable.
+            // The next attempt must create the directory again, because the name may not be durable.
             if isNew { unsafe rmdir(path) }
             throw error
         }
     }
 
-    /// A sentence about who may write to a store's directory and should not, or `nil` if nobody.
+    /// Returns a description of unsafe permissions on a store's directory, or `nil` if the permissions are safe.
     ///
-    /// The superuser may write anywhere, and a process is in its groups because somebody trusts them: a volume that a
-    /// container platform prepares belongs to the superuser and can be written to by a group of the process.
+    /// The superuser and the groups of the process are trusted. A volume of a container platform often belongs to the
+    /// superuser and gives write permission to a group of the process.
     package static func problem(
         owner: UInt32,
         group: UInt32,
@@ -95,14 +97,14 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func openDirectoryToRead(_ path: String) throws(FileSystemError) -> OpenFile {
-        if path.utf8.contains(0) { throw FileSystemError(.refused, "the path has a NUL") }
+        if path.utf8.contains(0) { throw FileSystemError(.rejected, "the path contains a NUL byte") }
         let descriptor = try retrying("open") { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         return OpenFile(rawValue: descriptor)
     }
 
     /// Makes the directory's own name durable.
     ///
-    /// Also when it is there already: whoever created it may have ended before this.
+    /// An existing name is synced too because the process that created the directory may have crashed before its sync.
     private func syncParent(of path: String, isNew: Bool) throws(FileSystemError) {
         var bytes = Array(path.utf8)
         while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
@@ -117,22 +119,26 @@ package struct PosixFileSystem: FileSystem {
         do throws(FileSystemError) {
             try syncDirectory(OpenFile(rawValue: descriptor))
         } catch  where !isNew && error.kind == .unsupported {
-            // The parent of a mount point, for one: the name was not made durable there, and need not be.
+            // The parent of a mount point is an example. Its name for the mount point need not be durable.
         }
     }
 
     package func lock(_ directory: OpenFile) throws(FileSystemError) {
-        // The directory itself: there is no file for anybody to remove. Not `fcntl`: its locks say nothing within one
-        // process, and end when any descriptor is closed.
+        // The lock is on the directory itself, because a lock file could be removed. The locks of `fcntl` do not
+        // exclude a second owner in the same process, and end when any descriptor of the file is closed.
         if flock(directory.rawValue, LOCK_EX | LOCK_NB) != 0 {
-            throw errno == EWOULDBLOCK ? FileSystemError(.locked, "another owner has it open") : failure("flock")
+            throw lockFailure()
         }
     }
 
     package func lockShared(_ directory: OpenFile) throws(FileSystemError) {
         if flock(directory.rawValue, LOCK_SH | LOCK_NB) != 0 {
-            throw errno == EWOULDBLOCK ? FileSystemError(.locked, "an owner has it open") : failure("flock")
+            throw lockFailure()
         }
+    }
+
+    private func lockFailure() -> FileSystemError {
+        errno == EWOULDBLOCK ? FileSystemError(.locked, "another owner has the directory locked") : failure("flock")
     }
 
     package func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
@@ -141,7 +147,8 @@ package struct PosixFileSystem: FileSystem {
             name,
             try retrying("openat of \(name)") { unsafe openat(directory.rawValue, name, flags, 0o600) }
         )
-        // Of another user of the process's group, where the directory is theirs in common: it stays as it is.
+        // In a directory that users of a group share, the file can belong to another user. Its mode then stays
+        // unchanged.
         if owner == geteuid(), fchmod(file.rawValue, 0o600) != 0 {
             let error = failure("fchmod of \(name)")
             close(file)
@@ -177,7 +184,7 @@ package struct PosixFileSystem: FileSystem {
         do throws(FileSystemError) {
             let status = try status(of: descriptor)
             if status.st_mode & S_IFMT != S_IFREG {
-                throw FileSystemError(.refused, "\(name) is not a regular file")
+                throw FileSystemError(.rejected, "\(name) is not a regular file")
             }
             return (file, status.st_uid)
         } catch {
@@ -187,9 +194,9 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func close(_ file: OpenFile) {
-        // A child process that was forked has the lock too until it runs another program; this ends it for both.
+        // A forked child shares the lock until it runs another program. The unlock applies to both processes.
         _ = flock(file.rawValue, LOCK_UN)
-        // Never again after an interruption: the descriptor may be somebody else's by then.
+        // `close` is never retried after an interruption, because another thread may have reused the descriptor.
         #if canImport(Darwin)
         _ = Darwin.close(file.rawValue)
         #elseif canImport(Glibc)
@@ -227,14 +234,14 @@ package struct PosixFileSystem: FileSystem {
     }
 
     package func sync(_ file: OpenFile) throws(FileSystemError) {
-        // Not again, whatever it says: after a failure the second call succeeds and means nothing.
+        // A sync is never retried. After a failed sync, a second sync can succeed without writing the lost data.
         #if canImport(Darwin)
         // `fsync` leaves the data in the drive's cache.
         if fcntl(file.rawValue, F_FULLFSYNC) == -1 { throw failure("fcntl(F_FULLFSYNC)") }
         #else
         if fdatasync(file.rawValue) != 0 { throw failure("fdatasync") }
         #endif
-        // Removed or replaced by somebody: what was written would be gone when the file is closed.
+        // The file was removed or replaced. Its content vanishes when the file is closed.
         if try status(of: file.rawValue).st_nlink == 0 {
             throw FileSystemError(.other, "the file was removed or replaced while it was open")
         }
@@ -257,10 +264,11 @@ package struct PosixFileSystem: FileSystem {
     package func syncDirectory(_ directory: OpenFile) throws(FileSystemError) {
         if fsync(directory.rawValue) != 0 {
             let isUnknown = errno == EINVAL || errno == ENOTSUP
-            throw failure("fsync of the directory", isUnknown ? "this file system cannot make names durable" : nil)
+            let advice = "this file system cannot sync directories; move the store to another file system"
+            throw failure("fsync of the directory", isUnknown ? advice : nil)
         }
         #if canImport(Darwin)
-        // Not every file system knows it for directories; the next file that is synced flushes the drive for both.
+        // Some file systems do not support F_FULLFSYNC for directories. The next sync of a file then flushes the drive.
         if fcntl(directory.rawValue, F_FULLFSYNC) == -1, errno != ENOTSUP, errno != EINVAL {
             throw failure("fcntl(F_FULLFSYNC)")
         }
@@ -294,7 +302,7 @@ package struct PosixFileSystem: FileSystem {
             case EROFS: .readOnly
             default: .other
             }
-        // Safe for threads: only the text of an unknown error is made anew at each call, and then for the thread alone.
+        // `strerror` is thread-safe here: it writes only the text of an unknown error, in thread-local memory.
         let text = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "unknown"
         let isDenied = code == EACCES || code == EPERM
         let user = isDenied ? ", as user \(geteuid())" : ""

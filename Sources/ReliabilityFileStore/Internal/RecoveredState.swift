@@ -1,45 +1,45 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// A store as its log has it, and the time from which it goes on.
+/// The content of a store after its log was read and the start of its clock.
 struct RecoveredState {
-    var state: StoreState
+    var state: StoreStateMachine
     let contents: LogContents?
     let capabilities: StoreCapabilities
-    /// The time at which the store's clock starts, in nanoseconds since 1970.
+    /// The start of the store's clock in nanoseconds since 1970.
     let start: Int64
     let report: RecoveryReport
-    /// A state without content, of the same limits.
-    let empty: StoreState
+    /// A state without content that has the same limits.
+    let empty: StoreStateMachine
 
     /// Reads the log of a directory.
     ///
     /// - Parameters:
-    ///   - home: The directory.
-    ///   - configuration: The limits of the store, and of what its opening believes about the wall clock.
-    ///   - unixTime: The wall clock, in nanoseconds since 1970.
+    ///   - directory: The directory.
+    ///   - configuration: The limits of the store and the largest accepted jump of the wall clock.
+    ///   - unixTime: The wall clock in nanoseconds since 1970.
     /// - Throws: `StoreError`.
     init(
-        _ home: StoreHome,
+        _ directory: StoreDirectory,
         _ configuration: FileStore.Configuration,
         unixTime: Int64
     ) throws(StoreError) {
         let limits = StoreLimits(
-            maximumEntries: configuration.maximumEntries,
-            maximumBytes: configuration.maximumBytes
+            maxEntries: configuration.maxEntries,
+            maxBytes: configuration.maxBytes
         )
         var capabilities = StoreCapabilities(durability: .powerLoss, openedAt: nil, canStall: true)
-        empty = StoreState(capabilities: capabilities, limits: limits)
+        empty = StoreStateMachine(capabilities: capabilities, limits: limits)
         state = empty
-        contents = try home.replay(into: &state)
-        let last = contents.flatMap { $0.frames > 0 ? $0.moment.clock : nil } ?? unixTime
-        // Whether the store was closed for that long or the clock is wrong, nobody here knows. What is kept for too long
-        // does little harm; what is forgotten too soon is done twice.
-        let isBelieved =
-            unixTime.saturatingSubtract(last) <= configuration.maximumClockJump.saturatingNanoseconds
-        start = isBelieved ? max(unixTime, last) : last
-        state.nextVersion = max(state.nextVersion, contents?.moment.nextVersion ?? 1)
-        // A tail that was dropped may have held versions. None of them may come to mean something else.
+        contents = try directory.replay(into: &state)
+        let last = contents.flatMap { $0.frames > 0 ? $0.position.clock : nil } ?? unixTime
+        // A large lead means a long downtime or a wrong clock; the opening cannot distinguish the two. An entry that is
+        // kept too long does little harm. An entry that expires too soon lets work happen twice.
+        let isAccepted =
+            unixTime.saturatingSubtract(last) <= configuration.maxClockJump.saturatingNanoseconds
+        start = isAccepted ? max(unixTime, last) : last
+        state.nextVersion = max(state.nextVersion, contents?.position.nextVersion ?? 1)
+        // A dropped tail may have held versions. None of these versions may be issued again.
         if contents != nil { state.nextVersion += 1 << 20 }
         capabilities.openedAt = StoreVersion(rawValue: state.nextVersion)
         self.capabilities = capabilities
@@ -54,16 +54,16 @@ struct RecoveredState {
         )
     }
 
-    /// Reads the log of a directory, and changes nothing there.
+    /// Reads the log of a directory without changes to the directory.
     init(
         reading path: String,
         _ configuration: FileStore.Configuration,
         fileSystem: any FileSystem,
         unixTime: Int64
     ) throws(StoreError) {
-        let home = try StoreHome(reading: path, fileSystem)
-        defer { home.close() }
-        try self.init(home, configuration, unixTime: unixTime)
-        if contents == nil { throw StoreError(.unavailable, "there is no store to read") }
+        let directory = try StoreDirectory(reading: path, fileSystem)
+        defer { directory.close() }
+        try self.init(directory, configuration, unixTime: unixTime)
+        if contents == nil { throw StoreError(.unavailable, "the directory has no store to read") }
     }
 }

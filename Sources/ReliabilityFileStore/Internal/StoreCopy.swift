@@ -1,11 +1,11 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// The content of a store as it was when it was read: what a read-only store answers from.
+/// A copy of a store's content at the time of a read-only opening.
 final class StoreCopy: Sendable {
-    private let state: Lock<StoreState?>
+    private let state: Lock<StoreStateMachine?>
     private let clock: StoreClock
-    private let empty: StoreState
+    private let empty: StoreStateMachine
 
     init(_ recovered: RecoveredState, _ time: TimeSource) {
         state = Lock(recovered.state)
@@ -13,13 +13,15 @@ final class StoreCopy: Sendable {
         clock = StoreClock(startingAt: recovered.start, time)
     }
 
-    /// Answers a read, and rejects everything else.
+    /// Answers a read and rejects all other requests.
     func submit<Result>(_ request: LogRequest<Result>) throws(StoreError) -> Result {
         let now = clock.now
         return try state.withLock { state throws(StoreError) in
             guard var content = state else { throw .closed }
-            if !request.isRead { throw StoreError(.readOnly, "the store was opened to be read only") }
-            // Out of its place meanwhile, so that it is changed there and not copied.
+            if !request.isRead {
+                throw StoreError(.readOnly, "the store was opened in mode readOnly; open it in mode readWrite to write")
+            }
+            // `state` is empty during the change, so `content` has the only reference and is not copied.
             state = nil
             defer { state = content }
             content.advance(to: now)

@@ -1,73 +1,146 @@
 package import ReliabilityCore
 
-/// A store whose every call ends within a limit, and which is left alone for a second after three failures in a row.
+/// A store with a timeout for each call and a circuit breaker.
 ///
-/// So a dead server costs its callers three waits and not one each; it is asked again every second, and used again
-/// after its first answer. No flag outlives the outage.
+/// The breaker opens after three failures in a row and admits a probe each second. A dead server therefore costs all
+/// callers together three waits and one probe each second. The first answer of the store closes the breaker. For a
+/// store that cannot stall, neither the timeout nor the breaker applies.
 ///
-/// The deadline of the caller cuts the wait as well. A call that a deadline cut counts as a failure only if it had a tenth
-/// of the limit: callers that are almost late do not keep others from the store.
+/// The caller's deadline shortens the wait. A call that the deadline ended counts as a failure only if the remaining
+/// time was at least a tenth of the timeout. Callers close to their deadlines therefore do not open the breaker.
 package final class GuardedStore<Store: Sendable>: Sendable {
     private let store: Store
     private let canStall: Bool
-    private let timeLimit: Duration
+    private let timeout: Duration
     private let timeSource: TimeSource
+    private let onChange: (@Sendable (StoreAvailability) -> Void)?
     private struct State {
-        var gate = FailureGate(threshold: 3, interval: .seconds(1))
-        /// The last answer, if it was an error that no later call mends.
-        var lasting: StoreError?
+        var isDown = false
+        var breaker = StoreBreakerStateMachine(threshold: 3, interval: .seconds(1))
+        /// The last answer if the answer was a permanent error.
+        var permanentError: StoreError?
     }
     private let state = Lock(State())
 
-    /// Guards a store.
-    package init(_ store: Store, timeLimit: Duration, timeSource: TimeSource) where Store == any KeyValueStore {
-        self.store = store
-        self.timeLimit = timeLimit
-        self.timeSource = timeSource
-        canStall = store.capabilities.canStall
+    /// Creates a guarded key-value store.
+    ///
+    /// - Parameters:
+    ///   - store: The store.
+    ///   - timeout: The longest wait for a call, positive.
+    ///   - timeSource: The time source of the timeout.
+    ///   - events: The sink that receives the changes of the store's availability.
+    ///   - event: The event for a change.
+    package convenience init<Event>(
+        _ store: Store,
+        timeout: Duration,
+        timeSource: TimeSource,
+        _ events: EventSink<Event>,
+        _ event: @escaping @Sendable (StoreAvailability) -> Event
+    ) where Store == any KeyValueStore {
+        self.init(store, store.capabilities, timeout, timeSource, Self.reporter(events, event))
     }
 
-    /// Guards a record store.
-    package init(_ store: Store, timeLimit: Duration, timeSource: TimeSource) where Store == any RecordStore {
-        self.store = store
-        self.timeLimit = timeLimit
-        self.timeSource = timeSource
-        canStall = store.capabilities.canStall
+    /// Creates a guarded record store, with the parameters of the initializer for a key-value store.
+    package convenience init<Event>(
+        _ store: Store,
+        timeout: Duration,
+        timeSource: TimeSource,
+        _ events: EventSink<Event>,
+        _ event: @escaping @Sendable (StoreAvailability) -> Event
+    ) where Store == any RecordStore {
+        self.init(store, store.capabilities, timeout, timeSource, Self.reporter(events, event))
     }
 
-    /// Reads: a call that takes too long is `unavailable`.
+    private init(
+        _ store: Store,
+        _ capabilities: StoreCapabilities,
+        _ timeout: Duration,
+        _ timeSource: TimeSource,
+        _ onChange: (@Sendable (StoreAvailability) -> Void)?
+    ) {
+        self.store = store
+        self.timeout = timeout
+        self.timeSource = timeSource
+        self.onChange = onChange
+        canStall = capabilities.canStall
+    }
+
+    private static func reporter<Event>(
+        _ events: EventSink<Event>,
+        _ event: @escaping @Sendable (StoreAvailability) -> Event
+    ) -> (@Sendable (StoreAvailability) -> Void)? {
+        guard events.hasObserver else { return nil }
+        return { events.emit(event($0)) }
+    }
+
+    /// Makes a call that reads.
+    ///
+    /// A timeout is `unavailable`.
     package func read<Success: Sendable>(
         _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
     ) async throws(StoreError) -> Success {
-        try await call(whenLate: .unavailable, operation)
+        try await call(timeoutReason: .unavailable, operation)
     }
 
-    /// Writes: a call that takes too long has an `unknownOutcome`.
+    /// Makes a call that writes.
+    ///
+    /// A timeout is an `unknownOutcome`.
     package func write<Success: Sendable>(
         _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
     ) async throws(StoreError) -> Success {
-        try await call(whenLate: .unknownOutcome, operation)
+        try await call(timeoutReason: .unknownOutcome, operation)
     }
 
     private func call<Success: Sendable>(
-        whenLate reason: StoreError.Reason,
+        timeoutReason: StoreError.Reason,
+        _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
+    ) async throws(StoreError) -> Success {
+        do throws(StoreError) {
+            let success = try await callGuarded(timeoutReason: timeoutReason, operation)
+            if onChange != nil { report(nil) }
+            return success
+        } catch {
+            if onChange != nil { report(error) }
+            throw error
+        }
+    }
+
+    /// Reports that the store went down or recovered.
+    private func report(_ error: StoreError?) {
+        if let error {
+            // A cancelled caller or a passed deadline is no evidence about the store.
+            if CancellationCause.current == .caller || Deadline.current?.isExpired == true { return }
+            if error.reason == .cancelled || error.reason == .invalid { return }
+        }
+        state.withLock { state in
+            if state.isDown == (error != nil) { return }
+            state.isDown = error != nil
+            // Under the lock, so that the two events alternate. The observer runs outside of the lock.
+            onChange?(error.map { .down($0) } ?? .recovered)
+        }
+    }
+
+    private func callGuarded<Success: Sendable>(
+        timeoutReason: StoreError.Reason,
         _ operation: @escaping @Sendable (Store) async throws(StoreError) -> Success
     ) async throws(StoreError) -> Success {
         guard canStall else { return try await operation(store) }
-        let left = Deadline.current?.remaining ?? timeLimit
-        if left <= .zero { throw StoreError(.unavailable, "not asked after the caller's deadline") }
-        let refusal = state.withLock { state -> StoreError? in
-            guard let wait = state.gate.admit(now: timeSource.now) else { return nil }
-            // Whoever gives up on a store that is closed has to hear that it is.
-            if let lasting = state.lasting { return lasting }
+        let remaining = Deadline.current?.remaining ?? timeout
+        if remaining <= .zero {
+            throw StoreError(.unavailable, "the caller's deadline passed before the store was called")
+        }
+        let rejection = state.withLock { state -> StoreError? in
+            guard let wait = state.breaker.admit(now: timeSource.now) else { return nil }
+            // A caller stops its attempts only after a permanent error such as `closed`.
+            if let permanentError = state.permanentError { return permanentError }
             return StoreError(
                 .unavailable,
-                "not asked for another \(Duration.nanoseconds(wait)) after failures in a row"
+                "the store was not called after failures in a row (next probe in \(Duration.nanoseconds(wait)))"
             )
         }
-        if let refusal { throw refusal }
+        if let rejection { throw rejection }
         let store = store
-        let result: Result<Success, StoreError>? = await withinLimit(min(left, timeLimit), timeSource: timeSource) {
+        let result: Result<Success, StoreError>? = await withinLimit(min(remaining, timeout), timeSource: timeSource) {
             do throws(StoreError) { return .success(try await operation(store)) } catch { return .failure(error) }
         }
         switch result {
@@ -77,30 +150,32 @@ package final class GuardedStore<Store: Sendable>: Sendable {
         case .failure(let error):
             switch error.reason {
             case .unavailable, .unknownOutcome, .failed, .closed, .cancelled:
-                let lasting = error.isLasting ? error : nil
+                let permanentError = error.isPermanent ? error : nil
                 switch CancellationCause.current {
-                case .none: record(error.reason == .cancelled ? .ignored : .failure, lasting)
-                case .deadline: record(outcome(within: left), lasting)
-                // What a store says because its caller left is no evidence against it.
+                case .none: record(error.reason == .cancelled ? .ignored : .failure, permanentError)
+                case .deadline: record(outcome(within: remaining), permanentError)
+                // An error after the caller's cancellation is no evidence about the store.
                 case .caller: record(.ignored)
                 }
             default: record(.success)
             }
             throw error
         case nil:
-            record(outcome(within: left))
-            let limit = left < timeLimit ? "\(left), which the caller had left" : "\(timeLimit)"
-            throw StoreError(reason, "no answer within \(limit)")
+            record(outcome(within: remaining))
+            let limit = remaining < timeout ? "\(remaining), the time to the caller's deadline" : "\(timeout)"
+            throw StoreError(timeoutReason, "the store did not answer within \(limit)")
         }
     }
 
-    /// The evidence of a store that did not answer in the time that the caller had left: very little time proves nothing.
-    private func outcome(within left: Duration) -> Outcome { left >= timeLimit / 10 ? .failure : .ignored }
+    /// Returns the outcome of a call without an answer in the remaining time.
+    ///
+    /// A very short time is no evidence about the store.
+    private func outcome(within remaining: Duration) -> Outcome { remaining >= timeout / 10 ? .failure : .ignored }
 
-    private func record(_ outcome: Outcome, _ lasting: StoreError? = nil) {
+    private func record(_ outcome: Outcome, _ permanentError: StoreError? = nil) {
         state.withLock { state in
-            state.gate.record(outcome, now: timeSource.now)
-            if outcome != .ignored { state.lasting = lasting }
+            state.breaker.record(outcome, now: timeSource.now)
+            if outcome != .ignored { state.permanentError = permanentError }
         }
     }
 }

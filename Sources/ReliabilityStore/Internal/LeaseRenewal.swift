@@ -1,12 +1,12 @@
 package import ReliabilityCore
 
-/// The renewal of a lease at a third of its length, until it is stopped or the lease is lost.
+/// The renewal of a lease after each third of its length, until the renewal is stopped or the lease is lost.
 ///
-/// Between two renewals there is a timer and no task.
+/// Between two renewals, only a timer exists and no task.
 package final class LeaseRenewal: Sendable {
     private struct State {
         var timer: TimeSource.Timer?
-        var isOver = false
+        var isStopped = false
     }
 
     private let interval: Duration
@@ -14,13 +14,13 @@ package final class LeaseRenewal: Sendable {
     private let renew: @Sendable () async throws(StoreError) -> Bool
     private let state = Lock(State())
 
-    /// Starts the renewal of a lease that has just begun.
+    /// Starts the renewal of a lease that begins now.
     ///
     /// - Parameters:
     ///   - lease: The length of the lease.
-    ///   - timeSource: Measures it.
-    ///   - renew: Prolongs the lease by its length. It returns whether the lease is still held; when it throws, it is
-    ///     called again after a second, or after a third of a shorter lease.
+    ///   - timeSource: The time source of the lease.
+    ///   - renew: Extends the lease by its length. Returns `false` if the lease is lost. After an error, the closure is
+    ///     called again after one second or after a third of a lease shorter than three seconds.
     package init(
         _ lease: Duration,
         timeSource: TimeSource,
@@ -32,12 +32,12 @@ package final class LeaseRenewal: Sendable {
         schedule(after: interval)
     }
 
-    /// Stops the renewal and frees what it holds.
+    /// Stops the renewal and cancels its timer.
     ///
-    /// A renewal may be under way.
+    /// A running call of `renew` is not interrupted.
     package func stop() {
         let timer = state.withLock { state in
-            state.isOver = true
+            state.isStopped = true
             return state.timer.take()
         }
         timer?.cancel()
@@ -45,23 +45,23 @@ package final class LeaseRenewal: Sendable {
 
     private func schedule(after wait: Duration) {
         let timer = timeSource.timer(at: timeSource.instant(after: wait)) { [self] in start() }
-        let isOver = state.withLock { state in
-            if !state.isOver { state.timer = timer }
-            return state.isOver
+        let isStopped = state.withLock { state in
+            if !state.isStopped { state.timer = timer }
+            return state.isStopped
         }
-        if isOver { timer.cancel() }
+        if isStopped { timer.cancel() }
     }
 
-    /// Renews in a task, because a timer's action has to be short.
+    /// Renews the lease in a task, because the action of a timer must be short.
     private func start() {
         Task(executorPreference: timeSource.taskExecutor) { @concurrent [self] in
-            // Whoever moved the clock may have a deadline of its own.
+            // The task that advanced a manual clock may have a deadline, which does not apply to the renewal.
             await withoutCallContext {
-                if state.withLock({ $0.isOver }) { return }
+                if state.withLock({ $0.isStopped }) { return }
                 do throws(StoreError) {
                     if try await renew() { schedule(after: interval) } else { stop() }
                 } catch {
-                    // The store may be back before the lease ends.
+                    // The store may recover before the lease ends.
                     schedule(after: min(interval, .seconds(1)))
                 }
             }

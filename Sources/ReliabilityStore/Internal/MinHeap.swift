@@ -1,4 +1,4 @@
-/// A binary heap whose root is its least element.
+/// A binary heap with the least element at its root.
 struct MinHeap<Element: Comparable & Sendable>: Sendable {
     private(set) var elements: [Element] = []
 
@@ -34,7 +34,7 @@ struct MinHeap<Element: Comparable & Sendable>: Sendable {
         return least
     }
 
-    /// Drops every element for which `isStale` holds.
+    /// Removes all elements for which `isStale` returns `true`.
     mutating func compact(removing isStale: (Element) -> Bool) {
         let kept = elements.filter { !isStale($0) }
         elements = []

@@ -1,19 +1,19 @@
 package import ReliabilityCore
 
-/// A store's clock: the wall clock as it was at the opening, moved on by a monotonic one.
+/// A store's clock: the wall clock at the opening, advanced by a monotonic clock.
 ///
-/// So it never goes backwards, and a correction of the wall clock neither ends every lease nor prolongs any.
+/// The clock never moves backward. A correction of the wall clock neither ends nor prolongs a lease.
 package struct StoreClock: Sendable {
     private let timeSource: TimeSource
     private let start: Int64
     private let base: Int64
 
-    /// Starts a clock at `base`, in nanoseconds since 1970.
+    /// Creates a clock that starts at `base`, in nanoseconds since 1970.
     package init(startingAt base: Int64, _ timeSource: TimeSource) {
         self.timeSource = timeSource
-        // Not before 1970: there a store's state does not go.
+        // The state of a store cannot express times before 1970.
         let base = max(0, base)
-        // On a whole millisecond, as expiries are, so that they are exact; upwards, so that it is never set back.
+        // A whole millisecond makes expiries exact. Rounding up keeps the clock from moving backward.
         let remainder = base % 1_000_000
         self.base = remainder > 0 ? base.saturatingAdd(1_000_000 - remainder) : base
         start = timeSource.now

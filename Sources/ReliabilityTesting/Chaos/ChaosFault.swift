@@ -1,6 +1,6 @@
 internal import ReliabilityCore
 
-/// What a ``ChaosPolicy`` does to a call.
+/// A fault that a ``ChaosPolicy`` injects into a call.
 public struct ChaosFault: Sendable {
     enum Kind: Sendable {
         case latency(ClosedRange<Duration>)
@@ -10,42 +10,43 @@ public struct ChaosFault: Sendable {
     }
     let kind: Kind
 
-    /// Begins it later, but not after the time for which chaos was armed.
+    /// Returns a fault that delays the beginning of a call but not beyond the time for which chaos is armed.
     ///
-    /// - Parameter range: How much later; drawn for each call.
+    /// - Parameter range: The range of delays. Each call draws a delay from this range.
     /// - Returns: The fault.
-    /// - Precondition: The range does not begin below zero.
+    /// - Precondition: The lower bound of `range` is not negative.
     public static func latency(_ range: ClosedRange<Duration>) -> ChaosFault {
-        requireValid(range.lowerBound >= .zero, "a latency must not be negative (is \(range))")
+        requireValid(range.lowerBound >= .zero, "latency must not be negative (is \(range))")
         return ChaosFault(kind: .latency(range))
     }
 
-    /// Does not make it, and throws.
+    /// Returns a fault that throws an error and does not make the call.
     ///
-    /// - Parameter error: What to throw.
+    /// - Parameter error: The error.
     /// - Returns: The fault.
     public static func failure(_ error: any Error) -> ChaosFault { ChaosFault(kind: .failure(error)) }
 
-    /// Makes it, and throws in place of its result: the answer was lost on its way.
+    /// Returns a fault that makes the call and throws an error in place of its result, as if the answer were lost.
     ///
-    /// - Parameter error: What to throw.
+    /// - Parameter error: The error.
     /// - Returns: The fault.
     public static func lostAnswer(_ error: any Error) -> ChaosFault { ChaosFault(kind: .lostAnswer(error)) }
 
-    /// Begins it when the time ends for which chaos was armed, and not before: its caller waits, until then or until its
-    /// task is cancelled.
+    /// A fault that delays the beginning of a call until the end of the time for which chaos is armed.
+    ///
+    /// The caller waits until this time or until its task is cancelled.
     public static let hang = ChaosFault(kind: .hang)
 
     var summary: String {
         switch kind {
-        case .latency(let range): "begins them \(range.lowerBound) to \(range.upperBound) later"
+        case .latency(let range): "delays them by \(range.lowerBound) to \(range.upperBound)"
         case .failure: "fails them"
         case .lostAnswer: "loses their answers"
         case .hang: "hangs them"
         }
     }
 
-    /// The longest wait that the fault adds; nil when nobody knows.
+    /// The longest wait that the fault adds, or `nil` if the wait is unknown.
     var waits: Duration? {
         switch kind {
         case .latency(let range): range.upperBound

@@ -1,19 +1,19 @@
 public import ReliabilityCore
 
-/// Does something bad to some of the calls, while its switch is on.
+/// A policy that injects a fault into a share of the calls while its switch is on.
 ///
 /// ```swift
 /// let chaos = ChaosSwitch()
 /// let payment = Pipeline {
-///     RetryPolicy(.idempotent, maxAttempts: 3)
+///     RetryPolicy(.idempotent(maxAttempts: 3))
 ///     TimeoutPolicy(.seconds(2))
 ///     ChaosPolicy(.hang, rate: 0.05, when: chaos)
 /// }
 /// chaos.arm(for: .seconds(60))
 /// ```
 ///
-/// It goes innermost, where the dependency is: the policies around it then meet what they are there for. While the
-/// switch is off, a call costs one look at it. Several faults are several policies.
+/// Place the policy innermost, next to the dependency, so that the policies around the fault can handle the fault.
+/// While the switch is off, a call only reads the switch. Use a separate policy for each fault.
 public struct ChaosPolicy: CallPolicy {
     private let fault: ChaosFault
     private let draw: ChaosDraw
@@ -22,11 +22,11 @@ public struct ChaosPolicy: CallPolicy {
     /// Creates a policy.
     ///
     /// - Parameters:
-    ///   - fault: What it does.
-    ///   - rate: To which share of the calls, from 0 to 1.
-    ///   - chaos: Whether it does it.
-    ///   - randomness: Chooses the calls.
-    ///   - observer: Is told what was done.
+    ///   - fault: The fault.
+    ///   - rate: The share of the calls that get the fault, from 0 to 1.
+    ///   - chaos: The switch.
+    ///   - randomness: The generator that selects the calls. Defaults to the system's generator.
+    ///   - observer: Receives an event for each injected fault. Defaults to no observer.
     /// - Precondition: `rate` is from 0 to 1.
     public init(
         _ fault: ChaosFault,
@@ -40,10 +40,10 @@ public struct ChaosPolicy: CallPolicy {
         events = EventSink(observer)
     }
 
-    /// To how many calls something was done.
+    /// The number of calls with an injected fault.
     public var injected: Int { draw.count.value }
 
-    /// One layer of the kind `chaos`.
+    /// A single layer of the kind `chaos`.
     public var layers: [PolicyLayer] {
         [
             PolicyLayer(
@@ -54,12 +54,12 @@ public struct ChaosPolicy: CallPolicy {
         ]
     }
 
-    /// Runs `operation`, or does to it what the policy is for.
+    /// Runs the operation with the fault if the policy selects this call.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns.
-    /// - Throws: What `operation` throws, or the fault's error; `CancellationError` when the task is cancelled while the
-    ///   call is late or hangs.
+    /// - Parameter operation: The work, which keeps the caller's isolation.
+    /// - Returns: The operation's value.
+    /// - Throws: The operation's error or the fault's error. `CancellationError` if the task is cancelled while the
+    ///   fault delays the call.
     nonisolated(nonsending) public func run<Success>(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {

@@ -1,27 +1,27 @@
 internal import ReliabilityCore
 
-/// Changes the results of some of the calls, while its switch is on.
+/// Changes a share of the results of an operation while its switch is on.
 ///
 /// ```swift
+/// let chaos = ChaosSwitch()
 /// let wrong = ChaosResult<Balance>(rate: 0.01, when: chaos) { _ in Balance(0) }
 /// let balance = try await wrong.run { try await bank.balance(of: account) }
 /// ```
 ///
-/// A policy of a pipeline knows nothing about results, so this is none: put it around the operation, inside the
-/// pipeline's `run`.
+/// The policies of a pipeline have no access to results. Wrap the operation itself, inside the pipeline's `run`.
 public struct ChaosResult<Success>: Sendable {
     private let change: @Sendable (Success) -> Success
     private let draw: ChaosDraw
     private let events: EventSink<ChaosEvent>
 
-    /// Creates a changer of results.
+    /// Creates a wrapper that changes results.
     ///
     /// - Parameters:
-    ///   - rate: Which share of the results it changes, from 0 to 1.
-    ///   - chaos: Whether it does.
-    ///   - randomness: Chooses the results.
-    ///   - observer: Is told of each.
-    ///   - change: Makes the wrong result from the right one.
+    ///   - rate: The share of the results to change, from 0 to 1.
+    ///   - chaos: The switch.
+    ///   - randomness: The generator that selects the results. Defaults to the system's generator.
+    ///   - observer: Receives an event for each changed result. Defaults to no observer.
+    ///   - change: Returns the wrong result for a right result.
     /// - Precondition: `rate` is from 0 to 1.
     public init(
         rate: Double,
@@ -35,14 +35,14 @@ public struct ChaosResult<Success>: Sendable {
         events = EventSink(observer)
     }
 
-    /// How many results were changed.
+    /// The number of changed results.
     public var injected: Int { draw.count.value }
 
-    /// Runs `operation`, and perhaps returns something else than its result.
+    /// Runs the operation and changes its result if the wrapper selects this call.
     ///
-    /// - Parameter operation: The work; it keeps the caller's isolation.
-    /// - Returns: What `operation` returns, or what was made of it.
-    /// - Throws: What `operation` throws.
+    /// - Parameter operation: The work, which keeps the caller's isolation.
+    /// - Returns: The operation's value or the changed value.
+    /// - Throws: The operation's error.
     nonisolated(nonsending) public func run(
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {

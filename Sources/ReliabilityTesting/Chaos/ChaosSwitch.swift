@@ -1,30 +1,33 @@
 internal import ReliabilityCore
 
-/// Turns chaos on, for a time; it is off otherwise.
+/// A switch that turns chaos on for a limited time.
 ///
 /// ```swift
 /// let chaos = ChaosSwitch()
 /// chaos.arm(for: .seconds(60))
 /// ```
 ///
-/// Nothing leaves it on: arming it says when it ends. Share one among all chaos policies of a service.
+/// Arming always sets an end, so chaos cannot stay on by mistake. Share a switch among all chaos policies of a service.
 public final class ChaosSwitch: Sendable {
     let timeSource: TimeSource
     private let armedUntil = Lock(Int64.min)
 
     /// Creates a switch that is off.
     ///
-    /// - Parameter clock: Measures how long it is on, and the delays of the policies that ask it.
+    /// - Parameter clock: The clock for the armed time and for the delays of the policies with this switch. Defaults to
+    ///   `ContinuousClock`.
     public init(clock: some Clock<Duration> = ContinuousClock()) { timeSource = TimeSource(clock) }
 
-    /// Turns chaos on, for a time from now on, instead of what an earlier call said.
+    /// Turns chaos on for a duration from now.
     ///
-    /// - Parameter duration: How long.
+    /// The new end replaces the end set by an earlier call.
+    ///
+    /// - Parameter duration: The duration.
     /// - Precondition: `duration` is positive and at most a day.
     public func arm(for duration: Duration) {
         requireValid(
             duration > .zero && duration <= .seconds(86_400),
-            "chaos is armed for a positive time of a day at most (is \(duration))"
+            "duration must be positive and at most a day (is \(duration))"
         )
         let end = timeSource.instant(after: duration)
         armedUntil.withLock { $0 = end }
@@ -32,18 +35,18 @@ public final class ChaosSwitch: Sendable {
 
     /// Turns chaos off.
     ///
-    /// Calls that hang or are late already stay so until the time ends for which it was armed.
+    /// A call that already waits for a delay or a hang still waits as long as before.
     public func disarm() { armedUntil.withLock { $0 = .min } }
 
-    /// Whether chaos is on.
+    /// A Boolean value that indicates whether chaos is on.
     public var isArmed: Bool { end != nil }
 
-    /// How long chaos stays on; zero when it is off.
+    /// The remaining time of chaos, or zero if chaos is off.
     public var remaining: Duration {
         .nanoseconds(max(0, armedUntil.withLock { $0 }.saturatingSubtract(timeSource.now)))
     }
 
-    /// The instant at which chaos ends; nil when it is off.
+    /// The instant at which chaos ends, or `nil` if chaos is off.
     var end: Int64? {
         let end = armedUntil.withLock { $0 }
         return end > timeSource.now ? end : nil

@@ -1,45 +1,47 @@
-/// The calls that arrived at a dependency, in the order of their arrival, for a test to judge.
+/// The calls that arrived at a dependency in the order of their arrival.
 ///
 /// ```swift
+/// let bank = ScriptedDependency(clock: ManualClock())
+/// try await bank.call(from: "checkout")
 /// try bank.history.require(.atMostConcurrent(4), .atMost(10, within: .seconds(1)), .retryAfterIsHonoured)
 /// ```
 public struct CallHistory: Hashable, Sendable {
-    /// The calls, in the order of their arrival.
+    /// The calls in the order of their arrival.
     public let calls: [DependencyCall]
 
     /// Creates a history.
     ///
-    /// - Parameter calls: The calls, in the order of their arrival.
+    /// - Parameter calls: The calls in the order of their arrival.
     public init(_ calls: [DependencyCall]) { self.calls = calls }
 
-    /// How many calls there were.
+    /// The number of calls.
     public var count: Int { calls.count }
 
-    /// The most calls that were under way at once.
-    public var highestConcurrency: Int { calls.map(\.concurrency).max() ?? 0 }
+    /// The highest number of calls in progress at the same time.
+    public var peakConcurrency: Int { calls.map(\.concurrency).max() ?? 0 }
 
-    /// How many calls arrived in a phase of the script.
+    /// Returns the number of calls that arrived in a phase of the script.
     ///
-    /// - Parameter phase: Which phase, from 0.
+    /// - Parameter phase: The zero-based index of the phase.
     /// - Returns: The number of calls.
     public func count(inPhase phase: Int) -> Int { calls.count { $0.phase == phase } }
 
-    /// The calls that arrived in a time.
+    /// Returns the calls that arrived in a range of time.
     ///
-    /// - Parameter time: From when to when, counted from the beginning of the script.
+    /// - Parameter time: The range of time since the beginning of the script.
     /// - Returns: The calls.
     public func calls(in time: Range<Duration>) -> [DependencyCall] { calls.filter { time.contains($0.arrival) } }
 
-    /// What contradicts rules.
+    /// Returns the violations of rules.
     ///
     /// - Parameter rules: The rules.
-    /// - Returns: A sentence for each rule that was broken; none when all were kept.
+    /// - Returns: A violation for each broken rule. Empty if no rule is broken.
     public func violations(of rules: CallRule...) -> [CallViolation] { rules.compactMap { $0.violation(in: self) } }
 
-    /// Throws when a rule was broken.
+    /// Throws an error if a rule is broken.
     ///
     /// - Parameter rules: The rules.
-    /// - Throws: The violation of the first rule that was broken.
+    /// - Throws: The violation of the first broken rule.
     public func require(_ rules: CallRule...) throws(CallViolation) {
         for rule in rules {
             if let violation = rule.violation(in: self) { throw violation }
@@ -47,13 +49,13 @@ public struct CallHistory: Hashable, Sendable {
     }
 }
 
-/// A rule about calls was broken.
+/// A violation of a rule about calls.
 public struct CallViolation: Error, Hashable, CustomStringConvertible {
-    /// The rule, as a sentence.
+    /// The rule as a sentence.
     public let rule: String
-    /// What contradicts it.
+    /// The calls that contradict the rule.
     public let found: String
 
-    /// The rule and what contradicts it.
+    /// The rule and the calls that contradict the rule.
     public var description: String { "\(rule), but \(found)" }
 }

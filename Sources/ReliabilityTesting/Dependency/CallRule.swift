@@ -1,6 +1,6 @@
-/// What must hold for the calls that arrive at a dependency.
+/// A rule about the calls that arrive at a dependency.
 public struct CallRule: Sendable {
-    /// The rule, as a sentence.
+    /// The rule as a sentence.
     public let description: String
     private let check: @Sendable (CallHistory) -> String?
 
@@ -13,8 +13,8 @@ public struct CallRule: Sendable {
     /// ```
     ///
     /// - Parameters:
-    ///   - description: The rule, as a sentence without a full stop.
-    ///   - check: Says what contradicts it; nil for nothing.
+    ///   - description: The rule as a sentence without a full stop.
+    ///   - check: Returns the calls that contradict the rule, as the end of a sentence, or `nil` if the rule holds.
     public init(_ description: String, check: @escaping @Sendable (CallHistory) -> String?) {
         self.description = description
         self.check = check
@@ -24,22 +24,23 @@ public struct CallRule: Sendable {
         check(history).map { CallViolation(rule: description, found: $0) }
     }
 
-    /// There are never more than so many calls under way at once.
+    /// Returns a rule that limits the number of simultaneous calls.
     ///
-    /// - Parameter limit: How many.
+    /// - Parameter limit: The maximum number of calls in progress at the same time.
     /// - Returns: The rule.
     public static func atMostConcurrent(_ limit: Int) -> CallRule {
-        CallRule("at most \(limit) calls are under way at once") { history in
+        CallRule("at most \(limit) calls run at the same time") { history in
             guard let call = history.calls.first(where: { $0.concurrency > limit }) else { return nil }
-            return "\(call.concurrency) were when call \(call.index) arrived at \(call.arrival)"
+            return "\(call.concurrency) ran when call \(call.index) arrived at \(call.arrival)"
         }
     }
 
-    /// No stretch of time of this length sees more than so many calls arrive.
+    /// Returns a rule that limits the number of arrivals in every window of time.
     ///
     /// - Parameters:
-    ///   - limit: How many.
-    ///   - window: The length; a call exactly this much later than another is outside its window.
+    ///   - limit: The maximum number of arrivals in a window.
+    ///   - window: The length of a window. A call exactly this much later than another call is outside the other call's
+    ///     window.
     /// - Returns: The rule.
     public static func atMost(_ limit: Int, within window: Duration) -> CallRule {
         CallRule("at most \(limit) calls arrive within \(window)") { history in
@@ -47,7 +48,7 @@ public struct CallRule: Sendable {
             while let first = calls.first {
                 let inWindow = calls.prefix { $0.arrival - first.arrival < window }
                 if inWindow.count > limit {
-                    return "\(inWindow.count) did from call \(first.index) at \(first.arrival) on"
+                    return "\(inWindow.count) arrived, from call \(first.index) at \(first.arrival)"
                 }
                 calls.removeFirst()
             }
@@ -55,18 +56,21 @@ public struct CallRule: Sendable {
         }
     }
 
-    /// No call arrives in a time, such as that in which a circuit breaker is open.
+    /// Returns a rule that allows no arrival in a range of time, such as while a circuit breaker is open.
     ///
-    /// - Parameter time: From when to when, counted from the beginning of the script.
+    /// - Parameter time: The range of time since the beginning of the script.
     /// - Returns: The rule.
     public static func none(in time: Range<Duration>) -> CallRule {
         CallRule("no call arrives from \(time.lowerBound) to \(time.upperBound)") { history in
-            history.calls(in: time).first.map { "call \($0.index) did at \($0.arrival)" }
+            history.calls(in: time).first.map { "call \($0.index) arrived at \($0.arrival)" }
         }
     }
 
-    /// Who was asked to come later makes no call sooner, each caller by its name.
-    public static let retryAfterIsHonoured = CallRule("no caller comes sooner than it was asked to") { history in
+    /// A rule that no caller returns before its `retryAfter` has elapsed.
+    ///
+    /// The time counts from the end of the throttled call. Callers are distinguished by name.
+    public static let retryAfterIsHonoured = CallRule("no caller returns before its retryAfter has elapsed") {
+        history in
         for (position, call) in history.calls.enumerated() {
             guard case .throttled(let retryAfter?) = call.outcome, let end = call.end else { continue }
             let later = history.calls[(position + 1)...].prefix { $0.arrival < end + retryAfter }

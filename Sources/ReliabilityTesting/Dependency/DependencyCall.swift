@@ -1,49 +1,49 @@
-/// One call that arrived at a dependency.
+/// A call that arrived at a dependency.
 public struct DependencyCall: Hashable, Sendable {
-    /// How a call ended.
-    ///
-    /// The set may grow.
+    /// The outcome of a call.
     @nonexhaustive
     public enum Outcome: Hashable, Sendable {
         /// The dependency answered with a value.
         case succeeded
         /// The dependency answered with a failure.
         case failed
-        /// The connection was refused.
+        /// The dependency did not accept the connection.
         case refused
-        /// The dependency asked the caller to come later.
+        /// The dependency asked the caller to retry later.
         case throttled(retryAfter: Duration?)
-        /// The connection broke before there was an answer.
+        /// The connection broke before the answer.
         case disconnected
-        /// The caller was cancelled before there was an answer.
+        /// The caller was cancelled before the answer.
         case cancelled
     }
 
-    /// Which call it is, from 0.
+    /// The zero-based index of the call.
     public let index: Int
-    /// Who made it; empty when nobody said.
+    /// The name of the caller.
+    ///
+    /// Empty if the caller gave no name.
     public let caller: String
-    /// In which phase of the script it arrived, from 0.
+    /// The zero-based index of the script's phase at the arrival.
     public let phase: Int
-    /// How many calls were under way when it had arrived, itself included.
+    /// The number of calls in progress after the arrival, including this call.
     public let concurrency: Int
-    /// When it arrived, counted from the beginning of the script.
+    /// The time of the arrival since the beginning of the script.
     public let arrival: Duration
-    /// When it ended; nil while it is under way.
+    /// The time of the end since the beginning of the script, or `nil` while the call is in progress.
     public internal(set) var end: Duration?
-    /// How it ended; nil while it is under way.
+    /// The outcome, or `nil` while the call is in progress.
     public internal(set) var outcome: Outcome?
 
-    /// Creates a call, for a history of a dependency of your own.
+    /// Creates a call for the history of a dependency of your own.
     ///
     /// - Parameters:
-    ///   - index: Which call it is, from 0.
-    ///   - caller: Who made it.
-    ///   - phase: In which phase it arrived.
-    ///   - concurrency: How many calls were under way when it had arrived, itself included.
-    ///   - arrival: When it arrived.
-    ///   - end: When it ended.
-    ///   - outcome: How it ended.
+    ///   - index: The zero-based index of the call.
+    ///   - caller: The name of the caller. Defaults to no name.
+    ///   - phase: The zero-based index of the phase at the arrival. Defaults to 0.
+    ///   - concurrency: The number of calls in progress after the arrival, including this call. Defaults to 1.
+    ///   - arrival: The time of the arrival.
+    ///   - end: The time of the end, or `nil` while the call is in progress.
+    ///   - outcome: The outcome, or `nil` while the call is in progress.
     public init(
         index: Int,
         caller: String = "",

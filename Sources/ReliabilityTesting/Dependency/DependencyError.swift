@@ -1,23 +1,21 @@
 public import ReliabilityCore
 
-/// What a ``ScriptedDependency`` throws.
+/// An error of a ``ScriptedDependency``.
 public struct DependencyError: ReliabilityError, Hashable, CustomStringConvertible {
-    /// What went wrong.
-    ///
-    /// The set may grow.
+    /// The reason of an error.
     @nonexhaustive
     public enum Reason: Hashable, Sendable {
         /// The dependency answered with a failure.
         case failed
-        /// The connection was refused, so the call was not sent.
+        /// The dependency did not accept the connection, so the call was not sent.
         case refused
-        /// The dependency asked the caller to come later.
+        /// The dependency asked the caller to retry later.
         case throttled(retryAfter: Duration?)
-        /// The connection broke before there was an answer.
+        /// The connection broke before the answer.
         case disconnected
     }
 
-    /// What went wrong.
+    /// The reason of the error.
     public let reason: Reason
 
     init(_ reason: Reason) { self.reason = reason }
@@ -32,20 +30,22 @@ public struct DependencyError: ReliabilityError, Hashable, CustomStringConvertib
         }
     }
 
-    /// `rateLimited` when the dependency asked the caller to come later, otherwise `unavailable`.
+    /// `rateLimited` if the dependency asked the caller to retry later, otherwise `unavailable`.
     public var category: ErrorCategory {
         if case .throttled = reason { .rateLimited } else { .unavailable }
     }
 
-    /// A constant sentence.
+    /// The same message for all reasons.
     public var message: String { "The service is not available at the moment." }
 
-    /// When the dependency asked the caller to come.
+    /// The wait that the dependency asked for, or `nil` if the dependency asked for no wait.
     public var retryAfter: Duration? {
         if case .throttled(let retryAfter) = reason { retryAfter } else { nil }
     }
 
-    /// False when the connection was refused, or the call was turned away.
+    /// A Boolean value that indicates whether the call may have reached the dependency.
+    ///
+    /// The value is `false` if the dependency did not accept the connection or throttled the call.
     public var mayHaveBeenSent: Bool {
         switch reason {
         case .failed, .disconnected: true

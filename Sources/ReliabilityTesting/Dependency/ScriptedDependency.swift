@@ -1,6 +1,6 @@
 internal import ReliabilityCore
 
-/// A dependency that does what a script says: it is well, slow, failing, hanging or gone, and well again.
+/// A dependency that follows a script of phases: healthy, slow, failing, hanging or unreachable.
 ///
 /// ```swift
 /// let clock = ManualClock()
@@ -12,11 +12,13 @@ internal import ReliabilityCore
 ///     ],
 ///     clock: clock
 /// )
-/// let receipt = try await bank.call { "receipt" }
+/// let call = Task { try await bank.call { "receipt" } }
+/// await clock.advance(by: .milliseconds(80), whenSleeping: 1)
+/// let receipt = try await call.value
 /// ```
 ///
-/// The phase in which a call arrives decides its answer, whenever that comes. What happened to every call is in
-/// ``history``.
+/// The phase in which a call arrives determines the answer, even if the answer comes in a later phase. ``history``
+/// contains every call.
 public final class ScriptedDependency: Sendable {
     private struct State {
         var generator: SeededGenerator
@@ -25,8 +27,10 @@ public final class ScriptedDependency: Sendable {
         var latestArrival: Int64 = 0
     }
 
-    /// What the dependency does with one call.
-    private struct Plan {
+    /// The response to a call.
+    ///
+    /// A `nil` latency means that the response never comes.
+    private struct Response {
         let index: Int
         let latency: Duration?
         let outcome: DependencyCall.Outcome
@@ -38,16 +42,16 @@ public final class ScriptedDependency: Sendable {
     private let start: Int64
     private let state: Lock<State>
 
-    /// Creates a dependency whose script begins now.
+    /// Creates a dependency and begins its script.
     ///
     /// - Parameters:
-    ///   - script: From when on it behaves how, counted from now.
-    ///   - honoursCancellation: Whether a call ends at once when its task is cancelled. One that does not ends when the
-    ///     dependency has answered.
-    ///   - clock: Measures the time.
-    ///   - seed: Decides latencies and errors. Defaults to a number that the simulation draws in which the dependency is
-    ///     created, or to zero outside of one.
-    /// - Precondition: The script's first phase begins at zero, and each other later than the one before.
+    ///   - script: The phases, each with its beginning measured from now. Defaults to a healthy dependency.
+    ///   - honoursCancellation: If `true`, a call ends immediately when its task is cancelled. If `false`, such a call
+    ///     ends with the dependency's answer. Defaults to `true`.
+    ///   - clock: The clock of the script.
+    ///   - seed: The seed of latencies and errors. Inside a simulation, defaults to a number drawn from the simulation.
+    ///     Otherwise defaults to zero.
+    /// - Precondition: The first phase begins at zero. Each other phase begins later than the phase before.
     public init(
         _ script: KeyValuePairs<Duration, DependencyBehavior> = [.zero: .healthy()],
         honoursCancellation: Bool = true,
@@ -55,9 +59,12 @@ public final class ScriptedDependency: Sendable {
         seed: UInt64? = nil
     ) {
         let starts = script.map(\.key)
-        requireValid(starts.first == .zero, "a script begins at zero (begins at \(String(describing: starts.first)))")
+        requireValid(
+            starts.first == .zero,
+            "the first phase must begin at zero (is \(String(describing: starts.first)))"
+        )
         for (previous, next) in zip(starts, starts.dropFirst()) {
-            requireValid(previous < next, "a phase begins after the one before (\(next) is not after \(previous))")
+            requireValid(previous < next, "phases must be in ascending order (\(next) is not after \(previous))")
         }
         phases = script.map { ($0.key.saturatingNanoseconds, $0.value) }
         self.honoursCancellation = honoursCancellation
@@ -66,33 +73,33 @@ public final class ScriptedDependency: Sendable {
         state = Lock(State(generator: SeededGenerator(seed: seed ?? AmbientGenerator.simulated?.next() ?? 0)))
     }
 
-    /// What happened so far.
+    /// The calls so far.
     public var history: CallHistory { CallHistory(state.withLock { $0.calls }) }
 
-    /// How many calls are under way.
+    /// The number of calls in progress.
     public var inFlight: Int { state.withLock { $0.inFlight } }
 
     /// Makes a call.
     ///
-    /// - Parameter caller: Who makes it, for the rules that hold for each caller.
-    /// - Throws: ``DependencyError``, or `CancellationError` when the task was cancelled.
+    /// - Parameter caller: The name of the caller for rules about each caller. Defaults to no name.
+    /// - Throws: ``DependencyError``, or `CancellationError` if the task was cancelled.
     public func call(from caller: String = "") async throws { try await call(from: caller) { () } }
 
     /// Makes a call that returns a value.
     ///
     /// - Parameters:
-    ///   - caller: Who makes it, for the rules that hold for each caller.
-    ///   - value: Makes the value of a call that succeeds.
+    ///   - caller: The name of the caller for rules about each caller. Defaults to no name.
+    ///   - value: Creates the value of a successful call.
     /// - Returns: The value.
-    /// - Throws: ``DependencyError``, or `CancellationError` when the task was cancelled; and what `value` throws.
+    /// - Throws: ``DependencyError``, `CancellationError` if the task was cancelled, or an error of `value`.
     public func call<Success>(from caller: String = "", _ value: () throws -> Success) async throws -> Success {
-        let plan = begin(caller)
-        do { try await wait(plan.latency) } catch {
-            end(plan.index, .cancelled)
+        let response = begin(caller)
+        do { try await wait(response.latency) } catch {
+            end(response.index, .cancelled)
             throw error
         }
-        end(plan.index, plan.outcome)
-        switch plan.outcome {
+        end(response.index, response.outcome)
+        switch response.outcome {
         case .succeeded: return try value()
         case .failed: throw DependencyError(.failed)
         case .refused: throw DependencyError(.refused)
@@ -104,10 +111,11 @@ public final class ScriptedDependency: Sendable {
 
     private var now: Int64 { timeSource.now.saturatingSubtract(start) }
 
-    private func begin(_ caller: String) -> Plan {
+    private func begin(_ caller: String) -> Response {
         let reading = now
         return state.withLock { state in
-            // Who looked at the clock first need not come here first, and the history is in the order of arrival.
+            // Calls may take the lock in another order than they read the clock. The history is in the order of
+            // arrival.
             let now = max(reading, state.latestArrival)
             state.latestArrival = now
             let phase = phases.lastIndex { $0.from <= now } ?? 0
@@ -129,15 +137,15 @@ public final class ScriptedDependency: Sendable {
                     behavior.answer == .failure
                     || Double.random(in: 0..<1, using: &state.generator) < behavior.errorRate
                 let latency = Self.latency(behavior, inFlight: state.inFlight, &state.generator)
-                return Plan(index: index, latency: latency, outcome: fails ? .failed : .succeeded)
+                return Response(index: index, latency: latency, outcome: fails ? .failed : .succeeded)
             case .refusal:
-                return Plan(index: index, latency: .zero, outcome: .refused)
+                return Response(index: index, latency: .zero, outcome: .refused)
             case .throttle(let retryAfter):
-                return Plan(index: index, latency: .zero, outcome: .throttled(retryAfter: retryAfter))
+                return Response(index: index, latency: .zero, outcome: .throttled(retryAfter: retryAfter))
             case .none:
                 let next = phases.dropFirst(phase + 1).first
                 let latency = next.map { Duration.nanoseconds($0.from.saturatingSubtract(now)) }
-                return Plan(index: index, latency: latency, outcome: .disconnected)
+                return Response(index: index, latency: latency, outcome: .disconnected)
             }
         }
     }
@@ -165,16 +173,16 @@ public final class ScriptedDependency: Sendable {
         }
     }
 
-    /// Waits, for ever without a latency.
+    /// Waits for the latency, or forever if the latency is `nil`.
     private func wait(_ latency: Duration?) async throws {
         if honoursCancellation {
             guard let latency else {
-                await untilCancelled()
+                await suspendUntilCancelled()
                 throw CancellationError()
             }
             try await timeSource.sleep(for: latency)
         } else if latency != .zero {
-            // A timer and not a sleep: nothing of the task's cancellation reaches it.
+            // A timer, because a sleep would end when the task is cancelled.
             await withCheckedContinuation { continuation in
                 let instant = latency.map(timeSource.instant(after:)) ?? .max
                 _ = timeSource.timer(at: instant) { continuation.resume() }

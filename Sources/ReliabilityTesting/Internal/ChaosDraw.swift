@@ -1,14 +1,14 @@
 internal import ReliabilityCore
 
-/// Chooses the calls to which chaos does something, and counts them.
+/// Selects the calls that chaos changes and counts the selected calls.
 struct ChaosDraw: Sendable {
     let rate: Double
-    let count = Counter()
+    let count = ConcurrencyCounter()
     private let chaos: ChaosSwitch
     private let random: RandomSource
 
     init(rate: Double, chaos: ChaosSwitch, randomness: some RandomNumberGenerator & Sendable) {
-        requireValid((0...1).contains(rate), "a rate is from 0 to 1 (is \(rate))")
+        requireValid((0...1).contains(rate), "rate must be from 0 to 1 (is \(rate))")
         self.rate = rate
         self.chaos = chaos
         random = RandomSource(randomness)
@@ -16,9 +16,9 @@ struct ChaosDraw: Sendable {
 
     var timeSource: TimeSource { chaos.timeSource }
 
-    /// Chooses the next call, or not.
+    /// Decides whether chaos changes the next call.
     ///
-    /// - Returns: The instant at which chaos ends; nil for a call that is left alone.
+    /// - Returns: The instant at which chaos ends, or `nil` if the call is not selected.
     func next() -> Int64? {
         guard let end = chaos.end else { return nil }
         // 53 bits, which a Double holds without rounding.

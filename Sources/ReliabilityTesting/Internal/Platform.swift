@@ -6,7 +6,7 @@ internal import Glibc
 internal import Musl
 #endif
 
-/// A thread, to be compared with another.
+/// The identity of a thread.
 struct ThreadIdentity: Hashable, Sendable {
     private let handle: UInt
 
@@ -19,7 +19,7 @@ struct ThreadIdentity: Hashable, Sendable {
     }
 }
 
-/// Writes a line for whoever watches a test run.
+/// Writes a text to the standard error.
 @Sendable
 func writeToStandardError(_ text: String) {
     let bytes = Array(text.utf8)

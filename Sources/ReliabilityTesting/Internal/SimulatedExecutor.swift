@@ -1,13 +1,16 @@
 internal import ReliabilityCore
 
-/// Keeps the jobs of a simulation until the simulating thread runs them, one at a time.
+/// A task executor that queues the jobs of a simulation.
+///
+/// The simulating thread runs the jobs one at a time.
 final class SimulatedExecutor: TaskExecutor {
     private struct State {
         var ready: [(job: UnownedJob, task: Int)] = []
         var didEscape = false
         var isTracing = false
-        /// The number of the task to which a job belongs, by the runtime's own numbering: that one counts all tasks of
-        /// the process, so it differs from run to run.
+        /// The number of a task in this run, by the task number of the runtime.
+        ///
+        /// The runtime counts all tasks of the process, so the numbers of the runtime differ from run to run.
         var taskNumbers: [Substring: Int] = [:]
     }
     private let state = Lock(State())
@@ -15,7 +18,9 @@ final class SimulatedExecutor: TaskExecutor {
 
     init(isTracing: Bool) { state.withLock { $0.isTracing = isTracing } }
 
-    /// Whether a job came from another thread: the order of the jobs is then no longer the seed's.
+    /// A Boolean value that indicates whether a job came from another thread.
+    ///
+    /// The seed then no longer determines the order of the jobs.
     var didEscape: Bool { state.withLock { $0.didEscape } }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -33,10 +38,10 @@ final class SimulatedExecutor: TaskExecutor {
         }
     }
 
-    /// Runs one of the jobs that are ready.
+    /// Runs one of the ready jobs.
     ///
-    /// - Parameter choose: Chooses among so many.
-    /// - Returns: The number of the job's task and how many jobs were ready; nil when none was.
+    /// - Parameter choose: Returns the index of a job, from 0 to `count - 1`.
+    /// - Returns: The number of the job's task and the number of ready jobs, or `nil` if no job was ready.
     func runOne(_ choose: (_ count: Int) -> Int) -> (task: Int, of: Int)? {
         let chosen = state.withLock { state -> (job: UnownedJob, task: Int, of: Int)? in
             let count = state.ready.count

@@ -1,40 +1,50 @@
 internal import ReliabilityCore
 
-/// Many tasks on one thread, in an order that a seed determines, on a clock that moves when nothing else can.
+/// A deterministic run of many tasks on a single thread in an order determined by a seed.
 ///
 /// ```swift
 /// try Simulation.run(seeds: 0..<1000) { simulation in
 ///     let bank = ScriptedDependency([.zero: .healthy(), .seconds(5): .hanging], clock: simulation.clock)
-///     let breaker = Breaker(BreakerConfiguration(trip: .consecutiveFailures(3)), clock: simulation.clock)
+///     let breaker = Breaker(Breaker.Configuration(tripCondition: .consecutiveFailures(3)), clock: simulation.clock)
 ///     for _ in 0..<10 { simulation.spawn { try await breaker.run { try await bank.call() } } }
 ///     await simulation.waitForClients()
 ///     try bank.history.require(.atMostConcurrent(10))
 /// }
 /// ```
 ///
-/// Each time a task could go on, the seed chooses which of those that could does: one seed is one schedule, and the same
-/// one each time. When none can, the clock moves to the instant at which the first sleeper wakes. A run therefore takes
-/// no longer than its steps do, whatever time passes in it, and a thousand of them look at a thousand interleavings.
+/// At each step, the seed selects one of the tasks that are ready to run. A seed determines the whole schedule, so
+/// every run with the same seed is the same. If no task is ready, the clock moves to the instant at which the first
+/// sleeper wakes. The real time of a run depends on the number of steps, not on the simulated time. A thousand seeds
+/// test a thousand interleavings.
 ///
-/// Everything of the scenario must happen inside: its clock is ``clock``, its own chance is ``random(in:)`` or
-/// ``generator()``, and it takes no part in work on another thread. A detached task, an actor with an executor of its own
-/// (the main actor), an event observer that the scenario waits for, and a `ContinuousClock` all leave the simulation; a
-/// run that one of them comes back to fails.
+/// The whole scenario must run inside the simulation:
 ///
-/// The chance of the library needs nothing: inside a simulation, the jitter of every policy that was not given a
-/// generator, the draws of chaos and of a ``ScriptedDependency``, correlation ids and the tokens of claims come from the
-/// seed.
+/// - The scenario reads the time and sleeps only on ``clock``.
+/// - The scenario draws its own random numbers only from ``random(in:)`` or ``generator()``.
+/// - The scenario does not wait for work on another thread.
+///
+/// A detached task, an actor with its own executor (such as the main actor), an event observer that the
+/// scenario waits for and a `ContinuousClock` all leave the simulation. A run fails if such work comes back to the
+/// simulation.
+///
+/// The randomness of the library needs no setup. Inside a simulation, the seed determines the jitter of every policy
+/// that has no generator of its own. The seed also determines the draws of chaos and of a ``ScriptedDependency``,
+/// correlation ids and claim tokens.
 ///
 /// ## Expectations
 ///
-/// ``expect(_:_:)`` and whatever throws, such as `#require`, end the run with a ``SimulationFailure`` that names the
-/// seed, and no other seed is run. Swift Testing tells nobody about a failed `#expect`, so the simulation takes such a
-/// run for a success: it names no seed, and the seeds behind it are run, too. A trait on the test or its suite changes
-/// that:
+/// A failed ``expect(_:_:)`` or a thrown error, such as from `#require`, fails the run with a ``SimulationFailure``
+/// that names the seed. No other seed is run. Swift Testing does not report a failed `#expect` to the simulation. The
+/// simulation counts such a run as a success, does not name the seed, and runs the next seed. A trait on the test or
+/// its suite changes this behavior:
 ///
 /// ```swift
 /// @Suite(.compactMapIssues(Simulation.fail(on:)))
-/// struct CheckoutTests { … }
+/// struct CheckoutTests {
+///     @Test func clockBeginsAtZero() throws {
+///         try Simulation.run(seeds: 0..<100) { simulation in #expect(simulation.clock.now == ManualClock().now) }
+///     }
+/// }
 /// ```
 public final class Simulation: Sendable {
     @TaskLocal private static var current: Simulation?
@@ -61,11 +71,13 @@ public final class Simulation: Sendable {
 
     /// The run's clock.
     ///
-    /// It moves by itself: the scenario only reads it and sleeps on it.
+    /// The simulation moves the clock. The scenario only reads the clock and sleeps on the clock.
     public let clock: ManualClock
 
     private let executor: SimulatedExecutor
-    /// What the library draws from; the schedule has a generator of its own, which this does not disturb.
+    /// The source of the library's randomness.
+    ///
+    /// The schedule has a separate generator, so draws of the library do not change the schedule's draws.
     private let chance: RandomSource
     private let isTracing: Bool
     private let state: Lock<State>
@@ -81,13 +93,14 @@ public final class Simulation: Sendable {
 
     // MARK: Running
 
-    /// Runs a scenario once for each seed, and stops at the first that fails.
+    /// Runs a scenario once for each seed and stops at the first failure.
     ///
     /// - Parameters:
     ///   - seeds: The seeds.
-    ///   - stepLimit: How many steps a run may take; a step is a job of a task or a move of the clock.
-    ///   - scenario: What happens. It runs inside the simulation, as the tasks do that it spawns.
-    /// - Throws: ``SimulationFailure``, which names the seed and says how to run it alone.
+    ///   - stepLimit: The maximum number of steps in a run. A step is a job of a task or a move of the clock. Defaults
+    ///     to 100,000.
+    ///   - scenario: The scenario. The scenario and its tasks run inside the simulation.
+    /// - Throws: ``SimulationFailure`` with the failing seed and the call that runs this seed alone.
     public static func run(
         seeds: Range<UInt64>,
         stepLimit: Int = 100_000,
@@ -98,18 +111,23 @@ public final class Simulation: Sendable {
         }
     }
 
-    /// Runs a scenario once, and writes down what was chosen.
+    /// Runs a scenario with a single seed and records a trace.
     ///
     /// ```swift
-    /// let trace = try Simulation.run(seed: 4711) { simulation in … }
+    /// let trace = try Simulation.run(seed: 4711) { simulation in
+    ///     for name in ["a", "b"] { simulation.spawn { simulation.record(name) } }
+    ///     await simulation.waitForClients()
+    /// }
+    /// print(trace.joined(separator: "\n"))
     /// ```
     ///
     /// - Parameters:
     ///   - seed: The seed.
-    ///   - stepLimit: How many steps the run may take; a step is a job of a task or a move of the clock.
-    ///   - scenario: What happens. It runs inside the simulation, as the tasks do that it spawns.
-    /// - Returns: What was chosen, a line for each step and each ``note(_:)``: the same for the same seed.
-    /// - Throws: ``SimulationFailure``, with the last lines of the trace.
+    ///   - stepLimit: The maximum number of steps in the run. A step is a job of a task or a move of the clock.
+    ///     Defaults to 100,000.
+    ///   - scenario: The scenario. The scenario and its tasks run inside the simulation.
+    /// - Returns: The trace with a line for each step and each ``record(_:)``. The same seed gives the same trace.
+    /// - Throws: ``SimulationFailure`` with the trace.
     @discardableResult
     public static func run(
         seed: UInt64,
@@ -125,7 +143,7 @@ public final class Simulation: Sendable {
         stepLimit: Int,
         _ scenario: @escaping @Sendable (Simulation) async throws -> Void
     ) throws(SimulationFailure) {
-        // What the clock's timers run has no task: it is to find the simulation, too.
+        // The clock's timers run outside of any task: bind the task-local values for them, too.
         let reason = Self.$current.withValue(self) {
             AmbientGenerator.$simulated.withValue(chance) { reasonOfFailure(stepLimit: stepLimit, scenario) }
         }
@@ -148,7 +166,7 @@ public final class Simulation: Sendable {
         let isIdle = drive(until: stepLimit)
         let reason = reasonOfFailure(isIdle: isIdle)
         if reason != nil {
-            // Whoever waits for ever is told to go, so that a failed run leaves as little behind as it can.
+            // Cancel the tasks that wait forever, so that a failed run leaves as few tasks as possible.
             root.cancel()
             for client in clients { client.cancel() }
             state.withLock { $0.steps = 0 }
@@ -167,7 +185,9 @@ public final class Simulation: Sendable {
         return waiting.isEmpty ? nil : .deadlock(waiting: waiting)
     }
 
-    /// Runs steps until nothing is ready and nobody sleeps, or the number of steps is reached; says whether it is idle.
+    /// Runs steps until no task is ready and no task sleeps, or until the step limit.
+    ///
+    /// - Returns: `true` if the simulation is idle, or `false` at the step limit.
     private func drive(until limit: Int) -> Bool {
         while true {
             guard beginStep(limit) else { return false }
@@ -177,7 +197,7 @@ public final class Simulation: Sendable {
                 clock.advance(by: wait)
                 if isTracing { append("the clock moves by \(wait)") }
             } else if let cancel = nextCancellation() {
-                // Its step would never come.
+                // No other step is left, so the step of this cancellation would never come.
                 cancel()
             } else {
                 return true
@@ -185,7 +205,9 @@ public final class Simulation: Sendable {
         }
     }
 
-    /// Counts a step and makes the cancellations that are due before it.
+    /// Counts a step and makes the cancellations that are due before the step.
+    ///
+    /// - Returns: `false` at the step limit.
     private func beginStep(_ limit: Int) -> Bool {
         let due = state.withLock { state -> [@Sendable () -> Void]? in
             if state.steps >= limit { return nil }
@@ -201,7 +223,7 @@ public final class Simulation: Sendable {
         return true
     }
 
-    /// The first cancellation that is not due yet; it has been removed.
+    /// Removes and returns the first cancellation that is not due yet.
     private func nextCancellation() -> (@Sendable () -> Void)? {
         state.withLock { state in
             let first = state.cancellations.indices.min { state.cancellations[$0].step < state.cancellations[$1].step }
@@ -214,14 +236,15 @@ public final class Simulation: Sendable {
         state.withLock { $0.trace.append("\($0.steps) at \(time): \(line)") }
     }
 
-    // MARK: What a scenario does
+    // MARK: Scenario
 
-    /// Starts a task of the simulation.
+    /// Starts a task inside the simulation.
     ///
-    /// The run lasts until it has ended. What it throws is its own affair: await the value of the task to have it.
+    /// The run lasts until the task has ended. An error of the task does not fail the run. To receive the error, await
+    /// the task's value.
     ///
     /// - Parameters:
-    ///   - name: Its name in a failure; its number by default.
+    ///   - name: The name of the task in a failure. Defaults to the number of the task.
     ///   - operation: The work.
     /// - Returns: The task.
     @discardableResult
@@ -246,7 +269,7 @@ public final class Simulation: Sendable {
 
     private var clients: [Client] { state.withLock { $0.clients } }
 
-    /// Waits for the end of every task that was spawned, those included that are spawned meanwhile.
+    /// Waits for the end of every spawned task, including tasks spawned during the wait.
     public func waitForClients() async {
         var next = 0
         while let client = state.withLock({ $0.clients.dropFirst(next).first }) {
@@ -255,51 +278,58 @@ public final class Simulation: Sendable {
         }
     }
 
-    /// Cancels a task at a step that the seed draws, be it running, waiting or ended by then.
+    /// Cancels a task at a step drawn from the seed.
+    ///
+    /// At this step, the task may run, wait or have ended.
     ///
     /// - Parameters:
     ///   - task: The task.
-    ///   - steps: How many steps may pass until then; fewer when nothing else is left to happen.
+    ///   - steps: The maximum number of steps until the cancellation, from 1 to 1,000,000. A value outside of this
+    ///     range is clamped. Fewer steps pass if nothing else is left to run. Defaults to 200.
     public func cancelSometime<Success, Failure: Error>(_ task: Task<Success, Failure>, within steps: Int = 200) {
         let wait = random(in: 1...max(1, min(steps, 1_000_000)))
         state.withLock { $0.cancellations.append(($0.steps + wait, { task.cancel() })) }
     }
 
-    /// A number that the seed draws.
+    /// Returns a random number determined by the seed.
     ///
-    /// - Parameter range: The numbers to draw from.
-    /// - Returns: One of them.
+    /// - Parameter range: The range of the number.
+    /// - Returns: A number in the range.
     public func random(in range: ClosedRange<Int>) -> Int {
         state.withLock { Int.random(in: range, using: &$0.generator) }
     }
 
-    /// A generator that the seed determines; each call makes another one.
+    /// Returns a new generator determined by the seed.
     ///
-    /// A policy of the library needs none: it draws from the simulation by itself.
+    /// Each call returns a different generator.
     ///
-    /// - Returns: What a policy takes as its `randomness`.
+    /// A policy of the library needs no generator, because policies draw from the simulation.
+    ///
+    /// - Returns: A generator for the `randomness` parameter of a policy.
     public func generator() -> SeededGenerator {
         SeededGenerator(seed: state.withLock { $0.generator.next() })
     }
 
-    /// Makes the run fail when something does not hold; the run goes on, and the first thing that did not hold is reported.
+    /// Makes the run fail if a condition is false.
+    ///
+    /// The run continues. The failure reports the first condition that was false.
     ///
     /// - Parameters:
-    ///   - condition: What must hold.
-    ///   - message: What is wrong when it does not.
+    ///   - condition: The condition.
+    ///   - message: The problem if the condition is false.
     public func expect(_ condition: Bool, _ message: @autoclosure () -> String) {
         if condition { return }
         let message = message()
-        note(message)
+        record(message)
         state.withLock { if $0.violation == nil { $0.violation = message } }
     }
 
-    /// Makes the run fail whose task records an issue.
+    /// Makes the current run fail because of an issue.
     ///
-    /// It goes into the `compactMapIssues` trait of a test or suite of Swift Testing. With XCTest, call it from an
-    /// override of `record(_:)`.
+    /// Pass this method to the `compactMapIssues` trait of a test or suite of Swift Testing. With XCTest, call this
+    /// method from an override of `record(_:)`.
     ///
-    /// - Parameter issue: The issue.
+    /// - Parameter issue: The issue recorded by a task of the run.
     /// - Returns: The issue.
     @Sendable
     public static func fail<Issue>(on issue: Issue) -> Issue {
@@ -307,10 +337,10 @@ public final class Simulation: Sendable {
         return issue
     }
 
-    /// Writes a line into the trace of a run with one seed.
+    /// Adds a line to the trace of a run with a single seed.
     ///
     /// - Parameter line: The line.
-    public func note(_ line: @autoclosure () -> String) {
+    public func record(_ line: @autoclosure () -> String) {
         if isTracing { append(line()) }
     }
 }

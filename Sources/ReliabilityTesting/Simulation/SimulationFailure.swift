@@ -1,17 +1,15 @@
-/// A run of a simulation that failed, with the seed that makes it fail again.
+/// A failed run of a simulation with the seed that repeats the failure.
 public struct SimulationFailure: Error, CustomStringConvertible {
-    /// What went wrong.
-    ///
-    /// The set may grow.
+    /// The reason for the failure of a run.
     @nonexhaustive
     public enum Reason: Sendable {
-        /// The scenario threw.
+        /// The scenario threw an error.
         case threw(any Error)
-        /// Something that ``Simulation/expect(_:_:)`` was to see did not hold.
+        /// A condition passed to ``Simulation/expect(_:_:)`` was false.
         case violated(String)
-        /// Nobody can go on and nobody sleeps, but these have not ended.
+        /// No task can run and no task sleeps, but the named tasks have not ended.
         case deadlock(waiting: [String])
-        /// The run did not end within the limit of steps.
+        /// The run did not end within the step limit.
         case stepLimit
         /// Work came back from another thread, so the seed does not determine the run.
         case escaped
@@ -19,14 +17,16 @@ public struct SimulationFailure: Error, CustomStringConvertible {
 
     /// The seed of the run.
     public let seed: UInt64
-    /// What went wrong.
+    /// The reason for the failure.
     public let reason: Reason
-    /// What was chosen, a line for each step; empty for a run with many seeds, which does not write it down.
+    /// The trace with a line for each step.
+    ///
+    /// Empty for a run with several seeds, which records no trace.
     public let trace: [String]
 
-    /// What went wrong, how to run this seed alone, and the last lines of the trace.
+    /// The reason, the call that repeats this seed, and the last 40 lines of the trace.
     public var description: String {
-        let replay = "again, with a trace: try Simulation.run(seed: \(seed)) { … }"
+        let replay = "to repeat with a trace: try Simulation.run(seed: \(seed)) { … }"
         return (["\(explanation)", replay] + trace.suffix(40)).joined(separator: "\n    ")
     }
 
@@ -38,15 +38,15 @@ public struct SimulationFailure: Error, CustomStringConvertible {
             "seed \(seed): \(message)"
         case .deadlock(let waiting):
             """
-            seed \(seed): nobody can go on and nobody sleeps on the simulation's clock, but these have not ended: \
-            \(waiting.joined(separator: ", ")) (they wait for each other, or for work that left the simulation)
+            seed \(seed): no task can run and none sleeps on the simulation's clock, but these have not ended: \
+            \(waiting.joined(separator: ", ")) (they wait for each other or for work outside of the simulation)
             """
         case .stepLimit:
-            "seed \(seed): the run did not end within its limit of steps"
+            "seed \(seed): the run did not end within the step limit"
         case .escaped:
             """
-            seed \(seed): work came back from another thread; a detached task, another clock, an observer or an actor \
-            with an executor of its own took it there
+            seed \(seed): work came back from another thread; possible causes are a detached task, another clock, an \
+            event observer and an actor with its own executor
             """
         }
     }

@@ -1,13 +1,13 @@
 internal import ReliabilityCore
 
-/// One call that its caller may walk away from: where the operation, the timers and the caller's cancellation meet.
+/// A call that can be abandoned: coordinates the operation, the timers, and the caller's cancellation.
 final class AbandoningCall<Success: Sendable>: Sendable {
     private enum Phase {
         case ready
         case running
-        /// It was cancelled and may still end in time.
+        /// The operation was cancelled and may still end within the grace period.
         case cancelled
-        /// Its caller has left.
+        /// The caller has returned, and the operation may still run.
         case abandoned
         case ended
     }
@@ -20,7 +20,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
     }
 
     private let scope: DeadlineScope
-    /// Nanoseconds.
+    /// The grace period in nanoseconds.
     private let grace: Int64
     private let abandoned: AbandonedOperations
     private let dispose: @Sendable (Success) async -> Void
@@ -38,7 +38,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         self.dispose = dispose
     }
 
-    /// Starts the operation beside its caller, which `continuation` resumes exactly once.
+    /// Starts the operation concurrently with its caller, and later resumes `continuation` exactly once.
     func start(
         _ continuation: CheckedContinuation<Success, any Error>,
         _ operation: @escaping @Sendable () async throws -> Success
@@ -54,7 +54,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
             continuation.resume(throwing: isTooLate ? TimeoutError(deadline: scope.deadline) : CancellationError())
             return
         }
-        // Not in place: work that blocks its thread must not hold its caller.
+        // Not `Task.immediate`: an operation that blocks its thread must not block its caller.
         let task = DeadlineScope.$innermost.withValue(scope) {
             Task(
                 name: currentTaskName(),
@@ -81,14 +81,14 @@ final class AbandoningCall<Success: Sendable>: Sendable {
     private func armDeadline() { arm(at: scope.expiry, isGrace: false) { self.deadlineReached() } }
 
     private func deadlineReached() {
-        // The deadline may have been that of an enclosing call, which has ended meanwhile.
+        // The deadline of an enclosing call no longer applies if that call has ended.
         if scope.expiry > scope.timeSource.now { armDeadline() } else { cancel(.expired) }
     }
 
-    /// The caller's task was cancelled.
+    /// Cancels the operation because the caller's task was cancelled.
     func callerCancelled() { cancel(scope.causeOfCancellation) }
 
-    /// Cancels the operation, unless it was cancelled before or is over, and begins the grace.
+    /// Cancels the operation and begins the grace period, unless the operation was already cancelled or has ended.
     private func cancel(_ cause: DeadlineScope.Phase) {
         let (wasRunning, task, timer) = state.withLock { state in
             let wasRunning: Bool
@@ -98,20 +98,20 @@ final class AbandoningCall<Success: Sendable>: Sendable {
             case .cancelled, .abandoned, .ended: return (false, nil as Task<Void, Never>?, nil as TimeSource.Timer?)
             }
             state.phase = .cancelled
-            _ = scope.claim(cause)
+            _ = scope.recordCause(cause)
             return (wasRunning, state.task, state.timer.take())
         }
         timer?.cancel()
         guard wasRunning else { return }
         let now = scope.timeSource.now
         let end = (cause == .expired ? scope.expiry : now).saturatingAdd(grace)
-        // Before the operation is cancelled: its handlers are the user's, and may block.
-        if end > now { arm(at: end, isGrace: true) { self.walkAway() } } else { walkAway() }
+        // Armed before the operation is cancelled, because the cancellation handlers of a user may block.
+        if end > now { arm(at: end, isGrace: true) { self.abandon() } } else { abandon() }
         guard let task else { return }
         if cause == .expired { scope.timeSource.cancelFromTimer { task.cancel() } } else { task.cancel() }
     }
 
-    /// Arms the timer of a phase, unless the call is in another by now.
+    /// Arms the timer of a phase, unless the call has already left that phase.
     private func arm(at instant: Int64, isGrace: Bool, _ action: @escaping @Sendable () -> Void) {
         if instant == .max { return }
         let timer = scope.timeSource.timer(at: instant, action)
@@ -126,14 +126,14 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         if isOver { timer.cancel() }
     }
 
-    /// The grace is over: the caller leaves.
-    private func walkAway() {
+    /// Resumes the caller at the end of the grace period, while the operation may still run.
+    private func abandon() {
         let continuation = state.withLock { state in
             guard case .cancelled = state.phase else { return nil as CheckedContinuation<Success, any Error>? }
             state.phase = .abandoned
             state.task = nil
             state.timer = nil
-            // With the phase: the operation's end must find itself counted.
+            // Under the lock, so that the end of the operation finds the operation counted.
             abandoned.add()
             return state.continuation.take()
         }
@@ -144,7 +144,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         }
     }
 
-    /// The operation has ended.
+    /// Ends the call with the operation's result, or disposes of a late value.
     private func end(with result: Result<Success, any Error>) {
         let before = state.withLock { state in
             let before = state
@@ -157,7 +157,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         switch (before.phase, result) {
         case (.abandoned, .success(let late)):
             abandoned.remove()
-            // In a task of its own, for this one is cancelled; and the deadline that was missed is not the disposal's.
+            // In a new task without the deadline, because this task is cancelled and its deadline has passed.
             DeadlineScope.$innermost.withValue(nil) {
                 _ = startTask(on: scope.timeSource.taskExecutor) { [dispose] in await dispose(late) }
             }

@@ -1,11 +1,11 @@
 public import ReliabilityCore
 
-/// How a call under a deadline ended.
+/// The result of a call under a deadline.
 @usableFromInline
 enum TimedResult {
     case success
     case failure(any Error)
-    /// The deadline cancelled it, or it was never begun.
+    /// The call failed at or after its deadline, or had no time left at the start.
     case expired(TimeoutError)
 
     @usableFromInline
@@ -18,23 +18,22 @@ enum TimedResult {
     }
 }
 
-/// Runs an operation in the caller's isolation and cancels it after `limit`; waits for its end in any case.
-///
-/// The operation keeps what it returns, so that this is generic in nothing.
+/// Runs an operation in the caller's isolation, cancels it after `limit`, and always waits for its end.
 @usableFromInline
 nonisolated(nonsending) func run(
     within limit: Duration,
     _ timeSource: TimeSource,
     _ operation: nonisolated(nonsending) () async throws -> Void
 ) async -> TimedResult {
+    // The operation stores its own value, so that this function needs no generic parameter.
     let now = timeSource.now
     let own = now.saturatingAdd(limit.saturatingNanoseconds)
     return await run(until: NestedLimit(own, of: timeSource, now: now), limit, now: now, timeSource, operation)
 }
 
-/// Runs an operation in the caller's isolation and cancels it at the deadline; waits for its end in any case.
+/// Runs an operation in the caller's isolation, cancels it at the deadline, and always waits for its end.
 ///
-/// `now` is a reading of `timeSource`.
+/// - Precondition: `now` is a reading of `timeSource`.
 @inline(__always)
 nonisolated(nonsending) func run(
     until end: NestedLimit,
@@ -46,23 +45,23 @@ nonisolated(nonsending) func run(
     let deadline = end.deadline
     if deadline.isExpired(now: now, of: timeSource) { return rejection(deadline) }
     if deadline.instant == .max {
-        // There is nothing to wait for: no timer, no task.
+        // Without a deadline, neither a timer nor a task is necessary.
         do { try await operation() } catch { return .failure(error) }
         return .success
     }
-    // The operation runs in a task of its own, for a task is what can be cancelled. It does not escape: this function
-    // returns after that task's end, and caller and task take turns in one isolation.
-    nonisolated(nonsending) func underWay(
+    // The operation runs in its own task, because only a task can be cancelled. The closure does not escape: this
+    // function returns after the end of the task, and caller and task alternate in the same isolation.
+    nonisolated(nonsending) func body(
         _ operation: nonisolated(nonsending) @escaping () async throws -> Void
     ) async -> TimedResult {
         let call = TimedCall(end, TimedCall.Operation(run: operation))
         await call.run()
         return call.result(limit: limit)
     }
-    return await withoutActuallyEscaping(operation, do: underWay)
+    return await withoutActuallyEscaping(operation, do: body)
 }
 
-/// Runs an operation, as ``run(within:_:_:)`` does, that may move its deadline.
+/// Runs an operation that can move its deadline, as ``run(within:_:_:)`` does otherwise.
 @usableFromInline
 nonisolated(nonsending) func run(
     movably limit: Duration,
@@ -70,10 +69,10 @@ nonisolated(nonsending) func run(
     _ operation: nonisolated(nonsending) (borrowing OwnedDeadline) async throws -> Void
 ) async -> TimedResult {
     let now = timeSource.now
-    let wanted = now.saturatingAdd(limit.saturatingNanoseconds)
-    let end = NestedLimit(wanted, of: timeSource, now: now, keepsSource: true)
+    let own = now.saturatingAdd(limit.saturatingNanoseconds)
+    let end = NestedLimit(own, of: timeSource, now: now, keepsSource: true)
     if end.instant <= now { return rejection(end.deadline) }
-    nonisolated(nonsending) func underWay(
+    nonisolated(nonsending) func body(
         _ operation: nonisolated(nonsending) @escaping (borrowing OwnedDeadline) async throws -> Void
     ) async -> TimedResult {
         let call = TimedCall(end)
@@ -81,11 +80,11 @@ nonisolated(nonsending) func run(
         await call.run()
         return call.result(limit: limit)
     }
-    return await withoutActuallyEscaping(operation, do: underWay)
+    return await withoutActuallyEscaping(operation, do: body)
 }
 
 private func rejection(_ deadline: Deadline) -> TimedResult {
     let error = TimeoutError(deadline: deadline)
-    CallTrace.current?.note(.refused(error))
+    CallTrace.current?.record(.rejected(error))
     return .expired(error)
 }

@@ -1,15 +1,16 @@
 internal import ReliabilityCore
 
-/// One call under a deadline: its timer, and where that, the operation and the caller's cancellation meet.
-///
-/// Cancelling runs the operation's own cancellation handlers, which may do anything: cancel the caller, end the
-/// operation, come back to this call. So nothing is locked meanwhile. Whoever cancels first says so, and an operation
-/// that ends in the middle of it waits, for the handle to its task is good only until the task's end.
+/// A call under a deadline: coordinates the operation, the timer, and the caller's cancellation.
 @safe final class TimedCall: DeadlineScope, @unchecked Sendable {
-    // @unchecked Sendable: `operation` and `error` are used by the operation's task alone until its end, and by the
-    // caller alone after; `phase` orders the rest, as said there.
+    // @unchecked Sendable: only the operation's task uses `operation` and `error` until the end of the task, and only
+    // the caller uses them afterwards. The bits of `phase` order every other access.
+    //
+    // Cancellation runs the operation's cancellation handlers. A handler may do anything: cancel the caller, end the
+    // operation, or call back into this call. No lock is therefore held during a cancellation. The first cancellation
+    // sets `isCancelling`. An operation that ends at that moment waits for the cancellation, because the handle of its
+    // task is valid only until the end of the task.
 
-    /// A function in a struct: in an optional of its own it would be wrapped once more, with an allocation.
+    /// The operation's function, in a struct because an optional function needs another wrapper and an allocation.
     struct Operation {
         let run: nonisolated(nonsending) () async throws -> Void
     }
@@ -25,7 +26,7 @@ internal import ReliabilityCore
         super.init(limit)
     }
 
-    /// The name and the executor of the caller's task, which an unstructured task does not inherit.
+    /// The properties of the caller's task that an unstructured task does not inherit.
     private struct TaskTraits {
         let name: String?
         let executor: (any TaskExecutor)?
@@ -39,8 +40,8 @@ internal import ReliabilityCore
     @inline(__always)
     nonisolated(nonsending) func run() async {
         timeSource.arm(self, at: expiry)
-        if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *), isNowhere() {
-            // What is in here runs nowhere, as the caller does.
+        if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *), isNonisolated() {
+            // Nonisolated, as the caller is.
             await withTaskCancellationHandler(
                 operation: {
                     if let traits = uncommonTraits() {
@@ -59,39 +60,39 @@ internal import ReliabilityCore
         timeSource.cancel(self)
     }
 
-    /// The traits, or `nil` for a task with neither a name nor an executor of its own.
+    /// The traits of the caller's task, or `nil` if the task has neither a name nor an executor preference.
     @inline(never)
     private func uncommonTraits() -> TaskTraits? {
         let traits = traits
         return traits.name == nil && traits.executor == nil ? nil : traits
     }
 
-    /// Whether the task that was started in place has to be awaited.
+    /// A Boolean value that indicates whether the caller must await the immediate task.
     private var mustAwaitTask: Bool { !phase.contains(.hasEnded) || phase.contains(.isCancelling) }
 
-    /// Starts the operation's task in place.
+    /// Starts the operation in an immediate task.
     @available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *)
     @inline(__always)
     private func startInPlace() -> Task<Void, Never>? {
         var task: Task<Void, Never>?
-        // The loop makes the compiler inline `immediate`. Where Swift 6.3 does not inline it, it takes a nil executor for
-        // a preference, and every switch between executors in the task costs a lock: 0.15 µs a call.
+        // The loop makes the compiler inline `immediate`. Without inlining, Swift 6.3 treats a `nil` executor as a
+        // preference. Each executor switch in the task then takes a lock, which costs 0.15 µs a call.
         for _ in 0..<one() { task = Task.immediate { await self.performInPlace() } }
         return task
     }
 
-    /// Runs the operation in a task in place, with a name or an executor.
+    /// Runs the operation in an immediate task with a name or an executor preference.
     @available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *)
     @inline(never)
     private func runInPlace(_ traits: TaskTraits) async {
-        // A task that can throw: the compiler inlines `immediate` above only while no other place has a task of that type.
+        // A throwing task: the compiler inlines `immediate` above only if no other code creates a task of that type.
         let task = Task<Void, any Error>.immediate(name: traits.name, executorPreference: traits.executor) {
             await self.performInPlace()
         }
         if mustAwaitTask { _ = await task.result }
     }
 
-    /// Runs the operation in a task that waits for its turn in the caller's isolation.
+    /// Runs the operation in a task that is enqueued on the caller's actor.
     private func runEnqueued(isolation: isolated (any Actor)? = #isolation) async {
         await withTaskCancellationHandler {
             let traits = traits
@@ -107,7 +108,9 @@ internal import ReliabilityCore
         }
     }
 
-    /// How the call ended; asked once, after the operation's end.
+    /// Returns the result of the call.
+    ///
+    /// - Precondition: The operation has ended, and the method was not called before.
     @inline(__always)
     func result(limit: @autoclosure () -> Duration) -> TimedResult {
         if error == nil { return .success }
@@ -116,17 +119,17 @@ internal import ReliabilityCore
 
     @inline(never)
     private func failure(limit: Duration) -> TimedResult {
-        // Taken: a task that outlives the call and inherits its scope must not keep the error alive.
+        // Taken, because a task that outlives the call retains the scope and must not retain the error.
         guard let error = error.take() else { return .success }
         guard hasExpired else { return .failure(error) }
-        CallTrace.current?.note(.timedOut(limit: limit))
+        CallTrace.current?.record(.timedOut(limit: limit))
         return .expired(TimeoutError(deadline: deadline, underlyingError: error))
     }
 
     override func fire() {
         let due = expiry
         if due > timeSource.now {
-            // The deadline was that of an enclosing call, which has ended meanwhile.
+            // The deadline of an enclosing call no longer applies, because that call has ended.
             timeSource.arm(self, at: due)
             if hasEnded { timeSource.cancel(self) }
             return
@@ -138,12 +141,12 @@ internal import ReliabilityCore
         if mustCancel(causeOfCancellation) { cancelOperation() }
     }
 
-    /// Records why the operation is cancelled, unless it has ended or was cancelled before: the first cause stays.
+    /// Records the cause of a cancellation, unless the operation has ended or another cause was recorded before.
     ///
-    /// - Returns: Whether the operation is to be cancelled now. It waits for that at its end.
+    /// - Returns: `true` if the calling function must cancel the operation now. The operation's end waits for that.
     private func mustCancel(_ cause: Phase) -> Bool {
-        // Where the operation's task is not known yet, it sees the cause before it begins.
-        claim(cause, adding: { $0.contains(.isKnown) ? .isCancelling : [] })?.contains(.isKnown) == true
+        // A task that is not known yet reads the cause before the operation begins.
+        recordCause(cause, adding: { $0.contains(.isKnown) ? .isCancelling : [] })?.contains(.isKnown) == true
     }
 
     private func cancelOperation() {
@@ -153,7 +156,7 @@ internal import ReliabilityCore
 
     /// Moves the call's own limit.
     ///
-    /// - Returns: `false` if the deadline has passed already.
+    /// - Returns: `false` if the deadline has already passed.
     func move(to reading: Int64) -> Bool {
         guard timeSource.cancel(self) else { return false }
         moveOwn(to: reading)
@@ -163,10 +166,10 @@ internal import ReliabilityCore
 
     // MARK: The operation's task
 
-    /// Runs the operation in a task that starts in place, before anybody else could name it.
+    /// Runs the operation in an immediate task.
     ///
-    /// An operation that never suspends runs to its end in here. The task makes itself known, so that it can be
-    /// cancelled all the same.
+    /// An operation that never suspends ends before the caller receives the task. The task therefore publishes its own
+    /// handle for a cancellation.
     @inline(__always)
     @concurrent private func performInPlace() async {
         await unsafe withUnsafeCurrentTask { @Sendable task in
@@ -176,16 +179,18 @@ internal import ReliabilityCore
         }
     }
 
-    // Not inlined: what these need must not make the frame of the task larger, which is to fit into its first slab.
+    // Not inlined, so that the frame of the task stays small enough for the first slab of the task allocator.
 
     @inline(never)
     private func begin(_ task: UnsafeCurrentTask?) {
         unsafe current = task
-        // What came before could not reach the task; the operation's first line is to see it all the same.
+        // An earlier cancellation did not reach the task. The operation must see that cancellation from its first line.
         if !add(.isKnown).isDisjoint(with: .cause) { unsafe current?.cancel() }
     }
 
-    /// Ends the call; true when somebody is in the middle of cancelling it.
+    /// Ends the call.
+    ///
+    /// - Returns: `true` if a cancellation of the operation is in progress.
     @inline(never)
     private func end() -> Bool {
         if add(.hasEnded).contains(.isCancelling) { return true }
@@ -193,10 +198,11 @@ internal import ReliabilityCore
         return false
     }
 
-    /// Runs the operation in a task that the caller makes known, or has made known.
+    /// Runs the operation in an enqueued task.
     ///
-    /// For isolated callers: the asynchronous `withUnsafeCurrentTask` would leave their isolation.
+    /// The caller publishes the handle of the task.
     nonisolated(nonsending) private func performEnqueued() async {
+        // The synchronous form, because the asynchronous `withUnsafeCurrentTask` leaves the caller's isolation.
         if !phase.isDisjoint(with: .cause) { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
         await perform()
         _ = add(.hasEnded)
@@ -210,7 +216,7 @@ internal import ReliabilityCore
         unsafe current = nil
     }
 
-    /// Runs the operation and lets go of it: when the task has ended, nobody holds the closure any more.
+    /// Runs the operation and releases it, so that no reference to the closure remains at the end of the task.
     @inline(__always)
     nonisolated(nonsending) private func perform() async {
         guard let operation = operation.take() else { return }
@@ -221,30 +227,16 @@ internal import ReliabilityCore
 }
 
 extension DeadlineScope.Phase {
-    /// The operation's task is known: `task` or `current` is set, and stays.
+    /// The operation's task is known: `task` or `current` is set and does not change.
     fileprivate static let isKnown = Self(rawValue: 8)
-    /// Somebody is in the middle of cancelling that task.
+    /// A cancellation of the operation's task is in progress.
     fileprivate static let isCancelling = Self(rawValue: 16)
-    /// The operation's task waits for whoever is cancelling it: `waiter` is set.
+    /// The operation's task waits for the end of the cancellation, and `waiter` is set.
     fileprivate static let isWaiting = Self(rawValue: 32)
 }
 
-/// What cancels the current task from anywhere.
-@safe private struct CurrentTask: @unchecked Sendable {
-    // @safe, @unchecked Sendable: `UnsafeCurrentTask` leaves `cancel()` to every thread while the closure runs that it
-    // was handed to. The one who makes this sees to that.
-    private let task: UnsafeCurrentTask
+/// Returns a Boolean value that indicates whether the caller is not isolated to an actor.
+private func isNonisolated(_ isolation: (any Actor)? = #isolation) -> Bool { isolation == nil }
 
-    init?(_ task: UnsafeCurrentTask?) {
-        guard let task = unsafe task else { return nil }
-        unsafe self.task = task
-    }
-
-    func cancel() { unsafe task.cancel() }
-}
-
-/// Whether the caller runs in no actor's isolation.
-private func isNowhere(_ isolation: (any Actor)? = #isolation) -> Bool { isolation == nil }
-
-/// One, in a way that the compiler does not know.
+/// Returns 1, opaque to the optimizer.
 @inline(never) private func one() -> Int { 1 }

@@ -1,8 +1,8 @@
-/// The canonical form of a value, by the JSON Canonicalization Scheme (RFC 8785); without recursion.
+/// A writer of the JSON Canonicalization Scheme (RFC 8785) without recursion.
 struct CanonicalJSON {
     private struct Container {
         let isObject: Bool
-        /// The values within, in the order in which they are written.
+        /// The child values in the order of writing.
         let values: [Int]
         var written = 0
     }
@@ -20,12 +20,12 @@ struct CanonicalJSON {
         return writer.output
     }
 
-    /// Writes a scalar, or the beginning of a container.
+    /// Writes a scalar or the beginning of a container.
     private mutating func write(_ node: Int) {
         switch tape.nodes[node].kind {
         case .null: output.append(contentsOf: "null".utf8)
-        case .no: output.append(contentsOf: "false".utf8)
-        case .yes: output.append(contentsOf: "true".utf8)
+        case .false: output.append(contentsOf: "false".utf8)
+        case .true: output.append(contentsOf: "true".utf8)
         case .number: CanonicalNumber.append(tape.text(node), to: &output)
         case .string: writeString(tape.text(node))
         case .array:
@@ -40,7 +40,7 @@ struct CanonicalJSON {
         }
     }
 
-    /// Writes the next value within a container, or its end.
+    /// Writes the next child of a container or the end of the container.
     private mutating func writeNext(in index: Int) {
         let container = containers[index]
         guard container.written < container.values.count else {
@@ -70,13 +70,11 @@ struct CanonicalJSON {
         return values
     }
 
-    /// Whether a key comes before another in the order of their UTF-16 code units.
-    ///
-    /// The order of UTF-8 is the same but for scalars beyond U+FFFF, which come before U+E000 to U+FFFF: their surrogates
-    /// are smaller.
+    /// Returns a Boolean value that indicates whether a key precedes another key in the order of UTF-16 code units.
+    // The order of UTF-8 bytes differs only for scalars above U+FFFF. Their surrogates precede U+E000 to U+FFFF.
     private static func precedes(_ first: ArraySlice<UInt8>, _ second: ArraySlice<UInt8>) -> Bool {
         for (a, b) in zip(first, second) where a != b {
-            // Two texts that differ first here are both within a scalar, or both at its beginning.
+            // At the first difference, both texts are inside a scalar or both are at the beginning of a scalar.
             if a >= 0xEE, b >= 0xEE, (a >= 0xF0) != (b >= 0xF0) { return a >= 0xF0 }
             return a < b
         }

@@ -1,11 +1,11 @@
-/// Numbers in the form in which ECMAScript writes them (`Number::toString`), which RFC 8785 takes over.
+/// Writes numbers in the form of ECMAScript (`Number::toString`), which RFC 8785 adopts.
 enum CanonicalNumber {
-    /// Appends the form of a number that a document holds.
+    /// Appends the form of a number's text.
     ///
-    /// A whole number keeps its exact value, and a number beyond the range of `Double` its text.
+    /// A whole number keeps its exact value. A number outside the range of `Double` keeps its text.
     static func append(_ text: ArraySlice<UInt8>, to output: inout [UInt8]) {
         let isWhole = !text.contains { $0 == UInt8(ascii: ".") || $0 | 0x20 == UInt8(ascii: "e") }
-        // Up to 21 digits ECMAScript writes no exponent, so the exact form is the text.
+        // ECMAScript writes no exponent for up to 21 digits, so the exact form is the text.
         if isWhole, text.count <= 21, !text.elementsEqual("-0".utf8) {
             output.append(contentsOf: text)
         } else if let value = Double(String(decoding: text, as: UTF8.self)), value.isFinite,
@@ -17,7 +17,7 @@ enum CanonicalNumber {
         }
     }
 
-    /// Whether a whole number is exactly what the shortest form of `value` says.
+    /// Returns a Boolean value that indicates whether the shortest form of `value` is exactly a whole number's text.
     private static func isExact(_ text: ArraySlice<UInt8>, _ value: Double) -> Bool {
         let digits = text.first == UInt8(ascii: "-") ? text.dropFirst() : text
         let (shortest, exponent) = decimal(value.magnitude)
@@ -25,7 +25,7 @@ enum CanonicalNumber {
             && digits.dropFirst(shortest.count).allSatisfy { $0 == UInt8(ascii: "0") }
     }
 
-    /// Appends the form of a finite number.
+    /// Appends the form of a finite `Double`.
     static func append(_ value: Double, to output: inout [UInt8]) {
         if value == 0 { return output.append(UInt8(ascii: "0")) }
         if value < 0 { output.append(UInt8(ascii: "-")) }
@@ -51,12 +51,12 @@ enum CanonicalNumber {
         }
     }
 
-    /// The fewest digits that tell a positive number from its neighbours: it is 0.*digits* × 10^*exponent*.
+    /// Returns the fewest digits that identify a positive number, whose value is 0.*digits* × 10^*exponent*.
     private static func decimal(_ value: Double) -> (digits: [UInt8], exponent: Int) {
         var digits: [UInt8] = []
         var exponent = 0
         var isFraction = false
-        // The standard library finds the digits; only their notation is another.
+        // The standard library finds the digits and writes them in another notation.
         let parts = value.description.utf8.split(separator: UInt8(ascii: "e"))
         for byte in parts[0] {
             if byte == UInt8(ascii: ".") {

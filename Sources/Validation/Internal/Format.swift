@@ -1,6 +1,6 @@
 internal import ReliabilityCore
 
-/// The formats, as passes over bytes: no expression engine, time in proportion to the length.
+/// The formats, checked in linear passes over the bytes without regular expressions.
 enum Format {
     static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
 
@@ -17,7 +17,7 @@ enum Format {
         }
     }
 
-    /// The value of an optional minus and digits, unless it needs more than 128 bits.
+    /// Returns the value of an optional minus sign and digits, or `nil` if the value needs more than 128 bits.
     static func integer(_ text: ArraySlice<UInt8>) -> Int128? {
         let isNegative = text.first == UInt8(ascii: "-")
         let digits = isNegative ? text.dropFirst() : text
@@ -36,7 +36,7 @@ enum Format {
         return value
     }
 
-    /// Eight, four, four, four and twelve hexadecimal digits, of any version.
+    /// A UUID of any version: groups of 8, 4, 4, 4 and 12 hexadecimal digits.
     static func isUUID(_ text: some Collection<UInt8>) -> Bool {
         guard text.count == 36 else { return false }
         return text.enumerated().allSatisfy { offset, byte in
@@ -47,7 +47,7 @@ enum Format {
         }
     }
 
-    /// `+`, then 7 to 15 digits of which the first is not zero.
+    /// A phone number: `+` and 7 to 15 digits without a leading zero.
     static func isPhone(_ text: some Collection<UInt8>) -> Bool {
         let digits = text.dropFirst()
         return text.first == UInt8(ascii: "+") && (7...15).contains(digits.count)
@@ -56,8 +56,8 @@ enum Format {
 
     static func isCurrency(_ text: some Collection<UInt8>) -> Bool { text.count == 3 && text.allSatisfy(isUpper) }
 
-    /// Letters and digits, with single separators between them.
-    static func isReference(_ text: some Collection<UInt8>) -> Bool {
+    /// An alphanumeric code: letters and digits with single separators between them.
+    static func isAlphanumericCode(_ text: some Collection<UInt8>) -> Bool {
         var isAfterSeparator = true
         for byte in text {
             let isSeparator = " -_./".utf8.contains(byte)
@@ -67,7 +67,7 @@ enum Format {
         return !isAfterSeparator || text.isEmpty
     }
 
-    /// A dot-atom of at most 64 bytes, `@`, and a host name of at least two labels; at most 254 bytes in all.
+    /// An address of at most 254 bytes: a dot-atom of at most 64 bytes, `@` and a host name of at least two labels.
     static func isEmail(_ text: some Collection<UInt8>) -> Bool {
         guard text.count <= 254 else { return false }
         let parts = text.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
@@ -80,12 +80,12 @@ enum Format {
                 .allSatisfy { !$0.isEmpty && $0.allSatisfy(isAtomText) }
     }
 
-    /// `atext` of RFC 5322.
+    /// The `atext` of RFC 5322.
     private static func isAtomText(_ byte: UInt8) -> Bool {
         isAlphanumeric(byte) || "!#$%&'*+-/=?^_`{|}~".utf8.contains(byte)
     }
 
-    /// Labels of letters, digits and inner hyphens, the last of which is no number.
+    /// A host name: labels of letters, digits and inner hyphens without a numeric last label.
     private static func isHostName(_ text: some Collection<UInt8>) -> Bool {
         let labels = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         return labels.count >= 2
@@ -101,15 +101,16 @@ enum Format {
         !text.allSatisfy { $0 >= 0x20 && $0 < 0x7F }
     }
 
-    /// Whether there is a character that ends a line, is invisible, or reorders others.
+    /// Returns a Boolean value that indicates whether a character ends a line, is invisible or reorders others.
     ///
-    /// A variation selector is invisible unless it is the only one after a character that it can change.
-    /// `text` is valid UTF-8.
+    /// A variation selector counts as invisible unless the selector is the only selector after a suitable character.
+    ///
+    /// - Precondition: `text` is valid UTF-8.
     static func isUnsafeInLine(_ text: ArraySlice<UInt8>) -> Bool {
         if text.contains(where: { $0 < 0x20 || $0 == 0x7F }) { return true }
         if text.allSatisfy({ $0 < 0x80 }) { return false }
         var base: Unicode.Scalar?
-        // Of ASCII, only the keycaps have a selector: "1", U+FE0F, U+20E3.
+        // In ASCII, only a keycap has a selector: "1", U+FE0F, U+20E3.
         var isInKeycap = false
         for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
             if isInKeycap, scalar != "\u{20E3}" { return true }
@@ -118,7 +119,7 @@ enum Format {
                 guard let base, base.properties.isEmoji else { return true }
                 isInKeycap = base.isASCII
             } else if ("\u{E0100}"..."\u{E01EF}").contains(scalar) {
-                // The forms of ideographs in names, as registers of persons distinguish them.
+                // Civil registers distinguish such forms of ideographs in names.
                 guard let base, base.properties.isUnifiedIdeograph else { return true }
             } else if scalar.isInvisible {
                 return true
@@ -128,15 +129,15 @@ enum Format {
         return isInKeycap
     }
 
-    /// Whether there is a control character other than tab and line breaks: C0, DELETE or C1.
+    /// Returns a Boolean value that indicates whether the text has a control character other than tab and line breaks.
     ///
-    /// `text` is valid UTF-8.
+    /// - Precondition: `text` is valid UTF-8.
     static func isUnsafeInText(_ text: ArraySlice<UInt8>) -> Bool {
         for (index, byte) in zip(text.indices, text) {
             switch byte {
             case 0x09, 0x0A, 0x0D: break
             case 0x00..<0x20, 0x7F: return true
-            // U+0080 to U+009F; what follows a leading byte is there, since the text is valid.
+            // U+0080 to U+009F. The text is valid, so a leading byte has a successor.
             case 0xC2: if text[index + 1] < 0xA0 { return true }
             default: break
             }

@@ -1,6 +1,6 @@
 internal import ReliabilityCore
 
-/// Parses JSON, strictly by RFC 8259 and within limits, without recursion.
+/// A strict parser for RFC 8259 with limits and without recursion.
 struct JSONParser {
     struct Failure: Error {
         let detail: ErrorDetail
@@ -9,10 +9,10 @@ struct JSONParser {
     private struct Container {
         let node: Int
         let isObject: Bool
-        /// Where this object's keys begin in `keys`.
+        /// The start of this object's keys in `keys`.
         let firstKey: Int
         var count = 0
-        /// Whether the parser is in the last child, and not before or after it.
+        /// A Boolean value that indicates whether the parser is inside the last child.
         var isInChild = false
     }
 
@@ -22,17 +22,17 @@ struct JSONParser {
     private var index = 0
     private var values = 0
     private var containers: [Container] = []
-    /// The keys so far of all objects that are open, the innermost's last.
+    /// The parsed keys of all open objects from the outermost to the innermost.
     private var keys: [Int] = []
-    private let limits: Validator.Limits
+    private let configuration: Validator.Configuration
 
-    private init(_ bytes: [UInt8], limits: Validator.Limits) {
+    private init(_ bytes: [UInt8], configuration: Validator.Configuration) {
         tape = JSONTape(source: bytes)
-        self.limits = limits
+        self.configuration = configuration
     }
 
-    static func parse(_ bytes: [UInt8], limits: Validator.Limits) throws(Failure) -> JSONTape {
-        var parser = JSONParser(bytes, limits: limits)
+    static func parse(_ bytes: [UInt8], configuration: Validator.Configuration) throws(Failure) -> JSONTape {
+        var parser = JSONParser(bytes, configuration: configuration)
         try parser.parseDocument()
         return parser.tape
     }
@@ -43,8 +43,8 @@ struct JSONParser {
         while let byte = byte(at: index), byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { index += 1 }
     }
 
-    /// A failure at the value that is being parsed, or at a member of it.
-    private func failure(_ problem: Problem, member: Int? = nil) -> Failure {
+    /// Returns a failure at the current value or at a member of the current value.
+    private func failure(_ issue: Issue, member: Int? = nil) -> Failure {
         var pointer = JSONPointer()
         for container in containers where container.isInChild {
             if container.isObject {
@@ -54,9 +54,7 @@ struct JSONParser {
             }
         }
         if let member { pointer.append(tape.text(member)) }
-        return Failure(
-            detail: ErrorDetail(pointer: pointer.text, code: problem.code, message: problem.message)
-        )
+        return Failure(detail: ErrorDetail(pointer: pointer.text, code: issue.code, message: issue.message))
     }
 
     private var malformed: Failure { failure(.malformed(at: index)) }
@@ -100,8 +98,8 @@ extension JSONParser {
 
     private mutating func parseKey() throws(Failure) -> Expected {
         let last = containers.count - 1
-        guard containers[last].count < limits.objectMembers else {
-            throw failure(.tooManyMembers(limit: limits.objectMembers))
+        guard containers[last].count < configuration.maxObjectMembers else {
+            throw failure(.tooManyMembers(limit: configuration.maxObjectMembers))
         }
         try parseString()
         keys.append(tape.nodes.count - 1)
@@ -116,13 +114,13 @@ extension JSONParser {
     private mutating func parseValue(_ byte: UInt8) throws(Failure) -> Expected {
         let last = containers.count - 1
         if last >= 0, !containers[last].isObject {
-            guard containers[last].count < limits.arrayItems else {
-                throw failure(.tooManyItems(limit: limits.arrayItems))
+            guard containers[last].count < configuration.maxArrayItems else {
+                throw failure(.tooManyItems(limit: configuration.maxArrayItems))
             }
             containers[last].count += 1
             containers[last].isInChild = true
         }
-        guard values < limits.values else { throw failure(.tooManyValues(limit: limits.values)) }
+        guard values < configuration.maxValues else { throw failure(.tooManyValues(limit: configuration.maxValues)) }
         values += 1
         switch byte {
         case UInt8(ascii: "{"): return try openContainer(.object, then: .firstKey)
@@ -130,8 +128,8 @@ extension JSONParser {
         case UInt8(ascii: "\""): try parseString()
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try parseNumber()
         case UInt8(ascii: "n"): try parseLiteral("null", .null)
-        case UInt8(ascii: "t"): try parseLiteral("true", .yes)
-        case UInt8(ascii: "f"): try parseLiteral("false", .no)
+        case UInt8(ascii: "t"): try parseLiteral("true", .true)
+        case UInt8(ascii: "f"): try parseLiteral("false", .false)
         default: throw malformed
         }
         return .separator
@@ -141,7 +139,7 @@ extension JSONParser {
         _ kind: JSONTape.Kind,
         then expected: Expected
     ) throws(Failure) -> Expected {
-        guard containers.count < limits.depth else { throw failure(.tooDeep(limit: limits.depth)) }
+        guard containers.count < configuration.maxDepth else { throw failure(.tooDeep(limit: configuration.maxDepth)) }
         containers.append(Container(node: tape.nodes.count, isObject: kind == .object, firstKey: keys.count))
         append(JSONTape.Node(kind: kind))
         index += 1
@@ -173,7 +171,7 @@ extension JSONParser {
         tape.sortedKeys.append(contentsOf: sorted.lazy.map { UInt32($0) })
     }
 
-    /// The first of a few keys whose bytes an earlier one has too.
+    /// Returns the first key with the same bytes as an earlier key, or `nil` without duplicates.
     private func firstDuplicate(among keys: ArraySlice<Int>) -> Int? {
         for (position, key) in keys.enumerated() {
             for earlier in keys.prefix(position) where tape.text(earlier) == tape.text(key) { return key }
@@ -181,9 +179,8 @@ extension JSONParser {
         return nil
     }
 
-    /// Keys in the order in which they are searched, equal ones as they come in the document.
-    ///
-    /// They are sorted rather than hashed: no input makes it slow.
+    /// Returns keys in search order with equal keys in document order.
+    // Hostile input can slow hashing down, but not sorting.
     private func sorted(_ keys: ArraySlice<Int>) -> [Int] {
         keys.sorted { first, second in
             let (a, b) = (tape.text(first), tape.text(second))
@@ -220,8 +217,8 @@ extension JSONParser {
             if byte(at: index) == UInt8(ascii: "+") || byte(at: index) == UInt8(ascii: "-") { index += 1 }
             try parseDigits()
         }
-        guard index - start <= limits.numberBytes else {
-            throw failure(.numberTooLong(limit: limits.numberBytes))
+        guard index - start <= configuration.maxNumberBytes else {
+            throw failure(.numberTooLong(limit: configuration.maxNumberBytes))
         }
         append(JSONTape.Node(kind: .number, start: UInt32(start), count: UInt32(index - start)))
     }
@@ -235,7 +232,7 @@ extension JSONParser {
 
 // Strings.
 extension JSONParser {
-    /// Parses a string or key; its text stays where it is unless it has escapes.
+    /// Parses a string or key and copies the text only if the text has escapes.
     private mutating func parseString() throws(Failure) {
         index += 1
         var segment = index
@@ -270,12 +267,14 @@ extension JSONParser {
         } else {
             node.count = UInt32(index - segment)
         }
-        guard node.count <= limits.stringBytes else { throw failure(.tooLong(limit: limits.stringBytes)) }
+        guard node.count <= configuration.maxStringBytes else {
+            throw failure(.tooLong(limit: configuration.maxStringBytes))
+        }
         append(node)
         index += 1
     }
 
-    /// Parses from the backslash on.
+    /// Parses an escape that begins at the backslash.
     private mutating func parseEscape() throws(Failure) {
         index += 1
         guard let byte = byte(at: index) else { throw malformed }
@@ -294,7 +293,7 @@ extension JSONParser {
         index += 1
     }
 
-    /// Parses from the first hexadecimal digit on; the second half of a surrogate pair too.
+    /// Parses a Unicode escape or a surrogate pair that begins at this hexadecimal digit.
     private mutating func parseUnicodeEscape() throws(Failure) {
         var value = try parseHexadecimal()
         if value & 0xFC00 == 0xD800 {
@@ -307,7 +306,7 @@ extension JSONParser {
             value = 0x10000 + (value & 0x3FF) << 10 + low & 0x3FF
         }
         if value == 0 { throw failure(.nullCharacter) }
-        // Half a pair is the only thing of this range that is no scalar.
+        // In this range, only a lone surrogate is not a scalar.
         guard let scalar = Unicode.Scalar(value), let encoded = UTF8.encode(scalar) else {
             throw failure(.loneSurrogate)
         }
@@ -324,7 +323,7 @@ extension JSONParser {
         return value
     }
 
-    /// The length of the scalar beyond ASCII that begins here, by table 3-7 of the Unicode standard.
+    /// Returns the length of the non-ASCII scalar at the index, or `nil` if the bytes are not in table 3-7 of Unicode.
     private func lengthOfScalar() -> Int? {
         let source = tape.source
         let length: Int

@@ -1,58 +1,58 @@
-/// A parsed document: its values in document order, in one flat array.
+/// A parsed document as a flat array of nodes in document order.
 ///
-/// A container's children follow it, up to its `end`; an object's are key, value, key, value. So no operation recurses,
-/// and releasing the document is one step however it was nested.
+/// The children of a container follow the container up to its `end`. The children of an object alternate between key
+/// and value. No operation recurses. Releasing a deeply nested document does not recurse either.
 struct JSONTape {
-    enum Kind: UInt8 { case null, no, yes, number, string, array, object }
+    enum Kind: UInt8 { case null, `false`, `true`, number, string, array, object }
 
-    /// What is known of an object's members; a later case overrules an earlier one.
+    /// The reading state of an object's members, in which a later case overrides an earlier case.
     enum Examination: UInt8, Comparable {
-        /// Nobody asked for any.
+        /// No member was read.
         case none
-        /// Whoever reads has asked for all that it knows.
+        /// The closures have read all members that they know.
         case complete
-        /// Some may not have been asked for, because reading ended early.
+        /// A closure ended early and may not have read every member that the closure knows.
         case incomplete
-        /// Some, here or in the objects within, were not asked for, because a field that decides on them is wrong.
+        /// The known members depend on a missing or wrong field, here and in the objects inside.
         case undecided
 
         static func < (first: Self, second: Self) -> Bool { first.rawValue < second.rawValue }
     }
 
-    // 16 bytes: there is one for every value and key.
+    // A node has 16 bytes. Every value and every key has a node.
     struct Node {
         var kind: Kind
-        /// Whether the text lies in `unescaped`, and not in `source`.
+        /// A Boolean value that indicates whether the text is in `unescaped` and not in `source`.
         var isEscaped = false
-        /// Whether the one who reads asked for this member.
+        /// A Boolean value that indicates whether a closure has read this member.
         var isKnown = false
         var examination = Examination.none
-        /// Where the text begins, or for an object of many members its keys in `sortedKeys`.
+        /// The start of the text or of a large object's keys in `sortedKeys`.
         var start: UInt32 = 0
-        /// The bytes of the text, or the number of children.
+        /// The length of the text in bytes or the number of items or members.
         var count: UInt32 = 0
-        /// The index after the last node within.
+        /// The index after the last descendant.
         var end: UInt32 = 0
     }
 
     let source: [UInt8]
     var unescaped: [UInt8] = []
     var nodes: [Node] = []
-    /// The keys of every object that has more than `linearLimit` members, each object's in the order of `precedes`.
+    /// The keys of every object with more than `linearLimit` members, sorted for each object by `precedes`.
     var sortedKeys: [UInt32] = []
 
-    /// The most members among which one is found by looking at each.
+    /// The maximum number of members for a linear search.
     static let linearLimit = 8
 
     init(source: [UInt8]) { self.source = source }
 
-    /// The text of a string or number, escapes resolved.
+    /// Returns the text of a string or number with escapes resolved.
     func text(_ node: Int) -> ArraySlice<UInt8> {
         let range = Int(nodes[node].start)..<Int(nodes[node].start) + Int(nodes[node].count)
         return nodes[node].isEscaped ? unescaped[range] : source[range]
     }
 
-    /// The value of an object's member, compared by the key's bytes.
+    /// Returns the value of an object's member, or `nil` if no key has the same bytes.
     func member(_ key: String, of object: Int) -> Int? {
         let key = key.utf8
         let count = Int(nodes[object].count)
@@ -79,16 +79,16 @@ struct JSONTape {
         return isEqual ? candidate + 1 : nil
     }
 
-    /// Whether a key's text comes before another text: the shorter first, equally long ones by their bytes.
+    /// Returns a Boolean value that indicates whether a key precedes a text by length and then by bytes.
     func precedes(_ node: Int, _ other: some Collection<UInt8>) -> Bool {
         let count = Int(nodes[node].count)
         if count != other.count { return count < other.count }
         return text(node).lexicographicallyPrecedes(other)
     }
 
-    /// The pointers to nodes that are given in ascending order, found in one walk over the document.
+    /// Returns the pointers to nodes in ascending order, found in a single pass over the document.
     func pointers(to targets: [Int]) -> [JSONPointer] {
-        /// A container around the target, and the child of it that is, or is around, the target.
+        /// A container around the target and the child that is the target or contains the target.
         struct Step {
             let container: Int
             var child: Int
@@ -123,10 +123,10 @@ struct JSONTape {
     }
 }
 
-/// A JSON Pointer (RFC 6901) in the making.
+/// A JSON Pointer (RFC 6901) under construction.
 ///
-/// Keys may be the client's words: one that would make the pointer longer than 512 bytes is left out with all that
-/// follow, so the pointer names the nearest part that can be named.
+/// Keys may come from the client, so a pointer has at most 512 bytes. A key over the limit is left out, together with
+/// all keys after it. The pointer then leads to the nearest ancestor.
 struct JSONPointer {
     static let limit = 512
 

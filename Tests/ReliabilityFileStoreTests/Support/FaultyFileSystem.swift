@@ -1,12 +1,12 @@
 import ReliabilityCore
 import ReliabilityFileStore
 
-/// Another file system of which one call, of whatever kind, fails; and a list of what is open.
+/// A file system with a fault at one call and with a list of open files.
 struct FaultyFileSystem: FileSystem {
     struct Fault {
         var call: Int
         var kind: FileSystemError.Kind
-        /// Whether the call does what it was asked, and fails then.
+        /// A Boolean value that indicates whether the call takes effect before it fails.
         var isLate: Bool
     }
 
@@ -42,7 +42,7 @@ struct FaultyFileSystem: FileSystem {
     }
 
     private func opening(_ body: () throws(FileSystemError) -> OpenFile) throws(FileSystemError) -> OpenFile {
-        // A call that opens fails without having opened, or not at all.
+        // A call that opens a file takes no effect if it fails.
         if fault?.isLate == true, fault?.call == calls + 1 { storage.state.withLock { $0.calls += 1 } }
         let file = try run(body)
         storage.state.withLock { _ = $0.open.insert(file) }

@@ -1,10 +1,10 @@
 import ReliabilityCore
 import ReliabilityFileStore
 
-/// A directory in memory that remembers what was synced, can fail on demand, and can lose its power.
+/// A directory in memory that tracks synced content, can fail on demand and can lose its power.
 final class MemoryFileSystem: FileSystem {
     final class Node: @unchecked Sendable {
-        // @unchecked Sendable: protected by the lock of the file system that it belongs to.
+        // @unchecked Sendable: protected by the lock of its file system.
         var bytes: [UInt8] = []
         var synced: [UInt8] = []
         init(_ bytes: [UInt8] = []) {
@@ -15,7 +15,7 @@ final class MemoryFileSystem: FileSystem {
 
     enum NameChange {
         case create(String, Node)
-        /// The file itself gets the name, whatever else became of the old one.
+        /// The file gets the name even if its old name now belongs to another file.
         case rename(String, String, Node)
         case unlink(String)
 
@@ -40,16 +40,16 @@ final class MemoryFileSystem: FileSystem {
         var nextDescriptor: Int32 = 10
         var process: Int32 = 1
 
-        // What was called.
+        // Calls.
         var calls = 0
         var fileSyncs = 0
 
-        // What goes wrong.
+        // Faults.
         var failFromCall: Int?
         var syncFailure: FileSystemError?
-        /// How often; for ever when this is nil.
+        /// The number of failing syncs, or `nil` for all.
         var syncFailures: Int?
-        /// Whether it is the syncs of a new log only.
+        /// A Boolean value that indicates whether only syncs of a new log fail.
         var onlyNewLogs = false
         var createFailure: FileSystemError?
         var freeBytes: Int?
@@ -74,16 +74,15 @@ final class MemoryFileSystem: FileSystem {
     var fileSyncs: Int { state.withLock { $0.fileSyncs } }
     var openCount: Int { state.withLock { $0.open.count } }
 
-    /// The files as a reader in another process would see them.
+    /// The files as another process reads them.
     var files: [String: [UInt8]] { state.withLock { $0.names.mapValues(\.bytes) } }
 
-    // MARK: Losing power
+    // MARK: Loss of power
 
-    /// What is there after a loss of power, when nothing survived but what was synced.
+    /// The files after a loss of power that keeps only synced content.
     var syncedFiles: [String: [UInt8]] { state.withLock { $0.syncedNames.mapValues(\.synced) } }
 
-    /// What is there after a loss of power, when of what was not synced each sector and each name survived, or not, by
-    /// the toss of a coin.
+    /// Returns the files after a loss of power that keeps each unsynced sector and name at random.
     func tornFiles(using generator: inout some RandomNumberGenerator) -> [String: [UInt8]] {
         var random = generator
         defer { generator = random }
@@ -117,7 +116,7 @@ final class MemoryFileSystem: FileSystem {
     /// Makes every file sync wait from now on.
     func holdSyncs() { set { $0.holdsSyncs = true } }
 
-    /// Lets the syncs that wait, and all later ones, go on.
+    /// Resumes the held syncs and lets all later syncs pass.
     func releaseSyncs() {
         monitor.lock()
         state.withLock { $0.holdsSyncs = false }
@@ -155,7 +154,7 @@ final class MemoryFileSystem: FileSystem {
 
     // MARK: FileSystem
 
-    /// Counts a call that changes something, and fails it when its time has come.
+    /// Counts a call that changes something, and throws if the call has to fail.
     private static func call(_ state: inout State) throws(FileSystemError) {
         state.calls += 1
         if let from = state.failFromCall, state.calls >= from { throw FileSystemError(.other, "no power") }

@@ -1,0 +1,89 @@
+internal import ReliabilityCore
+
+/// The key of an entry: a keyspace and components.
+///
+/// Keys are compared by their bytes and never by Unicode equivalence. The boundaries of the components are a part of
+/// the key: `("a", "bc")` and `("ab", "c")` never collide. A key may have any length. A store rejects a key longer than
+/// ``StoreCapabilities/maxKeyBytes``. A key of up to 23 encoded bytes needs no allocation.
+public struct StoreKey: Hashable, Comparable, Sendable {
+    // The bytes inline, big-endian and zero-padded, or in `long`. A key of at most 23 bytes is always inline, so the
+    // synthesized equality and hash are correct.
+    private var first: UInt64 = 0
+    private var second: UInt64 = 0
+    private var third: UInt64 = 0
+    private var long: [UInt8]?
+
+    private static let inlineCapacity = 23
+
+    /// Creates a key from text components.
+    public init(_ keyspace: Keyspace, _ components: String...) {
+        self.init(keyspace, bytes: components.map { Array($0.utf8) })
+    }
+
+    /// Creates a key from a composite key.
+    public init(_ keyspace: Keyspace, _ key: CompositeKey) { self.init(keyspace, bytes: key.components) }
+
+    /// Creates a key from components of bytes.
+    public init(_ keyspace: Keyspace, bytes components: [[UInt8]]) {
+        var encoded: [UInt8] = []
+        let name = keyspace.description.utf8
+        encoded.reserveCapacity(components.reduce(1 + name.count) { $0 + 2 + $1.count })
+        encoded.append(UInt8(name.count))
+        encoded.append(contentsOf: name)
+        for component in components { encoded.append(counted: component) }
+        self.init(encoded: encoded)
+    }
+
+    /// Creates a key from the bytes of ``encoded``, for a store that reads a key back.
+    public init(encoded: [UInt8]) {
+        guard encoded.count <= Self.inlineCapacity else {
+            long = encoded
+            return
+        }
+        for (index, byte) in encoded.enumerated() {
+            switch index / 8 {
+            case 0: first |= UInt64(byte) << UInt64(56 - 8 * index)
+            case 1: second |= UInt64(byte) << UInt64(56 - 8 * (index - 8))
+            default: third |= UInt64(byte) << UInt64(56 - 8 * (index - 16))
+            }
+        }
+        // The last byte holds the length, so two keys that differ only in trailing zeros stay distinct.
+        third |= UInt64(encoded.count)
+    }
+
+    /// The bytes of the key, for a store to keep: the keyspace and the components with a length before each part.
+    ///
+    /// Two keys are equal if these bytes are equal. The order of two keys is the lexicographic order of these bytes as
+    /// unsigned numbers. A key begins with all components of a second key if the bytes begin with the bytes of the
+    /// second key.
+    public var encoded: [UInt8] {
+        if let long { return long }
+        let count = Int(third & 0xFF)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        for index in 0..<count {
+            let word = index < 8 ? first : index < 16 ? second : third
+            bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * (index % 8))))
+        }
+        return bytes
+    }
+
+    /// The number of encoded bytes, which a store counts against its limits.
+    public var byteCount: Int { long?.count ?? Int(third & 0xFF) }
+
+    /// Returns a Boolean value that indicates whether the key begins with all components of `prefix`.
+    public func hasPrefix(_ prefix: StoreKey) -> Bool {
+        prefix.byteCount <= byteCount && encoded.starts(with: prefix.encoded)
+    }
+
+    /// Returns a Boolean value that indicates whether the first key precedes the second key in the order of their
+    /// bytes.
+    public static func < (left: StoreKey, right: StoreKey) -> Bool {
+        if left.long == nil, right.long == nil {
+            if left.first != right.first { return left.first < right.first }
+            if left.second != right.second { return left.second < right.second }
+            return left.third < right.third
+        }
+        return left.encoded.lexicographicallyPrecedes(right.encoded)
+    }
+}

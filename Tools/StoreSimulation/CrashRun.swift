@@ -1,0 +1,297 @@
+internal import ReliabilityCore
+package import ReliabilityFileStore
+internal import ReliabilityStore
+
+/// An instant at which the power may end: the disk and the knowledge of the callers.
+package struct CrashPoint: Sendable {
+    package var disk: SimulatedDisk
+    package var oracle: DurabilityOracle
+}
+
+/// A store and its model.
+///
+/// Every answer is compared immediately.
+package final class CrashRun {
+    package let environment: CrashEnvironment
+    package private(set) var store: SimulatedStore
+    package private(set) var oracle: DurabilityOracle
+    /// Every instant since ``mark()`` at which the power could have ended.
+    package private(set) var points: [CrashPoint] = []
+
+    /// Opens a store for the first time.
+    package convenience init(_ environment: CrashEnvironment, seed: UInt64, unixTime: Int64) throws(Violation) {
+        var new = DurabilityOracle(environment.newModel, openedAt: .min)
+        new.mayBeNew = true
+        try self.init(environment, SimulatedFileSystem(seed: seed), new, unixTime: unixTime, keepsPoints: true)
+    }
+
+    /// Opens a store after a crash.
+    ///
+    /// - Parameters:
+    ///   - environment: The environment of the opening.
+    ///   - fileSystem: The file system after the crash.
+    ///   - crash: The knowledge of the callers before the crash.
+    ///   - unixTime: The wall clock.
+    ///   - keepsPoints: Whether to record the instants of the opening at which the power could have ended.
+    ///   - checksTail: Whether the store wrote everything that is left.
+    /// - Throws: ``Violation``.
+    package init(
+        _ environment: CrashEnvironment,
+        _ fileSystem: SimulatedFileSystem,
+        _ crash: DurabilityOracle,
+        unixTime: Int64,
+        keepsPoints: Bool,
+        checksTail: Bool = true
+    ) throws(Violation) {
+        self.environment = environment
+        fileSystem.keepsSnapshots = keepsPoints
+        let log = fileSystem.disk.bytes(of: "log")
+        do throws(StoreError) {
+            store = try environment.open(fileSystem, unixTime)
+        } catch {
+            if fileSystem.openCount > 0 { throw Violation("a store that was not opened has files open") }
+            throw Violation("the store cannot be opened: \(error)", reason: error.reason)
+        }
+        oracle = crash
+        oracle = try environment.check(store, crash, unixTime: unixTime)
+        points = []
+        if keepsPoints {
+            let during = crash.whileOpened(as: oracle.model, unixTime: unixTime)
+            points = fileSystem.snapshots.map { CrashPoint(disk: $0, oracle: during) }
+            fileSystem.clearSnapshots()
+        }
+        if let log, checksTail { try checkTail(log) }
+        if !points.isEmpty { points[points.count - 1].oracle = oracle }
+    }
+
+    /// Checks that exactly the tail that was cut off is reported.
+    private func checkTail(_ log: [UInt8]) throws(Violation) {
+        let start = Int(store.recovery.replayedBytes)
+        let hasWords = unsafe log.withUnsafeBytes { bytes in
+            stride(from: start, to: bytes.count & ~7, by: 8).contains { position in
+                unsafe bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self) != 0
+            }
+        }
+        let hasTail = hasWords || log.suffix(log.count % 8).contains { $0 != 0 }
+        let dropped = store.recovery.droppedTailBytes
+        if hasTail != (dropped > 0) {
+            throw Violation("there is \(hasTail ? "a" : "no") tail behind the log, and \(dropped) bytes were dropped")
+        }
+    }
+
+    package var model: ModelStore { oracle.model }
+    package var now: Int64 { store.now }
+    package var isCompacting: Bool { store.isCompacting }
+    package var disk: SimulatedDisk { store.fileSystem.disk }
+
+    /// Drops the earlier points and records the later points.
+    package func mark() {
+        points = [CrashPoint(disk: disk, oracle: oracle)]
+        store.fileSystem.keepsSnapshots = true
+    }
+
+    /// Drops the earlier points and records no later points.
+    package func unmark() {
+        points = []
+        store.fileSystem.keepsSnapshots = false
+    }
+
+    /// Limits the free space of the disk, or removes the limit with `nil`.
+    ///
+    /// A write without space must change nothing.
+    package func limitSpace(to free: Int?) {
+        store.fileSystem.capacity = free.map { store.fileSystem.usedBytes + $0 } ?? .max
+    }
+
+    // MARK: Calls
+
+    package func advance(by nanoseconds: Int64) { store.advance(by: nanoseconds) }
+
+    /// Submits an operation without a wait for its durability.
+    package func submit(_ operation: StoreOperation) throws(Violation) {
+        let now = store.now
+        oracle.mayHaveReached(now)
+        let ticket = store.submit(operation)
+        // The steps in between do not belong to the operation.
+        try recordStep()
+        if ticket.answer == .rejected(.diskFull), store.fileSystem.capacity < .max {
+            return try oracle.rejectedForSpace(operation, now: now)
+        }
+        try oracle.submitted(operation, ticket, now: now)
+        try recordStep()
+    }
+
+    /// Makes a call and waits for its answer.
+    package func call(_ operation: StoreOperation) throws(Violation) {
+        try submit(operation)
+        try settle()
+    }
+
+    /// Begins the next step of the store.
+    package func begin() { store.beginStep() }
+
+    /// Executes the step that was begun.
+    package func finish() throws(Violation) {
+        store.finishStep()
+        try recordStep()
+    }
+
+    /// Executes all steps of the store.
+    package func settle() throws(Violation) {
+        repeat {
+            store.finishStep()
+            try recordStep()
+        } while store.beginStep()
+        if oracle.hasWaiting { throw Violation("an answer waits forever") }
+    }
+
+    /// Closes the store and opens it again.
+    package func reopen(unixTime: Int64) throws(Violation) {
+        try settle()
+        oracle.mayBeClosed = true
+        oracle.mayHaveReached(store.now)
+        store.close()
+        try recordStep()
+        oracle.isClosed = true
+        try recordStep()
+        if store.fileSystem.openCount != 0 { throw Violation("a closed store has files open") }
+        let next = try CrashRun(
+            environment,
+            store.fileSystem.restarted(),
+            oracle,
+            unixTime: unixTime,
+            keepsPoints: store.fileSystem.keepsSnapshots
+        )
+        store = next.store
+        oracle = next.oracle
+        points += next.points
+    }
+
+    /// Checks that a second opening is rejected.
+    package func checkOwner() throws(Violation) {
+        let open = store.fileSystem.openCount
+        do throws(StoreError) {
+            _ = try environment.open(store.fileSystem, now)
+        } catch {
+            if error.reason != .locked { throw Violation("a second owner was rejected with \(error)") }
+            if store.fileSystem.openCount != open { throw Violation("a second owner left files open") }
+            return try recordStep()
+        }
+        throw Violation("the store has two owners")
+    }
+
+    /// Checks that the removal of the log is detected.
+    package func checkMissingLog() throws(Violation) {
+        let fileSystem = SimulatedFileSystem(disk.crashed(.nothing).without("log"))
+        do throws(StoreError) {
+            _ = try environment.open(fileSystem, now)
+        } catch {
+            guard case .corruption = error.reason else { throw Violation("a missing log was reported as \(error)") }
+            return
+        }
+        throw Violation("a missing log was not noticed")
+    }
+
+    /// Records the changes of the disk and the answers that are given now.
+    private func recordStep() throws(Violation) {
+        let fileSystem = store.fileSystem
+        for snapshot in fileSystem.snapshots { points.append(CrashPoint(disk: snapshot, oracle: oracle)) }
+        fileSystem.clearSnapshots()
+        try oracle.recordAnswers(of: store)
+        // A crash an instant later finds the same disk and callers with more answers.
+        if !points.isEmpty { points[points.count - 1].oracle = oracle }
+        if store.isStuck { throw Violation("the store neither answers nor does anything") }
+        if let misuse = fileSystem.misuse { throw Violation(misuse) }
+        if let end = store.end, !oracle.mayBeClosed { throw Violation("the store failed: \(end)") }
+    }
+}
+
+/// The tuning and the limits of a simulated store, and the operations that read its content.
+package struct CrashEnvironment: Sendable {
+    package var tuning: LogTuning
+    package var configuration: FileStore.Configuration
+    /// The maximum number of bytes that one call writes or reads.
+    package var longestWrite = Int.max
+    package var longestRead = Int.max
+    /// The operations that read everything in the store.
+    package var probes: [StoreOperation]
+
+    package init(tuning: LogTuning, configuration: FileStore.Configuration = .init(), probes: [StoreOperation]) {
+        self.tuning = tuning
+        self.configuration = configuration
+        self.probes = probes
+    }
+
+    var newModel: ModelStore {
+        let (entries, bytes) = (configuration.maxEntries, configuration.maxBytes)
+        return ModelStore(limits: StoreLimits(maxEntries: entries, maxBytes: bytes))
+    }
+
+    func open(_ fileSystem: SimulatedFileSystem, _ unixTime: Int64) throws(StoreError) -> SimulatedStore {
+        fileSystem.longestWrite = longestWrite
+        fileSystem.longestRead = longestRead
+        return try SimulatedStore(fileSystem, unixTime: unixTime, configuration: configuration, tuning: tuning)
+    }
+
+    /// Compares a store that was opened after a crash with the knowledge of the callers.
+    ///
+    /// - Returns: The knowledge of the callers after the opening.
+    func check(
+        _ store: SimulatedStore,
+        _ crash: DurabilityOracle,
+        unixTime: Int64
+    ) throws(Violation) -> DurabilityOracle {
+        guard let openedAt = store.capabilities.openedAt?.rawValue else { throw Violation("no first version") }
+        if openedAt < crash.nextVersion {
+            throw Violation("version \(openedAt) is issued again; \(crash.nextVersion) would be new")
+        }
+        let recovery = store.recovery
+        // A wall clock too far ahead of the last durable time is not believed.
+        let believed = unixTime.subtractedSaturating(configuration.maxClockJump.saturatingNanoseconds)
+        let mayBeHeld = !recovery.isNew && crash.clockFloor < believed
+        let mustBeHeld = !recovery.isNew && crash.clockCeiling < believed
+        let floor = mayBeHeld ? crash.clockFloor : max(crash.clockFloor, unixTime)
+        let ceiling = mustBeHeld ? crash.clockCeiling : max(crash.clockCeiling, unixTime)
+        if store.start < floor || store.start > ceiling {
+            throw Violation("the clock starts at \(store.start), not from \(floor) to \(ceiling)")
+        }
+        if recovery.wallClockOffset != .nanoseconds(unixTime.subtractedSaturating(store.start)) {
+            throw Violation("the wall clock is said to be ahead by \(recovery.wallClockOffset)")
+        }
+        if recovery.isNew && !crash.mayBeNew { throw Violation("the store is new, and was not") }
+        if !recovery.isNew {
+            if recovery.wasClosed && !crash.mayBeClosed && !crash.isClosed {
+                throw Violation("the store says that it was closed, and was not")
+            }
+            if !recovery.wasClosed && crash.isClosed { throw Violation("the store says that it was not closed") }
+            if recovery.wasClosed && recovery.droppedTailBytes > 0 {
+                throw Violation("\(recovery.droppedTailBytes) bytes are missing from a store that was closed")
+            }
+        }
+        let content = store.content
+        var found: ModelStore?
+        var nearest: StoreContent?
+        for possible in crash.possible {
+            var model = possible
+            model.reopen(nextVersion: openedAt, now: store.start)
+            model.forgetExpired(now: store.start)
+            nearest = model.content(now: store.start)
+            if nearest != content { continue }
+            found = model
+            break
+        }
+        guard let model = found else {
+            let difference = nearest.map { content.difference(to: $0) } ?? "no content is possible"
+            throw Violation("of \(crash.possible.count) possible contents it has none: \(difference)")
+        }
+        var probed = model
+        for operation in probes {
+            let ticket = store.submit(operation)
+            let answer = probed.apply(operation, now: store.start)
+            guard store.answer(to: ticket) == answer else {
+                throw Violation("\(operation) was answered with \(ticket.answer), not at once with \(answer)")
+            }
+        }
+        return DurabilityOracle(model, openedAt: store.start)
+    }
+}

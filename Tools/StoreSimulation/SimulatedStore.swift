@@ -1,0 +1,165 @@
+package import ReliabilityFileStore
+package import ReliabilityStore
+
+/// The file store without its thread.
+///
+/// It executes one step on demand, on a clock that stands still during the step.
+///
+/// The calls determine the run, so a run can be repeated and stopped between any two calls to the file system.
+package final class SimulatedStore {
+    /// An answer and the batch that must be durable before the answer is given.
+    package struct Ticket: Hashable {
+        package var answer: StoreAnswer
+        /// The batch that must be durable first, or 0 for none.
+        package var batch: UInt64
+        package var isChange: Bool
+        /// A Boolean value that indicates whether the answer was given because the disk was full.
+        package var wasDiskFull = false
+    }
+
+    package let fileSystem: SimulatedFileSystem
+    package let recovery: RecoveryReport
+    package let capabilities: StoreCapabilities
+    /// The start of the store's clock.
+    package let start: Int64
+    /// The store's clock, in nanoseconds since 1970.
+    package private(set) var now: Int64
+
+    /// A Boolean value that indicates whether an answer would wait forever.
+    package private(set) var isStuck = false
+
+    private var stateMachine: LogStateMachine
+    private var writer: LogWriter
+    private var begun: LogStep?
+
+    /// Opens the store.
+    ///
+    /// - Parameters:
+    ///   - fileSystem: The file system.
+    ///   - unixTime: The wall clock, in nanoseconds since 1970.
+    ///   - configuration: The limits.
+    ///   - tuning: The sizes of the log.
+    /// - Throws: The error of the opening.
+    package init(
+        _ fileSystem: SimulatedFileSystem,
+        unixTime: Int64,
+        configuration: FileStore.Configuration = .init(),
+        tuning: LogTuning = LogTuning()
+    ) throws(StoreError) {
+        let logRecovery = try LogRecovery(
+            at: "store",
+            configuration: configuration,
+            fileSystem: fileSystem,
+            unixTime: unixTime,
+            tuning: tuning
+        )
+        self.fileSystem = fileSystem
+        stateMachine = logRecovery.stateMachine
+        writer = logRecovery.writer
+        recovery = logRecovery.report
+        capabilities = logRecovery.capabilities
+        start = logRecovery.start
+        now = start
+    }
+
+    /// The last durable batch.
+    package var durable: UInt64 { stateMachine.durable }
+
+    /// The content of the store.
+    package var content: StoreContent { StoreContent(snapshot: stateMachine.content, now: now) }
+
+    /// The permanent failure of the store, or `nil` for none.
+    package var end: StoreError? { stateMachine.finalError }
+
+    /// Advances the clock.
+    package func advance(by nanoseconds: Int64) {
+        let (sum, overflow) = now.addingReportingOverflow(max(0, nanoseconds))
+        now = overflow ? .max : sum
+    }
+
+    // MARK: Calls
+
+    /// Submits an operation after exactly the steps for which it has to wait.
+    package func submit(_ operation: StoreOperation) -> Ticket {
+        var wasDiskFull = false
+        // Each iteration executes a step. A store without a step that accepts nothing would hang.
+        for _ in 0..<1000 {
+            switch StoreSimulation.submit(operation, to: &stateMachine, now: now, isDiskFull: wasDiskFull) {
+            case .answer(let answer, let batch, let isChange):
+                return Ticket(answer: answer, batch: batch, isChange: isChange, wasDiskFull: wasDiskFull)
+            case .logIsFull where wasDiskFull:
+                return Ticket(answer: .rejected(.diskFull), batch: 0, isChange: false, wasDiskFull: true)
+            case .logIsFull, .batchIsFull:
+                finishStep()
+                let step = stateMachine.nextStep(hasWaiting: true)
+                let result = writer.perform(step)
+                if case .extend = step, case .recoverableFailure = result { wasDiskFull = true }
+                stateMachine.completed(step, result)
+            }
+        }
+        isStuck = true
+        return Ticket(answer: .rejected(.unavailable), batch: 0, isChange: false)
+    }
+
+    /// Returns the answer to a caller, or `nil` while the caller has to wait.
+    package func answer(to ticket: Ticket) -> StoreAnswer? {
+        if stateMachine.durable >= ticket.batch { return ticket.answer }
+        guard let end = stateMachine.finalError else { return nil }
+        return .rejected(ticket.isChange ? .unknownOutcome : end.reason)
+    }
+
+    /// Makes a call and executes steps until the call has its answer.
+    package func call(_ operation: StoreOperation) -> StoreAnswer {
+        let ticket = submit(operation)
+        while true {
+            if let answer = answer(to: ticket) { return answer }
+            if finishStep() || beginStep() { continue }
+            isStuck = true
+            return .rejected(.unavailable)
+        }
+    }
+
+    // MARK: Steps
+
+    /// A Boolean value that indicates whether the step that was begun rewrites the log.
+    package var isCompacting: Bool { if case .compact = begun { true } else { false } }
+
+    /// Takes the next step from the state machine without executing it.
+    ///
+    /// Returns `false` if there is no step.
+    @discardableResult
+    package func beginStep() -> Bool {
+        if begun != nil { return true }
+        let step = stateMachine.nextStep(hasWaiting: false)
+        switch step {
+        case .wait, .stop: return false
+        case .flush, .extend, .compact, .seal: begun = step
+        }
+        return true
+    }
+
+    /// Executes the step that was begun.
+    ///
+    /// Returns `false` if no step was begun.
+    @discardableResult
+    package func finishStep() -> Bool {
+        guard let step = begun else { return false }
+        begun = nil
+        stateMachine.completed(step, writer.perform(step))
+        return true
+    }
+
+    /// Executes all steps.
+    package func settle() {
+        finishStep()
+        while beginStep() { finishStep() }
+    }
+
+    /// Closes the store.
+    package func close() {
+        finishStep()
+        stateMachine.close(now: now)
+        settle()
+        writer.release()
+    }
+}
