@@ -61,6 +61,15 @@ let dedup = Deduplicator(
 let outbox = OutboxQueue("orders", store: store, storeFailure: .failClosed())
 let relay = OutboxRelay(queue: outbox) { _ in }
 
+// The service of “Test a whole service” in ReliabilityTesting.md
+struct OrderService: Sendable {
+    let outbox: OutboxQueue
+    init(store: any RecordStore, bank: ScriptedDependency, clock: any Clock<Duration> = ContinuousClock()) {
+        outbox = OutboxQueue("orders", store: store, storeFailure: .failClosed(), clock: clock)
+    }
+    func place(_ id: String, by customer: String, _ order: [UInt8]) async throws -> [UInt8] { order }
+}
+
 // Functions
 struct Logger: Sendable {
     func debug(_ message: String) {}
@@ -73,3 +82,4 @@ func fetch(_ url: String) async throws -> Page { .empty }
 func charge(_ order: Order, key: String = "") async throws -> String { "" }
 func ship(_ payload: [UInt8], id: String) async throws {}
 func send(status: Int, body: [UInt8]) {}
+func send(status: Int, headers: [(name: String, value: String)], body: [UInt8]) {}

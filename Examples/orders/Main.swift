@@ -64,7 +64,11 @@ struct Orders {
             faults: options.faults,
             seed: options.seed &+ 2
         )
-        let shipping = OutboxQueue("shipping", store: store, storeFailure: .failClosed(), durability: .powerLoss)
+        let shipping = OutboxQueue(
+            OutboxQueue.Configuration("shipping", durability: .powerLoss),
+            store: store,
+            storeFailure: .failClosed()
+        )
         let delivered = Mutex(0)
         let relay = OutboxRelay(
             OutboxRelay.Configuration(

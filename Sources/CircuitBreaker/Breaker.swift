@@ -53,7 +53,8 @@ public final class Breaker: CallPolicy {
     /// Creates a breaker from a configuration.
     ///
     /// - Parameters:
-    ///   - configuration: The trip condition, the open duration and the number of probes.
+    ///   - configuration: The trip condition, the open duration and the number of probes. Defaults to
+    ///     ``Configuration/standard``.
     ///   - classify: Maps an error to an outcome. Defaults to `Outcome.standard(for:)`. The breaker ignores calls that
     ///     the caller cancelled or another policy rejected and does not classify their errors. The error of a call that
     ///     a deadline ended is classified as well. If that error is a rejection, the call is always a failure.
@@ -61,7 +62,7 @@ public final class Breaker: CallPolicy {
     ///   - observer: Receives the changes of state.
     /// - Precondition: The configuration is valid. See ``Configuration/validate()``.
     public convenience init(
-        _ configuration: Configuration,
+        _ configuration: Configuration = .standard,
         classify: @escaping @Sendable (any Error) -> Outcome = Outcome.standard(for:),
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (BreakerEvent) -> Void)? = nil

@@ -11,7 +11,7 @@ public struct BreakerOpenError: ReliabilityError, Hashable, CustomStringConverti
     /// The category `unavailable`.
     public var category: ErrorCategory { .unavailable }
     /// The message for clients.
-    public var message: String { "The service is not available at the moment." }
+    public var message: String { Self.unavailableMessage }
     /// The time until the breaker may admit a call.
     ///
     /// The value is always positive and never `nil`. For an open breaker, the time that the breaker stays open. For a

@@ -22,6 +22,8 @@ public import ReliabilityStore
 /// - A call with the same key and another fingerprint is rejected in every state of the first call.
 /// - Only final results are kept. An operation that throws or is cancelled releases its claim, and so does a result
 ///   that `isFinal` rejects. The next call with the key then runs.
+///   An operation that may have had an effect before it threw must look up the effect on its next run, or pass the key
+///   on to the dependency.
 /// - A result is written until the store has answered. A caller waits for that no longer than for any other store call.
 /// - A claim that is never settled is taken over by a later call, for example after a crash. The operation then runs
 ///   again with ``DedupClaim/isTakeover`` set. In a store with a single owner, the takeover needs a store that was
@@ -106,7 +108,8 @@ public struct Deduplicator: Sendable {
     ///
     /// - Parameters:
     ///   - name: The name of the operation. The same key under two names is two requests.
-    ///   - key: The owner and the name of the request.
+    ///   - key: The owner and the name of the request. A key without components, or with an empty component, is rejected
+    ///     with the reason ``DedupError/Reason/incompleteKey``. The store contains a digest of the key.
     ///   - fingerprint: The content of the request in a canonical form, or `nil` if the key alone identifies the
     ///     request. The same key with another fingerprint is rejected. Defaults to `nil`.
     ///   - isFinal: Returns whether duplicates may receive a result. A result that is not final, such as "pending", is

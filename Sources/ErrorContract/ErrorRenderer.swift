@@ -13,7 +13,8 @@ public import ReliabilityCore
 /// send(status: response.status, body: response.jsonBody())
 /// ```
 public struct ErrorRenderer: Sendable {
-    private let configuration: Configuration
+    /// The statuses of the application's own categories.
+    public let configuration: Configuration
     private let headerFields: (@Sendable (any ReliabilityError) -> [(name: String, value: String)])?
     private let classify: (@Sendable (any Error) -> (any ReliabilityError)?)?
     private let incidents: EventSink<ErrorIncident>

@@ -6,7 +6,7 @@ public struct OutboxError: ReliabilityError, CustomStringConvertible {
     @nonexhaustive
     public enum Reason: Hashable, Sendable {
         /// The handler exceeded the delivery timeout and was cancelled.
-        case timeLimitExceeded
+        case deliveryTimedOut
         /// The allowed number of deliveries began, and the last of them was never settled.
         case attemptsExhausted
         /// The record is not a message of a known format.
@@ -23,17 +23,17 @@ public struct OutboxError: ReliabilityError, CustomStringConvertible {
         self.underlyingError = underlyingError
     }
 
-    /// A code such as `outbox.time_limit_exceeded`.
+    /// A code such as `outbox.delivery_timed_out`.
     public var code: ErrorCode {
         switch reason {
-        case .timeLimitExceeded: "outbox.time_limit_exceeded"
+        case .deliveryTimedOut: "outbox.delivery_timed_out"
         case .attemptsExhausted: "outbox.attempts_exhausted"
         case .unreadable: "outbox.unreadable"
         }
     }
 
     /// The category `timeout` or `internal`.
-    public var category: ErrorCategory { reason == .timeLimitExceeded ? .timeout : .internal }
+    public var category: ErrorCategory { reason == .deliveryTimedOut ? .timeout : .internal }
 
     /// The message for clients.
     public var message: String { "The message could not be delivered." }

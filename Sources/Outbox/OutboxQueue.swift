@@ -17,8 +17,10 @@ public import ReliabilityStore
 /// Create one value for each queue and pass it on. A commit wakes the relays of the same value or a copy in the
 /// process. Other relays find the message at their next poll.
 public struct OutboxQueue: Sendable {
+    /// The queue's name and the required durability.
+    public let configuration: Configuration
     /// The queue's name.
-    public let name: QueueName
+    public var name: QueueName { configuration.name }
     /// The store of the messages and the data.
     public let store: any RecordStore
     let storeFailure: StoreFailureMode
@@ -28,34 +30,31 @@ public struct OutboxQueue: Sendable {
     /// Creates a queue, which holds the undelivered messages of earlier processes.
     ///
     /// - Parameters:
-    ///   - name: The queue's name of 1 to 64 bytes.
+    ///   - configuration: The queue's name and the required durability. A literal is the name.
     ///   - store: The store that also holds the data.
     ///   - storeFailure: The mode `failClosed` with the longest wait for a call to the store. An outbox cannot fail
     ///     open because a message that is not stored would be lost.
-    ///   - durability: The least durability that the store must have. Defaults to `none`, which a store in memory
-    ///     meets.
     ///   - clock: The clock that measures calls to the store. Defaults to `ContinuousClock`.
     ///   - observer: Receives ``OutboxEvent/storeDown(_:)`` and ``OutboxEvent/storeRecovered`` for the calls of this
     ///     value. Defaults to no observer.
-    /// - Precondition: The name has 1 to 64 bytes, `storeFailure` is `failClosed` and valid, and the store has the
-    ///   durability.
+    /// - Precondition: `configuration` is valid, `storeFailure` is `failClosed` and valid, and the store has the
+    ///   configured durability.
     public init(
-        _ name: QueueName,
+        _ configuration: Configuration,
         store: any RecordStore,
         storeFailure: StoreFailureMode,
-        durability: StoreCapabilities.Durability = .none,
         clock: some Clock<Duration> = ContinuousClock(),
         observer: (@Sendable (OutboxEvent) -> Void)? = nil
     ) {
-        let count = name.description.utf8.count
-        requireValid((1...64).contains(count), "a queue's name must have from 1 to 64 bytes (is \"\(name)\")")
+        requireValid(configuration.validate)
         requireValid(storeFailure.validate)
+        let name = configuration.name
         requireValid(
             storeFailure.action == .failClosed,
             "storeFailure of the outbox \(name) must be failClosed: a message that is not stored would be lost"
         )
-        store.capabilities.require(durability, for: "the outbox \(name)")
-        self.name = name
+        store.capabilities.require(configuration.durability, for: "the outbox \(name)")
+        self.configuration = configuration
         self.store = store
         self.storeFailure = storeFailure
         guarded = GuardedStore(

@@ -24,7 +24,7 @@ extension OutboxRelay {
         /// The time after which a delivery is cancelled.
         ///
         /// The timeout is positive. The handler sees the timeout as its deadline. A handler that throws after the
-        /// timeout has failed with `outbox.time_limit_exceeded`. A handler that returns after the timeout has delivered
+        /// timeout has failed with `outbox.delivery_timed_out`. A handler that returns after the timeout has delivered
         /// the message.
         public var deliveryTimeout: Duration
 

@@ -21,8 +21,8 @@ internal import Retry
 /// isolated, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``). No message waits
 /// for a handler that hangs (``OutboxEvent/overrun(id:attempt:)``).
 ///
-/// A process that was suspended for longer than the lease claims its own messages again. While relays of the same queue
-/// value deliver or settle a message, they do not deliver the message a second time.
+/// A process claims its own messages again if the process was suspended, or its store was down, for longer than the lease.
+/// While relays of the same queue value deliver or settle a message, they do not deliver the message a second time.
 ///
 /// Any number of relays in any number of processes can share a queue. A relay waits while the store is down and resumes
 /// when the store has recovered. The relay stops once the store is closed or has failed for good.

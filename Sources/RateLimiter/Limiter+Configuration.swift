@@ -34,7 +34,8 @@ extension Limiter {
 
         /// The most calls that ``Algorithm/gcra`` allows at the same time, or `nil` for ``count`` (at least 1).
         ///
-        /// A whole burst must be available again within 100 years. ``Algorithm/fixedWindow`` ignores the burst.
+        /// A whole burst must be available again within 100 years. ``Algorithm/fixedWindow`` has no burst, so the
+        /// value must be `nil`.
         public var burst: Int?
 
         /// Creates a configuration.
@@ -112,6 +113,7 @@ extension Limiter {
                     "burst must be available again within 100 years (is \(capacity) at \(count) per \(period))"
                 )
             case .fixedWindow:
+                problems.require(burst == nil, "a fixed window has no burst (is \(burst ?? 0))")
                 problems.require(period > .zero, "period must be positive (is \(period))")
             }
             try problems.throwIfAny()

@@ -80,7 +80,8 @@ public final class Limiter: Sendable {
     /// The caller must read ``LimiterDecision/isAllowed``. A call that is not allowed is a decision and not an error.
     ///
     /// - Parameters:
-    ///   - key: The key of the call.
+    ///   - key: The key of the call. The store contains
+    ///     the components as they are, and empty components are allowed.
     ///   - cost: The number of calls that this call counts for (at least 1). Defaults to 1.
     /// - Returns: The decision.
     /// - Throws: ``LimiterError`` if no decision is possible: the cost is not positive or exceeds the limit, the key is

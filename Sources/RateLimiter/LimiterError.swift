@@ -53,9 +53,9 @@ public struct LimiterError: ReliabilityError, CustomStringConvertible {
     public var message: String {
         switch reason {
         case .exceeded: "Too many requests."
-        case .neverSatisfiable: "The request exceeds the rate limit."
+        case .neverSatisfiable: "The request is larger than the rate limit ever allows."
         case .invalidCost, .keyTooLong: "The request is not valid."
-        case .storeUnavailable: "The service is not available at the moment."
+        case .storeUnavailable: Self.unavailableMessage
         }
     }
 

@@ -128,16 +128,16 @@ public final class ManualClock: Clock, Sendable {
 
     /// The longest real time without activity while a test waits, or `nil` for no limit.
     private let maxWait: Duration?
-    private let complain: @Sendable (String) -> Void
+    private let reportStall: @Sendable (String) -> Void
 
     package let taskExecutor: (any TaskExecutor)?
 
     /// Creates a clock at zero.
-    public convenience init() { self.init(maxWait: .seconds(10), complain: writeToStandardError) }
+    public convenience init() { self.init(maxWait: .seconds(10), reportStall: writeToStandardError) }
 
-    init(maxWait: Duration, complain: @escaping @Sendable (String) -> Void) {
+    init(maxWait: Duration, reportStall: @escaping @Sendable (String) -> Void) {
         self.maxWait = maxWait
-        self.complain = complain
+        self.reportStall = reportStall
         taskExecutor = nil
     }
 
@@ -145,7 +145,7 @@ public final class ManualClock: Clock, Sendable {
     init(taskExecutor: any TaskExecutor) {
         self.taskExecutor = taskExecutor
         maxWait = nil
-        complain = { _ in }
+        reportStall = { _ in }
     }
 
     /// The current instant.
@@ -321,17 +321,17 @@ extension ManualClock {
 
     private func check(_ activity: UInt64, _ maxWait: Duration) {
         let text = state.withLock { state -> String? in
-            if state.activity == activity { return state.complaint(maxWait) }
+            if state.activity == activity { return state.report(maxWait) }
             state.isWatched = false
             return nil
         }
-        if let text { complain(text) } else { watch() }
+        if let text { reportStall(text) } else { watch() }
     }
 }
 
 extension ManualClock.State {
     /// Returns the diagnosis of a hanging test, or `nil` if there is no waiter and no sleeper.
-    fileprivate mutating func complaint(_ maxWait: Duration) -> String? {
+    fileprivate mutating func report(_ maxWait: Duration) -> String? {
         let asleep = "\(wheel.count) task(s) and timer(s) sleep on the clock"
         if let wanted = waiters.map(\.count).min() {
             return "ManualClock: a test has waited for \(wanted) sleeper(s) for \(maxWait.text); \(asleep)\n"
@@ -367,7 +367,7 @@ extension ManualClock: TimerClock {
 
     package func sleep(until instant: Int64) async throws {
         let isWoken = Lock(false)
-        defer { if isWoken.withLock({ $0 }) { goOn() } }
+        defer { if isWoken.withLock({ $0 }) { continueRun() } }
         try await sleep(
             until: instant,
             onWake: {
@@ -382,7 +382,7 @@ extension ManualClock: TimerClock {
     }
 
     /// Records that a woken task has resumed.
-    private func goOn() {
+    private func continueRun() {
         let waiters = state.withLock { state in
             state.woken -= 1
             return state.removeSatisfiedWaiters()

@@ -12,7 +12,7 @@ public struct AbandonedOperationsError: ReliabilityError, Hashable, CustomString
     /// The category `unavailable`.
     public var category: ErrorCategory { .unavailable }
     /// The message for clients, which is the same for every error of this type.
-    public var message: String { "The service is not available at the moment." }
+    public var message: String { Self.unavailableMessage }
     /// Always `true`, because the call did not begin.
     public var isRejection: Bool { true }
     /// The code and both numbers, for logs.

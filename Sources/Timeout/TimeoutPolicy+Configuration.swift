@@ -45,8 +45,6 @@ extension TimeoutPolicy.Configuration {
     public static let externalAPI = Self(limit: .seconds(8))
     /// 2 seconds, for all uses of a cache in a request.
     public static let cache = Self(limit: .seconds(2))
-    /// 3 seconds, for a command on a connection to a cache.
-    public static let cacheCommand = Self(limit: .seconds(3))
     /// 30 seconds, for a file upload.
     public static let fileUpload = Self(limit: .seconds(30))
     /// 10 seconds, to send an email to the mail server.

@@ -325,7 +325,7 @@ struct BreakerTests {
     @Test("an invalid configuration reports its problems and does not trap before construction")
     func validation() {
         func problems(_ trip: TripCondition) -> [String] {
-            ReliabilityTesting.problems(of: Breaker.Configuration(tripCondition: trip).validate)
+            TestSupport.problems(of: Breaker.Configuration(tripCondition: trip).validate)
         }
         #expect(problems(.standard) == [] && problems(.failures(3, within: .seconds(60))) == [])
         #expect(problems(.consecutiveFailures(.min)).count == 1)
@@ -346,7 +346,7 @@ struct BreakerTests {
         let two = TripCondition.failures(1, within: .seconds(1)).or(.failures(2, within: .seconds(1)))
         #expect(problems(.standard.or(two)).count == 1)
         #expect(
-            ReliabilityTesting.problems(
+            TestSupport.problems(
                 of: Breaker.Configuration(tripCondition: .standard, openDuration: .seconds(-1), probes: -1).validate
             ) == ["openDuration must be positive (is -1.0 seconds)", "probes must be at least 1 (is -1)"]
         )

@@ -1,5 +1,6 @@
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import CircuitBreaker

@@ -1,6 +1,7 @@
 import ErrorContract
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 /// Texts that a client must never receive.

@@ -88,10 +88,9 @@ struct OutboxQueueStoreFailureTests {
         }
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             _ = OutboxQueue(
-                "orders",
+                OutboxQueue.Configuration("orders", durability: .processCrash),
                 store: InMemoryStore(),
-                storeFailure: .failClosed(),
-                durability: .processCrash
+                storeFailure: .failClosed()
             )
         }
         let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)

@@ -254,7 +254,7 @@ struct OutboxRelayTests {
             Issue.record("not retried")
             return
         }
-        #expect(error.reason == .timeLimitExceeded)
+        #expect(error.reason == .deliveryTimedOut)
         #expect(error.category == .timeout)
         relay.drain()
         await run.value

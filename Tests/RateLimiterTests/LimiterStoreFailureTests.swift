@@ -3,6 +3,7 @@ import ReliabilityCore
 import ReliabilityStore
 import ReliabilityStoreTesting
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @Suite("Limiter during store failures")

@@ -2,6 +2,7 @@ import RateLimiter
 import ReliabilityCore
 import ReliabilityStore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @Suite("Limiter")

@@ -1,4 +1,5 @@
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import ReliabilityCore

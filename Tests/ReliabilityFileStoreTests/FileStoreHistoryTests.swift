@@ -31,7 +31,7 @@ struct FileStoreHistoryTests {
             for half in 0..<UInt64(2) {
                 group.addTask {
                     for seed in stride(from: first + half, to: first + count, by: 2) {
-                        guard let problem = await HistoryRun(seed: seed).verdict().problem else { continue }
+                        guard let problem = await HistoryRun(seed: seed).result().problem else { continue }
                         Issue.record(
                             """
                             \(problem)

@@ -2,6 +2,7 @@ import ReliabilityCore
 import ReliabilityFileStore
 import ReliabilityStore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 /// Openings with a wrong wall clock.

@@ -8,7 +8,7 @@ import Testing
 struct HistoryCheckerTests {
     private func call(
         _ client: Int,
-        _ operation: StoreOperation,
+        _ operation: WorkloadOperation,
         _ span: ClosedRange<Int>,
         _ answer: StoreAnswer,
         now: Int64 = someday
@@ -24,7 +24,7 @@ struct HistoryCheckerTests {
         )
     }
 
-    private func put(_ value: UInt8, if condition: WriteCondition = .any) -> StoreOperation {
+    private func put(_ value: UInt8, if condition: WriteCondition = .any) -> WorkloadOperation {
         .commit([.put(key("a"), [value], .never, if: condition)], [])
     }
 
@@ -36,7 +36,7 @@ struct HistoryCheckerTests {
         StoreEntry(value: [value], version: StoreVersion(rawValue: version), remaining: nil)
     }
 
-    private var get: StoreOperation { .get([key("a")]) }
+    private var get: WorkloadOperation { .get([key("a")]) }
 
     private func isLinearizable(_ calls: [HistoryCall]) -> Bool {
         HistoryChecker(calls).check(from: ModelStore()) == .linearizable

@@ -54,7 +54,7 @@ struct ModelStoreTests {
             clock: clock
         )
         // The store reads the wall clock once. The value of a counter shows the time that it read.
-        let probe = StoreOperation.update([.init(key("probe"), .add(1, within: 0...1, expiry: .nanoseconds(1)))])
+        let probe = WorkloadOperation.update([.init(key("probe"), .add(1, within: 0...1, expiry: .nanoseconds(1)))])
         _ = await perform(probe, on: store)
         let bytes = try #require(try await store.get(key("probe"))?.value)
         let base = Int64(bitPattern: bytes[9..<17].reduce(0) { $0 << 8 | UInt64($1) }) - 1

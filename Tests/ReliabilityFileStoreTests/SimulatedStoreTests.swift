@@ -74,7 +74,7 @@ struct SimulatedStoreTests {
             tuning: LogTuning(growth: 4096),
             probes: [.scan(prefix: StoreKey("test"), after: nil, limit: 9)]
         )
-        func put(_ count: Int) -> StoreOperation {
+        func put(_ count: Int) -> WorkloadOperation {
             .commit([.put(key("a"), [UInt8](repeating: 1, count: count), .never, if: .any)], [])
         }
         let run = try CrashRun(environment, seed: 1, unixTime: CrashExplorer.beginning)

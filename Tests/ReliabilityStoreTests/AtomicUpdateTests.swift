@@ -44,9 +44,9 @@ struct AtomicUpdateTests {
             let what = "seed \(seed): \(update) at \(now) on \(state.map { "\($0.prefix(17))" } ?? "nothing")"
             if application.decision.isAllowed {
                 #expect(application.value != nil, "\(what)")
-            } else if let mended = application.value {
+            } else if let repaired = application.value {
                 // A denied update may cut state from the far future, once.
-                let again = update.apply(to: mended, now: now)
+                let again = update.apply(to: repaired, now: now)
                 #expect(again.value == nil && !again.decision.isAllowed, "\(what)")
             }
             #expect(application.expiresAfter > .zero, "\(what)")

@@ -1,6 +1,7 @@
 import ReliabilityCore
 import ReliabilityStoreTesting
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import ReliabilityStore

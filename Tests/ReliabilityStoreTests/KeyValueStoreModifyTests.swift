@@ -30,7 +30,7 @@ struct KeyValueStoreModifyTests {
         let inner = InMemoryStore()
         let store = ContendedStore(store: inner, key: key, times: 3)
         var seen: [[UInt8]?] = []
-        try await store.modify(key, expiry: .never, attempts: 4) { value in
+        try await store.modify(key, expiry: .never, maxAttempts: 4) { value in
             seen.append(value)
             return [99]
         }
@@ -39,7 +39,7 @@ struct KeyValueStoreModifyTests {
 
         let busy = ContendedStore(store: inner, key: key, times: 3)
         let error = await #expect(throws: StoreError.self) {
-            try await busy.modify(key, expiry: .never, attempts: 3) { _ in [100] }
+            try await busy.modify(key, expiry: .never, maxAttempts: 3) { _ in [100] }
         }
         #expect(error?.reason == .unavailable)
         #expect(try await inner.get(key)?.value == [3])

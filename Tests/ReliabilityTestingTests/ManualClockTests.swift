@@ -315,7 +315,7 @@ struct ManualClockTests {
     @Test("the diagnosis of a late sleeper names the advance before it")
     func lateSleeperDiagnosis() async {
         let complaints = EventRecorder<String>()
-        let clock = ManualClock(maxWait: .milliseconds(1), complain: complaints.record)
+        let clock = ManualClock(maxWait: .milliseconds(1), reportStall: complaints.record)
         clock.advance(by: .seconds(8))
         let sleeper = Task { try await clock.sleep(for: .seconds(8)) }
         #expect(
@@ -333,7 +333,7 @@ struct ManualClockTests {
     @Test("the diagnosis of a waiting test counts the missing sleepers")
     func waiterDiagnosis() async {
         let complaints = EventRecorder<String>()
-        let clock = ManualClock(maxWait: .milliseconds(1), complain: complaints.record)
+        let clock = ManualClock(maxWait: .milliseconds(1), reportStall: complaints.record)
         let waiter = Task { await clock.waitForSleepers(2) }
         #expect(
             await complaints.wait(for: 1) == [

@@ -6,7 +6,7 @@ import Testing
 @Suite("Simulation")
 struct SimulationTests {
     private func failure(_ scenario: @escaping @Sendable (Simulation) async throws -> Void) -> SimulationFailure? {
-        #expect(throws: SimulationFailure.self) { try Simulation.run(seed: 7, stepLimit: 1000, scenario) }
+        #expect(throws: SimulationFailure.self) { try Simulation.run(seed: 7, maxSteps: 1000, scenario) }
     }
 
     @Test("the clock advances by itself")
@@ -111,7 +111,7 @@ struct SimulationTests {
     @Test("a run past the step limit fails")
     func endless() {
         let failure = failure { _ in while !Task.isCancelled { await Task.yield() } }
-        guard case .stepLimit = failure?.reason else {
+        guard case .maxSteps = failure?.reason else {
             Issue.record("\(String(describing: failure))")
             return
         }
@@ -131,7 +131,7 @@ struct SimulationTests {
         }
         switch failure?.reason {
         // The reason depends on the speed of the other thread.
-        case .escaped, .stepLimit: break
+        case .escaped, .maxSteps: break
         default: Issue.record("\(String(describing: failure))")
         }
     }

@@ -30,7 +30,7 @@ struct ExternalCallBreakerTests {
         seed: UInt64 = 1
     ) throws -> Result {
         let total = Lock(Result())
-        try Simulation.run(seeds: seed..<seed + 1, stepLimit: 50_000_000) { simulation in
+        try Simulation.run(seeds: seed..<seed + 1, maxSteps: 50_000_000) { simulation in
             let clock = simulation.clock
             var configuration = preset
             configuration.breaker.tripCondition = load.tripCondition

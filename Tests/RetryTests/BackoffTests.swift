@@ -1,5 +1,6 @@
 import ReliabilityCore
 import ReliabilityTesting
+import TestSupport
 import Testing
 
 @testable import Retry
@@ -125,14 +126,14 @@ struct BackoffTests {
     func misconfiguration() async {
         #expect(
             problems(of: Backoff.exponential(initial: .seconds(2), max: .seconds(1)).validate)
-                == ["the longest wait must be at least the initial wait of 2.0 seconds (is 1.0 seconds)"]
+                == ["a wait must not be shorter than the wait before of 2.0 seconds (is 1.0 seconds)"]
         )
         #expect(problems(of: Backoff.constant(.seconds(-1)).validate).count == 1)
         #expect(problems(of: Backoff.schedule([]).validate) == ["a schedule must have from 1 to 64 waits (has 0)"])
         #expect(problems(of: Backoff.schedule(Array(repeating: .zero, count: 65)).validate).count == 1)
         #expect(
             problems(of: Backoff.schedule([.seconds(2), .seconds(1)]).validate)
-                == ["a wait of a schedule must not be shorter than the wait before of 2.0 seconds (is 1.0 seconds)"]
+                == ["a wait must not be shorter than the wait before of 2.0 seconds (is 1.0 seconds)"]
         )
         #expect(problems(of: Backoff.schedule([.zero, .seconds(1), .seconds(1)]).validate) == [])
         await #expect(processExitsWith: .failure) {

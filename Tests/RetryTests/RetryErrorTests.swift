@@ -171,7 +171,7 @@ struct RetryErrorTests {
         await #expect(throws: TestRejection.self) {
             try await RetryPolicy(
                 RetryPolicy.Configuration(.idempotent),
-                map: { _ in TestReliabilityError(.unavailable) },
+                classifyForeign: { _ in TestReliabilityError(.unavailable) },
                 clock: clock
             )
             .run {
@@ -239,7 +239,7 @@ struct RetryErrorTests {
             var runs = 0
             let retry = RetryPolicy(
                 RetryPolicy.Configuration(idempotency, maxAttempts: 2, backoff: .none, throttledBackoff: .none),
-                map: { $0 is Failure ? meaning : nil },
+                classifyForeign: { $0 is Failure ? meaning : nil },
                 clock: clock
             )
             do {

@@ -138,6 +138,6 @@ struct RetryStateMachineTests {
             )
             #expect(action == .giveUp(.deadlineTooClose))
         }
-        #expect(configuration.longestWaits == .nanoseconds(Int64.max))
+        #expect(configuration.maxTotalWait == .nanoseconds(Int64.max))
     }
 }

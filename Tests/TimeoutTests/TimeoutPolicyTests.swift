@@ -28,7 +28,6 @@ struct TimeoutPolicyTests {
         #expect(TimeoutPolicy.Configuration.database.limit == .seconds(10))
         #expect(TimeoutPolicy.Configuration.externalAPI.limit == .seconds(8))
         #expect(TimeoutPolicy.Configuration.cache.limit == .seconds(2))
-        #expect(TimeoutPolicy.Configuration.cacheCommand.limit == .seconds(3))
         #expect(TimeoutPolicy.Configuration.fileUpload.limit == .seconds(30))
         #expect(TimeoutPolicy.Configuration.email.limit == .seconds(10))
         #expect(TimeoutPolicy.Configuration.webhook.limit == .seconds(15))

@@ -1,4 +1,5 @@
 import ReliabilityCore
+import TestSupport
 import Testing
 import Validation
 

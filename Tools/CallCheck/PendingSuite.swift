@@ -11,13 +11,13 @@ func pendingSuite() async {
     var random = SeededGenerator(seed: 1)
     var empty = Measurement()
     var memory = Measurement()
-    let witness = ConcurrencyCounter()
+    let counter = ConcurrencyCounter()
 
     func arm(_ instants: [Int64], _ figures: inout Measurement) -> [TimerEntry] {
         var entries: [TimerEntry] = []
         entries.reserveCapacity(instants.count)
         figures.time(instants.count) {
-            for instant in instants { entries.append(scheduler.schedule(at: instant) { witness.increment() }) }
+            for instant in instants { entries.append(scheduler.schedule(at: instant) { counter.increment() }) }
         }
         return entries
     }
@@ -40,7 +40,7 @@ func pendingSuite() async {
                 memory.keep(Double(after - before) * 1024 / Double(count) - 8)
             }
             further.time(100_000) {
-                for _ in 0..<100_000 { scheduler.cancel(scheduler.schedule(at: start) { witness.increment() }) }
+                for _ in 0..<100_000 { scheduler.cancel(scheduler.schedule(at: start) { counter.increment() }) }
             }
             if round.isMultiple(of: 2) {
                 entries.reverse()
@@ -58,14 +58,14 @@ func pendingSuite() async {
     for _ in 0..<rounds {
         let start = TimeSource.continuous.instant(after: .seconds(60))
         empty.time(count) {
-            for _ in 0..<count { scheduler.cancel(scheduler.schedule(at: start) { witness.increment() }) }
+            for _ in 0..<count { scheduler.cancel(scheduler.schedule(at: start) { counter.increment() }) }
         }
     }
     print(empty.line("arm and cancel, with no other pending", "ns"))
     print(randomRead(&random).line("for comparison: one dependent random read", "ns"))
     print(memory.line("memory of a pending entry and its action", "bytes"))
     if let threads = processStatus("Threads") { print("threads of the process: \(threads)") }
-    print("pending at the end: \(scheduler.pendingCount); actions run: \(witness.value)")
+    print("pending at the end: \(scheduler.pendingCount); actions run: \(counter.value)")
 }
 
 /// Reads all over as much memory as the entries take, each time at the place that the last reading says.

@@ -8,7 +8,7 @@ extension Nesting {
         let box = Box()
         var failure: SimulationFailure?
         do {
-            try Simulation.run(seeds: seed..<seed + 1, stepLimit: 50_000) { simulation in
+            try Simulation.run(seeds: seed..<seed + 1, maxSteps: 50_000) { simulation in
                 let nestingRun = NestingRun(self, simulation)
                 box.nestingRun = nestingRun
                 try await nestingRun.run()
@@ -29,7 +29,7 @@ extension Nesting {
     /// The simulation's choices in a run of the nesting, one line for each step.
     package var schedule: [String] {
         do {
-            return try Simulation.run(seed: seed, stepLimit: 10_000) { try await NestingRun(self, $0).run() }
+            return try Simulation.run(seed: seed, maxSteps: 10_000) { try await NestingRun(self, $0).run() }
         } catch {
             return error.trace
         }

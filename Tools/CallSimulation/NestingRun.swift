@@ -73,7 +73,7 @@ final class NestingRun: @unchecked Sendable {
     /// The last instant at which the whole process was stalled.
     var stalledUntil: Int64 { stalls.last?.upperBound ?? .min }
     var executor: (any TaskExecutor)? { clock.taskExecutor }
-    var isWell: Bool { now >= Int64(nesting.wellFrom / .nanoseconds(1)) }
+    var isHealthy: Bool { now >= Int64(nesting.wellFrom / .nanoseconds(1)) }
 
     /// The next point in the order of events.
     func moment() -> Moment {
@@ -208,11 +208,11 @@ final class NestingRun: @unchecked Sendable {
             attempt.cannotBeInterrupted(until: now)
         case .hang:
             try await clock.sleep(for: latency(NestingRun.maxWait * 2))
-            if !isWell { throw Failure.plain.error(moment().number) }
+            if !isHealthy { throw Failure.plain.error(moment().number) }
         case .send:
             attempt.send(at: moment())
         case .fail(let failure):
-            if !isWell { throw failure.error(moment().number) }
+            if !isHealthy { throw failure.error(moment().number) }
         case .call(let call):
             _ = try await make(call, in: attempt)
         case .attempt(let call):
@@ -220,7 +220,7 @@ final class NestingRun: @unchecked Sendable {
         case .spawn(let wait, let call):
             spawn(after: wait, call, startedIn: attempt)
         case .stall(let time):
-            if isWell { return }
+            if isHealthy { return }
             let start = now
             clock.stall(for: time)
             stalls.append(start...now)
@@ -230,7 +230,7 @@ final class NestingRun: @unchecked Sendable {
     /// The longest wait of a caller for a call without a limit.
     static let maxWait = Duration.seconds(250)
 
-    func latency(_ time: Duration) -> Duration { isWell ? min(time, .milliseconds(1)) : time }
+    func latency(_ time: Duration) -> Duration { isHealthy ? min(time, .milliseconds(1)) : time }
 
     private func block(for time: Duration) async {
         let instant = timeSource.instant(after: time)

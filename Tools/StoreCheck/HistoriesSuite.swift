@@ -20,12 +20,12 @@ func historiesSuite(_ options: Options) -> SuiteResult {
             while number < count * times, tally.state.withLock({ $0.failures.count }) < 10 {
                 let seed = first + number / times
                 tally.state.withLock { $0.begun += [seed] }
-                let verdict = await HistoryRun(seed: UInt64(seed)).verdict()
+                let result = await HistoryRun(seed: UInt64(seed)).result()
                 tally.state.withLock { state in
-                    state.counts.add(verdict.counts)
+                    state.counts.add(result.counts)
                     state.begun.removeAll { $0 == seed }
                     state.histories += 1
-                    if let problem = verdict.problem { state.failures.append("\(problem)\n  \(command(seed))") }
+                    if let problem = result.problem { state.failures.append("\(problem)\n  \(command(seed))") }
                 }
                 number += shares
             }

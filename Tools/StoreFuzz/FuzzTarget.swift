@@ -5,9 +5,9 @@ import StoreSimulation
 
 /// What the fuzzer feeds with bytes; a violation ends the process.
 enum FuzzTarget {
-    /// Frames, with the checksums mended, so that what is behind them is reached.
+    /// Frames, with the checksums repaired, so that what is behind them is reached.
     case frame
-    /// A whole log, which is opened as it is, and with its checksums mended.
+    /// A whole log, which is opened as it is, and with its checksums repaired.
     case recovery
     /// A payload.
     case codec
@@ -16,7 +16,7 @@ enum FuzzTarget {
 
     func run(_ bytes: [UInt8]) {
         switch self {
-        case .frame: recover(mended(bytes))
+        case .frame: recover(repaired(bytes))
         case .recovery:
             recover(bytes)
             recover(checked(bytes))
@@ -55,7 +55,7 @@ enum FuzzTarget {
     private static let salt: UInt64 = 7
 
     /// The bytes as frames behind a file header, each with its magic, number, marks and checksums right.
-    private func mended(_ bytes: [UInt8]) -> [UInt8] {
+    private func repaired(_ bytes: [UInt8]) -> [UInt8] {
         let count = 512 + (bytes.count + 511) / 512 * 512
         let header = FileHeader(salt: Self.salt, floor: 512, reservedEnd: Int64(count))
         var log = header.encoded + bytes + [UInt8](repeating: 0, count: count - 512 - bytes.count)
@@ -89,7 +89,7 @@ enum FuzzTarget {
     private func mendFrame(_ log: inout [UInt8], _ offset: Int, _ salt: UInt64) -> Int {
         let length: UInt64 = log.number(at: offset + 8)
         var size = 512
-        if length <= LogFormat.maximumPayload, LogFormat.frameSize(payload: Int(length)) <= log.count - offset {
+        if length <= LogFormat.maxPayload, LogFormat.frameSize(payload: Int(length)) <= log.count - offset {
             size = LogFormat.frameSize(payload: Int(length))
         }
         let frame = Array(log[offset..<offset + size])
@@ -130,7 +130,7 @@ enum FuzzTarget {
             check(second.capabilities.openedAt.map { $0 > openedAt } ?? false, "versions begin again")
             check(content(again) == first, "opened again with other content")
             check(second.start >= store.start, "the clock was set back")
-            let put = StoreOperation.commit([.put(StoreKey("fuzz"), [1], .never, if: .any)], [])
+            let put = WorkloadOperation.commit([.put(StoreKey("fuzz"), [1], .never, if: .any)], [])
             guard case .commit(.committed) = second.call(put) else { violation("rejected a write") }
             second.close()
             let third = try SimulatedStore(again.restarted(), unixTime: StoreImage.day, tuning: StoreImage.tuning)
@@ -175,7 +175,7 @@ enum FuzzTarget {
             batchLimit: [1, 700, 1 << 20][number(3)],
             compactionMinimum: [512, 4096][number(2)]
         )
-        let probes: [StoreOperation] =
+        let probes: [WorkloadOperation] =
             [.scan(prefix: StoreKey(OperationMix.keyspace), after: nil, limit: 1000)]
             + mix.queues.flatMap { [.page($0, .pending, after: nil, limit: 1000), .nextDue($0), .counts($0)] }
         let environment = CrashEnvironment(tuning: tuning, probes: probes)

@@ -108,7 +108,7 @@ package final class CrashRun {
     package func advance(by nanoseconds: Int64) { store.advance(by: nanoseconds) }
 
     /// Submits an operation without a wait for its durability.
-    package func submit(_ operation: StoreOperation) throws(Violation) {
+    package func submit(_ operation: WorkloadOperation) throws(Violation) {
         let now = store.now
         oracle.mayHaveReached(now)
         let ticket = store.submit(operation)
@@ -122,7 +122,7 @@ package final class CrashRun {
     }
 
     /// Makes a call and waits for its answer.
-    package func call(_ operation: StoreOperation) throws(Violation) {
+    package func call(_ operation: WorkloadOperation) throws(Violation) {
         try submit(operation)
         try settle()
     }
@@ -214,9 +214,9 @@ package struct CrashEnvironment: Sendable {
     package var longestWrite = Int.max
     package var longestRead = Int.max
     /// The operations that read everything in the store.
-    package var probes: [StoreOperation]
+    package var probes: [WorkloadOperation]
 
-    package init(tuning: LogTuning, configuration: FileStore.Configuration = .init(), probes: [StoreOperation]) {
+    package init(tuning: LogTuning, configuration: FileStore.Configuration = .init(), probes: [WorkloadOperation]) {
         self.tuning = tuning
         self.configuration = configuration
         self.probes = probes

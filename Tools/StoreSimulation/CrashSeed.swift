@@ -38,9 +38,9 @@ package struct CrashSeed {
             maxEntries: one([1_000_000, 1_000_000, 8]),
             maxBytes: one([256 << 20, 256 << 20, 2000])
         )
-        let probes: [StoreOperation] =
+        let probes: [WorkloadOperation] =
             [.scan(prefix: StoreKey(OperationMix.keyspace), after: nil, limit: 1000)]
-            + mix.queues.flatMap { queue -> [StoreOperation] in
+            + mix.queues.flatMap { queue -> [WorkloadOperation] in
                 [
                     .page(queue, .pending, after: nil, limit: 1000), .page(queue, .deadLetter, after: nil, limit: 1000),
                     .nextDue(queue), .counts(queue),
@@ -89,7 +89,7 @@ package struct CrashSeed {
         }
     }
 
-    private mutating func next(_ run: CrashRun) -> StoreOperation {
+    private mutating func next(_ run: CrashRun) -> WorkloadOperation {
         operations += 1
         if Int.random(in: 0..<3, using: &random) == 0 {
             run.advance(by: pause(run))

@@ -18,7 +18,7 @@ package struct DurabilityOracle: Sendable {
         /// The place of the operation in the order of all operations.
         var index: Int
         var isChange: Bool
-        var operation: StoreOperation
+        var operation: WorkloadOperation
         var time: Int64
         /// The end of the last entry with an absence that the answer shows.
         var shownExpiry: Int64?
@@ -79,7 +79,7 @@ package struct DurabilityOracle: Sendable {
 
     /// Records an operation that the store accepted, and compares its answer.
     mutating func submitted(
-        _ operation: StoreOperation,
+        _ operation: WorkloadOperation,
         _ ticket: SimulatedStore.Ticket,
         now: Int64
     ) throws(Violation) {
@@ -107,7 +107,7 @@ package struct DurabilityOracle: Sendable {
     }
 
     /// Checks that an operation without space is an operation that writes something.
-    func rejectedForSpace(_ operation: StoreOperation, now: Int64) throws(Violation) {
+    func rejectedForSpace(_ operation: WorkloadOperation, now: Int64) throws(Violation) {
         var after = model
         let answer = after.apply(operation, now: now)
         if answer.showsNoChange {
@@ -183,7 +183,7 @@ extension ModelStore {
     }
 
     /// Returns the end of the last expired entry with an absence that an answer shows, in Unix milliseconds.
-    func expiryShown(by operation: StoreOperation, _ answer: StoreAnswer, now: Int64) -> Int64? {
+    func expiryShown(by operation: WorkloadOperation, _ answer: StoreAnswer, now: Int64) -> Int64? {
         func last(where isShown: (StoreKey) -> Bool) -> Int64? {
             var last: Int64?
             for entry in entries {

@@ -50,9 +50,9 @@ struct ErrorRun {
             longestValue: one([12, 600, 1500]),
             invalidPercentage: 2
         )
-        let probes: [StoreOperation] =
+        let probes: [WorkloadOperation] =
             [.scan(prefix: StoreKey(OperationMix.keyspace), after: nil, limit: 1000)]
-            + mix.queues.flatMap { queue -> [StoreOperation] in
+            + mix.queues.flatMap { queue -> [WorkloadOperation] in
                 [.page(queue, .pending, after: nil, limit: 1000), .page(queue, .deadLetter, after: nil, limit: 1000)]
             }
         environment = CrashEnvironment(
@@ -231,7 +231,7 @@ struct ErrorRun {
         endProcess()
     }
 
-    private mutating func submit(_ operation: StoreOperation) throws(Violation) {
+    private mutating func submit(_ operation: WorkloadOperation) throws(Violation) {
         let wasOver = isOver
         oracle.mayHaveReached(store.now)
         let now = store.now

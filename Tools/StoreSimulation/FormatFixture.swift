@@ -39,12 +39,12 @@ package struct FormatFixture: Sendable {
     package var log: [UInt8] { files["log"] ?? [] }
 
     // One entry and one record only, because a larger snapshot has no fixed order.
-    private static let first: [[StoreOperation]] = [
+    private static let first: [[WorkloadOperation]] = [
         [.commit([.put(StoreKey("orders", "1"), Array("first".utf8), .never, if: .absent)], [])],
         [.enqueue([NewRecord(queue: "wörk", id: "snapshot", payload: [0, 1, 255])])],
     ]
 
-    private static let second: [[StoreOperation]] = [
+    private static let second: [[WorkloadOperation]] = [
         [.commit([.put(StoreKey("orders", "2"), [], .after(.seconds(86_400)), if: .absent)], [])],
         // Two calls that share a frame.
         [
@@ -94,12 +94,12 @@ package struct FormatFixture: Sendable {
         var end = 0
         var lastFrame = 0
 
-        func run(_ batches: [[StoreOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
+        func run(_ batches: [[WorkloadOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
             guard let store = try? SimulatedStore(fileSystem, unixTime: now, tuning: Self.tuning) else { return }
             frames = 1
             model.reopen(nextVersion: store.capabilities.openedAt?.rawValue ?? 1, now: now)
             var tokens: [RecordClaim] = []
-            func frame(_ operations: [StoreOperation]) {
+            func frame(_ operations: [WorkloadOperation]) {
                 store.advance(by: 1_000_000_000)
                 beforeLast = model
                 lastFrame = Self.end(of: fileSystem)

@@ -3,7 +3,7 @@ internal import ReliabilityStore
 /// A call to a store with concurrent clients.
 package struct HistoryCall: Hashable, Sendable {
     package enum Action: Hashable, Sendable {
-        case operation(StoreOperation)
+        case operation(WorkloadOperation)
         /// The store was opened again, and versions continue from this version.
         case reopening(nextVersion: UInt64)
     }
@@ -37,7 +37,7 @@ package struct HistoryCall: Hashable, Sendable {
 /// A write whose outcome is unknown may be placed anywhere after its beginning and before the store is opened anew, or
 /// nowhere. A call that was rejected because it was cancelled, or because the store failed, is nowhere.
 package struct HistoryChecker {
-    package enum Verdict: Hashable, Sendable {
+    package enum CheckResult: Hashable, Sendable {
         case linearizable
         /// The state at which no order continues.
         case violation(String)
@@ -81,7 +81,7 @@ package struct HistoryChecker {
     ///   - model: The content of the store before all calls.
     ///   - limit: The maximum number of steps.
     /// - Returns: The result of the search.
-    package func check(from model: ModelStore, limit: Int = 2_000_000) -> Verdict {
+    package func check(from model: ModelStore, limit: Int = 2_000_000) -> CheckResult {
         var stack = [Point(placed: Array(repeating: 0, count: calls.count / 64 + 1), model: model)]
         var seen: Set<Point> = []
         var deepest = stack[0]

@@ -10,7 +10,7 @@ struct HistoryClient {
     private var claims: [RecordClaim] = []
     private var dead: [RecordInfo] = []
 
-    mutating func next(using random: inout SplitMix) -> StoreOperation {
+    mutating func next(using random: inout SplitMix) -> WorkloadOperation {
         let index = Int.random(in: 0..<3, using: &random)
         let key = Self.keys[index]
         let value = (0..<Int.random(in: 0..<400, using: &random) / 40).map { UInt8(truncatingIfNeeded: $0) }
@@ -54,7 +54,7 @@ struct HistoryClient {
         )
     }
 
-    private mutating func settle(using random: inout SplitMix) -> StoreOperation {
+    private mutating func settle(using random: inout SplitMix) -> WorkloadOperation {
         if let info = dead.popLast(), Bool.random(using: &random) {
             return .settle([.init(queue: Self.queue, id: info.id, token: info.version, .redrive)])
         }
@@ -72,7 +72,7 @@ struct HistoryClient {
         return .settle([.init(claim, action)])
     }
 
-    mutating func see(_ answer: StoreAnswer, to operation: StoreOperation) {
+    mutating func see(_ answer: StoreAnswer, to operation: WorkloadOperation) {
         switch (operation, answer) {
         case (.get(let keys), .entries(let entries)):
             for (key, entry) in zip(keys, entries) { see(key, entry?.version) }

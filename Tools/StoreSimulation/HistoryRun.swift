@@ -246,7 +246,7 @@ extension HistoryRun {
     /// Runs the clients and searches an order of their calls.
     ///
     /// - Returns: The problem, or `nil` for none, and the counts.
-    package func verdict() async -> (problem: String?, counts: HistoryCounts) {
+    package func result() async -> (problem: String?, counts: HistoryCounts) {
         let outcome = await run()
         let counts = HistoryCounts(outcome.calls)
         if !outcome.problems.isEmpty { return (outcome.problems.prefix(5).joined(separator: "\n"), counts) }

@@ -34,7 +34,7 @@ package struct ModelStore: Hashable, Sendable {
     }
 
     /// Applies an operation at a time in nanoseconds since 1970, and returns the answer of a store.
-    package mutating func apply(_ operation: StoreOperation, now: Int64) -> StoreAnswer {
+    package mutating func apply(_ operation: WorkloadOperation, now: Int64) -> StoreAnswer {
         clock = max(clock, now)
         do throws(StoreError) {
             switch operation {
@@ -202,7 +202,7 @@ package struct ModelStore: Hashable, Sendable {
         return live(write.key)?.version
     }
 
-    private mutating func update(_ updates: [StoreOperation.KeyedUpdate]) throws(StoreError) -> StoreAnswer {
+    private mutating func update(_ updates: [WorkloadOperation.KeyedUpdate]) throws(StoreError) -> StoreAnswer {
         try checkKeys(updates.map(\.key))
         let applications = updates.map { $0.update.apply(to: live($0.key)?.value, now: clock) }
         let isApplied = applications.allSatisfy(\.decision.isAllowed)

@@ -35,7 +35,7 @@ package struct OperationMix: Sendable {
     }
 
     /// Returns an operation for a store with the content of the model.
-    package func next(_ model: ModelStore, using random: inout some RandomNumberGenerator) -> StoreOperation {
+    package func next(_ model: ModelStore, using random: inout some RandomNumberGenerator) -> WorkloadOperation {
         if Int.random(in: 0..<100, using: &random) < invalidPercentage {
             return invalidOperation(model, using: &random)
         }
@@ -127,7 +127,7 @@ package struct OperationMix: Sendable {
         }
     }
 
-    private func commit(_ model: ModelStore, using random: inout some RandomNumberGenerator) -> StoreOperation {
+    private func commit(_ model: ModelStore, using random: inout some RandomNumberGenerator) -> WorkloadOperation {
         var writes: [StoreWrite] = []
         for key in some(keys, 1...4, using: &random) {
             let condition = condition(key, model, using: &random)
@@ -214,14 +214,16 @@ package struct OperationMix: Sendable {
     }
 
     /// Returns an operation that every store rejects, or an operation at a limit.
-    private func invalidOperation(_ model: ModelStore, using random: inout some RandomNumberGenerator) -> StoreOperation
-    {
+    private func invalidOperation(
+        _ model: ModelStore,
+        using random: inout some RandomNumberGenerator
+    ) -> WorkloadOperation {
         let key = one(keys, using: &random)
         let queue = one(queues, using: &random)
         let long = StoreKey(Self.keyspace, String(repeating: "l", count: 2000))
         let many = (0...model.capabilities.maxWrites).map { StoreKey(Self.keyspace, "\($0)") }
         let token = StoreVersion(rawValue: 1)
-        let choices: [StoreOperation] = [
+        let choices: [WorkloadOperation] = [
             .get([]), .get([key, long]), .get([key, key]),
             .scan(prefix: key, after: nil, limit: 0),
             .commit([], []), .commit([.delete(key, if: .any), .check(key, .any)], []),

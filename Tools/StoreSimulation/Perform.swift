@@ -6,7 +6,7 @@ package import ReliabilityStore
 ///   - operation: The operation.
 ///   - store: The store.
 /// - Returns: The answer of the store or the reason of its rejection.
-package func perform(_ operation: StoreOperation, on store: some RecordStore) async -> StoreAnswer {
+package func perform(_ operation: WorkloadOperation, on store: some RecordStore) async -> StoreAnswer {
     do throws(StoreError) {
         switch operation {
         case .get(let keys):

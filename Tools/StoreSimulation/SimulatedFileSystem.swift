@@ -140,9 +140,9 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     // MARK: Faults
 
-    private enum Verdict {
+    private enum CallEffect {
         case go
-        case goAndFail(FileSystemError)
+        case performThenFail(FileSystemError)
         case writeHalf(FileSystemError)
         case short
     }
@@ -153,7 +153,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         to file: Int? = nil,
         changes: Bool = false,
         takesSpace: Bool = false
-    ) throws(FileSystemError) -> Verdict {
+    ) throws(FileSystemError) -> CallEffect {
         if recordsCalls { calls.append(call()) }
         callCount += 1
         if changes {
@@ -175,7 +175,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
             throw FileSystemError(.noSpace, "the disk is full at call \(callCount)")
         case .lateError:
             strike()
-            return .goAndFail(FileSystemError(.other, "a fault after call \(callCount)"))
+            return .performThenFail(FileSystemError(.other, "a fault after call \(callCount)"))
         case .short:
             strike()
             return .short
@@ -195,9 +195,9 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     }
 
     /// Completes a call that changed something.
-    private func end(_ verdict: Verdict) throws(FileSystemError) {
+    private func end(_ result: CallEffect) throws(FileSystemError) {
         if keepsSnapshots { snapshots.append(disk) }
-        if case .goAndFail(let error) = verdict { throw error }
+        if case .performThenFail(let error) = result { throw error }
     }
 
     // MARK: FileSystem
@@ -230,12 +230,12 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     private func name(_ open: OpenFile) -> String { descriptors[Int(open.rawValue)].name }
 
     package func openDirectory(_ path: String) throws(FileSystemError) -> OpenFile {
-        if case .goAndFail(let error) = try begin(Call(kind: .openDirectory, name: "")) { throw error }
+        if case .performThenFail(let error) = try begin(Call(kind: .openDirectory, name: "")) { throw error }
         return open(Descriptor.directory, "")
     }
 
     package func lock(_ directory: OpenFile) throws(FileSystemError) {
-        if case .goAndFail(let error) = try begin(Call(kind: .lock, name: "")) { throw error }
+        if case .performThenFail(let error) = try begin(Call(kind: .lock, name: "")) { throw error }
         if lockedBy != nil { throw FileSystemError(.locked, "another owner has it open") }
         lockedBy = directory
     }
@@ -245,7 +245,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     }
 
     package func lockShared(_ directory: OpenFile) throws(FileSystemError) {
-        if case .goAndFail(let error) = try begin(Call(kind: .lock, name: "")) { throw error }
+        if case .performThenFail(let error) = try begin(Call(kind: .lock, name: "")) { throw error }
         // At most one reader is open at a time.
         if lockedBy != nil { throw FileSystemError(.locked, "another owner has it open") }
         lockedBy = directory
@@ -253,27 +253,27 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     package func openOrCreateFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         if let file = disk.file(name) {
-            if case .goAndFail(let error) = try begin(Call(kind: .openOrCreate, name: name)) { throw error }
+            if case .performThenFail(let error) = try begin(Call(kind: .openOrCreate, name: name)) { throw error }
             return open(file, name)
         }
-        let verdict = try begin(Call(kind: .openOrCreate, name: name), changes: true, takesSpace: true)
-        if case .writeHalf(let error) = verdict { throw error }
+        let result = try begin(Call(kind: .openOrCreate, name: name), changes: true, takesSpace: true)
+        if case .writeHalf(let error) = result { throw error }
         let file = disk.create(name)
-        try end(verdict)
+        try end(result)
         return open(file, name)
     }
 
     package func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
-        let verdict = try begin(Call(kind: .create, name: name), changes: true, takesSpace: true)
-        if case .writeHalf(let error) = verdict { throw error }
+        let result = try begin(Call(kind: .create, name: name), changes: true, takesSpace: true)
+        if case .writeHalf(let error) = result { throw error }
         if disk.file(name) != nil { throw FileSystemError(.other, "the file exists") }
         let file = disk.create(name)
-        try end(verdict)
+        try end(result)
         return open(file, name)
     }
 
     package func openFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
-        if case .goAndFail(let error) = try begin(Call(kind: .open, name: name)) { throw error }
+        if case .performThenFail(let error) = try begin(Call(kind: .open, name: name)) { throw error }
         guard let file = disk.file(name) else { throw FileSystemError(.notFound, "not found") }
         return open(file, name)
     }
@@ -287,14 +287,14 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     package func size(of file: OpenFile) throws(FileSystemError) -> Int64 {
         let number = try self.file(file)
-        if case .goAndFail(let error) = try begin(Call(kind: .size, name: name(file)), to: number) { throw error }
+        if case .performThenFail(let error) = try begin(Call(kind: .size, name: name(file)), to: number) { throw error }
         return Int64(disk.files[number].bytes.count)
     }
 
     package func read(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8] {
         let number = try self.file(file)
         let call = try begin(Call(kind: .read, name: name(file), offset: offset, count: count), to: number)
-        if case .goAndFail(let error) = call { throw error }
+        if case .performThenFail(let error) = call { throw error }
         let size = disk.files[number].bytes.count
         let start = min(size, Int(offset))
         var end = start + min(count, longestRead, size - start)
@@ -306,62 +306,62 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         let number = try self.file(file)
         let size = disk.files[number].bytes.count
         let growth = max(0, Int(offset) + min(bytes.count, longestWrite) - size)
-        let verdict = try begin(
+        let result = try begin(
             Call(kind: .write, name: name(file), offset: offset, count: bytes.count),
             to: number,
             changes: true,
             takesSpace: growth > 0
         )
         var bytes = bytes.prefix(longestWrite)
-        if case .writeHalf(let error) = verdict {
+        if case .writeHalf(let error) = result {
             bytes = bytes.prefix(bytes.count / 2)
             if bytes.isEmpty { throw error }
-        } else if case .short = verdict {
+        } else if case .short = result {
             bytes = bytes.prefix((bytes.count + 1) / 2)
         } else if growth > 0, capacity < .max, growth > freeBytes {
             bytes = bytes.prefix(max(0, bytes.count - (growth - freeBytes)))
             if bytes.isEmpty { throw FileSystemError(.noSpace, "the disk is full") }
         }
         disk.write(bytes, to: number, at: Int(offset))
-        try end(verdict)
+        try end(result)
         return bytes.count
     }
 
     package func sync(_ file: OpenFile) throws(FileSystemError) {
         let number = try self.file(file)
-        let verdict: Verdict
+        let result: CallEffect
         do throws(FileSystemError) {
-            verdict = try begin(Call(kind: .sync, name: name(file)), to: number, changes: true)
+            result = try begin(Call(kind: .sync, name: name(file)), to: number, changes: true)
         } catch {
             if hasPower { disk.failSync(number, keepsContent: fault?.cacheKeepsContent ?? true) }
             if hasPower, keepsSnapshots { snapshots.append(disk) }
             throw error
         }
         disk.sync(number)
-        try end(verdict)
+        try end(result)
         if !disk.hasName(number) { throw FileSystemError(.other, "the file was removed while it was open") }
     }
 
     package func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError) {
-        let verdict = try begin(Call(kind: .rename, name: name, newName: newName), changes: true)
+        let result = try begin(Call(kind: .rename, name: name, newName: newName), changes: true)
         guard let file = disk.file(name) else { throw FileSystemError(.notFound, "not found") }
         disk.rename(name, to: newName, file)
-        try end(verdict)
+        try end(result)
     }
 
     package func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
         guard let file = disk.file(name) else {
-            if case .goAndFail(let error) = try begin(Call(kind: .unlink, name: name)) { throw error }
+            if case .performThenFail(let error) = try begin(Call(kind: .unlink, name: name)) { throw error }
             throw FileSystemError(.notFound, "not found")
         }
-        let verdict = try begin(Call(kind: .unlink, name: name), changes: true)
+        let result = try begin(Call(kind: .unlink, name: name), changes: true)
         disk.unlink(name, file)
-        try end(verdict)
+        try end(result)
     }
 
     package func syncDirectory(_ directory: OpenFile) throws(FileSystemError) {
-        let verdict = try begin(Call(kind: .syncDirectory, name: ""), changes: true)
+        let result = try begin(Call(kind: .syncDirectory, name: ""), changes: true)
         disk.syncNames()
-        try end(verdict)
+        try end(result)
     }
 }

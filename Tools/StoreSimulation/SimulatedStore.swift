@@ -80,7 +80,7 @@ package final class SimulatedStore {
     // MARK: Calls
 
     /// Submits an operation after exactly the steps for which it has to wait.
-    package func submit(_ operation: StoreOperation) -> Ticket {
+    package func submit(_ operation: WorkloadOperation) -> Ticket {
         var wasDiskFull = false
         // Each iteration executes a step. A store without a step that accepts nothing would hang.
         for _ in 0..<1000 {
@@ -109,7 +109,7 @@ package final class SimulatedStore {
     }
 
     /// Makes a call and executes steps until the call has its answer.
-    package func call(_ operation: StoreOperation) -> StoreAnswer {
+    package func call(_ operation: WorkloadOperation) -> StoreAnswer {
         let ticket = submit(operation)
         while true {
             if let answer = answer(to: ticket) { return answer }

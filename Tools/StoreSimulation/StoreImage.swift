@@ -48,17 +48,17 @@ package struct StoreImage: Sendable {
 
     private static func key(_ name: String) -> StoreKey { StoreKey("test", name) }
 
-    private static var delete: [StoreOperation] { [.commit([.delete(key("a"), if: .present)], [])] }
+    private static var delete: [WorkloadOperation] { [.commit([.delete(key("a"), if: .present)], [])] }
 
-    private static func put(_ name: String, _ value: [UInt8], _ expiry: Expiry = .never) -> StoreOperation {
+    private static func put(_ name: String, _ value: [UInt8], _ expiry: Expiry = .never) -> WorkloadOperation {
         .commit([.put(key(name), value, expiry, if: .any)], [])
     }
 
     /// The operations before and after the second opening.
     ///
     /// Each element makes a frame.
-    private static func workload(_ fill: UInt8) -> (before: [[StoreOperation]], after: [[StoreOperation]]) {
-        let before: [[StoreOperation]] = [
+    private static func workload(_ fill: UInt8) -> (before: [[WorkloadOperation]], after: [[WorkloadOperation]]) {
+        let before: [[WorkloadOperation]] = [
             [put("a", [fill])],
             [
                 .enqueue([
@@ -68,7 +68,7 @@ package struct StoreImage: Sendable {
             [put("gone", [fill], .after(.milliseconds(1500)))],
             [put("snapshot", [fill] + long)],
         ]
-        let after: [[StoreOperation]] = [
+        let after: [[WorkloadOperation]] = [
             [
                 put("b", [fill], .after(.seconds(60))),
                 .update([.init(key("u"), .gcra(interval: .seconds(9), burst: 9, cost: Int(fill)))]),
@@ -87,7 +87,7 @@ package struct StoreImage: Sendable {
     }
 
     // `last` is the content of the last frame, or `nil` for no frame since the opening.
-    private init(_ name: String, last: [StoreOperation]?, isClosed: Bool) {
+    private init(_ name: String, last: [WorkloadOperation]?, isClosed: Bool) {
         self.name = name
         self.isClosed = isClosed
         let own = Recording(fill: 1, last, more: [], isClosed: isClosed)
@@ -107,7 +107,7 @@ package struct StoreImage: Sendable {
         var modelBefore = ModelStore()
         private var now = StoreImage.day
 
-        init(fill: UInt8, _ last: [StoreOperation]?, more: [[StoreOperation]], isClosed: Bool) {
+        init(fill: UInt8, _ last: [WorkloadOperation]?, more: [[WorkloadOperation]], isClosed: Bool) {
             let (before, after) = StoreImage.workload(fill)
             let first = SimulatedFileSystem(seed: UInt64(fill))
             run(before, on: first, closing: true)
@@ -116,7 +116,7 @@ package struct StoreImage: Sendable {
             files = Dictionary(uniqueKeysWithValues: ["log", "LOCK"].map { ($0, second.disk.bytes(of: $0) ?? []) })
         }
 
-        private mutating func run(_ frames: [[StoreOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
+        private mutating func run(_ frames: [[WorkloadOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
             guard let store = try? SimulatedStore(fileSystem, unixTime: now, tuning: StoreImage.tuning) else { return }
             func end() -> Int {
                 let log = fileSystem.disk.bytes(of: "log") ?? []

@@ -10,7 +10,7 @@ internal import ReliabilityStore
 ///   - isDiskFull: A Boolean value that indicates whether the log could not be extended.
 /// - Returns: The response. A rejection is an answer without a wait.
 package func submit(
-    _ operation: StoreOperation,
+    _ operation: WorkloadOperation,
     to stateMachine: inout LogStateMachine,
     now: Int64,
     isDiskFull: Bool = false

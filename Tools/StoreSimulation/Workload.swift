@@ -73,7 +73,7 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
     private static let many = (0..<20).map { StoreKey(keyspace, "many", "\($0)") }
 
     /// The operations that read everything that the steps write.
-    private static let probes: [StoreOperation] = [
+    private static let probes: [WorkloadOperation] = [
         .scan(prefix: StoreKey(keyspace), after: nil, limit: 1000),
         .page(queue, .pending, after: nil, limit: 1000),
         .page(queue, .deadLetter, after: nil, limit: 1000),
@@ -91,10 +91,10 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             guard case .entries(let entries) = model.apply(.get([key]), now: run.now) else { return nil }
             return entries[0]?.version
         }
-        func put(_ key: StoreKey, _ expiry: Expiry = .never, if condition: WriteCondition = .any) -> StoreOperation {
+        func put(_ key: StoreKey, _ expiry: Expiry = .never, if condition: WriteCondition = .any) -> WorkloadOperation {
             .commit([.put(key, value, expiry, if: condition)], [])
         }
-        func settle(_ action: Settlement.Action) -> StoreOperation {
+        func settle(_ action: Settlement.Action) -> WorkloadOperation {
             var model = run.model
             guard case .page(let page) = model.apply(.page(queue, .pending, after: nil, limit: 100), now: run.now),
                 let record = page.records.first(where: \.isLeased) ?? page.records.first
@@ -140,7 +140,7 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.call(.settle(settlements))
         case .add: try run.call(.update([.init(counter, .add(1, within: 0...2, expiry: .seconds(5)))]))
         case .rate:
-            let rate = StoreOperation.KeyedUpdate(rate, .gcra(interval: .seconds(1), burst: 2, cost: 1))
+            let rate = WorkloadOperation.KeyedUpdate(rate, .gcra(interval: .seconds(1), burst: 2, cost: 1))
             try run.call(.update([rate]))
         case .big:
             // The value has whole sectors of zeros in the middle.

@@ -18,7 +18,7 @@ struct ClaimStateMachine {
     }
 
     private static let maxRounds = 8
-    private static let longestHint = Duration.seconds(1)
+    private static let maxHint = Duration.seconds(1)
 
     /// The claim to write.
     let record: StoredClaim
@@ -75,10 +75,10 @@ struct ClaimStateMachine {
             // The store has a single owner and was opened after the claim was written. The holder is gone, unless the
             // holder runs in this process.
             let isOrphaned = openedAt.map { entry.version < $0 } ?? false
-            let lease = entry.remaining.map(found.lease(remaining:)) ?? Self.longestHint
+            let lease = entry.remaining.map(found.lease(remaining:)) ?? Self.maxHint
             if isOrphaned || lease <= .zero, !isLocal(found.id) { return put(if: .version(entry.version)) }
             // The rest of the lease is an upper bound only. Most operations end much earlier.
-            let hint = lease <= .zero ? Self.longestHint : min(lease, Self.longestHint)
+            let hint = lease <= .zero ? Self.maxHint : min(lease, Self.maxHint)
             return .reject(.inProgress(retryAfter: hint))
         case .done:
             if case .replay = mode { return .replay(found.result) }

@@ -39,7 +39,7 @@ enum DeliveryOutcome: Sendable {
             self = .release
             return
         }
-        let error = isLate ? OutboxError(.timeLimitExceeded, underlyingError: thrown) : thrown
+        let error = isLate ? OutboxError(.deliveryTimedOut, underlyingError: thrown) : thrown
         var floor = Duration.zero
         switch classify(error) {
         case .deadLetter:

@@ -55,7 +55,7 @@ extension OutboxRelay {
             events.emit(.stopped(error))
             return
         }
-        _ = state.withLock { $0.storeFailed(now: timeSource.now, random: random) }
+        state.withLock { $0.storeFailed(now: timeSource.now, random: random) }
     }
 
     /// Undoes claims, so that the messages are due again after their waits and the attempts do not count.

@@ -13,23 +13,28 @@ extension OutboxRelay {
             signal.send()
         }
         let activeClaim = queue.relays.activeClaim(for: claim)
-        let interval = max(configuration.lease / 3, .milliseconds(1))
-        var renewal = timeSource.instant(after: interval)
+        let isLost = Lock(false)
+        let renewal = startRenewal(of: activeClaim) { [signal] in
+            isLost.withLock { $0 = true }
+            signal.send()
+        }
+        defer { renewal.stop() }
         while true {
             let count = signal.count
-            let (isAlone, isDraining) = state.withLock { ($0.isAlone(claim.token), $0.isDraining) }
-            if isDraining || Task.isCancelled {
-                return await giveBack([ClaimBatch.GivenBack(claim: activeClaim.claim, wait: .zero)])
-            }
-            if isAlone { return await deliver(claim) }
-            await signal.wait(after: count, until: renewal, timeSource: timeSource)
-            guard timeSource.now >= renewal else { continue }
-            if let result = try? await settle(activeClaim, .extend(configuration.lease)), result == .stale {
+            if isLost.withLock({ $0 }) {
                 queue.relays.remove(activeClaim)
                 events.emit(.leaseLost(id: claim.id))
                 return ended(retryAfter: nil)
             }
-            renewal = timeSource.instant(after: interval)
+            let (isAlone, isDraining) = state.withLock { ($0.isAlone(claim.token), $0.isDraining) }
+            if isDraining || Task.isCancelled {
+                return await giveBack([ClaimBatch.GivenBack(claim: activeClaim.claim, wait: .zero)])
+            }
+            if isAlone {
+                renewal.stop()
+                return await deliver(claim)
+            }
+            await signal.wait(after: count, until: nil, timeSource: timeSource)
         }
     }
 
@@ -55,9 +60,7 @@ extension OutboxRelay {
         // A timer and not a task, because handlers that never suspend can occupy all threads of the task executor.
         let limiter = timeSource.timer(at: limit) { self.cancel(run, of: claim) }
         start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
-        let renewal = startTask(on: timeSource.taskExecutor) {
-            await self.renew(activeClaim, run, of: claim)
-        }
+        let renewal = startRenewal(of: activeClaim) { [self] in cancel(run, of: claim) }
         let end = await withTaskCancellationHandler {
             await run.wait()
         } onCancel: {
@@ -68,7 +71,7 @@ extension OutboxRelay {
         limiter.cancel()
         if run.isOverrun { state.withLock { $0.recordOverrunReturn() } }
         guard let result = end else {
-            renewal.cancel()
+            renewal.stop()
             queue.relays.remove(activeClaim)
             events.emit(.abandoned(id: claim.id, attempt: claim.attempt))
             return ended(retryAfter: nil)
@@ -82,7 +85,7 @@ extension OutboxRelay {
             classify: classify,
             random: random
         )
-        await settle(activeClaim, outcome) { renewal.cancel() }
+        await settle(activeClaim, outcome) { renewal.stop() }
     }
 
     /// Runs the handler in a task of its own, which can be cancelled alone.
@@ -104,18 +107,27 @@ extension OutboxRelay {
         if run.begin(task) { timeSource.cancelFromTimer { task.cancel() } }
     }
 
-    /// Renews the lease while a delivery lasts, and cancels the delivery when the lease is lost.
-    private func renew(_ activeClaim: ActiveClaim, _ run: HandlerRun, of claim: RecordClaim) async {
-        let interval = max(configuration.lease / 3, .milliseconds(1))
-        while true {
-            do { try await timeSource.sleep(for: interval) } catch { return }
+    /// Renews the lease of a claim until the renewal is stopped or the lease is lost.
+    ///
+    /// - Parameters:
+    ///   - activeClaim: The claim.
+    ///   - lost: Called when the lease is lost.
+    /// - Returns: The renewal, which the caller stops.
+    private func startRenewal(
+        of activeClaim: ActiveClaim,
+        lost: @escaping @Sendable () -> Void
+    ) -> LeaseRenewal {
+        let lease = configuration.lease
+        return LeaseRenewal(lease, timeSource: timeSource) { [self] () throws(StoreError) in
             do throws(StoreError) {
-                let result = try await settle(activeClaim, .extend(configuration.lease))
-                if result == .stale { return cancel(run, of: claim) }
+                if try await settle(activeClaim, .extend(lease)) == .settled { return true }
             } catch {
-                // The store may recover before the lease ends.
-                if error.isPermanent { return }
+                // No later renewal can succeed, and the lease is not lost before it ends.
+                if error.isPermanent { return false }
+                throw error
             }
+            lost()
+            return false
         }
     }
 

@@ -91,14 +91,10 @@ struct RelayStateMachine: Sendable {
     }
 
     /// Records a failure of the store, which gets no request for the time of a backoff.
-    ///
-    /// - Returns: The time.
-    @discardableResult
-    mutating func storeFailed(now: Int64, random: RandomSource) -> Duration {
+    mutating func storeFailed(now: Int64, random: RandomSource) {
         storeFailures = min(storeFailures, .max - 1) + 1
         let wait = Self.storeBackoff.wait(afterAttempt: storeFailures, random: random)
         storeRetryAt = now.saturatingAdd(wait.saturatingNanoseconds)
-        return wait
     }
 
     /// Records the end of a delivery.

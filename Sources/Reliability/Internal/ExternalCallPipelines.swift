@@ -52,7 +52,7 @@ extension ExternalCall.Configuration {
         return Pipeline {
             TimeoutPolicy(.limit(totalTimeout), clock: clock)
             if let rateLimit { rateLimit }
-            RetryPolicy(retry, budget: budget, map: classify, clock: clock, randomness: randomness)
+            RetryPolicy(retry, budget: budget, classifyForeign: classify, clock: clock, randomness: randomness)
             breaker
             TimeoutPolicy(.limit(attemptTimeout), clock: clock)
         }.policies

@@ -40,6 +40,8 @@ public struct CallReport: Sendable, CustomStringConvertible {
     /// The number of entries after the first 100.
     public let droppedEntries: Int
     /// The number of reports that were dropped before this report because the observer was too slow.
+    ///
+    /// Always 0 in an `ExternalCallEvent`, which has a case for dropped events.
     public private(set) var missedBefore = 0
 
     /// The number of attempts in ``entries``.

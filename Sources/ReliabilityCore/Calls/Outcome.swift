@@ -27,7 +27,7 @@ public enum Outcome: Hashable, Sendable {
     /// - Parameter error: The error of the call.
     /// - Returns: The outcome.
     public static func standard(for error: any Error) -> Outcome {
-        if let error = error as? any AttemptsError { return standard(for: error.decidingError) }
+        if let error = error as? any AttemptsError { return standard(for: error.decisiveError) }
         guard let category = error.reliability?.category else { return .failure }
         // If faults of the request were ignored, a breaker whose probes all end with such faults would stay half-open
         // forever.

@@ -59,3 +59,8 @@ extension ReliabilityError {
     /// Defaults to `true` unless the error is a rejection.
     public var mayHaveBeenSent: Bool { !isRejection }
 }
+
+extension ReliabilityError {
+    /// The message for clients of an error that hides its cause.
+    package static var unavailableMessage: String { "The service is not available at the moment." }
+}

@@ -30,7 +30,7 @@ package func requireValid(
     line: UInt = #line
 ) {
     do throws(ConfigurationError) { try validate() } catch {
-        endProcess("\(error.part): \(error.problems.joined(separator: "; "))", file: file, line: line)
+        endProcess("\(error)", file: file, line: line)
     }
 }
 

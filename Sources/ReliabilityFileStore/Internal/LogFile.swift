@@ -88,7 +88,7 @@ struct LogFile {
         _ position: LogPosition
     ) throws(FileSystemError) {
         // The state machine ensures this condition. Otherwise a frame that a crash cut off would look like damage.
-        if frame.payloadCount > LogFormat.maximumPayload || layout.end + Int64(frame.frameSize) > layout.reservedEnd {
+        if frame.payloadCount > LogFormat.maxPayload || layout.end + Int64(frame.frameSize) > layout.reservedEnd {
             throw FileSystemError(.other, "a frame of \(frame.frameSize) bytes does not fit in the log")
         }
         try write(frame, kind, position)

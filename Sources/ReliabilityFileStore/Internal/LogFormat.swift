@@ -55,7 +55,7 @@ package enum LogFormat {
     /// An upper bound of a payload.
     ///
     /// A full batch plus the largest commit needs one eighth of this size.
-    package static let maximumPayload = 1 << 30
+    package static let maxPayload = 1 << 30
 
     /// Returns the size of a frame with a payload of `count` bytes.
     package static func frameSize(payload count: Int) -> Int {

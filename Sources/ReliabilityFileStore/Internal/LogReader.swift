@@ -103,7 +103,7 @@ package struct LogReader {
     private func readFrame(_ header: FrameHeader, _ offset: Int64) throws(Failure) -> [UInt8] {
         // The file was this long when the frame was written, so a shorter file was truncated later.
         if size < header.reservedEnd { throw .damaged(offset: size) }
-        guard header.payloadLength <= LogFormat.maximumPayload else { throw .damaged(offset: offset) }
+        guard header.payloadLength <= LogFormat.maxPayload else { throw .damaged(offset: offset) }
         let frameSize = LogFormat.frameSize(payload: Int(header.payloadLength))
         guard Int64(frameSize) <= size - offset else { throw .damaged(offset: offset) }
         let frame = try read(offset, frameSize)

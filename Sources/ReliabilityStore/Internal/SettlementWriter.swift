@@ -10,7 +10,7 @@ package struct SettlementWriter: Sendable {
 
     private let timeSource: TimeSource
 
-    /// Creates a keeper with the time source of its waits.
+    /// Creates a writer with the time source of its waits.
     package init(timeSource: TimeSource) { self.timeSource = timeSource }
 
     /// Repeats an attempt to write until the store answers.

@@ -86,7 +86,7 @@ extension KeyValueStore {
     /// - Parameters:
     ///   - key: The key.
     ///   - expiry: The expiry of the new entry.
-    ///   - attempts: The largest number of attempts, at least 1. Defaults to 10,000.
+    ///   - maxAttempts: The largest number of attempts, at least 1. Defaults to 10,000.
     ///   - transform: Computes the new value from the present value, or `nil` to delete the entry. The closure may run
     ///     several times.
     /// - Returns: The new version, or `nil` after a delete.
@@ -96,11 +96,11 @@ extension KeyValueStore {
     public func modify(
         _ key: StoreKey,
         expiry: Expiry,
-        attempts: Int = 10_000,
+        maxAttempts: Int = 10_000,
         _ transform: ([UInt8]?) throws -> [UInt8]?
     ) async throws -> StoreVersion? {
         var current = try await get(key)
-        for attempt in 0..<max(1, attempts) {
+        for attempt in 0..<max(1, maxAttempts) {
             if attempt > 0, Deadline.current?.isExpired == true {
                 throw StoreError(.unavailable, "the deadline passed after \(attempt) attempts to modify an entry")
             }
@@ -116,6 +116,6 @@ extension KeyValueStore {
             case .conflict(_, let now): current = now
             }
         }
-        throw StoreError(.unavailable, "another write came first in all \(attempts) attempts to modify an entry")
+        throw StoreError(.unavailable, "another write came first in all \(maxAttempts) attempts to modify an entry")
     }
 }

@@ -110,7 +110,7 @@ extension StoreConformance {
                 let client = clients[task % 2]
                 group.addTask {
                     let result = try await client.commit([.put(created, [1], .after(.seconds(3600)), if: .absent)])
-                    try await client.modify(counted, expiry: .never, attempts: 10_000) { value in
+                    try await client.modify(counted, expiry: .never, maxAttempts: 10_000) { value in
                         number((value.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0) + 1)
                     }
                     let isAllowed = try await client.update([(limited, limit)]).isApplied

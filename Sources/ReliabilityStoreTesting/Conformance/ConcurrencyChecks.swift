@@ -83,7 +83,7 @@ extension StoreConformance {
         let versions = try await withThrowingTaskGroup { group in
             for _ in 0..<taskCount {
                 group.addTask {
-                    try await run.store.modify(key, expiry: .never, attempts: 10_000) { value in
+                    try await run.store.modify(key, expiry: .never, maxAttempts: 10_000) { value in
                         number((value.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0) + 1)
                     }
                 }
@@ -104,7 +104,7 @@ extension StoreConformance {
         try await withThrowingTaskGroup { group in
             for _ in 0..<taskCount / 2 {
                 group.addTask {
-                    _ = try await run.store.modify(key, expiry: .keep, attempts: 10_000) { value in
+                    _ = try await run.store.modify(key, expiry: .keep, maxAttempts: 10_000) { value in
                         number((value.flatMap { Int(String(decoding: $0, as: UTF8.self)) } ?? 0) + 1)
                     }
                 }

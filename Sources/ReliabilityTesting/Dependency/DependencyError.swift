@@ -36,7 +36,7 @@ public struct DependencyError: ReliabilityError, Hashable, CustomStringConvertib
     }
 
     /// The same message for all reasons.
-    public var message: String { "The service is not available at the moment." }
+    public var message: String { Self.unavailableMessage }
 
     /// The wait that the dependency asked for, or `nil` if the dependency asked for no wait.
     public var retryAfter: Duration? {

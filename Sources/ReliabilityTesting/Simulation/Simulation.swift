@@ -97,17 +97,17 @@ public final class Simulation: Sendable {
     ///
     /// - Parameters:
     ///   - seeds: The seeds.
-    ///   - stepLimit: The maximum number of steps in a run. A step is a job of a task or a move of the clock. Defaults
+    ///   - maxSteps: The maximum number of steps in a run. A step is a job of a task or a move of the clock. Defaults
     ///     to 100,000.
     ///   - scenario: The scenario. The scenario and its tasks run inside the simulation.
     /// - Throws: ``SimulationFailure`` with the failing seed and the call that runs this seed alone.
     public static func run(
         seeds: Range<UInt64>,
-        stepLimit: Int = 100_000,
+        maxSteps: Int = 100_000,
         _ scenario: @escaping @Sendable (Simulation) async throws -> Void
     ) throws(SimulationFailure) {
         for seed in seeds {
-            try Simulation(seed: seed, isTracing: false).run(stepLimit: stepLimit, scenario)
+            try Simulation(seed: seed, isTracing: false).run(maxSteps: maxSteps, scenario)
         }
     }
 
@@ -123,7 +123,7 @@ public final class Simulation: Sendable {
     ///
     /// - Parameters:
     ///   - seed: The seed.
-    ///   - stepLimit: The maximum number of steps in the run. A step is a job of a task or a move of the clock.
+    ///   - maxSteps: The maximum number of steps in the run. A step is a job of a task or a move of the clock.
     ///     Defaults to 100,000.
     ///   - scenario: The scenario. The scenario and its tasks run inside the simulation.
     /// - Returns: The trace with a line for each step and each ``record(_:)``. The same seed gives the same trace.
@@ -131,27 +131,27 @@ public final class Simulation: Sendable {
     @discardableResult
     public static func run(
         seed: UInt64,
-        stepLimit: Int = 100_000,
+        maxSteps: Int = 100_000,
         _ scenario: @escaping @Sendable (Simulation) async throws -> Void
     ) throws(SimulationFailure) -> [String] {
         let simulation = Simulation(seed: seed, isTracing: true)
-        try simulation.run(stepLimit: stepLimit, scenario)
+        try simulation.run(maxSteps: maxSteps, scenario)
         return simulation.state.withLock { $0.trace }
     }
 
     private func run(
-        stepLimit: Int,
+        maxSteps: Int,
         _ scenario: @escaping @Sendable (Simulation) async throws -> Void
     ) throws(SimulationFailure) {
         // The clock's timers run outside of any task: bind the task-local values for them, too.
         let reason = Self.$current.withValue(self) {
-            AmbientGenerator.$simulated.withValue(chance) { reasonOfFailure(stepLimit: stepLimit, scenario) }
+            AmbientGenerator.$simulated.withValue(chance) { reasonOfFailure(maxSteps: maxSteps, scenario) }
         }
         if let reason { throw SimulationFailure(seed: seed, reason: reason, trace: state.withLock { $0.trace }) }
     }
 
     private func reasonOfFailure(
-        stepLimit: Int,
+        maxSteps: Int,
         _ scenario: @escaping @Sendable (Simulation) async throws -> Void
     ) -> SimulationFailure.Reason? {
         let root = Task(executorPreference: executor) {
@@ -163,14 +163,14 @@ public final class Simulation: Sendable {
                 for client in self.clients { client.cancel() }
             }
         }
-        let isIdle = drive(until: stepLimit)
+        let isIdle = drive(until: maxSteps)
         let reason = reasonOfFailure(isIdle: isIdle)
         if reason != nil {
             // Cancel the tasks that wait forever, so that a failed run leaves as few tasks as possible.
             root.cancel()
             for client in clients { client.cancel() }
             state.withLock { $0.steps = 0 }
-            _ = drive(until: stepLimit)
+            _ = drive(until: maxSteps)
         }
         return reason
     }
@@ -180,7 +180,7 @@ public final class Simulation: Sendable {
         let (result, violation) = state.withLock { ($0.result, $0.violation) }
         if let violation { return .violated(violation) }
         if case .failure(let error) = result { return .threw(error) }
-        if !isIdle { return .stepLimit }
+        if !isIdle { return .maxSteps }
         let waiting = (result == nil ? ["the scenario"] : []) + clients.filter { !$0.hasEnded }.map(\.name)
         return waiting.isEmpty ? nil : .deadlock(waiting: waiting)
     }

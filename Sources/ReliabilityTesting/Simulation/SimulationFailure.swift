@@ -10,7 +10,7 @@ public struct SimulationFailure: Error, CustomStringConvertible {
         /// No task can run and no task sleeps, but the named tasks have not ended.
         case deadlock(waiting: [String])
         /// The run did not end within the step limit.
-        case stepLimit
+        case maxSteps
         /// Work came back from another thread, so the seed does not determine the run.
         case escaped
     }
@@ -41,7 +41,7 @@ public struct SimulationFailure: Error, CustomStringConvertible {
             seed \(seed): no task can run and none sleeps on the simulation's clock, but these have not ended: \
             \(waiting.joined(separator: ", ")) (they wait for each other or for work outside of the simulation)
             """
-        case .stepLimit:
+        case .maxSteps:
             "seed \(seed): the run did not end within the step limit"
         case .escaped:
             """

@@ -1,4 +1,4 @@
-internal import ReliabilityCore
+public import ReliabilityCore
 
 /// The time without an answer after which another attempt starts.
 public struct HedgeDelay: Hashable, Sendable {
@@ -56,7 +56,11 @@ public struct HedgeDelay: Hashable, Sendable {
         )
     }
 
-    func validate(_ problems: inout ConfigurationProblems) {
+    /// Checks every figure.
+    ///
+    /// - Throws: `ConfigurationError` with every problem.
+    public func validate() throws(ConfigurationError) {
+        var problems = ConfigurationProblems("hedge delay")
         switch kind {
         case .fixed(let delay):
             problems.require(delay > .zero, "the delay must be positive (is \(delay))")
@@ -76,5 +80,6 @@ public struct HedgeDelay: Hashable, Sendable {
                 "the window must be from 1 second to 1 day (is \(window))"
             )
         }
+        try problems.throwIfAny()
     }
 }

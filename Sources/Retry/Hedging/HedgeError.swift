@@ -29,8 +29,6 @@ public struct HedgeError: InnerCallError, AttemptsError, CustomStringConvertible
         self.decisiveError = decisiveError
     }
 
-    package var decidingError: any Error { decisiveError }
-
     /// The code `hedge.exhausted`.
     public var code: ErrorCode { "hedge.exhausted" }
 
@@ -40,7 +38,7 @@ public struct HedgeError: InnerCallError, AttemptsError, CustomStringConvertible
     public var category: ErrorCategory { .ofFailedDependency(decisiveError.reliability) }
 
     /// The message for clients.
-    public var message: String { "The service is not available at the moment." }
+    public var message: String { Self.unavailableMessage }
 
     /// The longest wait that an attempt asks for, or `nil` if no attempt asks for a wait.
     ///

@@ -31,7 +31,7 @@ extension Hedger {
         /// - Throws: `ConfigurationError` with every problem.
         public func validate() throws(ConfigurationError) {
             var problems = ConfigurationProblems("hedger")
-            delay.validate(&problems)
+            problems.require("delay", delay.validate)
             problems.require((1...10).contains(maxHedges), "maxHedges must be from 1 to 10 (is \(maxHedges))")
             try problems.throwIfAny()
         }

@@ -33,20 +33,16 @@ public struct Backoff: Hashable, Sendable {
     }
 
     private let initial: Int64
-    private let longest: Int64
+    private let maxWait: Int64
     private let growth: Growth
-    private let problems: [String]
+    /// The waits as they were given, for ``validate()``.
+    private let given: [Duration]
 
-    private init(initial: Duration, longest: Duration, _ growth: Growth, problems: [String] = []) {
-        var problems = problems
-        if initial < .zero { problems.append("the initial wait must not be negative (is \(initial))") }
-        if longest < initial {
-            problems.append("the longest wait must be at least the initial wait of \(initial) (is \(longest))")
-        }
-        self.problems = problems
-        self.longest = Self.nanoseconds(longest)
-        self.initial = max(0, min(initial.saturatingNanoseconds, self.longest))
+    private init(_ given: [Duration], _ growth: Growth) {
+        self.given = given
         self.growth = growth
+        maxWait = Self.nanoseconds(given.last ?? .zero)
+        initial = min(Self.nanoseconds(given.first ?? .zero), maxWait)
     }
 
     /// The whole nanoseconds of a wait, or zero for a negative wait.
@@ -58,7 +54,7 @@ public struct Backoff: Hashable, Sendable {
     }
 
     /// No waits.
-    public static let none = Backoff(initial: .zero, longest: .zero, .constant(.none))
+    public static let none = Backoff([.zero], .constant(.none))
 
     /// The same wait after each attempt.
     ///
@@ -67,7 +63,7 @@ public struct Backoff: Hashable, Sendable {
     ///   - jitter: The part of the wait that is random. Defaults to half of the wait.
     /// - Returns: The backoff.
     public static func constant(_ wait: Duration, jitter: Jitter = .equal) -> Backoff {
-        Backoff(initial: wait, longest: wait, .constant(jitter))
+        Backoff([wait], .constant(jitter))
     }
 
     /// A wait that doubles after each attempt, up to a longest wait.
@@ -82,7 +78,7 @@ public struct Backoff: Hashable, Sendable {
         max: Duration = .seconds(20),
         jitter: Jitter = .full
     ) -> Backoff {
-        Backoff(initial: initial, longest: max, .doubling(jitter))
+        Backoff([initial, max], .doubling(jitter))
     }
 
     /// A random wait from the shortest wait to three times the previous wait.
@@ -100,7 +96,7 @@ public struct Backoff: Hashable, Sendable {
     ) -> Backoff {
         // The longest wait bounds the range of the draw. A cut after the draw would give most late attempts the longest
         // wait, and callers would retry together again.
-        Backoff(initial: initial, longest: max, .decorrelated)
+        Backoff([initial, max], .decorrelated)
     }
 
     /// A list of waits, of which the last wait repeats.
@@ -115,27 +111,29 @@ public struct Backoff: Hashable, Sendable {
     ///   - jitter: The part of each wait that is random. Defaults to half of the wait.
     /// - Returns: The backoff.
     public static func schedule(_ waits: [Duration], jitter: Jitter = .equal) -> Backoff {
-        var problems: [String] = []
-        if !(1...64).contains(waits.count) {
-            problems.append("a schedule must have from 1 to 64 waits (has \(waits.count))")
-        }
-        for (earlier, later) in zip(waits, waits.dropFirst()) where later < earlier {
-            problems.append("a wait of a schedule must not be shorter than the wait before of \(earlier) (is \(later))")
-        }
-        let nanoseconds = waits.map(Self.nanoseconds)
-        return Backoff(
-            initial: waits.first ?? .zero,
-            longest: waits.max() ?? .zero,
-            .list(nanoseconds, jitter),
-            problems: problems
-        )
+        Backoff(waits, .list(waits.map(nanoseconds), jitter))
     }
 
     /// Checks every field.
     ///
     /// - Throws: `ConfigurationError` with every problem.
     public func validate() throws(ConfigurationError) {
-        if !problems.isEmpty { throw ConfigurationError(part: "backoff", problems: problems) }
+        var problems = ConfigurationProblems("backoff")
+        if case .list = growth {
+            problems.require(
+                (1...64).contains(given.count),
+                "a schedule must have from 1 to 64 waits (has \(given.count))"
+            )
+        }
+        let first = given.first ?? .zero
+        problems.require(first >= .zero, "the first wait must not be negative (is \(first))")
+        for (earlier, later) in zip(given, given.dropFirst()) {
+            problems.require(
+                later >= earlier,
+                "a wait must not be shorter than the wait before of \(earlier) (is \(later))"
+            )
+        }
+        try problems.throwIfAny()
     }
 
     /// Draws the wait after an attempt.
@@ -193,8 +191,8 @@ public struct Backoff: Hashable, Sendable {
     private func grown(by factor: Int64, times: Int) -> Int64 {
         // From 1 ns, 63 doublings reach any longest wait.
         var wait = initial
-        for _ in 0..<min(times, 63) where wait < longest { wait = wait.saturatingMultiply(factor) }
-        return min(wait, longest)
+        for _ in 0..<min(times, 63) where wait < maxWait { wait = wait.saturatingMultiply(factor) }
+        return min(wait, maxWait)
     }
 }
 
@@ -202,9 +200,9 @@ extension Backoff: CustomStringConvertible {
     /// The waits as text, such as `waits of 100 ms, doubling up to 20 s, full jitter`.
     public var description: String {
         let first = Duration.nanoseconds(initial).text
-        let last = Duration.nanoseconds(longest).text
+        let last = Duration.nanoseconds(maxWait).text
         switch growth {
-        case _ where longest == 0: return "no waits"
+        case _ where maxWait == 0: return "no waits"
         case .constant(let jitter): return "waits of \(first), \(jitter)"
         case .doubling(let jitter): return "waits of \(first), doubling up to \(last), \(jitter)"
         case .decorrelated: return "waits from \(first) to \(last), decorrelated jitter"

@@ -34,7 +34,7 @@ public struct NotSentError: ReliabilityError, NotSentStatement, CustomStringConv
     public var category: ErrorCategory { wrapped?.category ?? .unavailable }
 
     /// The message for clients.
-    public var message: String { "The service is not available at the moment." }
+    public var message: String { Self.unavailableMessage }
 
     /// The wait that the wrapped error asks for.
     public var retryAfter: Duration? { wrapped?.retryAfter }

@@ -59,7 +59,7 @@ public struct RetryError: InnerCallError, AttemptsError, CustomStringConvertible
     /// The sum of the waits between attempts.
     public var timeWaiting: Duration { .nanoseconds(log.waiting) }
 
-    package var decidingError: any Error { lastMeaning ?? lastError }
+    package var decisiveError: any Error { lastMeaning ?? lastError }
 
     /// The code of the reason, such as `retry.exhausted`.
     public var code: ErrorCode {
@@ -84,7 +84,7 @@ public struct RetryError: InnerCallError, AttemptsError, CustomStringConvertible
     public var category: ErrorCategory { .ofFailedDependency(lastMeaning) }
 
     /// The message for clients.
-    public var message: String { "The service is not available at the moment." }
+    public var message: String { Self.unavailableMessage }
 
     /// The wait that the last error asks for, or `nil` if the category is `internal`.
     public var retryAfter: Duration? { category == .internal ? nil : lastMeaning?.retryAfter }

@@ -33,7 +33,7 @@ struct RetryExecutor {
     /// The error that decides about an attempt.
     private func meaning(of error: any Error) -> any Error {
         // A map of the user cannot turn a rejection into another error.
-        error.isRejection ? error : policy.map?(error) ?? error
+        error.isRejection ? error : policy.classifyForeign?(error) ?? error
     }
 
     /// Returns whether an attempt that threw an error may have had an effect.
@@ -87,8 +87,8 @@ struct RetryExecutor {
             if isSuppressed, failure.decision != .stop {
                 policy.events.report(.suppressed(error: error))
             }
-            // The error would state that the call had no effect.
-            if log.isContradicted(by: meaning) { return giveUp(.notRetryable, error) }
+            // The error would state that the call had no effect. A single attempt speaks for itself.
+            if log.count > 1, log.isContradicted(by: meaning) { return giveUp(.notRetryable, error) }
             return .rethrow
         case .giveUp(let reason): return giveUp(reason, error)
         case .retry(let wait): return try await waitForNextAttempt(wait, failure.cost, error)

@@ -130,7 +130,7 @@ extension RetryPolicy.Configuration {
 
 extension RetryPolicy.Configuration {
     /// The longest time that all waits of a call can take together.
-    var longestWaits: Duration {
+    var maxTotalWait: Duration {
         // The wait that a dependency or a rejection asks for, plus the tenth that jitter adds.
         let asked = max(maxRetryAfter, maxRejectionWait).saturatingNanoseconds
         let floor = asked.saturatingAdd(asked / 10)
@@ -138,7 +138,7 @@ extension RetryPolicy.Configuration {
     }
 
     /// The longest time that all waits of a call can take together if the dependency asks for no wait.
-    var longestBackoff: Duration { sum(backoff.ceiling(afterAttempt:)) }
+    var maxTotalBackoff: Duration { sum(backoff.ceiling(afterAttempt:)) }
 
     private func sum(_ longestWait: (_ attempt: Int) -> Int64) -> Duration {
         var sum: Int64 = 0

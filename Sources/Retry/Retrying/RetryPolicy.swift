@@ -33,7 +33,7 @@ public struct RetryPolicy: CallPolicy {
     public let configuration: Configuration
     let classify: @Sendable (any Error) -> RetryDecision
     /// The mapping of thrown errors, or `nil` if no error is mapped.
-    let map: (@Sendable (any Error) -> (any ReliabilityError)?)?
+    let classifyForeign: (@Sendable (any Error) -> (any ReliabilityError)?)?
     @usableFromInline let budget: RetryBudget?
     let timeSource: TimeSource
     let random: RandomSource
@@ -62,7 +62,7 @@ public struct RetryPolicy: CallPolicy {
             configuration,
             budget: budget,
             classify: classify,
-            map: nil,
+            classifyForeign: nil,
             clock: clock,
             randomness: randomness,
             observer: observer
@@ -74,7 +74,7 @@ public struct RetryPolicy: CallPolicy {
         _ configuration: Configuration,
         budget: RetryBudget? = nil,
         classify: @escaping @Sendable (any Error) -> RetryDecision = RetryDecision.standard(for:),
-        map: (@Sendable (any Error) -> (any ReliabilityError)?)?,
+        classifyForeign: (@Sendable (any Error) -> (any ReliabilityError)?)?,
         clock: some Clock<Duration> = ContinuousClock(),
         randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
         observer: (@Sendable (RetryEvent) -> Void)? = nil
@@ -82,7 +82,7 @@ public struct RetryPolicy: CallPolicy {
         requireValid(configuration.validate)
         self.configuration = configuration
         self.classify = classify
-        self.map = map
+        self.classifyForeign = classifyForeign
         self.budget = budget
         timeSource = TimeSource(clock)
         random = RandomSource(randomness)
@@ -97,8 +97,8 @@ public struct RetryPolicy: CallPolicy {
                 .retry,
                 configuration.idempotency == .idempotent ? summary : "\(summary), only if nothing was sent",
                 attempts: configuration.maxAttempts,
-                waits: configuration.longestWaits,
-                plannedWaits: configuration.longestBackoff,
+                waits: configuration.maxTotalWait,
+                plannedWaits: configuration.maxTotalBackoff,
                 collapsesWhenNested: true,
                 tracksSends: tracksSends,
                 rejectionWaits: configuration.maxAttempts > 1 ? configuration.maxRejectionWait : .zero

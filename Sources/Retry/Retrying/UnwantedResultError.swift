@@ -32,7 +32,7 @@ public struct UnwantedResultError: ReliabilityError, CustomStringConvertible {
     public var code: ErrorCode { "retry.unwanted_result" }
 
     /// The message for clients.
-    public var message: String { "The service is not available at the moment." }
+    public var message: String { Self.unavailableMessage }
 
     /// The code and the category, for logs.
     public var description: String { "\(code): \(category)" }

@@ -1,7 +1,7 @@
 package import ReliabilityStore
 
 /// A call to a store as data, which a simulated workload consists of.
-package enum StoreOperation: Hashable, Sendable {
+package enum WorkloadOperation: Hashable, Sendable {
     case get([StoreKey])
     case scan(prefix: StoreKey, after: StoreKey?, limit: Int)
     case commit([StoreWrite], [NewRecord])
