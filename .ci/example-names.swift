@@ -81,5 +81,4 @@ func log(_ line: String) {}
 func fetch(_ url: String) async throws -> Page { .empty }
 func charge(_ order: Order, key: String = "") async throws -> String { "" }
 func ship(_ payload: [UInt8], id: String) async throws {}
-func send(status: Int, body: [UInt8]) {}
 func send(status: Int, headers: [(name: String, value: String)], body: [UInt8]) {}

@@ -17,9 +17,10 @@ internal import Synchronization
 /// - A call counts only in the state in which it was admitted. A late result from before the breaker opened neither
 ///   closes nor opens the breaker.
 /// - A call that the caller cancelled does not count. A cancelled probe releases its place.
-/// - A call that a deadline ended is a failure. The deadline may belong to the call or to an enclosing call.
-/// - A probe that does not end within `openDuration` loses its place to another call. Each consecutive replacement
-///   doubles the wait until an answer slower than `openDuration` counts.
+/// - A call that a deadline ended is a failure if it returned a value or threw a rejection. Any other error of such a
+///   call is classified. The deadline may belong to the call or to an enclosing call.
+/// - If the probes do not decide within `openDuration` after the last of them was admitted, all of them lose their
+///   places, and the next call begins a new round. Each consecutive round has twice the time of the round before.
 /// - Calls that a probe makes through the same breaker are part of the probe. The breaker admits such calls while the
 ///   probe runs and its outcome still counts. The failure of a part fails the probe. The success of a part counts only
 ///   through the probe. While the breaker is closed, nested calls count separately.
@@ -43,11 +44,11 @@ public final class Breaker: CallPolicy {
     private let classify: @Sendable (any Error) -> Outcome
     private let timeSource: TimeSource
     private let events: EventSink<BreakerEvent>
-    private let lock: Lock<BreakerStateMachine>
+    private let machine: Lock<BreakerStateMachine>
     /// The state for calls through a closed breaker, which need neither the lock nor the clock.
     ///
     /// The value is 0 unless the breaker is closed. The value of a closed breaker is twice its generation, plus 1 if a
-    /// success would change nothing. Written only with `lock` held.
+    /// success would change nothing. Written only with the lock of `machine` held.
     private let fastPathState: Atomic<UInt64>
 
     /// Creates a breaker from a configuration.
@@ -83,20 +84,20 @@ public final class Breaker: CallPolicy {
         self.events = events
         let state = BreakerStateMachine(configuration)
         fastPathState = Atomic(Breaker.fastPathState(of: state))
-        lock = Lock(state)
+        machine = Lock(state)
     }
 
     /// The current configuration.
     ///
     /// ``reload(_:)`` replaces the configuration.
-    public var configuration: Configuration { lock.withLock { $0.configuration } }
+    public var configuration: Configuration { machine.withLock { $0.configuration } }
 
     /// The current state.
     ///
     /// Reading the property does not change the state.
     public var state: State {
         let now = timeSource.now
-        return lock.withLock { $0.status(now: now) }
+        return machine.withLock { $0.state(now: now) }
     }
 
     /// A single layer with the values of the configuration.
@@ -169,15 +170,17 @@ public final class Breaker: CallPolicy {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         let (generation, role) = try admit()
-        let wasCancelled = Task.isCancelled
+        let wasCancelledBefore = Task.isCancelled
         // Only the call through a closed breaker is inlined.
-        guard role == .call else { return try await runProbing(generation, role, wasCancelled, outcome, operation) }
+        guard role == .call else {
+            return try await runProbing(generation, role, wasCancelledBefore, outcome, operation)
+        }
         do {
             let success = try await operation()
-            settleReturned(outcome(success), generation, wasCancelled)
+            settleReturned(outcome(success), generation, wasCancelledBefore)
             return success
         } catch {
-            settleThrown(error, generation, wasCancelled)
+            settleThrown(error, generation, wasCancelledBefore)
             throw error
         }
     }
@@ -188,7 +191,7 @@ public final class Breaker: CallPolicy {
     nonisolated(nonsending) func runProbing<Success>(
         _ generation: UInt64,
         _ role: BreakerRole,
-        _ wasCancelled: Bool,
+        _ wasCancelledBefore: Bool,
         _ outcome: (Success) -> Outcome,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
@@ -196,10 +199,10 @@ public final class Breaker: CallPolicy {
         do {
             let success =
                 isPart ? try await operation() : try await BreakerProbe.run(self, generation, operation)
-            settleReturned(outcome(success), generation, wasCancelled, isPart: isPart)
+            settleReturned(outcome(success), generation, wasCancelledBefore, isPart: isPart)
             return success
         } catch {
-            settleThrown(error, generation, wasCancelled, isPart: isPart)
+            settleThrown(error, generation, wasCancelledBefore, isPart: isPart)
             throw error
         }
     }
@@ -232,8 +235,7 @@ public final class Breaker: CallPolicy {
         if fastPathState != 0 { return (fastPathState >> 1, .call) }
         let now = timeSource.now
         let admission = update { state in
-            let (admission, event) = state.admit(now: now, partOf: BreakerProbe.generation(of: self))
-            return (event, admission)
+            state.admit(now: now, partOf: BreakerProbe.currentGeneration(in: self))
         }
         switch admission {
         case .admitted(let generation, let role): return (generation, role)
@@ -246,36 +248,38 @@ public final class Breaker: CallPolicy {
 
     /// Settles a call after its operation has returned a value.
     @usableFromInline
-    func settleReturned(_ outcome: Outcome, _ generation: UInt64, _ wasCancelled: Bool, isPart: Bool = false) {
-        let outcome = Task.isCancelled ? Outcome.ofCancelled(wasCancelled: wasCancelled) ?? outcome : outcome
-        settle(outcome, generation: generation, isPart: isPart)
+    func settleReturned(_ outcome: Outcome, _ generation: UInt64, _ wasCancelledBefore: Bool, isPart: Bool = false) {
+        let cancelled = Task.isCancelled ? Outcome.ofCancelled(wasCancelledBefore: wasCancelledBefore) : nil
+        settle(cancelled ?? outcome, generation: generation, isPart: isPart)
     }
 
     /// Settles a call after its operation has thrown an error.
     @usableFromInline
-    func settleThrown(_ error: any Error, _ generation: UInt64, _ wasCancelled: Bool, isPart: Bool = false) {
-        let outcome = Outcome.ofThrown(error, wasCancelled: wasCancelled)
+    func settleThrown(_ error: any Error, _ generation: UInt64, _ wasCancelledBefore: Bool, isPart: Bool = false) {
+        let outcome = Outcome.ofThrown(error, wasCancelledBefore: wasCancelledBefore)
         // A rejection from inside the operation is a failure only if a deadline ended the call.
         let mustClassify = outcome == .failure && !error.isRejection
         settle(mustClassify ? classify(error) : outcome, generation: generation, isPart: isPart)
     }
 
     func settle(_ outcome: Outcome, generation: UInt64, isPart: Bool) {
-        if outcome != .failure, isPart || isQuiescent(in: generation) { return }
+        if outcome != .failure, isPart || ignoresSuccesses(of: generation) { return }
         let now = timeSource.now
         update { state in (state.settle(outcome, generation: generation, now: now), ()) }
     }
 
     /// Returns whether only a failure of a call of this generation would change the state.
-    private func isQuiescent(in generation: UInt64) -> Bool {
+    private func ignoresSuccesses(of generation: UInt64) -> Bool {
         fastPathState.load(ordering: .acquiring) == generation << 1 | 1
     }
 
     private func update<Result: Sendable>(_ change: (inout BreakerStateMachine) -> (BreakerEvent?, Result)) -> Result {
-        lock.withLock { state in
+        machine.withLock { state in
             let (event, result) = change(&state)
-            let now = Breaker.fastPathState(of: state)
-            if now != fastPathState.load(ordering: .relaxed) { fastPathState.store(now, ordering: .releasing) }
+            let newState = Breaker.fastPathState(of: state)
+            if newState != fastPathState.load(ordering: .relaxed) {
+                fastPathState.store(newState, ordering: .releasing)
+            }
             // Under the lock, to queue events in the order of the changes. The observer runs outside the lock.
             if let event { events.emit(event) }
             return result
@@ -284,6 +288,6 @@ public final class Breaker: CallPolicy {
 
     private static func fastPathState(of state: BreakerStateMachine) -> UInt64 {
         guard state.phase == .closed else { return 0 }
-        return state.generation << 1 | (state.isQuiescent ? 1 : 0)
+        return state.generation << 1 | (state.ignoresSuccesses ? 1 : 0)
     }
 }

@@ -28,6 +28,4 @@ public struct BreakerPermit: ~Copyable, Sendable {
 
     /// Reports that the call is no evidence about the dependency because the call was cancelled or never made.
     public consuming func ignore() {}
-
-    consuming func settle(_ outcome: Outcome) { self.outcome = outcome }
 }

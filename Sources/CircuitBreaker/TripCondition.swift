@@ -2,8 +2,8 @@ public import ReliabilityCore
 
 /// The condition that opens a closed circuit breaker.
 ///
-/// Only a failure opens the breaker. A call that a deadline ended is a failure. A call does not count if the caller
-/// cancelled the call or if the call was rejected before it reached the dependency.
+/// Only a failure opens the breaker. A call does not count if the caller cancelled the call or if the call was rejected
+/// before it reached the dependency. ``Breaker`` describes the calls that a deadline ended.
 ///
 /// A single rule does not suit every traffic. A busy dependency always has enough failures for ``failures(_:within:)``.
 /// A quiet dependency never has enough calls for ``failureRate(_:minCalls:within:)``. ``standard`` combines a rate with
@@ -16,7 +16,7 @@ public struct TripCondition: Hashable, Sendable {
         let window: Duration
     }
 
-    struct Rate: Hashable, Sendable {
+    struct FailureRate: Hashable, Sendable {
         let share: Double
         let minCalls: Int
         let window: Duration
@@ -28,18 +28,22 @@ public struct TripCondition: Hashable, Sendable {
     }
 
     /// The rule for consecutive failures, or `nil` if there is none.
-    private(set) var consecutive: ConsecutiveFailures?
+    private(set) var consecutiveFailures: ConsecutiveFailures?
     /// The rule for failures in a window, or `nil` if there is none.
     private(set) var failures: Failures?
     /// The rule for the failure rate, or `nil` if there is none.
-    private(set) var rate: Rate?
+    private(set) var failureRate: FailureRate?
     /// A Boolean value that indicates whether two rules of the same kind were combined.
     private var hasDuplicate = false
 
-    private init(consecutive: ConsecutiveFailures? = nil, failures: Failures? = nil, rate: Rate? = nil) {
-        self.consecutive = consecutive
+    private init(
+        consecutiveFailures: ConsecutiveFailures? = nil,
+        failures: Failures? = nil,
+        failureRate: FailureRate? = nil
+    ) {
+        self.consecutiveFailures = consecutiveFailures
         self.failures = failures
-        self.rate = rate
+        self.failureRate = failureRate
     }
 
     /// Half of at least 20 calls in 10 seconds, or 10 consecutive failures over at least one second.
@@ -61,7 +65,7 @@ public struct TripCondition: Hashable, Sendable {
     ///     zero.
     /// - Returns: The condition.
     public static func consecutiveFailures(_ count: Int, lasting duration: Duration = .zero) -> TripCondition {
-        TripCondition(consecutive: ConsecutiveFailures(count: count, duration: duration))
+        TripCondition(consecutiveFailures: ConsecutiveFailures(count: count, duration: duration))
     }
 
     /// Opens the breaker when the last `count` failures all lie within the window, for any number of successes.
@@ -92,7 +96,7 @@ public struct TripCondition: Hashable, Sendable {
         minCalls: Int,
         within window: Duration
     ) -> TripCondition {
-        TripCondition(rate: Rate(share: rate, minCalls: minCalls, window: window))
+        TripCondition(failureRate: FailureRate(share: rate, minCalls: minCalls, window: window))
     }
 
     /// Combines two conditions so that the breaker opens when either condition is met.
@@ -106,15 +110,15 @@ public struct TripCondition: Hashable, Sendable {
     /// - Returns: The combined condition.
     public func or(_ other: TripCondition) -> TripCondition {
         var both = TripCondition(
-            consecutive: consecutive ?? other.consecutive,
+            consecutiveFailures: consecutiveFailures ?? other.consecutiveFailures,
             failures: failures ?? other.failures,
-            rate: rate ?? other.rate
+            failureRate: failureRate ?? other.failureRate
         )
         both.hasDuplicate =
             hasDuplicate || other.hasDuplicate
-            || consecutive != nil && other.consecutive != nil
+            || consecutiveFailures != nil && other.consecutiveFailures != nil
             || failures != nil && other.failures != nil
-            || rate != nil && other.rate != nil
+            || failureRate != nil && other.failureRate != nil
         return both
     }
 
@@ -124,8 +128,8 @@ public struct TripCondition: Hashable, Sendable {
     public func validate() throws(ConfigurationError) {
         var problems = ConfigurationProblems("trip condition")
         problems.require(!hasDuplicate, "a breaker has at most one rule of each kind (two of one kind were combined)")
-        if let consecutive {
-            let (count, duration) = (consecutive.count, consecutive.duration)
+        if let consecutiveFailures {
+            let (count, duration) = (consecutiveFailures.count, consecutiveFailures.duration)
             problems.require(count >= 1, "the number of consecutive failures must be at least 1 (is \(count))")
             problems.require(
                 duration >= .zero,
@@ -140,8 +144,8 @@ public struct TripCondition: Hashable, Sendable {
             )
             problems.require(window > .zero, "the window of failures must be positive (is \(window))")
         }
-        if let rate {
-            let (share, calls, window) = (rate.share, rate.minCalls, rate.window)
+        if let failureRate {
+            let (share, calls, window) = (failureRate.share, failureRate.minCalls, failureRate.window)
             problems.require(share > 0 && share <= 1, "the failure rate must be above 0 and at most 1 (is \(share))")
             problems.require(calls >= 1, "minCalls of the failure rate must be at least 1 (is \(calls))")
             problems.require(window > .zero, "the window of the failure rate must be positive (is \(window))")
@@ -154,22 +158,23 @@ extension TripCondition {
     /// A short description of the rules.
     var summary: String {
         var rules: [String] = []
-        if let rate {
+        if let failureRate {
             rules.append(
-                "a failure rate of \(rate.share) over at least \(rate.minCalls) calls in \(rate.window.text)"
+                "a failure rate of \(failureRate.share) over at least \(failureRate.minCalls) calls in \(failureRate.window.text)"
             )
         }
         if let failures { rules.append("\(failures.count) failures in \(failures.window.text)") }
-        if let consecutive {
-            let failures = consecutive.count == 1 ? "1 failure" : "\(consecutive.count) failures in a row"
-            rules.append(consecutive.duration > .zero ? "\(failures) that last \(consecutive.duration.text)" : failures)
+        if let consecutiveFailures {
+            let (count, duration) = (consecutiveFailures.count, consecutiveFailures.duration)
+            let failures = count == 1 ? "1 failure" : "\(count) failures in a row"
+            rules.append(duration > .zero ? "\(failures) that last \(duration.text)" : failures)
         }
         return rules.joined(separator: " or ")
     }
 
     /// The smallest number of failures that opens the breaker if no call succeeds.
     var leastFailures: Int {
-        [consecutive?.count, failures?.count, rate?.minCalls].compactMap(\.self).min() ?? .max
+        [consecutiveFailures?.count, failures?.count, failureRate?.minCalls].compactMap(\.self).min() ?? .max
     }
 
     /// The traffic at which the rules open the breaker, as sentences without a full stop.
@@ -178,13 +183,13 @@ extension TripCondition {
         if let failures, failures.count > 1 {
             // With 1 % of errors, this number of calls contains the failures.
             let calls = Int64(failures.count).saturatingMultiply(100)
-            let callRate = callRate(calls, in: failures.window)
+            let callRate = callRateText(calls, in: failures.window)
             sentences.append("opens at 1 % of errors from \(callRate) on, however many succeed")
         }
-        if let rate, rate.minCalls > 1 {
-            let callRate = callRate(Int64(rate.minCalls), in: rate.window)
+        if let failureRate, failureRate.minCalls > 1 {
+            let callRate = callRateText(Int64(failureRate.minCalls), in: failureRate.window)
             var sentence = "its failure rate decides from \(callRate) on"
-            if consecutive != nil {
+            if consecutiveFailures != nil {
                 sentence += ", its failures in a row at any traffic"
             } else if failures == nil {
                 sentence += "; below that it never opens"
@@ -195,7 +200,7 @@ extension TripCondition {
     }
 
     /// Returns a readable call rate for a number of calls in a window, rounded up.
-    private func callRate(_ calls: Int64, in window: Duration) -> String {
+    private func callRateText(_ calls: Int64, in window: Duration) -> String {
         let nanoseconds = max(1, window.saturatingNanoseconds)
         // Rounded up to whole calls a second.
         let perSecond = (calls.saturatingMultiply(1_000_000_000).saturatingSubtract(1)) / nanoseconds + 1

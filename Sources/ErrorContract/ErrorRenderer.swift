@@ -10,7 +10,7 @@ public import ReliabilityCore
 ///     observer: { incident in log("\(incident)") }
 /// )
 /// let response = renderer.response(to: error)
-/// send(status: response.status, body: response.jsonBody())
+/// send(status: response.status, headers: response.headerFields, body: response.jsonBody())
 /// ```
 public struct ErrorRenderer: Sendable {
     /// The statuses of the application's own categories.

@@ -4,7 +4,7 @@ public import ReliabilityCore
 ///
 /// ```swift
 /// let response = ErrorResponse(error)
-/// send(status: response.status, body: response.jsonBody())
+/// send(status: response.status, headers: response.headerFields, body: response.jsonBody())
 /// ```
 ///
 /// The body is `{"code", "message", "request_id", "details"}` in this order. Each detail is

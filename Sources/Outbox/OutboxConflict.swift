@@ -14,20 +14,29 @@ public struct OutboxConflict: InnerCallError, CustomStringConvertible {
         /// The other message is a dead letter or a pending message with other content. An identity that is made from
         /// data has to change with the data (`order.updated:42:7`). The identity of a dead letter is free again once
         /// the dead letter is redriven and delivered, or removed.
-        case message(index: Int, RecordState)
+        case identityTaken(index: Int, RecordState)
     }
 
     /// The cause of the conflict.
     public let reason: Reason
+    /// The taken identity, or `nil` if a write's condition is false.
+    public let messageID: String?
 
     /// Creates an error.
-    public init(_ reason: Reason) { self.reason = reason }
+    ///
+    /// - Parameters:
+    ///   - reason: The cause of the conflict.
+    ///   - messageID: The taken identity. Defaults to `nil`.
+    public init(_ reason: Reason, messageID: String? = nil) {
+        self.reason = reason
+        self.messageID = messageID
+    }
 
     /// `outbox.conflict` or `outbox.identity_taken`.
     public var code: ErrorCode {
         switch reason {
         case .write: "outbox.conflict"
-        case .message: "outbox.identity_taken"
+        case .identityTaken: "outbox.identity_taken"
         }
     }
 
@@ -40,12 +49,12 @@ public struct OutboxConflict: InnerCallError, CustomStringConvertible {
     /// `false` because nothing was stored.
     public var mayHaveBeenSent: Bool { false }
 
-    /// The code and the index, for logs.
+    /// The code, the index and the taken identity, for logs.
     public var description: String {
         switch reason {
         case .write(let index, _): "\(code): the condition of write \(index) is false"
-        case .message(let index, let state):
-            "\(code): the identity of message \(index) belongs to another message (\(state))"
+        case .identityTaken(let index, let state):
+            "\(code): the identity of message \(index) (\(messageID ?? "unknown")) belongs to another message (\(state))"
         }
     }
 }

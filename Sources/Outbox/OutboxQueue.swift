@@ -25,6 +25,7 @@ public struct OutboxQueue: Sendable {
     public let store: any RecordStore
     let storeFailure: StoreFailureMode
     let relays = RunningRelays()
+    let claims = ActiveClaims()
     private let guarded: GuardedStore<any RecordStore>
 
     /// Creates a queue, which holds the undelivered messages of earlier processes.
@@ -104,9 +105,11 @@ public struct OutboxQueue: Sendable {
     @discardableResult
     public func commit(_ writes: [StoreWrite], sending messages: [OutboxMessage]) async throws -> OutboxReceipt {
         switch try await tryCommit(writes, sending: messages) {
-        case .committed(let versions, let results): return OutboxReceipt(versions: versions, messages: results)
+        case .committed(let versions, let results): return OutboxReceipt(versions: versions, results: results)
         case .conflict(let index, let current): throw OutboxConflict(.write(index: index, current: current))
-        case .taken(let index, let state): throw OutboxConflict(.message(index: index, state))
+        case .taken(let index, let state):
+            let id = messages.indices.contains(index) ? messages[index].id : nil
+            throw OutboxConflict(.identityTaken(index: index, state), messageID: id)
         }
     }
 
@@ -186,10 +189,9 @@ public struct OutboxQueue: Sendable {
         var settled: [RecordInfo] = []
         var after: String?
         while settled.count < limit {
-            let batch = min(100, limit - settled.count)
-            let (start, limit) = (after, max(1, min(batch, maxBatch)))
+            let (start, pageSize) = (after, min(maxBatch, limit - settled.count))
             let page = try await guarded.read { [name] store throws(StoreError) in
-                try await store.page(name, .deadLetter, after: start, limit: limit)
+                try await store.page(name, .deadLetter, after: start, limit: pageSize)
             }
             settled += try await settle(page.records, action, olderThan: age) { settlements throws(StoreError) in
                 try await guarded.write { store throws(StoreError) in try await store.settle(settlements) }

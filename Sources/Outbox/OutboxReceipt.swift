@@ -6,8 +6,8 @@ public struct OutboxReceipt: Hashable, Sendable {
     ///
     /// The versions have the order of the writes.
     public let versions: [StoreVersion?]
-    /// The state of each message in the order of the messages.
+    /// The result for each message in the order of the messages.
     ///
     /// A message is `enqueued` or a `duplicate` of a pending message.
-    public let messages: [EnqueueResult]
+    public let results: [EnqueueResult]
 }

@@ -21,8 +21,9 @@ internal import Retry
 /// isolated, after a wait that grows with each crash (``OutboxEvent/isolated(id:attempts:after:)``). No message waits
 /// for a handler that hangs (``OutboxEvent/overrun(id:attempt:)``).
 ///
-/// A process claims its own messages again if the process was suspended, or its store was down, for longer than the lease.
-/// While relays of the same queue value deliver or settle a message, they do not deliver the message a second time.
+/// A process claims its own messages again if the process was suspended, or its store was down, for longer than the
+/// lease. While relays of the same queue value deliver or settle a message, they do not deliver the message a second
+/// time.
 ///
 /// Any number of relays in any number of processes can share a queue. A relay waits while the store is down and resumes
 /// when the store has recovered. The relay stops once the store is closed or has failed for good.
@@ -37,7 +38,7 @@ public final class OutboxRelay: Sendable {
     let random: RandomSource
     let events: EventSink<OutboxEvent>
     let state: Lock<RelayStateMachine>
-    let leases: SettlementWriter
+    let writer: SettlementWriter
     let signal = AsyncSignal()
     /// The running handlers, in the order of their start.
     let runs = Lock<[HandlerRun]>([])
@@ -72,7 +73,7 @@ public final class OutboxRelay: Sendable {
         timeSource = TimeSource(clock)
         random = RandomSource(randomness)
         events = EventSink(observer)
-        leases = SettlementWriter(timeSource: timeSource)
+        writer = SettlementWriter(timeSource: timeSource)
         store = GuardedStore(
             queue.store,
             timeout: queue.storeFailure.timeout,
@@ -112,11 +113,7 @@ public final class OutboxRelay: Sendable {
                 case .wait(let instant): await signal.wait(after: count, until: instant, timeSource: timeSource)
                 case .claim(let limit, let changeCount):
                     let uptime = Duration.nanoseconds(timeSource.now.saturatingSubtract(start))
-                    let batch = await claim(limit, changeCount) { claims in
-                        ClaimBatch(claims, maxAttempts: self.configuration.maxAttempts, uptime: uptime) { attempts in
-                            Self.crashBackoff.wait(afterAttempt: attempts, random: self.random) * spread
-                        }
-                    }
+                    let batch = await claim(limit, changeCount, uptime: uptime, spread: spread)
                     for claim in batch.deliveries { group.addTask { await self.deliver(claim) } }
                     if let claim = batch.alone { group.addTask { await self.deliverAlone(claim) } }
                 }
@@ -166,7 +163,7 @@ public final class OutboxRelay: Sendable {
         for run in runs.withLock({ $0 }) { timeSource.cancelFromTimer { run.cancel() } }
         signal.send()
         await waitUntilIdle(by: end)
-        return runs.withLock { $0 }.count { $0.finish(nil) }
+        return runs.withLock { $0 }.count { $0.abandon() }
     }
 
     private func waitUntilIdle(by instant: Int64) async {

@@ -1,10 +1,10 @@
 internal import ReliabilityCore
 
-/// Parses the bytes of a JSON body into a checked value and reports every issue at the same time.
+/// Parses the bytes of a JSON body into a checked value and reports every invalid field at once.
 ///
 /// The bytes are parsed once. The strict parser bounds depth, size and work. The checked value is the returned value. A
-/// closure reads the fields. Every invalid field is recorded and reading continues, so the client receives all issues
-/// in a single answer:
+/// closure reads the fields. Every invalid field is recorded and reading continues, so the client receives all invalid
+/// fields in one response:
 ///
 /// ```swift
 /// let payment = try Validator().parse(body) { payment in

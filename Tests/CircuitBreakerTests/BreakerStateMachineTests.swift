@@ -60,7 +60,7 @@ struct BreakerStateMachineTests {
 
     private func admit(_ node: Node, _ configuration: Breaker.Configuration) -> Node {
         var after = node
-        let (admission, event) = after.state.admit(now: node.now)
+        let (event, admission) = after.state.admit(now: node.now)
         expectConsistent(event, node, after, configuration)
         switch admission {
         case .admitted(let generation, let role):
@@ -73,7 +73,7 @@ struct BreakerStateMachineTests {
             require(wait > 0, "a rejection has a wait", node)
             require(event == nil, "a rejection changes no phase", node)
             var then = after.state
-            if case .rejected = then.admit(now: node.now + wait).0 {
+            if case .rejected = then.admit(now: node.now + wait).1 {
                 require(false, "a call comes through after the wait", node)
             }
         }
@@ -84,7 +84,7 @@ struct BreakerStateMachineTests {
     private func callsInside(_ permit: Permit, _ node: Node) -> [Node] {
         guard node.isHalfOpen else { return [] }
         var after = node
-        let (admission, event) = after.state.admit(now: node.now, partOf: permit)
+        let (event, admission) = after.state.admit(now: node.now, partOf: permit)
         guard permit == node.state.generation else {
             if case .admitted(_, .partOfProbe) = admission {
                 require(false, "a probe of another generation admits nothing", node)
@@ -179,11 +179,11 @@ struct BreakerStateMachineTests {
     func lostProbes() {
         var state = BreakerStateMachine(configuration(.consecutiveFailures(1), openDuration: 10, probes: 1))
         #expect(state.settle(.failure, generation: 1, now: 0) == .opened(generation: 2, for: .nanoseconds(10)))
-        #expect(state.admit(now: 10).0 == .admitted(generation: 3, .probe))
-        #expect(state.admit(now: 19).0 == .rejected(wait: 1))
-        #expect(state.admit(now: 20).0 == .admitted(generation: 4, .probe))
-        #expect(state.admit(now: 39).0 == .rejected(wait: 1))
-        #expect(state.admit(now: 40).0 == .admitted(generation: 5, .probe))
+        #expect(state.admit(now: 10).1 == .admitted(generation: 3, .probe))
+        #expect(state.admit(now: 19).1 == .rejected(wait: 1))
+        #expect(state.admit(now: 20).1 == .admitted(generation: 4, .probe))
+        #expect(state.admit(now: 39).1 == .rejected(wait: 1))
+        #expect(state.admit(now: 40).1 == .admitted(generation: 5, .probe))
         let before = state
         #expect(state.settle(.success, generation: 3, now: 41) == nil)
         #expect(state.settle(.failure, generation: 4, now: 41) == nil)
@@ -195,20 +195,20 @@ struct BreakerStateMachineTests {
     func clockSetBack() {
         var state = BreakerStateMachine(configuration(.consecutiveFailures(1), openDuration: 10, probes: 1))
         _ = state.settle(.failure, generation: 1, now: .max - 5)
-        #expect(state.admit(now: 1000).0 == .rejected(wait: 10))
-        #expect(state.admit(now: 1009).0 == .rejected(wait: 1))
-        #expect(state.admit(now: 1010).0 == .admitted(generation: 3, .probe))
-        #expect(state.admit(now: .min).0 == .rejected(wait: 10))
-        #expect(state.admit(now: .min + 10).0 == .admitted(generation: 4, .probe))
+        #expect(state.admit(now: 1000).1 == .rejected(wait: 10))
+        #expect(state.admit(now: 1009).1 == .rejected(wait: 1))
+        #expect(state.admit(now: 1010).1 == .admitted(generation: 3, .probe))
+        #expect(state.admit(now: .min).1 == .rejected(wait: 10))
+        #expect(state.admit(now: .min + 10).1 == .admitted(generation: 4, .probe))
     }
 
     @Test("a caller with an older clock reading does not shorten the wait")
     func slowReader() {
         var state = BreakerStateMachine(configuration(.consecutiveFailures(1), openDuration: 10, probes: 1))
         _ = state.settle(.failure, generation: 1, now: 100)
-        #expect(state.admit(now: 95).0 == .rejected(wait: 10))
-        #expect(state.admit(now: 109).0 == .rejected(wait: 1))
-        #expect(state.admit(now: 110).0 == .admitted(generation: 3, .probe))
+        #expect(state.admit(now: 95).1 == .rejected(wait: 10))
+        #expect(state.admit(now: 109).1 == .rejected(wait: 1))
+        #expect(state.admit(now: 110).1 == .admitted(generation: 3, .probe))
     }
 
     @Test("the longest openDuration saturates")
@@ -217,8 +217,8 @@ struct BreakerStateMachineTests {
             Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(Int64.max), probes: 1)
         )
         _ = state.settle(.failure, generation: 1, now: 5)
-        #expect(state.admit(now: 6).0 == .rejected(wait: .max - 6))
-        #expect(state.admit(now: .max).0 == .admitted(generation: 3, .probe))
-        #expect(state.admit(now: .max).0 == .admitted(generation: 4, .probe))
+        #expect(state.admit(now: 6).1 == .rejected(wait: .max - 6))
+        #expect(state.admit(now: .max).1 == .admitted(generation: 3, .probe))
+        #expect(state.admit(now: .max).1 == .admitted(generation: 4, .probe))
     }
 }

@@ -62,7 +62,7 @@ struct DeliveryDecisionTests {
         func outcome(_ decision: DeliveryDecision, attempt: Int = 1) -> DeliveryOutcome {
             DeliveryOutcome(
                 .failure(Paused()),
-                isStopping: false,
+                cancelsHandlers: false,
                 isLate: false,
                 attempt: attempt,
                 configuration: OutboxRelay.Configuration(maxAttempts: 2),

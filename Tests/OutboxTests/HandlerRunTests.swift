@@ -34,7 +34,7 @@ struct HandlerRunTests {
     func returned() {
         beginGrace()
         #expect(clock.sleeperCount == 1)
-        run.finish(.success(()))
+        run.end(.returned(.success(())))
         #expect(clock.sleeperCount == 0)
         beginGrace()
         clock.advance(by: .seconds(60))

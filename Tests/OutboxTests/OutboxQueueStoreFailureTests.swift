@@ -35,7 +35,7 @@ struct OutboxQueueStoreFailureTests {
             store.outage = nil
             // The message is pending: the second commit finds the same message.
             let receipt = try await queue.commit([], sending: [message])
-            simulation.expect(receipt.messages == [.duplicate], "\(receipt)")
+            simulation.expect(receipt.results == [.duplicate], "\(receipt)")
         }
         let texts = await events.wait(for: 2).map { event in
             switch event {

@@ -13,7 +13,7 @@ struct OutboxQueueTests {
     func atomic() async throws {
         let message = OutboxMessage(id: "m1", topic: "order.placed", payload: [1, 2])
         let first = try await fixture.queue.commit([.put(order, [1], .never, if: .absent)], sending: [message])
-        #expect(first.versions == [try await fixture.memory.get(order)?.version] && first.messages == [.enqueued])
+        #expect(first.versions == [try await fixture.memory.get(order)?.version] && first.results == [.enqueued])
         let other = OutboxMessage(id: "m2", topic: "order.placed", payload: [])
         let conflict = await #expect(throws: OutboxConflict.self) {
             try await fixture.queue.commit([.put(order, [2], .never, if: .absent)], sending: [other])
@@ -29,7 +29,7 @@ struct OutboxQueueTests {
         let message = OutboxMessage(id: "m1", topic: "t", payload: [1])
         for result in [EnqueueResult.enqueued, .duplicate] {
             let receipt = try await fixture.queue.commit([.put(order, [1], .never, if: .any)], sending: [message])
-            #expect(receipt.messages == [result])
+            #expect(receipt.results == [result])
         }
         #expect(try await fixture.queue.counts() == RecordCounts(pending: 1, deadLetters: 0))
     }
@@ -58,7 +58,8 @@ struct OutboxQueueTests {
         let conflict = await #expect(throws: OutboxConflict.self) {
             try await fixture.queue.commit([.put(order, [1], .never, if: .absent)], sending: [fresh, new])
         }
-        #expect(conflict?.reason == .message(index: 1, state))
+        #expect(conflict?.reason == .identityTaken(index: 1, state))
+        #expect(conflict?.messageID == "m1" && conflict.map { "\($0)" }?.contains("message 1 (m1) belongs") == true)
         #expect(conflict?.code == "outbox.identity_taken")
         #expect(try await fixture.memory.get(order) == nil)
         #expect(try await fixture.memory.page("test", state, after: nil, limit: 9) == before)

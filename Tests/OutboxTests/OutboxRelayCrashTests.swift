@@ -280,15 +280,19 @@ struct OutboxRelayCrashTests {
         "an unsettled message that waits for its turn is released unchanged when the relay stops",
         arguments: [true, false]
     )
-    func stopsBeforeItsTurn(isCancelled: Bool) throws {
+    func stopsBeforeItsTurn(isCancelled: Bool) async throws {
+        let released = EventRecorder<String>()
         try Simulation.run(seeds: 0..<10) { simulation in
             let clock = simulation.clock
             let memory = InMemoryStore(clock: clock)
             let queue = OutboxQueue("test", store: memory, storeFailure: .failClosed(), clock: clock)
             try await enqueue(["slow"], in: memory)
-            let relay = OutboxRelay(queue: queue, clock: clock, randomness: simulation.generator()) { _ in
-                try await clock.sleep(for: .seconds(20))
-            }
+            let relay = OutboxRelay(
+                queue: queue,
+                clock: clock,
+                randomness: simulation.generator(),
+                observer: { if case .released("unsettled") = $0 { released.record("unsettled") } }
+            ) { _ in try await clock.sleep(for: .seconds(20)) }
             let run = simulation.spawn { await relay.run() }
             try await clock.sleep(for: .seconds(5))
             try await enqueueUnsettled("unsettled", in: memory, clock)
@@ -303,5 +307,6 @@ struct OutboxRelayCrashTests {
             simulation.expect(unsettled?.attempt == 2 && unsettled?.wasAbandoned == true, "\(claims)")
             simulation.expect(claims.count == (isCancelled ? 2 : 1), "\(claims)")
         }
+        #expect(await released.wait(for: 10).count == 10)
     }
 }

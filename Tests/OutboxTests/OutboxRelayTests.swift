@@ -263,15 +263,15 @@ struct OutboxRelayTests {
     @Test("a handler that never suspends is cancelled at its timeout")
     func computation() async throws {
         try await fixture.send("m1")
-        let wasCancelled = EventRecorder<Bool>()
+        let wasCancelledBefore = EventRecorder<Bool>()
         let relay = fixture.relay(deliveryTimeout: .seconds(4)) { [clock = fixture.clock] _ in
             clock.stall(for: .seconds(4))
             // The handler blocks its thread until it is cancelled.
             while !Task.isCancelled {}
-            wasCancelled.record(true)
+            wasCancelledBefore.record(true)
         }
         let run = Task { await relay.run() }
-        #expect(await wasCancelled.wait(for: 1) == [true])
+        #expect(await wasCancelledBefore.wait(for: 1) == [true])
         relay.drain()
         await run.value
     }

@@ -46,7 +46,7 @@ struct RelayStateMachineTests {
                     #expect(!isAlone && (!isCautious || limit == 1))
                     #expect(next.inFlight == delivering + limit)
                     if step == .fail {
-                        next.notClaimed(limit)
+                        next.recordFailedRequest(limit)
                         next.storeFailed(now: now, random: random)
                         next.wake()
                         guard case .wait(let until?) = next.next(now: now) else {
@@ -58,24 +58,24 @@ struct RelayStateMachineTests {
                         let count = step == .askFull ? limit : step == .askAlone ? 1 : step == .askSome ? limit - 1 : 0
                         isAlone = step == .askAlone
                         isCautious = isAlone
-                        next.claimed(count, of: limit, isolating: isAlone ? token : nil)
+                        next.recordClaims(count, of: limit, isolating: isAlone ? token : nil)
                         delivering += count
                         if step == .askNone {
-                            next.idle(claimed: 0, nextDue: .zero, changeCount: changeCount, now: now)
+                            next.recordNextDue(claimed: 0, nextDue: .zero, changeCount: changeCount, now: now)
                             if case .claim = next.next(now: now) { Issue.record("asks again at once") }
                             next = state
                             _ = next.next(now: now)
-                            next.claimed(0, of: limit, isolating: nil)
+                            next.recordClaims(0, of: limit, isolating: nil)
                             next.wake()
-                            next.idle(claimed: 0, nextDue: nil, changeCount: changeCount, now: now)
+                            next.recordNextDue(claimed: 0, nextDue: nil, changeCount: changeCount, now: now)
                             guard case .claim(let again, _) = next.next(now: now) else {
                                 Issue.record("sleeps although it was woken while it asked")
                                 continue
                             }
-                            next.notClaimed(again)
+                            next.recordFailedRequest(again)
                         }
                         if step == .askLater {
-                            next.idle(claimed: 0, nextDue: .seconds(1000), changeCount: changeCount, now: now)
+                            next.recordNextDue(claimed: 0, nextDue: .seconds(1000), changeCount: changeCount, now: now)
                         }
                     }
                 case .deliver, .deliverRetry:
@@ -85,7 +85,7 @@ struct RelayStateMachineTests {
                         hanging -= 1
                     }
                     delivering -= 1
-                    next.delivered(retryAfter: step == .deliver ? nil : .nanoseconds(7), now: now)
+                    next.endDelivery(dueAfter: step == .deliver ? nil : .nanoseconds(7), now: now)
                 case .hang:
                     if hanging == delivering { continue }
                     next.recordOverrun(of: isAlone ? token : otherToken)
@@ -121,9 +121,9 @@ struct RelayStateMachineTests {
     func saturates() {
         var state = RelayStateMachine(concurrency: .max, maxClaim: .max, pollInterval: .seconds(Int64.max))
         guard case .claim(let limit, let changeCount) = state.next(now: .max) else { return }
-        state.claimed(1, of: limit, isolating: nil)
-        state.idle(claimed: 0, nextDue: .seconds(Int64.max), changeCount: changeCount, now: .max)
-        state.delivered(retryAfter: .seconds(Int64.max), now: .max)
+        state.recordClaims(1, of: limit, isolating: nil)
+        state.recordNextDue(claimed: 0, nextDue: .seconds(Int64.max), changeCount: changeCount, now: .max)
+        state.endDelivery(dueAfter: .seconds(Int64.max), now: .max)
         #expect(state.inFlight == 0)
     }
 }

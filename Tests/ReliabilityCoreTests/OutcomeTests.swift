@@ -8,13 +8,13 @@ import Testing
 struct OutcomeTests {
     @Test("an error is ignored if the caller was cancelled or a policy rejected the call")
     func ofThrown() async {
-        #expect(Outcome.ofThrown(TestReliabilityError(), wasCancelled: false) == .failure)
-        #expect(Outcome.ofThrown(TestRejection(), wasCancelled: false) == .ignored)
+        #expect(Outcome.ofThrown(TestReliabilityError(), wasCancelledBefore: false) == .failure)
+        #expect(Outcome.ofThrown(TestRejection(), wasCancelledBefore: false) == .ignored)
         // The type of the error does not matter: this caller was not cancelled.
-        #expect(Outcome.ofThrown(CancellationError(), wasCancelled: false) == .failure)
+        #expect(Outcome.ofThrown(CancellationError(), wasCancelledBefore: false) == .failure)
         let cancelled = Task {
             unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
-            return Outcome.ofThrown(TestReliabilityError(), wasCancelled: false)
+            return Outcome.ofThrown(TestReliabilityError(), wasCancelledBefore: false)
         }
         #expect(await cancelled.value == .ignored)
     }

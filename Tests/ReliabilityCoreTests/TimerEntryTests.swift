@@ -26,9 +26,9 @@ private struct BrokenClock: Clock {
 private final class CountingEntry: TimerEntry, @unchecked Sendable {
     // @unchecked Sendable: both are constants.
     let fired = EventRecorder<Void>()
-    let wasCancelled = ConcurrencyCounter()
+    let wasCancelledBefore = ConcurrencyCounter()
     override func fire() { fired.record(()) }
-    override func cancelled() { wasCancelled.increment() }
+    override func cancelled() { wasCancelledBefore.increment() }
 }
 
 @Suite("TimerEntry")
@@ -51,7 +51,7 @@ struct TimerEntryTests {
         source.arm(entry, at: source.instant(after: .seconds(9)))
         #expect(source.cancel(entry))
         #expect(!source.cancel(entry))
-        #expect(entry.wasCancelled.value == 1)
+        #expect(entry.wasCancelledBefore.value == 1)
         while clock.sleeperCount > 0 { await Task.yield() }
         clock.advance(by: .seconds(9))
         #expect(entry.fired.events.count == 3)

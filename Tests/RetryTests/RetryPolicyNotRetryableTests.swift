@@ -1,8 +1,18 @@
 import ReliabilityCore
+import ReliabilityTesting
 import TestSupport
 import Testing
 
 @testable import Retry
+
+/// A rejection inside the operation, which proves nothing about the rest of the operation.
+private struct Rejection: ReliabilityError {
+    let code: ErrorCode = "test.rejected"
+    let category = ErrorCategory.unavailable
+    let message = "Rejected."
+    let mayHaveBeenSent = false
+    let isRejection = true
+}
 
 @Suite("RetryPolicy: errors that are not retryable")
 struct RetryPolicyNotRetryableTests {
@@ -33,6 +43,23 @@ struct RetryPolicyNotRetryableTests {
             }
         }
         #expect(runs == 2)
+    }
+
+    @Test("a single attempt throws its error unchanged and reports nothing")
+    func singleAttempt() async throws {
+        let events = EventRecorder<RetryEvent>()
+        let retry = RetryPolicy(.idempotent(maxAttempts: 3, backoff: .none), observer: events.record)
+        var runs = 0
+        await #expect(throws: Rejection.self) { try await retry.run { throw Rejection() } }
+        // The next event is the first event.
+        try await retry.run {
+            runs += 1
+            if runs == 1 { throw TestError() }
+        }
+        guard case .retrying? = await events.wait(for: 1).first else {
+            Issue.record("the first event is not a retry: \(await events.wait(for: 1))")
+            return
+        }
     }
 
     @Test("an outer retry of a call that is not idempotent does not repeat a call that may have been sent")

@@ -3,7 +3,6 @@ internal import Synchronization
 
 /// A running probe, as a task-local value for the calls that the probe makes through the same breaker.
 final class BreakerProbe: Sendable {
-    // Only probes write the task-local value. Breakers read it only while they are not closed.
     private let breaker: Breaker
     private let generation: UInt64
     /// The enclosing probe of another breaker, or `nil` if there is none.
@@ -13,6 +12,7 @@ final class BreakerProbe: Sendable {
     /// A task that outlives the probe still inherits the task-local value.
     private let hasEnded = Atomic(false)
 
+    // Only probes write the task-local value. Breakers read the value only while they are not closed.
     private static var current: BreakerProbe? { ProbeScope.innermost as? BreakerProbe }
 
     private init(_ breaker: Breaker, _ generation: UInt64) {
@@ -22,7 +22,7 @@ final class BreakerProbe: Sendable {
     }
 
     /// Returns the generation of the breaker's probe in the current task, or `nil` if the task is not part of a probe.
-    static func generation(of breaker: Breaker) -> UInt64? {
+    static func currentGeneration(in breaker: Breaker) -> UInt64? {
         var probe = current
         while let candidate = probe {
             let isRunning = !candidate.hasEnded.load(ordering: .relaxed)

@@ -12,6 +12,8 @@ enum BreakerRole: Hashable, Sendable {
 }
 
 /// The behavior of a circuit breaker without clock and locks.
+///
+/// Every time is a clock reading in nanoseconds, and every duration is a number of nanoseconds.
 struct BreakerStateMachine: Hashable {
     enum Phase: Hashable {
         case closed
@@ -27,7 +29,7 @@ struct BreakerStateMachine: Hashable {
         var lease: WaitPeriod
     }
 
-    enum Decision: Hashable {
+    enum Admission: Hashable {
         case admitted(generation: UInt64, BreakerRole)
         case rejected(wait: Int64)
     }
@@ -36,7 +38,7 @@ struct BreakerStateMachine: Hashable {
     /// The number of the current phase, outside of which its permits have no effect.
     private(set) var generation: UInt64 = 1
     private(set) var configuration: Breaker.Configuration
-    private var failures: FailureWindow
+    private var recordedCalls: RecordedCalls
 
     private var tripCondition: TripCondition { configuration.tripCondition }
     private var openDuration: Int64 { configuration.openDuration.saturatingNanoseconds }
@@ -44,11 +46,11 @@ struct BreakerStateMachine: Hashable {
 
     init(_ configuration: Breaker.Configuration) {
         self.configuration = configuration
-        failures = FailureWindow(configuration.tripCondition)
+        recordedCalls = RecordedCalls(configuration.tripCondition)
     }
 
     /// A Boolean value that indicates whether a success of a call that is admitted now changes nothing.
-    var isQuiescent: Bool { phase == .closed && failures.ignoresSuccess(tripCondition) }
+    var ignoresSuccesses: Bool { phase == .closed && recordedCalls.ignoresSuccesses(tripCondition) }
 
     /// Replaces the configuration.
     ///
@@ -60,7 +62,7 @@ struct BreakerStateMachine: Hashable {
     ///   - now: The time.
     /// - Returns: The event of a half-open breaker that closes because enough probes for the new number have succeeded.
     mutating func reload(_ new: Breaker.Configuration, now: Int64) -> BreakerEvent? {
-        failures.change(from: tripCondition, to: new.tripCondition)
+        recordedCalls.change(from: tripCondition, to: new.tripCondition)
         let isShorter = new.openDuration < configuration.openDuration
         configuration = new
         switch phase {
@@ -79,7 +81,7 @@ struct BreakerStateMachine: Hashable {
         }
     }
 
-    func status(now: Int64) -> Breaker.State {
+    func state(now: Int64) -> Breaker.State {
         switch phase {
         case .closed: .closed
         case .open(let period): .open(remaining: .nanoseconds(period.remaining(at: now)))
@@ -93,27 +95,28 @@ struct BreakerStateMachine: Hashable {
     ///   - now: The time.
     ///   - probe: The generation of the enclosing probe, or `nil` if the call is not part of a probe. Evaluated only
     ///     for a half-open breaker.
-    /// - Returns: The decision and the change of phase.
-    mutating func admit(now: Int64, partOf probe: @autoclosure () -> UInt64? = nil) -> (Decision, BreakerEvent?) {
+    /// - Returns: The change of phase and the admission.
+    mutating func admit(now: Int64, partOf probe: @autoclosure () -> UInt64? = nil) -> (BreakerEvent?, Admission) {
         switch phase {
         case .closed:
-            return (.admitted(generation: generation, .call), nil)
+            return (nil, .admitted(generation: generation, .call))
         case .open(var period):
             let wait = period.correctedRemaining(at: now)
             phase = .open(period)
-            return wait > 0 ? (.rejected(wait: wait), nil) : beginProbing(lease: openDuration, now)
+            return wait > 0 ? (nil, .rejected(wait: wait)) : beginProbing(lease: openDuration, now)
         case .halfOpen(var probing):
-            // A probe that waits for a place that only its own end releases never succeeds.
-            if probe() == generation { return (.admitted(generation: generation, .partOfProbe), nil) }
+            // Otherwise a probe would wait for a place that only its own end releases.
+            if probe() == generation { return (nil, .admitted(generation: generation, .partOfProbe)) }
             if probing.inFlight + probing.successes < probes {
                 probing.inFlight += 1
+                // The last admitted probe has the whole lease for its answer.
                 probing.lease = WaitPeriod(probing.lease.length, from: now)
                 phase = .halfOpen(probing)
-                return (.admitted(generation: generation, .probe), nil)
+                return (nil, .admitted(generation: generation, .probe))
             }
             let wait = probing.lease.correctedRemaining(at: now)
             phase = .halfOpen(probing)
-            if wait > 0 { return (.rejected(wait: wait), nil) }
+            if wait > 0 { return (nil, .rejected(wait: wait)) }
             // The probes are lost or slow. With a constant lease, each answer of a slow dependency would arrive one
             // generation too late. Doubling gives such an answer the time to count.
             return beginProbing(lease: probing.lease.length.saturatingMultiply(2), now)
@@ -122,7 +125,7 @@ struct BreakerStateMachine: Hashable {
 
     /// Settles a permit, or the failure of a part of a probe.
     ///
-    /// A part of a probe that does not fail is not settled, because the success of the probe includes its parts.
+    /// The caller does not settle a part of a probe that succeeds, because the success of the probe includes its parts.
     ///
     /// - Parameters:
     ///   - outcome: The reported outcome.
@@ -133,7 +136,7 @@ struct BreakerStateMachine: Hashable {
         guard permitGeneration == generation else { return nil }
         switch phase {
         case .closed:
-            return failures.record(outcome, tripCondition, now: now) ? open(now) : nil
+            return recordedCalls.record(outcome, tripCondition, now: now) ? open(now) : nil
         case .open:
             // The generation of an open phase admits no calls.
             return nil
@@ -150,16 +153,16 @@ struct BreakerStateMachine: Hashable {
         }
     }
 
-    private mutating func beginProbing(lease: Int64, _ now: Int64) -> (Decision, BreakerEvent?) {
+    private mutating func beginProbing(lease: Int64, _ now: Int64) -> (BreakerEvent?, Admission) {
         generation &+= 1
         phase = .halfOpen(Probing(lease: WaitPeriod(lease, from: now)))
-        return (.admitted(generation: generation, .probe), .halfOpened(generation: generation))
+        return (.halfOpened(generation: generation), .admitted(generation: generation, .probe))
     }
 
     private mutating func open(_ now: Int64) -> BreakerEvent {
         generation &+= 1
         phase = .open(WaitPeriod(openDuration, from: now))
-        failures = FailureWindow(tripCondition)
+        recordedCalls = RecordedCalls(tripCondition)
         return .opened(generation: generation, for: .nanoseconds(openDuration))
     }
 

@@ -20,6 +20,9 @@ struct ClaimBatch: Sendable {
     /// The claims to give back.
     private(set) var givenBack: [GivenBack] = []
 
+    /// Creates a batch without claims.
+    init() {}
+
     /// Divides the claims of a request.
     ///
     /// - Parameters:

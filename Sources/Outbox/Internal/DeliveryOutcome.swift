@@ -16,7 +16,7 @@ enum DeliveryOutcome: Sendable {
     ///
     /// - Parameters:
     ///   - result: The result of the handler.
-    ///   - isStopping: A Boolean value that indicates whether the relay stops and has cancelled the handler.
+    ///   - cancelsHandlers: A Boolean value that indicates whether the relay stops and has cancelled the handler.
     ///   - isLate: A Boolean value that indicates whether the delivery exceeded its timeout.
     ///   - attempt: The number of the delivery, from 1.
     ///   - configuration: The relay's configuration.
@@ -24,7 +24,7 @@ enum DeliveryOutcome: Sendable {
     ///   - random: The source of jitter.
     init(
         _ result: Result<Void, any Error>,
-        isStopping: Bool,
+        cancelsHandlers: Bool,
         isLate: Bool,
         attempt: Int,
         configuration: OutboxRelay.Configuration,
@@ -35,7 +35,7 @@ enum DeliveryOutcome: Sendable {
             self = .done
             return
         }
-        if isStopping {
+        if cancelsHandlers {
             self = .release
             return
         }

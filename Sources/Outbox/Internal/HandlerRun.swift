@@ -2,8 +2,12 @@ internal import ReliabilityCore
 
 /// The run of a handler in a task of its own, which the relay can abandon.
 final class HandlerRun: Sendable {
-    /// The handler's result, or `nil` if the relay abandoned the handler.
-    typealias End = Result<Void, any Error>?
+    /// The end of the wait for a handler.
+    enum End: Sendable {
+        case returned(Result<Void, any Error>)
+        /// The relay no longer waits for the handler.
+        case abandoned
+    }
 
     private struct State {
         var task: Task<Void, Never>?
@@ -25,9 +29,9 @@ final class HandlerRun: Sendable {
     /// Stores the task of the handler.
     ///
     /// - Returns: `true` if the caller has to cancel the task.
-    func begin(_ task: Task<Void, Never>) -> Bool {
+    func attach(_ task: Task<Void, Never>) -> Bool {
         state.withLock { state in
-            if case .some(.some) = state.rendezvous.value { return false }
+            if case .returned = state.rendezvous.value { return false }
             state.task = task
             return state.isCancelled
         }
@@ -75,7 +79,7 @@ final class HandlerRun: Sendable {
 
     /// Abandons the handler unless the handler has returned by the instant.
     func abandon(at instant: Int64, timeSource: TimeSource) {
-        let timer = timeSource.timer(at: instant) { self.finish(nil) }
+        let timer = timeSource.timer(at: instant) { self.abandon() }
         let hasEnded = state.withLock { state in
             if !state.rendezvous.isResolved { state.timer = timer }
             return state.rendezvous.isResolved
@@ -83,16 +87,22 @@ final class HandlerRun: Sendable {
         if hasEnded { timer.cancel() }
     }
 
-    /// Ends the wait with the handler's result, or with `nil` to abandon the handler.
+    /// Abandons the handler unless the handler has returned.
+    ///
+    /// - Returns: `true` if this call abandoned the handler.
+    @discardableResult
+    func abandon() -> Bool { end(.abandoned) }
+
+    /// Ends the wait for the handler.
     ///
     /// - Returns: `true` for the first end. A later end has no effect.
     @discardableResult
-    func finish(_ end: End) -> Bool {
+    func end(_ end: End) -> Bool {
         let (resumption, timers) = state.withLock { state in
             let resumption = state.rendezvous.resolve(end)
             guard resumption != nil else { return (resumption, [TimeSource.Timer?]()) }
             // An abandoned handler may still have to be cancelled.
-            if end != nil { state.task = nil }
+            if case .returned = end { state.task = nil }
             return (resumption, [state.timer.take(), state.graceTimer.take()])
         }
         for timer in timers { timer?.cancel() }

@@ -2,7 +2,7 @@ internal import ReliabilityCore
 internal import ReliabilityStore
 
 extension OutboxRelay {
-    private var isStopping: Bool { Task.isCancelled || state.withLock { $0.isCancellingHandlers } }
+    private var cancelsHandlers: Bool { Task.isCancelled || state.withLock { $0.isCancellingHandlers } }
 
     /// Delivers a message while the relay delivers no other message, so that a crash affects no other message.
     ///
@@ -12,7 +12,7 @@ extension OutboxRelay {
             state.withLock { $0.endIsolation(of: claim.token) }
             signal.send()
         }
-        let activeClaim = queue.relays.activeClaim(for: claim)
+        let activeClaim = queue.claims.activeClaim(for: claim)
         let isLost = Lock(false)
         let renewal = startRenewal(of: activeClaim) { [signal] in
             isLost.withLock { $0 = true }
@@ -22,15 +22,13 @@ extension OutboxRelay {
         while true {
             let count = signal.count
             if isLost.withLock({ $0 }) {
-                queue.relays.remove(activeClaim)
+                queue.claims.remove(activeClaim)
                 events.emit(.leaseLost(id: claim.id))
-                return ended(retryAfter: nil)
+                return endDelivery(dueAfter: nil)
             }
             let (isAlone, isDraining) = state.withLock { ($0.isAlone(claim.token), $0.isDraining) }
-            if isDraining || Task.isCancelled {
-                return await giveBack([ClaimBatch.GivenBack(claim: activeClaim.claim, wait: .zero)])
-            }
-            if isAlone {
+            // A relay that stops releases the message in deliver(_:).
+            if isAlone || isDraining || Task.isCancelled {
                 renewal.stop()
                 return await deliver(claim)
             }
@@ -40,26 +38,26 @@ extension OutboxRelay {
 
     /// Delivers a message and stores the outcome.
     func deliver(_ claim: RecordClaim) async {
-        let activeClaim = queue.relays.activeClaim(for: claim)
+        let activeClaim = queue.claims.activeClaim(for: claim)
         if Task.isCancelled || state.withLock({ $0.isDraining }) {
-            return await settle(activeClaim, .release) {}
+            return await settle(activeClaim, .release)
         }
         guard let message = OutboxMessage(id: claim.id, encoded: claim.payload) else {
-            return await settle(activeClaim, .deadLetter(OutboxError(.unreadable))) {}
+            return await settle(activeClaim, .deadLetter(OutboxError(.unreadable)))
         }
         if claim.attempt > configuration.maxAttempts {
             // The last delivery was never settled, so the message may have ended the process.
-            return await settle(activeClaim, .deadLetter(OutboxError(.attemptsExhausted))) {}
+            return await settle(activeClaim, .deadLetter(OutboxError(.attemptsExhausted)))
         }
-        let limit = timeSource.instant(after: configuration.deliveryTimeout)
+        let deadline = timeSource.instant(after: configuration.deliveryTimeout)
         let run = HandlerRun()
         runs.withLock { $0.append(run) }
         defer { runs.withLock { runs in runs.removeAll { $0 === run } } }
         // The relay may have cancelled the other handlers before this run was added.
-        if isStopping { run.cancel() }
+        if cancelsHandlers { run.cancel() }
         // A timer and not a task, because handlers that never suspend can occupy all threads of the task executor.
-        let limiter = timeSource.timer(at: limit) { self.cancel(run, of: claim) }
-        start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: limit)
+        let timeoutTimer = timeSource.timer(at: deadline) { self.cancel(run, of: claim) }
+        start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: deadline)
         let renewal = startRenewal(of: activeClaim) { [self] in cancel(run, of: claim) }
         let end = await withTaskCancellationHandler {
             await run.wait()
@@ -68,18 +66,18 @@ extension OutboxRelay {
             run.abandon(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
             timeSource.cancelFromTimer { run.cancel() }
         }
-        limiter.cancel()
+        timeoutTimer.cancel()
         if run.isOverrun { state.withLock { $0.recordOverrunReturn() } }
-        guard let result = end else {
+        guard case .returned(let result) = end else {
             renewal.stop()
-            queue.relays.remove(activeClaim)
+            queue.claims.remove(activeClaim)
             events.emit(.abandoned(id: claim.id, attempt: claim.attempt))
-            return ended(retryAfter: nil)
+            return endDelivery(dueAfter: nil)
         }
         let outcome = DeliveryOutcome(
             result,
-            isStopping: isStopping,
-            isLate: timeSource.now >= limit,
+            cancelsHandlers: cancelsHandlers,
+            isLate: timeSource.now >= deadline,
             attempt: claim.attempt,
             configuration: configuration,
             classify: classify,
@@ -91,8 +89,8 @@ extension OutboxRelay {
     /// Runs the handler in a task of its own, which can be cancelled alone.
     ///
     /// A handler that never suspends must not delay the renewal of its lease or its timeout.
-    private func start(_ delivery: OutboxDelivery, _ run: HandlerRun, by limit: Int64) {
-        let deadline = Deadline(instant: limit, timeSource: timeSource)
+    private func start(_ delivery: OutboxDelivery, _ run: HandlerRun, by instant: Int64) {
+        let deadline = Deadline(instant: instant, timeSource: timeSource)
         let task = Task(executorPreference: timeSource.taskExecutor) { @concurrent [handler] in
             // The relay may run in a task that a call has started, and a delivery is no part of that call.
             await withoutCallContext {
@@ -101,10 +99,10 @@ extension OutboxRelay {
                 let result: Result<Void, any Error> = await DeadlineScope.$innermost.withValue(scope) {
                     do { return .success(try await handler(delivery)) } catch { return .failure(error) }
                 }
-                run.finish(result)
+                run.end(.returned(result))
             }
         }
-        if run.begin(task) { timeSource.cancelFromTimer { task.cancel() } }
+        if run.attach(task) { timeSource.cancelFromTimer { task.cancel() } }
     }
 
     /// Renews the lease of a claim until the renewal is stopped or the lease is lost.
@@ -158,12 +156,12 @@ extension OutboxRelay {
     private func settle(
         _ activeClaim: ActiveClaim,
         _ outcome: DeliveryOutcome,
-        ended onEnd: @escaping @Sendable () -> Void
+        ended onEnd: @escaping @Sendable () -> Void = {}
     ) async {
         let maxWait = queue.storeFailure.timeout
         let claim = activeClaim.claim
         let action = outcome.action(for: claim)
-        _ = await leases.write(false, maxWait: maxWait) { [self] mayHaveHappened throws(StoreError) in
+        _ = await writer.write(false, maxWait: maxWait) { [self] mayHaveHappened throws(StoreError) in
             do throws(StoreError) {
                 // A stale token after an unknown outcome means that the earlier attempt succeeded.
                 return try await settle(activeClaim, action) == .settled || mayHaveHappened
@@ -173,19 +171,19 @@ extension OutboxRelay {
             }
         } ended: { [events, queue] end in
             onEnd()
-            queue.relays.remove(activeClaim)
+            queue.claims.remove(activeClaim)
             switch end {
             case .success(true): events.emit(outcome.event(id: claim.id, attempt: claim.attempt))
             case .success(false): events.emit(.leaseLost(id: claim.id))
             case .failure(let error): events.emit(.notSettled(id: claim.id, error: error))
             }
         }
-        var retryAfter: Duration?
+        var dueAfter: Duration?
         switch action {
-        case .retry(let wait, _), .holdBack(let wait): retryAfter = wait
+        case .retry(let wait, _), .holdBack(let wait): dueAfter = wait
         case .done, .deadLetter, .extend, .redrive: break
         }
-        ended(retryAfter: retryAfter)
+        endDelivery(dueAfter: dueAfter)
     }
 
     /// Settles a claim under its newest token.
@@ -198,8 +196,11 @@ extension OutboxRelay {
             let result = try await settleOnce(settlement)
             if result == .settled { return result }
             if activeClaim.claim.token != settlement.token { continue }
-            // A relay of this process may be claiming the message again.
-            if queue.relays.isClaiming { throw StoreError(.unavailable, "the message is perhaps being claimed again") }
+            // A relay of this process may be claiming the message again. The unavailable error makes the caller try
+            // again after the registration of the new claim.
+            if queue.claims.isRequesting {
+                throw StoreError(.unavailable, "the message is perhaps being claimed again")
+            }
             return result
         }
     }

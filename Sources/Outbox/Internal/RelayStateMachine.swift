@@ -2,11 +2,11 @@ internal import ReliabilityCore
 internal import ReliabilityStore
 internal import Retry
 
-/// The times and the limits of a relay's requests for messages.
+/// Decides when a relay requests messages and how many, without clock and locks.
 struct RelayStateMachine: Sendable {
     /// The next step of a relay.
-    enum Action: Hashable {
-        /// A request for up to `limit` messages. ``idle(claimed:nextDue:changeCount:now:)`` takes `changeCount`.
+    enum Step: Hashable {
+        /// A request for up to `limit` messages. ``recordNextDue(claimed:nextDue:changeCount:now:)`` takes `changeCount`.
         case claim(limit: Int, changeCount: UInt64)
         /// A wait for a signal, or for the instant unless the instant is `nil`.
         case wait(until: Int64?)
@@ -28,7 +28,9 @@ struct RelayStateMachine: Sendable {
     private(set) var isDraining = false
     /// A Boolean value that indicates whether the relay stops and has cancelled its handlers.
     private(set) var isCancellingHandlers = false
-    /// The tokens of the claims that are delivered alone or wait for that, in their order.
+    /// The original tokens of the claims that are delivered alone or wait for that, in their order.
+    ///
+    /// A renewed claim has a newer token.
     private var isolated: [StoreVersion] = []
     /// The number of deliveries in `inFlight` with handlers that ignore their cancellation.
     private var overrunCount = 0
@@ -39,7 +41,9 @@ struct RelayStateMachine: Sendable {
     private var idleUntil: Int64 = .min
     private var storeRetryAt: Int64 = .min
     private var storeFailures = 0
-    /// The number of changes after which a message may be due.
+    /// The number of events that may have made a message due.
+    ///
+    /// An answer about the next due message is out of date if the number has changed since the request.
     private var changeCount: UInt64 = 0
 
     init(concurrency: Int, maxClaim: Int, pollInterval: Duration) {
@@ -49,7 +53,7 @@ struct RelayStateMachine: Sendable {
     }
 
     /// Returns the next step at `now`.
-    mutating func next(now: Int64) -> Action {
+    mutating func next(now: Int64) -> Step {
         if isDraining { return .stop }
         if inFlight >= concurrency || !isolated.isEmpty { return .wait(until: nil) }
         let due = max(idleUntil, storeRetryAt)
@@ -65,7 +69,7 @@ struct RelayStateMachine: Sendable {
     ///   - count: The number of claimed messages.
     ///   - limit: The number of requested messages.
     ///   - isolating: The token of the claim to deliver alone, or `nil` if there is none.
-    mutating func claimed(_ count: Int, of limit: Int, isolating: StoreVersion?) {
+    mutating func recordClaims(_ count: Int, of limit: Int, isolating: StoreVersion?) {
         inFlight -= limit - count
         if let isolating { isolated.append(isolating) }
         claimsSingly = isolating != nil
@@ -74,16 +78,16 @@ struct RelayStateMachine: Sendable {
     }
 
     /// Records a request without an answer.
-    mutating func notClaimed(_ limit: Int) { inFlight -= limit }
+    mutating func recordFailedRequest(_ limit: Int) { inFlight -= limit }
 
     /// Records the time of the next due message after a request that found fewer messages than requested.
     ///
     /// - Parameters:
     ///   - count: The number of claimed messages.
     ///   - nextDue: The time until the next message is due, or `nil` if no message is pending.
-    ///   - changeCount: The count of the request's ``Action/claim(limit:changeCount:)``.
+    ///   - changeCount: The count of the request's ``Step/claim(limit:changeCount:)``.
     ///   - now: The present instant.
-    mutating func idle(claimed count: Int, nextDue: Duration?, changeCount: UInt64, now: Int64) {
+    mutating func recordNextDue(claimed count: Int, nextDue: Duration?, changeCount: UInt64, now: Int64) {
         // After a change since the request, the answer may be out of date.
         if changeCount != self.changeCount { return }
         let wait = min(nextDue?.saturatingNanoseconds ?? .max, pollInterval)
@@ -100,13 +104,13 @@ struct RelayStateMachine: Sendable {
     /// Records the end of a delivery.
     ///
     /// - Parameters:
-    ///   - retryAfter: The wait until the next delivery of the message, or `nil` if there is none.
+    ///   - dueAfter: The wait until the message is due again, or `nil` if the message is settled or lost.
     ///   - now: The present instant.
-    mutating func delivered(retryAfter: Duration?, now: Int64) {
+    mutating func endDelivery(dueAfter: Duration?, now: Int64) {
         inFlight -= 1
-        guard let retryAfter else { return }
+        guard let dueAfter else { return }
         changeCount &+= 1
-        idleUntil = min(idleUntil, now.saturatingAdd(retryAfter.saturatingNanoseconds))
+        idleUntil = min(idleUntil, now.saturatingAdd(dueAfter.saturatingNanoseconds))
     }
 
     /// Records that a message may be due.

@@ -27,7 +27,7 @@ final class CallReporter: Sendable {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         let trace = CallTrace(timeSource: timeSource)
-        let wasCancelled = Task.isCancelled
+        let wasCancelledBefore = Task.isCancelled
         var runs = 0
         var last: (took: Duration, error: (any Error)?) = (.zero, nil)
         func end(_ outcome: Outcome, _ error: (any Error)?) {
@@ -54,10 +54,10 @@ final class CallReporter: Sendable {
                     }
                 }
             }
-            end(Outcome.ofCancelled(wasCancelled: wasCancelled) ?? .success, nil)
+            end(Outcome.ofCancelled(wasCancelledBefore: wasCancelledBefore) ?? .success, nil)
             return success
         } catch {
-            end(Outcome.ofThrown(error, wasCancelled: wasCancelled), error)
+            end(Outcome.ofThrown(error, wasCancelledBefore: wasCancelledBefore), error)
             throw error
         }
     }

@@ -43,24 +43,24 @@ public enum Outcome: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - error: The error.
-    ///   - wasCancelled: `true` if the task was already cancelled when the operation began. The outcome of a cancelled
-    ///     task is then ``ignored``.
+    ///   - wasCancelledBefore: `true` if the task was already cancelled when the operation began. The outcome of a
+    ///     cancelled task is then ``ignored``.
     /// - Returns: The outcome.
-    package static func ofThrown(_ error: any Error, wasCancelled: Bool) -> Outcome {
-        ofCancelled(wasCancelled: wasCancelled) ?? (error.isRejection ? .ignored : .failure)
+    package static func ofThrown(_ error: any Error, wasCancelledBefore: Bool) -> Outcome {
+        ofCancelled(wasCancelledBefore: wasCancelledBefore) ?? (error.isRejection ? .ignored : .failure)
     }
 
     /// Returns the outcome of an operation whose task is cancelled, or `nil` if the task is not cancelled.
     ///
     /// The outcome does not depend on a returned value or error because cancelled work often returns early.
     ///
-    /// - Parameter wasCancelled: `true` if the task was already cancelled when the operation began.
+    /// - Parameter wasCancelledBefore: `true` if the task was already cancelled when the operation began.
     /// - Returns: The outcome, or `nil` if the task is not cancelled.
-    package static func ofCancelled(wasCancelled: Bool) -> Outcome? {
+    package static func ofCancelled(wasCancelledBefore: Bool) -> Outcome? {
         switch CancellationCause.current {
         case .none: nil
         case .caller: .ignored
-        case .deadline: wasCancelled ? .ignored : .failure
+        case .deadline: wasCancelledBefore ? .ignored : .failure
         }
     }
 }

@@ -15,7 +15,7 @@ struct HedgingExecutor<Success: Sendable> {
     private let operation: @Sendable (Int) async throws -> Success
     private let trace = CallTrace.current
     /// A Boolean value that indicates whether the task was cancelled at the start of the call.
-    private let wasCancelled = Task.isCancelled
+    private let wasCancelledBefore = Task.isCancelled
     private let delay: Int64
     private var state: HedgeStateMachine
     /// The reading of the clock at the start of each attempt, in order from attempt 1.
@@ -138,7 +138,7 @@ struct HedgingExecutor<Success: Sendable> {
         let cause = CancellationCause.current
         if cause == .caller { return state.attemptFailed(isRetryable: false) }
         countCall()
-        if attempt == 1, Outcome.ofThrown(error, wasCancelled: wasCancelled) == .failure {
+        if attempt == 1, Outcome.ofThrown(error, wasCancelledBefore: wasCancelledBefore) == .failure {
             hedger.recordFailure(took(1, end: end).saturatingNanoseconds, now: end)
         }
         let isRetryable = if case .retry = hedger.classify(error) { true } else { false }

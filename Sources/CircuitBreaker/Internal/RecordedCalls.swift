@@ -1,31 +1,31 @@
 internal import ReliabilityCore
 
 /// The recorded calls of a closed breaker, limited to the needs of its rules.
-struct FailureWindow: Hashable {
+struct RecordedCalls: Hashable {
     private var consecutiveFailures = 0
     /// The time of the first of the consecutive failures.
     private var firstConsecutiveFailure: Int64 = 0
-    private var failures = FailureTimes()
-    private var window: CallWindow
+    private var failureTimes = FailureTimes()
+    private var callWindow: CallWindow
 
-    init(_ tripCondition: TripCondition) { window = CallWindow(tripCondition.rate) }
+    init(_ tripCondition: TripCondition) { callWindow = CallWindow(tripCondition.failureRate) }
 
     /// Returns whether a successful call would change nothing.
-    func ignoresSuccess(_ tripCondition: TripCondition) -> Bool {
-        tripCondition.rate == nil && (tripCondition.consecutive == nil || consecutiveFailures == 0)
+    func ignoresSuccesses(_ tripCondition: TripCondition) -> Bool {
+        tripCondition.failureRate == nil && (tripCondition.consecutiveFailures == nil || consecutiveFailures == 0)
     }
 
     /// Adapts the record to other rules.
     ///
     /// A rule that counts the same calls keeps its record.
     mutating func change(from old: TripCondition, to new: TripCondition) {
-        if old.consecutive == nil || new.consecutive == nil { consecutiveFailures = 0 }
+        if old.consecutiveFailures == nil || new.consecutiveFailures == nil { consecutiveFailures = 0 }
         if let limit = new.failures?.count, old.failures?.window == new.failures?.window {
-            failures.keepLast(limit)
+            failureTimes.keepLast(limit)
         } else {
-            failures = FailureTimes()
+            failureTimes = FailureTimes()
         }
-        if old.rate?.window != new.rate?.window { window = CallWindow(new.rate) }
+        if old.failureRate?.window != new.failureRate?.window { callWindow = CallWindow(new.failureRate) }
     }
 
     /// Records the outcome of a call.
@@ -39,21 +39,21 @@ struct FailureWindow: Hashable {
         if outcome == .ignored { return false }
         let hasFailed = outcome == .failure
         var opens = false
-        if let rule = tripCondition.consecutive {
+        if let rule = tripCondition.consecutiveFailures {
             if consecutiveFailures == 0 { firstConsecutiveFailure = now }
             consecutiveFailures = hasFailed ? min(consecutiveFailures, .max - 1) + 1 : 0
             let hasLasted = now.saturatingSubtract(firstConsecutiveFailure) >= rule.duration.saturatingNanoseconds
             opens = hasFailed && consecutiveFailures >= rule.count && hasLasted
         }
         if hasFailed, let rule = tripCondition.failures {
-            let isFull = failures.record(now, keeping: rule.count, within: rule.window.saturatingNanoseconds)
+            let isFull = failureTimes.record(now, keeping: rule.count, within: rule.window.saturatingNanoseconds)
             opens = opens || isFull
         }
-        if let rule = tripCondition.rate {
-            window.record(hasFailed: hasFailed, now: now)
-            if hasFailed, window.calls >= rule.minCalls {
+        if let rule = tripCondition.failureRate {
+            callWindow.record(hasFailed: hasFailed, now: now)
+            if hasFailed, callWindow.calls >= rule.minCalls {
                 // The quotient is rounded once, as the literal on the right is: 7 of 100 equals 0.07 exactly.
-                opens = opens || Double(window.failures) / Double(window.calls) >= rule.share
+                opens = opens || Double(callWindow.failures) / Double(callWindow.calls) >= rule.share
             }
         }
         return opens
@@ -100,20 +100,20 @@ struct CallWindow: Hashable {
         var failures = 0
     }
 
-    private var window: SlidingWindow
+    private var slidingWindow: SlidingWindow
     private var slices: [Slice] = []
     private(set) var calls = 0
     private(set) var failures = 0
 
     /// Creates the window of a rule, or an unused window if there is no rule.
-    fileprivate init(_ rule: TripCondition.Rate?) { self.init(length: rule?.window.saturatingNanoseconds ?? 0) }
+    fileprivate init(_ rule: TripCondition.FailureRate?) { self.init(length: rule?.window.saturatingNanoseconds ?? 0) }
 
-    init(length: Int64) { window = SlidingWindow(length: length, count: 10) }
+    init(length: Int64) { slidingWindow = SlidingWindow(length: length, count: 10) }
 
     /// Records a call.
     mutating func record(hasFailed: Bool, now: Int64) {
         slide(to: now)
-        let position = window.position
+        let position = slidingWindow.position
         slices[position].calls += 1
         calls += 1
         if hasFailed {
@@ -123,15 +123,15 @@ struct CallWindow: Hashable {
     }
 
     private mutating func slide(to now: Int64) {
-        let steps = window.slide(to: now)
+        let steps = slidingWindow.slide(to: now)
         if steps == 0 { return }
-        if steps == window.count {
-            slices = Array(repeating: Slice(), count: window.count)
+        if steps == slidingWindow.count {
+            slices = Array(repeating: Slice(), count: slidingWindow.count)
             (calls, failures) = (0, 0)
             return
         }
-        for slice in window.newest - Int64(steps) + 1...window.newest {
-            let position = window.position(of: slice)
+        for slice in slidingWindow.newest - Int64(steps) + 1...slidingWindow.newest {
+            let position = slidingWindow.position(of: slice)
             calls -= slices[position].calls
             failures -= slices[position].failures
             slices[position] = Slice()

@@ -5,11 +5,11 @@ import Testing
 
 @testable import CircuitBreaker
 
-@Suite("FailureWindow")
-struct FailureWindowTests {
+@Suite("RecordedCalls")
+struct RecordedCallsTests {
     /// The number, from 1, of the first call that opens the breaker, or `nil` if no call opens the breaker.
     private func firstTrip(_ trip: TripCondition, _ calls: [(at: Int64, outcome: Outcome)]) -> Int? {
-        var window = FailureWindow(trip)
+        var window = RecordedCalls(trip)
         for (index, call) in calls.enumerated() where window.record(call.outcome, trip, now: call.at) {
             return index + 1
         }
@@ -96,7 +96,7 @@ struct FailureWindowTests {
     func combinedChange() {
         let rate = TripCondition.failureRate(1, minCalls: 9, within: .seconds(10))
         let old = rate.or(.consecutiveFailures(9))
-        var window = FailureWindow(old)
+        var window = RecordedCalls(old)
         func opens(_ trip: TripCondition) -> Bool { window.record(.failure, trip, now: 0) }
         for _ in 0..<3 { #expect(!opens(old)) }
         let new = TripCondition.failureRate(1, minCalls: 4, within: .seconds(20)).or(.consecutiveFailures(5))
