@@ -274,16 +274,16 @@ public final class Breaker: CallPolicy {
     }
 
     private func update<Result: Sendable>(_ change: (inout BreakerStateMachine) -> (BreakerEvent?, Result)) -> Result {
-        machine.withLock { state in
+        let (result, _) = machine.withLock { state -> (Result, (any Sendable)?) in
             let (event, result) = change(&state)
             let newState = Breaker.fastPathState(of: state)
             if newState != fastPathState.load(ordering: .relaxed) {
                 fastPathState.store(newState, ordering: .releasing)
             }
             // Under the lock, to queue events in the order of the changes. The observer runs outside the lock.
-            if let event { events.emit(event) }
-            return result
+            return (result, event.flatMap { events.emitUnderLock($0) })
         }
+        return result
     }
 
     private static func fastPathState(of state: BreakerStateMachine) -> UInt64 {

@@ -1,4 +1,3 @@
-internal import ReliabilityCore
 public import ReliabilityStore
 
 /// The right to run an operation for a key, held while the operation runs.

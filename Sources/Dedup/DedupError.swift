@@ -15,15 +15,13 @@ public struct DedupError: ReliabilityError, CustomStringConvertible {
         case mismatch
         /// The call was made before.
         ///
-        /// Duplicates are rejected for the remaining time, or forever if it is `nil`.
+        /// Duplicates are rejected for the remaining time, or forever if the time is `nil`.
         case duplicate(remaining: Duration?)
         /// The call was made before, and the store had no room for its result.
         ///
         /// The operation does not run again. The application answers from its own records.
         case resultNotKept
-        /// The store did not answer in time.
-        ///
-        /// Whether the call is a duplicate is unknown.
+        /// The store did not answer in time, so the call may be a duplicate.
         case storeUnavailable
         /// The key has no component, or an empty component.
         case incompleteKey

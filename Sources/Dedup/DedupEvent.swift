@@ -1,11 +1,11 @@
-public import ReliabilityCore
+internal import ReliabilityCore
 public import ReliabilityStore
 
 /// An event of a deduplicator, for an observer.
 ///
 /// A request contains data of the caller. An observer that logs a request logs the identities of customers.
 @nonexhaustive
-public enum DedupEvent: Sendable, ObservedEvent {
+public enum DedupEvent: Sendable, StoreObservedEvent {
     /// The operation ran, and its result is stored.
     case executed(DedupRequest)
     /// A duplicate received the first result.
@@ -47,11 +47,4 @@ public enum DedupEvent: Sendable, ObservedEvent {
     case storeRecovered
     /// Events were dropped before the next event, because the observer was too slow.
     case missed(count: Int)
-
-    init(_ change: StoreAvailability) {
-        switch change {
-        case .down(let error): self = .storeDown(error)
-        case .recovered: self = .storeRecovered
-        }
-    }
 }

@@ -97,10 +97,10 @@ public struct Deduplicator: Sendable {
         events = EventSink(observer)
         self.store = GuardedStore(
             store,
+            canStall: store.capabilities.canStall,
             timeout: storeFailure.timeout,
             timeSource: timeSource,
-            events,
-            DedupEvent.init
+            events: events
         )
     }
 

@@ -77,7 +77,7 @@ public struct ErrorRenderer: Sendable {
 
     private func knownError(for error: any Error) -> (any ReliabilityError)? {
         if let classified = classify?(error) { return classified }
-        if let error = error as? any ReliabilityError { return error }
+        if let error = error.reliability { return error }
         // The type alone does not show whether the request was cancelled.
         return error is CancellationError && CancellationCause.current == .caller ? Cancelled() : nil
     }

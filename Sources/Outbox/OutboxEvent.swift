@@ -1,9 +1,9 @@
-public import ReliabilityCore
+internal import ReliabilityCore
 public import ReliabilityStore
 
 /// An event of an outbox for an observer.
 @nonexhaustive
-public enum OutboxEvent: Sendable, ObservedEvent {
+public enum OutboxEvent: Sendable, StoreObservedEvent {
     /// A message was delivered and settled.
     case delivered(id: String, attempt: Int)
     /// A delivery failed. Another delivery follows after the wait.
@@ -48,11 +48,4 @@ public enum OutboxEvent: Sendable, ObservedEvent {
     case stopped(StoreError)
     /// Events were dropped before the next event because the observer was too slow.
     case missed(count: Int)
-
-    init(_ change: StoreAvailability) {
-        switch change {
-        case .down(let error): self = .storeDown(error)
-        case .recovered: self = .storeRecovered
-        }
-    }
 }

@@ -60,10 +60,10 @@ public struct OutboxQueue: Sendable {
         self.storeFailure = storeFailure
         guarded = GuardedStore(
             store,
+            canStall: store.capabilities.canStall,
             timeout: storeFailure.timeout,
             timeSource: TimeSource(clock),
-            EventSink(observer),
-            OutboxEvent.init
+            events: EventSink(observer)
         )
     }
 

@@ -1,6 +1,5 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
-internal import Retry
 
 /// Delivers the messages of an outbox.
 ///
@@ -76,10 +75,10 @@ public final class OutboxRelay: Sendable {
         writer = SettlementWriter(timeSource: timeSource)
         store = GuardedStore(
             queue.store,
+            canStall: queue.store.capabilities.canStall,
             timeout: queue.storeFailure.timeout,
             timeSource: timeSource,
-            events,
-            OutboxEvent.init
+            events: events
         )
         state = Lock(
             RelayStateMachine(
@@ -108,7 +107,8 @@ public final class OutboxRelay: Sendable {
             }
             while !Task.isCancelled {
                 let count = signal.count
-                switch state.withLock({ $0.next(now: timeSource.now) }) {
+                let now = timeSource.now
+                switch state.withLock({ $0.next(now: now) }) {
                 case .stop: return
                 case .wait(let instant): await signal.wait(after: count, until: instant, timeSource: timeSource)
                 case .claim(let limit, let changeCount):

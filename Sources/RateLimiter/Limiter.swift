@@ -63,10 +63,10 @@ public final class Limiter: Sendable {
         self.events = events
         self.store = GuardedStore(
             store,
+            canStall: store.capabilities.canStall,
             timeout: storeFailure.timeout,
             timeSource: TimeSource(clock),
-            events,
-            LimiterEvent.init
+            events: events
         )
     }
 

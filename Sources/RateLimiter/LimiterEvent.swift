@@ -1,9 +1,9 @@
-public import ReliabilityCore
+internal import ReliabilityCore
 public import ReliabilityStore
 
 /// An event of a limiter, for an observer.
 @nonexhaustive
-public enum LimiterEvent: Sendable, ObservedEvent {
+public enum LimiterEvent: Sendable, StoreObservedEvent {
     /// A call was not allowed.
     case limited(LimiterDecision)
     /// The store failed. The failure mode decides until the store has recovered.
@@ -12,11 +12,4 @@ public enum LimiterEvent: Sendable, ObservedEvent {
     case storeRecovered
     /// Events were dropped before the next event, because the observer was too slow.
     case missed(count: Int)
-
-    init(_ change: StoreAvailability) {
-        switch change {
-        case .down(let error): self = .storeDown(error)
-        case .recovered: self = .storeRecovered
-        }
-    }
 }

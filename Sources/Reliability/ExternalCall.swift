@@ -79,7 +79,7 @@ public final class ExternalCall: CallPolicy {
             clock: clock,
             events: events.map { .breaker($0) }
         )
-        let reporter = events.hasObserver ? CallReporter(name, clock) { events.emit(.ended($0)) } : nil
+        let reporter = CallReporter(name, clock, events.map { .ended($0) })
         self.name = name
         self.breaker = breaker
         self.budget = budget

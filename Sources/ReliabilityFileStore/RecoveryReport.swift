@@ -36,7 +36,7 @@ public struct RecoveryReport: Hashable, Sendable {
         replayedFrames: Int,
         replayedBytes: Int64,
         droppedTailBytes: Int64,
-        wallClockOffset: Duration = .zero
+        wallClockOffset: Duration
     ) {
         self.isNew = isNew
         self.wasClosed = wasClosed

@@ -23,7 +23,7 @@ public struct StoreConformance: Sendable {
     /// All checks in a fixed order.
     public static let checks: [Check] =
         entryChecks + commitChecks + expiryChecks + updateChecks + scanChecks + limitChecks + concurrencyChecks
-        + recordChecks + queueChecks + claimChecks + settleChecks
+        + recordChecks + recordNameChecks + recordPageChecks + recordLimitChecks + claimChecks + settleChecks
         + reopeningChecks + crashChecks + clientChecks + answerChecks
 
     private let seeds: Int

@@ -22,7 +22,7 @@ public struct TimeoutError: ReliabilityError, CustomStringConvertible {
         // Bounded, because the errors of a user may form a cycle.
         for _ in 0..<16 {
             if let timeout = next as? TimeoutError, timeout.wasAbandoned { return true }
-            guard let error = next as? any ReliabilityError else { return false }
+            guard let error = next?.reliability else { return false }
             next = error.underlyingError
         }
         return false

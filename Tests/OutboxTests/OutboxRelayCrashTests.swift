@@ -74,6 +74,21 @@ struct OutboxRelayCrashTests {
         return crashes
     }
 
+    /// Creates a relay that cancels a handler after ten seconds and reports the handler two seconds later.
+    private func relay(
+        _ simulation: Simulation,
+        _ queue: OutboxQueue,
+        handler: @escaping @Sendable (OutboxDelivery) async throws -> Void
+    ) -> OutboxRelay {
+        OutboxRelay(
+            OutboxRelay.Configuration(deliveryTimeout: .seconds(10), cancellationGrace: .seconds(2)),
+            queue: queue,
+            clock: simulation.clock,
+            randomness: simulation.generator(),
+            handler: handler
+        )
+    }
+
     private func enqueue(_ ids: [String], in memory: InMemoryStore) async throws {
         let queue = OutboxQueue("test", store: memory, storeFailure: .failClosed())
         _ = try await memory.enqueue(ids.map { queue.record(for: OutboxMessage(id: $0, topic: "t", payload: [])) })
@@ -174,12 +189,7 @@ struct OutboxRelayCrashTests {
             let gate = TaskGate()
             let others = EventRecorder<Duration>()
             let start = clock.now
-            let relay = OutboxRelay(
-                OutboxRelay.Configuration(deliveryTimeout: .seconds(10), cancellationGrace: .seconds(2)),
-                queue: queue,
-                clock: clock,
-                randomness: simulation.generator()
-            ) { delivery in
+            let relay = relay(simulation, queue) { delivery in
                 if delivery.message.id == "unsettled" { return await gate.pass() }
                 others.record(start.duration(to: clock.now))
             }
@@ -206,12 +216,7 @@ struct OutboxRelayCrashTests {
             let queue = OutboxQueue("test", store: memory, storeFailure: .failClosed(), clock: clock)
             let gate = TaskGate()
             let delivered = EventRecorder<String>()
-            let relay = OutboxRelay(
-                OutboxRelay.Configuration(deliveryTimeout: .seconds(10), cancellationGrace: .seconds(2)),
-                queue: queue,
-                clock: clock,
-                randomness: simulation.generator()
-            ) { delivery in
+            let relay = relay(simulation, queue) { delivery in
                 if delivery.message.id == "hanging" { return await gate.pass() }
                 delivered.record(delivery.message.id)
             }
@@ -239,12 +244,7 @@ struct OutboxRelayCrashTests {
             let queue = OutboxQueue("test", store: memory, storeFailure: .failClosed(), clock: clock)
             let (gate, slow) = (TaskGate(), TaskGate())
             let delivered = EventRecorder<String>()
-            let relay = OutboxRelay(
-                OutboxRelay.Configuration(deliveryTimeout: .seconds(10), cancellationGrace: .seconds(2)),
-                queue: queue,
-                clock: clock,
-                randomness: simulation.generator()
-            ) { delivery in
+            let relay = relay(simulation, queue) { delivery in
                 switch delivery.message.id {
                 case "first": await gate.pass()
                 case "slow": await slow.pass()

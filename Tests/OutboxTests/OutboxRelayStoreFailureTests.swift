@@ -63,13 +63,19 @@ struct OutboxRelayStoreFailureTests {
         await otherRun.value
     }
 
-    @Test("a delivery that lasts ten leases is not handed out again")
-    func renewal() async throws {
+    /// Starts a relay with a lease of 30 seconds and a delivery that lasts until its gate is opened.
+    private func startDelivery(timeout: Duration) async throws -> (TaskGate, OutboxRelay, Task<Void, Never>) {
         try await fixture.send("m1")
         let gate = TaskGate()
-        let relay = fixture.relay(deliveryTimeout: .seconds(100_000), lease: .seconds(30)) { _ in await gate.pass() }
+        let relay = fixture.relay(deliveryTimeout: timeout, lease: .seconds(30)) { _ in await gate.pass() }
         let run = Task { await relay.run() }
         _ = await fixture.deliveries.wait(for: 1)
+        return (gate, relay, run)
+    }
+
+    @Test("a delivery that lasts ten leases is not handed out again")
+    func renewal() async throws {
+        let (gate, relay, run) = try await startDelivery(timeout: .seconds(100_000))
         for _ in 0..<60 {
             await fixture.clock.waitForSleepers(2)
             fixture.clock.advance(by: .seconds(5))
@@ -85,11 +91,7 @@ struct OutboxRelayStoreFailureTests {
 
     @Test("a handler that ignores its cancellation keeps its lease and is not started again")
     func ignoredCancellation() async throws {
-        try await fixture.send("m1")
-        let gate = TaskGate()
-        let relay = fixture.relay(deliveryTimeout: .seconds(5), lease: .seconds(30)) { _ in await gate.pass() }
-        let run = Task { await relay.run() }
-        _ = await fixture.deliveries.wait(for: 1)
+        let (gate, relay, run) = try await startDelivery(timeout: .seconds(5))
         for _ in 0..<60 {
             await fixture.clock.waitForSleepers(2)
             fixture.clock.advance(by: .seconds(5))

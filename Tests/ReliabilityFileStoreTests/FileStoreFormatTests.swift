@@ -73,7 +73,8 @@ struct FileStoreFormatTests {
                     wasClosed: isClosed,
                     replayedFrames: isClosed ? 12 : 11,
                     replayedBytes: isClosed ? 8192 : 7680,
-                    droppedTailBytes: isClosed ? 0 : 1024
+                    droppedTailBytes: isClosed ? 0 : 1024,
+                    wallClockOffset: .zero
                 )
         )
         #expect(store.capabilities.openedAt?.rawValue == fixture.contents.position.nextVersion + 1 << 20)

@@ -6,8 +6,10 @@ import Testing
 
 @testable import ReliabilityStore
 
-private func events(_ observer: (@Sendable (StoreAvailability) -> Void)?) -> EventSink<StoreAvailability> {
-    EventSink(observer, missed: { [$1] })
+private enum Change: StoreObservedEvent {
+    case storeDown(StoreError)
+    case storeRecovered
+    case missed(count: Int)
 }
 
 @Suite("GuardedStore")
@@ -17,15 +19,19 @@ struct GuardedStoreTests {
     let faulty: FaultInjectingStore
     let store: GuardedStore<any RecordStore>
     let key = StoreKey("test", "key")
-    let changes = EventRecorder<StoreAvailability>()
+    private let changes = EventRecorder<Change>()
 
     init() {
         inner = InMemoryStore(clock: clock)
         faulty = FaultInjectingStore(inner, clock: clock)
         let records: any RecordStore = faulty
-        store = GuardedStore(records, timeout: .seconds(3), timeSource: TimeSource(clock), events(changes.record)) {
-            $0
-        }
+        store = GuardedStore(
+            records,
+            canStall: records.capabilities.canStall,
+            timeout: .seconds(3),
+            timeSource: TimeSource(clock),
+            events: EventSink(changes.record)
+        )
     }
 
     func read() async throws(StoreError) -> StoreEntry? {
@@ -213,7 +219,13 @@ struct GuardedStoreTests {
     @Test("a store that cannot stall is called without a timeout or a breaker")
     func cannotStall() async throws {
         let plain: any KeyValueStore = inner
-        let store = GuardedStore(plain, timeout: .seconds(3), timeSource: TimeSource(clock), events(nil)) { $0 }
+        let store = GuardedStore(
+            plain,
+            canStall: plain.capabilities.canStall,
+            timeout: .seconds(3),
+            timeSource: TimeSource(clock),
+            events: EventSink<Change>(nil)
+        )
         for _ in 0..<10 {
             let error = await reason { () throws(StoreError) in
                 try await store.read { store throws(StoreError) in
@@ -231,8 +243,9 @@ struct GuardedStoreTests {
             await ObserverDelivery.flush(within: .seconds(3600))
             return changes.events.map { change in
                 switch change {
-                case .down(let error): "down \(error.reason)"
-                case .recovered: "recovered"
+                case .storeDown(let error): "down \(error.reason)"
+                case .storeRecovered: "recovered"
+                case .missed(let count): "missed \(count)"
                 }
             }
         }

@@ -238,14 +238,19 @@ struct StoreStateMachineTests {
         #expect(again.result.map(\.attempt).sorted() == [1, 2, 2])
     }
 
-    @Test("a record with a shortened lease is claimed once")
-    func claimedOnce() throws {
-        var state = Self.state()
+    /// Returns a state with a record that is claimed for a second.
+    private static func stateWithClaim() throws -> (StoreStateMachine, RecordClaim) {
+        var state = state()
         state.advance(to: 1_700_000_000_000_000_000)
         state.apply(try state.planEnqueue([NewRecord(queue: "q", id: "a", payload: [])]).mutations)
         let plan = try state.planClaim("q", limit: 1, lease: .seconds(1))
         state.apply(plan.mutations)
-        let claim = try #require(plan.result.first)
+        return (state, try #require(plan.result.first))
+    }
+
+    @Test("a record with a shortened lease is claimed once")
+    func claimedOnce() throws {
+        var (state, claim) = try Self.stateWithClaim()
         for seconds in [2, 1] {
             state.apply(try state.planSettle([Settlement(claim, .extend(.seconds(seconds)))]).mutations)
         }
@@ -255,12 +260,7 @@ struct StoreStateMachineTests {
 
     @Test("the index of due records stays proportional to the records")
     func indexIsBounded() throws {
-        var state = Self.state()
-        state.advance(to: 1_700_000_000_000_000_000)
-        state.apply(try state.planEnqueue([NewRecord(queue: "q", id: "a", payload: [])]).mutations)
-        let plan = try state.planClaim("q", limit: 1, lease: .seconds(1))
-        state.apply(plan.mutations)
-        let claim = try #require(plan.result.first)
+        var (state, claim) = try Self.stateWithClaim()
         for number in 2..<5000 {
             let settlement = Settlement(claim, .extend(.seconds(number)))
             state.apply(try state.planSettle([settlement]).mutations)

@@ -313,6 +313,42 @@ struct ExternalCallTests {
         #expect(accepted > 0)
     }
 
+    @Test("the release of a dropped event's error may read the state of the breaker")
+    func droppedError() async {
+        final class Owner: Sendable {
+            let call = Lock<ExternalCall?>(nil)
+            let releases = ConcurrencyCounter()
+        }
+        struct OwnedError: Error {
+            final class Token: Sendable {
+                let owner: Owner
+                init(_ owner: Owner) { self.owner = owner }
+                deinit {
+                    _ = owner.call.withLock { $0 }?.breaker.state
+                    owner.releases.increment()
+                }
+            }
+            let token: Token
+        }
+        let (owner, gate, events) = (Owner(), ThreadGate(), EventRecorder<Void>())
+        let calls = 4200
+        var configuration = ExternalCall.Configuration.cache(.idempotent)
+        configuration.maxAttempts = 1
+        configuration.breaker.tripCondition = .consecutiveFailures(calls)
+        let call = call(configuration) { _ in
+            events.record(())
+            gate.pass()
+        }
+        owner.call.withLock { $0 = call }
+        for _ in 0..<calls { try? await call.run { throw OwnedError(token: OwnedError.Token(owner)) } }
+        // The last call opened the breaker, and the event of the breaker dropped the report of an earlier call.
+        #expect(call.breaker.state.isOpen)
+        #expect(owner.releases.value > 0)
+        owner.call.withLock { $0 = nil }
+        gate.open()
+        await events.wait(for: 4096)
+    }
+
     @Test("an invalid configuration is rejected at construction")
     func traps() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {

@@ -5,15 +5,6 @@ import Testing
 
 @testable import Retry
 
-/// A rejection inside the operation, which proves nothing about the rest of the operation.
-private struct Rejection: ReliabilityError {
-    let code: ErrorCode = "test.rejected"
-    let category = ErrorCategory.unavailable
-    let message = "Rejected."
-    let mayHaveBeenSent = false
-    let isRejection = true
-}
-
 @Suite("RetryPolicy: errors that are not retryable")
 struct RetryPolicyNotRetryableTests {
     @Test("a last error that states that nothing was sent does not hide an earlier attempt that may have been sent")
@@ -50,7 +41,7 @@ struct RetryPolicyNotRetryableTests {
         let events = EventRecorder<RetryEvent>()
         let retry = RetryPolicy(.idempotent(maxAttempts: 3, backoff: .none), observer: events.record)
         var runs = 0
-        await #expect(throws: Rejection.self) { try await retry.run { throw Rejection() } }
+        await #expect(throws: TestRejection.self) { try await retry.run { throw TestRejection() } }
         // The next event is the first event.
         try await retry.run {
             runs += 1

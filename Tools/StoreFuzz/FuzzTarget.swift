@@ -211,18 +211,9 @@ enum FuzzTarget {
         while let point = run.points.randomElement(using: &random) {
             let choices = point.disk.crashChoices(randomSubsets: 4, seed: random.next())
             guard let choice = choices.randomElement(using: &random) else { break }
-            do throws(Violation) {
-                return try CrashRun(
-                    environment,
-                    SimulatedFileSystem(seed: random.next(), point.disk.crashed(choice)),
-                    point.oracle,
-                    unixTime: run.now,
-                    keepsPoints: false,
-                    checksTail: choice.isPossible
-                )
-            } catch {
-                if case .corruption = error.reason, choice.mayBeRejected { continue }
-                throw error
+            let seed = random.next()
+            if let after = try point.crash(choice, environment, seed: seed, unixTime: run.now, keepsPoints: false) {
+                return after
             }
         }
         return run

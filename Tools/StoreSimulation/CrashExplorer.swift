@@ -165,24 +165,17 @@ package struct CrashExplorer {
         _ random: inout SplitMix
     ) throws(Violation) -> CrashRun? {
         counts.states += 1
-        let fileSystem = SimulatedFileSystem(seed: random.next(), point.disk.crashed(choice))
+        let seed = random.next()
         // The wall clock is right, set back or ahead. Entries have expired, or expire during the opening.
         let shift = [0, 0, -3_600_000_000_000, 2_500_000_000, 100_000_000_000][Int(random.next() % 5)]
-        do throws(Violation) {
-            return try CrashRun(
-                workload.environment,
-                fileSystem,
-                point.oracle,
-                unixTime: now + Int64(shift),
-                keepsPoints: keepsPoints,
-                checksTail: choice.isPossible
-            )
-        } catch {
-            if case .corruption = error.reason, choice.mayBeRejected {
-                counts.rejections += 1
-                return nil
-            }
-            throw error
-        }
+        let run = try point.crash(
+            choice,
+            workload.environment,
+            seed: seed,
+            unixTime: now + Int64(shift),
+            keepsPoints: keepsPoints
+        )
+        if run == nil { counts.rejections += 1 }
+        return run
     }
 }

@@ -8,6 +8,40 @@ package struct CrashPoint: Sendable {
     package var oracle: DurabilityOracle
 }
 
+extension CrashPoint {
+    /// Opens the store after a crash at this point.
+    ///
+    /// - Parameters:
+    ///   - choice: The changes that the crash keeps.
+    ///   - environment: The environment of the opening.
+    ///   - seed: The seed of the file system after the crash.
+    ///   - unixTime: The wall clock.
+    ///   - keepsPoints: `true` to record the instants of the opening at which the power could have ended.
+    /// - Returns: The opened store, or `nil` if the store rejects files that no disk leaves behind.
+    /// - Throws: ``Violation``.
+    package func crash(
+        _ choice: CrashChoice,
+        _ environment: CrashEnvironment,
+        seed: UInt64,
+        unixTime: Int64,
+        keepsPoints: Bool
+    ) throws(Violation) -> CrashRun? {
+        do throws(Violation) {
+            return try CrashRun(
+                environment,
+                SimulatedFileSystem(seed: seed, disk.crashed(choice)),
+                oracle,
+                unixTime: unixTime,
+                keepsPoints: keepsPoints,
+                checksTail: choice.isPossible
+            )
+        } catch {
+            if case .corruption = error.reason, choice.mayBeRejected { return nil }
+            throw error
+        }
+    }
+}
+
 /// A store and its model.
 ///
 /// Every answer is compared immediately.
@@ -32,8 +66,8 @@ package final class CrashRun {
     ///   - fileSystem: The file system after the crash.
     ///   - crash: The knowledge of the callers before the crash.
     ///   - unixTime: The wall clock.
-    ///   - keepsPoints: Whether to record the instants of the opening at which the power could have ended.
-    ///   - checksTail: Whether the store wrote everything that is left.
+    ///   - keepsPoints: `true` to record the instants of the opening at which the power could have ended.
+    ///   - checksTail: `true` if the store wrote everything that is left.
     /// - Throws: ``Violation``.
     package init(
         _ environment: CrashEnvironment,

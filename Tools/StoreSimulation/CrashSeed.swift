@@ -158,19 +158,16 @@ package struct CrashSeed {
         let choices = point.disk.crashChoices(randomSubsets: 6, seed: random.next())
         let choice = choices.randomElement(using: &random) ?? .nothing
         do throws(Violation) {
-            return try CrashRun(
+            let run = try point.crash(
+                choice,
                 environment,
-                SimulatedFileSystem(seed: random.next(), point.disk.crashed(choice)),
-                point.oracle,
+                seed: random.next(),
                 unixTime: wallClock(now),
-                keepsPoints: keepsPoints,
-                checksTail: choice.isPossible
+                keepsPoints: keepsPoints
             )
+            if run == nil { counts.rejections += 1 }
+            return run
         } catch {
-            if case .corruption = error.reason, choice.mayBeRejected {
-                counts.rejections += 1
-                return nil
-            }
             throw Violation("\(choice) of \(point.disk.changes.count) changes: \(error)")
         }
     }

@@ -208,7 +208,7 @@ package struct SimulatedDisk: Sendable {
     ///
     /// - Parameters:
     ///   - file: The file.
-    ///   - keepsContent: Whether programs read the written content and not the durable content.
+    ///   - keepsContent: `true` if programs read the written content and not the durable content.
     mutating func failSync(_ file: Int, keepsContent: Bool) {
         if !keepsContent {
             let size = files[file].bytes.count

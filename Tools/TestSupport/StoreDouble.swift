@@ -51,8 +51,8 @@ package final class StoreDouble: RecordStore {
     /// - Parameters:
     ///   - memory: The store behind the double.
     ///   - openedAt: The version of the opening. Defaults to the version of `memory`.
-    ///   - isShared: Whether the store has several owners and therefore no version of its opening.
-    ///   - canStall: Whether calls get a timeout.
+    ///   - isShared: `true` if the store has several owners and therefore no version of its opening.
+    ///   - canStall: `true` if calls get a timeout.
     ///   - maxValueBytes: The longest value. Defaults to the limit of `memory`.
     ///   - faults: Returns the fault of a call, or `nil` for no fault.
     package init(

@@ -12,7 +12,8 @@ final class BreakerProbe: Sendable {
     /// A task that outlives the probe still inherits the task-local value.
     private let hasEnded = Atomic(false)
 
-    // Only probes write the task-local value. Breakers read the value only while they are not closed.
+    // Only probes, and `withoutCallContext` with `nil`, write the task-local value. Breakers read the value only while
+    // they are not closed.
     private static var current: BreakerProbe? { ProbeScope.innermost as? BreakerProbe }
 
     private init(_ breaker: Breaker, _ generation: UInt64) {

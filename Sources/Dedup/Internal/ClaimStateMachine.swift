@@ -1,4 +1,3 @@
-internal import ReliabilityCore
 internal import ReliabilityStore
 
 /// The state machine of a call that claims a key: decides the next store call from the answers of the store.

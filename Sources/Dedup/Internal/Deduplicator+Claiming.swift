@@ -110,9 +110,8 @@ extension Deduplicator {
         let lease = configuration.lease
         let expiry = Expiry.after(lease + .milliseconds(record.retentionMilliseconds))
         let write = StoreWrite.touch(key, expiry, if: .version(token))
-        return LeaseRenewal(lease, timeSource: timeSource) { [store] () throws(StoreError) in
-            let result = try await store.write { store throws(StoreError) in try await store.commit([write]) }
-            if case .conflict = result { return false }
+        return LeaseRenewal(lease, timeSource: timeSource) { [self] () throws(StoreError) in
+            if case .conflict = try await commit(write) { return false }
             return true
         }
     }

@@ -4,7 +4,7 @@ internal import ReliabilityStore
 extension Deduplicator {
     /// Writes the result of an operation.
     ///
-    /// - Returns: Whether the store has recorded within the timeout that the operation ran.
+    /// - Returns: `true` if the store has recorded within the timeout that the operation ran.
     func complete(_ claim: HeldClaim, with result: [UInt8]) async -> Bool {
         var done = claim.record
         done.state = .doneWithoutResult
@@ -115,11 +115,12 @@ extension Deduplicator {
         _ machine: SettleStateMachine,
         ended: @escaping @Sendable (Result<SettleStateMachine.Answer, StoreError>) -> Void
     ) async -> Result<SettleStateMachine.Answer, StoreError>? {
-        await writer.write(machine, maxWait: storeFailure.timeout) { [self] machine throws(StoreError) in
-            try await settle(key, &machine)
-        } ended: {
-            ended($0)
-        }
+        await writer.write(
+            machine,
+            maxWait: storeFailure.timeout,
+            attempt: { [self] machine throws(StoreError) in try await settle(key, &machine) },
+            ended: ended
+        )
     }
 
     private func settle(

@@ -1,4 +1,3 @@
-internal import ReliabilityCore
 internal import ReliabilityStore
 
 /// The state machine that settles a claim: decides the next write from the answers of the store.
@@ -100,7 +99,7 @@ struct SettleStateMachine: Sendable {
     /// Records an error of the store.
     ///
     /// - Parameter error: The error.
-    /// - Returns: Whether the next write is due immediately, without a wait.
+    /// - Returns: `true` if the next write is due immediately, without a wait.
     mutating func failed(_ error: StoreError) -> Bool {
         switch error.reason {
         case .capacityExceeded, .diskFull, .invalid:

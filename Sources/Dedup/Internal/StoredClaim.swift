@@ -1,5 +1,3 @@
-internal import ReliabilityCore
-
 /// The stored state of a key: a claim in progress, or the record of a finished operation.
 struct StoredClaim: Hashable, Sendable {
     enum State: UInt8 {

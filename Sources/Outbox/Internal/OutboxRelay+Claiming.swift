@@ -36,8 +36,9 @@ extension OutboxRelay {
         if claims.count < limit {
             do throws(StoreError) {
                 let due = try await store.read { store throws(StoreError) in try await store.nextDue(name) }
+                let now = timeSource.now
                 state.withLock {
-                    $0.recordNextDue(claimed: claims.count, nextDue: due, changeCount: changeCount, now: timeSource.now)
+                    $0.recordNextDue(claimed: claims.count, nextDue: due, changeCount: changeCount, now: now)
                 }
             } catch {
                 storeFailed(error)
@@ -57,7 +58,8 @@ extension OutboxRelay {
             events.emit(.stopped(error))
             return
         }
-        state.withLock { $0.storeFailed(now: timeSource.now, random: random) }
+        let now = timeSource.now
+        state.withLock { $0.storeFailed(now: now, random: random) }
     }
 
     /// Undoes claims, so that the messages are due again after their waits and the attempts do not count.
@@ -80,7 +82,8 @@ extension OutboxRelay {
     ///
     /// - Parameter dueAfter: The wait until the message is due again, or `nil` if the message is settled or lost.
     func endDelivery(dueAfter: Duration?) {
-        state.withLock { $0.endDelivery(dueAfter: dueAfter, now: timeSource.now) }
+        let now = timeSource.now
+        state.withLock { $0.endDelivery(dueAfter: dueAfter, now: now) }
         signal.send()
     }
 }

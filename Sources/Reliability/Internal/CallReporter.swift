@@ -5,20 +5,19 @@ internal import ReliabilityCore
 final class CallReporter: Sendable {
     private let name: String
     private let timeSource: TimeSource
-    private let emit: @Sendable (CallReport) -> Void
+    private let reports: EventSink<CallReport>
 
     /// Creates a reporter, or returns `nil` if there is no observer.
     convenience init?(_ name: String, _ clock: some Clock<Duration>, _ observer: (@Sendable (CallReport) -> Void)?) {
-        guard let observer else { return nil }
-        let events = EventSink(observer, missed: { [$1.behindMissed($0)] })
-        self.init(name, clock) { events.emit($0) }
+        self.init(name, clock, EventSink(observer, missed: { [$1.behindMissed($0)] }))
     }
 
-    /// Creates a reporter that passes reports to a queue of events.
-    init(_ name: String, _ clock: some Clock<Duration>, emit: @escaping @Sendable (CallReport) -> Void) {
+    /// Creates a reporter that passes reports to a sink, or returns `nil` if the sink has no observer.
+    init?(_ name: String, _ clock: some Clock<Duration>, _ reports: EventSink<CallReport>) {
+        guard reports.hasObserver else { return nil }
         self.name = name
         timeSource = TimeSource(clock)
-        self.emit = emit
+        self.reports = reports
     }
 
     @usableFromInline
@@ -37,7 +36,7 @@ final class CallReporter: Sendable {
             if runs == 1, !trace.hasAttempts {
                 trace.recordLocally(.attempt(number: 1, took: last.took, error: last.error))
             }
-            emit(trace.report(name: name, outcome: outcome, error: error))
+            reports.emit(trace.report(name: name, outcome: outcome, error: error))
         }
         do {
             let success = try await CallTrace.$current.withValue(trace) {

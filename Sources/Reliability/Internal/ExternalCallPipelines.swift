@@ -32,6 +32,7 @@ final class ExternalCallPipelines: Sendable {
 
 extension ExternalCall.Configuration {
     /// Returns the policies of a valid configuration.
+    @PipelineBuilder
     func policies(
         _ idempotency: Idempotency,
         _ rateLimit: LimiterPolicy?,
@@ -49,12 +50,10 @@ extension ExternalCall.Configuration {
             maxRetryAfter: totalTimeout,
             rethrowsLastError: rethrowsLastError
         )
-        return Pipeline {
-            TimeoutPolicy(.limit(totalTimeout), clock: clock)
-            if let rateLimit { rateLimit }
-            RetryPolicy(retry, budget: budget, classifyForeign: classify, clock: clock, randomness: randomness)
-            breaker
-            TimeoutPolicy(.limit(attemptTimeout), clock: clock)
-        }.policies
+        TimeoutPolicy(.limit(totalTimeout), clock: clock)
+        if let rateLimit { rateLimit }
+        RetryPolicy(retry, budget: budget, classifyForeign: classify, clock: clock, randomness: randomness)
+        breaker
+        TimeoutPolicy(.limit(attemptTimeout), clock: clock)
     }
 }

@@ -31,7 +31,7 @@ struct FailedResult: ReliabilityError, CustomStringConvertible {
         // The limit exceeds the depth of nested policies. It ends a cycle of causes.
         for _ in 0..<32 {
             if cause is FailedResult { return true }
-            cause = (cause as? any ReliabilityError)?.underlyingError
+            cause = cause?.reliability?.underlyingError
         }
         return false
     }

@@ -9,7 +9,8 @@ public enum CallStep: Sendable, CustomStringConvertible {
     case hedged(number: Int, after: Duration)
     /// A retry made no further attempt for the reason with this code.
     case gaveUp(ErrorCode)
-    /// A retry made no further attempt because the call is part of an extra attempt of an enclosing policy.
+    /// A retry made no further attempt, or a hedger no hedge, because the call is part of an extra attempt of an
+    /// enclosing policy.
     case suppressed
     /// A policy rejected the call or attempt before the dependency was reached.
     case rejected(any ReliabilityError)

@@ -10,7 +10,7 @@
 package struct EventSink<Event: Sendable>: Sendable {
     private let queue: EventQueue<Event>?
     /// The function that forwards to another sink's queue.
-    private let forward: (@Sendable (Event) -> Void)?
+    private let forward: (@Sendable (Event) -> (any Sendable)?)?
 
     /// Creates a sink.
     ///
@@ -33,11 +33,11 @@ package struct EventSink<Event: Sendable>: Sendable {
     /// - Parameter transform: Converts an event to an event of this sink.
     /// - Returns: The forwarding sink.
     package func map<Inner: Sendable>(_ transform: @escaping @Sendable (Inner) -> Event) -> EventSink<Inner> {
-        guard let queue else { return EventSink<Inner>(forwarding: nil) }
-        return EventSink<Inner>(forwarding: { queue.append(transform($0)) })
+        if !hasObserver { return EventSink<Inner>(forwarding: nil) }
+        return EventSink<Inner>(forwarding: { emitUnderLock(transform($0)) })
     }
 
-    private init(forwarding forward: (@Sendable (Event) -> Void)?) {
+    private init(forwarding forward: (@Sendable (Event) -> (any Sendable)?)?) {
         queue = nil
         self.forward = forward
     }
@@ -47,8 +47,17 @@ package struct EventSink<Event: Sendable>: Sendable {
 
     /// Queues an event.
     ///
-    /// The caller may hold a lock of this library because the observer never runs in this call.
-    package func emit(_ event: @autoclosure () -> Event) {
+    /// A caller that holds a lock of this library calls ``emitUnderLock(_:)`` instead.
+    package func emit(_ event: @autoclosure () -> Event) { _ = emitUnderLock(event()) }
+
+    /// Queues an event for a caller that holds a lock of this library.
+    ///
+    /// The observer never runs in this call. The release of a dropped event can run user code, such as the
+    /// deinitializer of an error. The caller releases the dropped event after its lock.
+    ///
+    /// - Parameter event: The event. Not evaluated without an observer.
+    /// - Returns: The event that was dropped instead, or `nil` if no event was dropped.
+    package func emitUnderLock(_ event: @autoclosure () -> Event) -> (any Sendable)? {
         if let queue { queue.append(event()) } else { forward?(event()) }
     }
 }
@@ -119,7 +128,8 @@ private final class EventQueue<Event: Sendable>: ObserverQueue {
         self.missed = missed
     }
 
-    func append(_ event: Event) {
+    /// Adds an event and returns the dropped event, or `nil` if no event was dropped.
+    func append(_ event: Event) -> Event? {
         let (mustStart, dropped) = state.withLock { state -> (Bool, Event?) in
             var dropped: Event?
             state.emitted += 1
@@ -136,9 +146,9 @@ private final class EventQueue<Event: Sendable>: ObserverQueue {
             ObserverQueues.shared.add(self)
             return (true, dropped)
         }
-        // Frees `dropped` without the lock, because freeing an event can run user code.
         if dropped != nil { ObserverQueues.shared.countMissed() }
         if mustStart { CallbackPool.observers.run { [self] in deliver() } }
+        return dropped
     }
 
     func notify(_ flush: ObserverFlush) -> Bool {

@@ -150,7 +150,8 @@ package func suspendingNanoseconds() -> Int64 {
 }
 
 /// Writes text to the standard error stream without buffering and ignores errors.
-func writeToStandardError(_ text: String) {
+@Sendable
+package func writeToStandardError(_ text: String) {
     var text = text
     text.withUTF8 { bytes in _ = unsafe write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
 }

@@ -44,7 +44,8 @@ struct LogFile {
             try write(snapshot, position)
             layout.floor = layout.end
             layout.reservedEnd = layout.end
-            layout.reservedEnd = try writeZeros(to: layout.end + growth)
+            try writeZeros(to: layout.end + growth)
+            layout.reservedEnd = layout.end + growth
             let header = FileHeader(salt: salt, floor: layout.floor, reservedEnd: layout.reservedEnd)
             try fileSystem.writeAll(header.encoded, to: file, at: 0)
             try sync()
@@ -117,7 +118,8 @@ struct LogFile {
     mutating func extend(to target: Int64, needed: Int64) throws(FileSystemError) {
         var reached = layout.reservedEnd
         do throws(FileSystemError) {
-            reached = try writeZeros(to: target)
+            try writeZeros(to: target)
+            reached = target
         } catch  where error.kind == .noSpace {
             // Some zeros may have been written. They count only if they reach `needed`.
             let size = try fileSystem.size(of: file)
@@ -133,14 +135,14 @@ struct LogFile {
         layout.reservedEnd = reached
     }
 
-    private func writeZeros(to target: Int64) throws(FileSystemError) -> Int64 {
+    /// Writes zeros from the end of the reserved space to `target`.
+    private func writeZeros(to target: Int64) throws(FileSystemError) {
         var offset = layout.reservedEnd
         while offset < target {
             let count = min(target - offset, Int64(zeros.count))
             try fileSystem.writeAll(Array(zeros.prefix(Int(count))), to: file, at: offset)
             offset += count
         }
-        return target
     }
 
     private func sync() throws(FileSystemError) {

@@ -1,4 +1,3 @@
-internal import ReliabilityCore
 package import ReliabilityStore
 
 /// The result of an opening for writing.

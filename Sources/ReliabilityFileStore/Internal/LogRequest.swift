@@ -1,4 +1,3 @@
-internal import ReliabilityCore
 package import ReliabilityStore
 
 /// The part of the store's content that an answer depends on.

@@ -51,7 +51,7 @@ package struct LogStateMachine: Sendable {
         /// A heartbeat is written even if the batch has no changes.
         var isHeartbeat = false
         var keys: Set<StoreKey> = []
-        var queues: Set<[UInt8]> = []
+        var queues: Set<QueueName> = []
     }
 
     private enum Phase {
@@ -59,6 +59,9 @@ package struct LogStateMachine: Sendable {
         case closing
         case ended(StoreError)
     }
+
+    /// The longest time in nanoseconds for which a store in use does not record its clock.
+    private static let heartbeatInterval: Int64 = 3_600_000_000_000
 
     private var state: StoreStateMachine
     private let tuning: LogTuning
@@ -121,7 +124,7 @@ package struct LogStateMachine: Sendable {
     /// - Parameters:
     ///   - request: The request.
     ///   - now: The store's clock.
-    ///   - isDiskFull: Whether the log could not be extended. An answer without a change then does not wait for room.
+    ///   - isDiskFull: `true` if the log could not be extended. An answer without a change then does not wait for room.
     /// - Returns: The answer or the reason for a delay.
     /// - Throws: `StoreError` if the request is rejected.
     package mutating func submit<Result>(
@@ -144,8 +147,8 @@ package struct LogStateMachine: Sendable {
         for mutation in plan.mutations {
             switch mutation {
             case .put(let key, _), .remove(let key): openBatch.keys.insert(key)
-            case .putRecord(let record): openBatch.queues.insert(Array(record.queue.utf8))
-            case .removeRecord(let queue, _): openBatch.queues.insert(Array(queue.utf8))
+            case .putRecord(let record): openBatch.queues.insert(QueueName(record.queue))
+            case .removeRecord(let queue, _): openBatch.queues.insert(QueueName(queue))
             }
         }
         state.apply(plan.mutations)
@@ -198,7 +201,7 @@ package struct LogStateMachine: Sendable {
     private func timeToRecord(_ readSet: ReadSet) -> Int64? {
         // An opening rejects a wall clock that is too far ahead of the last frame, so a store in use records the time.
         let last = max(durableClock, unrecordedClock)
-        if state.now.saturatingSubtract(last) >= tuning.heartbeatInterval { return state.now / 1_000_000 }
+        if state.now.saturatingSubtract(last) >= Self.heartbeatInterval { return state.now / 1_000_000 }
         return expiryShown(by: readSet)
     }
 
@@ -242,14 +245,11 @@ package struct LogStateMachine: Sendable {
     }
 
     private func intersects(_ batch: Batch, _ readSet: ReadSet) -> Bool {
-        func changes(_ queue: QueueName) -> Bool {
-            !batch.queues.isEmpty && batch.queues.contains(Array(queue.description.utf8))
-        }
-        return switch readSet {
+        switch readSet {
         case .entries(let keys): keys.contains { batch.keys.contains($0) }
-        case .queues(let queues): queues.contains(where: changes)
+        case .queues(let queues): queues.contains { batch.queues.contains($0) }
         case .commit(let writes, let records):
-            writes.contains { batch.keys.contains($0.key) } || records.contains { changes($0.queue) }
+            writes.contains { batch.keys.contains($0.key) } || records.contains { batch.queues.contains($0.queue) }
         case .everything: true
         }
     }
@@ -266,7 +266,7 @@ package struct LogStateMachine: Sendable {
     ///
     /// The caller executes the step and reports the result with ``completed(_:_:)``.
     ///
-    /// - Parameter hasWaiting: Whether requests are in the wait queue.
+    /// - Parameter hasWaiting: `true` if requests are in the wait queue.
     /// - Returns: The step.
     package mutating func nextStep(hasWaiting: Bool) -> LogStep {
         if finalError != nil { return .stop }

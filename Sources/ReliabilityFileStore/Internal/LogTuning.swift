@@ -1,4 +1,4 @@
-/// The sizes and intervals of a log that only tests change.
+/// The sizes of a log that only tests change.
 package struct LogTuning: Sendable {
     /// The minimum number of bytes by which the file grows.
     ///
@@ -8,18 +8,14 @@ package struct LogTuning: Sendable {
     package var batchLimit: Int
     /// The minimum growth of the log in bytes between its snapshot and a compaction.
     package var compactionMinimum: Int64
-    /// The longest time in nanoseconds for which a store in use does not record its clock.
-    package var heartbeatInterval: Int64
 
     package init(
         growth: Int64 = 1 << 20,
         batchLimit: Int = 1 << 20,
-        compactionMinimum: Int64 = 16 << 20,
-        heartbeatInterval: Int64 = 3_600_000_000_000
+        compactionMinimum: Int64 = 16 << 20
     ) {
         self.growth = growth
         self.batchLimit = batchLimit
         self.compactionMinimum = compactionMinimum
-        self.heartbeatInterval = heartbeatInterval
     }
 }

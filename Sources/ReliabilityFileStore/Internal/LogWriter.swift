@@ -1,5 +1,3 @@
-internal import ReliabilityStore
-
 /// Executes the steps of the state machine: every change of the store's files after the opening.
 ///
 /// Only one thread at a time may use a writer.

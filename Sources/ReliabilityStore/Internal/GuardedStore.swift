@@ -13,7 +13,8 @@ package final class GuardedStore<Store: Sendable>: Sendable {
     private let canStall: Bool
     private let timeout: Duration
     private let timeSource: TimeSource
-    private let onChange: (@Sendable (StoreAvailability) -> Void)?
+    /// The sink for the first failure and, as `nil`, the recovery.
+    private let changes: EventSink<StoreError?>
     private struct State {
         var isDown = false
         var breaker = StoreBreakerStateMachine(threshold: 3, interval: .seconds(1))
@@ -22,55 +23,26 @@ package final class GuardedStore<Store: Sendable>: Sendable {
     }
     private let state = Lock(State())
 
-    /// Creates a guarded key-value store.
+    /// Creates a guarded store.
     ///
     /// - Parameters:
     ///   - store: The store.
+    ///   - canStall: `true` if calls get the timeout and the breaker.
     ///   - timeout: The longest wait for a call, positive.
     ///   - timeSource: The time source of the timeout.
-    ///   - events: The sink that receives the changes of the store's availability.
-    ///   - event: The event for a change.
-    package convenience init<Event>(
+    ///   - events: The sink that receives the failures and recoveries of the store.
+    package init(
         _ store: Store,
+        canStall: Bool,
         timeout: Duration,
         timeSource: TimeSource,
-        _ events: EventSink<Event>,
-        _ event: @escaping @Sendable (StoreAvailability) -> Event
-    ) where Store == any KeyValueStore {
-        self.init(store, store.capabilities, timeout, timeSource, Self.reporter(events, event))
-    }
-
-    /// Creates a guarded record store, with the parameters of the initializer for a key-value store.
-    package convenience init<Event>(
-        _ store: Store,
-        timeout: Duration,
-        timeSource: TimeSource,
-        _ events: EventSink<Event>,
-        _ event: @escaping @Sendable (StoreAvailability) -> Event
-    ) where Store == any RecordStore {
-        self.init(store, store.capabilities, timeout, timeSource, Self.reporter(events, event))
-    }
-
-    private init(
-        _ store: Store,
-        _ capabilities: StoreCapabilities,
-        _ timeout: Duration,
-        _ timeSource: TimeSource,
-        _ onChange: (@Sendable (StoreAvailability) -> Void)?
+        events: EventSink<some StoreObservedEvent>
     ) {
         self.store = store
         self.timeout = timeout
         self.timeSource = timeSource
-        self.onChange = onChange
-        canStall = capabilities.canStall
-    }
-
-    private static func reporter<Event>(
-        _ events: EventSink<Event>,
-        _ event: @escaping @Sendable (StoreAvailability) -> Event
-    ) -> (@Sendable (StoreAvailability) -> Void)? {
-        guard events.hasObserver else { return nil }
-        return { events.emit(event($0)) }
+        self.canStall = canStall
+        changes = events.map { error in error.map { .storeDown($0) } ?? .storeRecovered }
     }
 
     /// Makes a call that reads.
@@ -97,10 +69,10 @@ package final class GuardedStore<Store: Sendable>: Sendable {
     ) async throws(StoreError) -> Success {
         do throws(StoreError) {
             let success = try await callGuarded(timeoutReason: timeoutReason, operation)
-            if onChange != nil { report(nil) }
+            if changes.hasObserver { report(nil) }
             return success
         } catch {
-            if onChange != nil { report(error) }
+            if changes.hasObserver { report(error) }
             throw error
         }
     }
@@ -112,11 +84,11 @@ package final class GuardedStore<Store: Sendable>: Sendable {
             if CancellationCause.current == .caller || Deadline.current?.isExpired == true { return }
             if error.reason == .cancelled || error.reason == .invalid { return }
         }
-        state.withLock { state in
-            if state.isDown == (error != nil) { return }
+        _ = state.withLock { state -> (any Sendable)? in
+            if state.isDown == (error != nil) { return nil }
             state.isDown = error != nil
             // Under the lock, so that the two events alternate. The observer runs outside of the lock.
-            onChange?(error.map { .down($0) } ?? .recovered)
+            return changes.emitUnderLock(error)
         }
     }
 
@@ -130,6 +102,7 @@ package final class GuardedStore<Store: Sendable>: Sendable {
             throw StoreError(.unavailable, "the caller's deadline passed before the store was called")
         }
         let rejection = state.withLock { state -> StoreError? in
+            // Read under the lock: the breaker takes a reading before the last failure for a clock that was set back.
             guard let wait = state.breaker.admit(now: timeSource.now) else { return nil }
             // A caller stops its attempts only after a permanent error such as `closed`.
             if let permanentError = state.permanentError { return permanentError }

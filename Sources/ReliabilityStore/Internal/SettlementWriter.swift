@@ -109,7 +109,7 @@ package struct SettlementWriter: Sendable {
 }
 
 extension StoreError {
-    /// A Boolean value that indicates whether every later call to the same store would fail as well.
+    /// A Boolean value that indicates whether every repetition of the same call would fail as well.
     package var isPermanent: Bool {
         switch reason {
         case .unavailable, .unknownOutcome, .diskFull, .capacityExceeded, .cancelled: false

@@ -1,5 +1,3 @@
-internal import ReliabilityCore
-
 /// The checks before a call to a store.
 extension StoreStateMachine {
     /// Rejects mutations without room, after all expired entries are reclaimed.
@@ -30,7 +28,7 @@ extension StoreStateMachine {
                 newEntries -= 1
                 newBytes -= key.byteCount + old.value.count + 64
             case .putRecord(let record):
-                let old = queues[RecordQueueName(record.queue)]?.records[Array(record.id.utf8)]
+                let old = queues[QueueName(record.queue)]?.records[Array(record.id.utf8)]
                 newEntries += old == nil ? 1 : 0
                 newBytes += record.byteCount - (old?.byteCount ?? 0)
             case .removeRecord: break  // Never part of a commit.

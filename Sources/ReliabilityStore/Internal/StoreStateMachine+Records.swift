@@ -1,11 +1,5 @@
 internal import ReliabilityCore
 
-/// A queue name that is compared by its bytes.
-struct RecordQueueName: Hashable {
-    private let bytes: [UInt8]
-    init(_ name: String) { bytes = Array(name.utf8) }
-}
-
 extension StoreStateMachine.Queue {
     mutating func set(_ id: [UInt8], to new: StoredRecord?) {
         let old = records[id]
@@ -39,7 +33,7 @@ extension StoreStateMachine {
         for record in records {
             let id = Array(record.id.utf8)
             let name = [Array(record.queue.description.utf8), id]
-            let existing = queues[RecordQueueName(record.queue.description)]?.records[id]
+            let existing = queues[record.queue]?.records[id]
             if let payload = existing?.payload ?? added[name] {
                 let isDeadLetter = existing?.deadLetterReason != nil
                 let isSame = !isDeadLetter && payload == record.payload
@@ -83,7 +77,7 @@ extension StoreStateMachine {
         try checkQueue(queue)
         try checkPositive(limit, "limit")
         try checkLease(lease)
-        let name = RecordQueueName(queue.description)
+        let name = queue
         var plan = StorePlan<[RecordClaim]>(result: [], mutations: [])
         guard var state = queues[name] else { return plan }
         queues[name] = nil  // The index is then changed in place and not copied.
@@ -134,7 +128,7 @@ extension StoreStateMachine {
                 throw invalid("a record appears twice in one call to settle")
             }
             if case .extend(let lease) = settlement.action { try checkLease(lease) }
-            let stored = queues[RecordQueueName(settlement.queue.description)]?.records[id]
+            let stored = queues[settlement.queue]?.records[id]
             guard let record = stored, record.version == settlement.token.rawValue,
                 let mutation = mutation(for: settlement.action, of: record, version: &version)
             else {
@@ -190,7 +184,7 @@ extension StoreStateMachine {
 
     package mutating func nextDue(_ queue: QueueName) throws(StoreError) -> Duration? {
         try checkQueue(queue)
-        let name = RecordQueueName(queue.description)
+        let name = queue
         queues[name]?.removeOutdatedDueEntries()
         guard let first = queues[name]?.dueIndex.first else { return nil }
         return wait(until: first.at)
@@ -202,7 +196,7 @@ extension StoreStateMachine {
 
     package func counts(_ queue: QueueName) throws(StoreError) -> RecordCounts {
         try checkQueue(queue)
-        let state = queues[RecordQueueName(queue.description)] ?? Queue()
+        let state = queues[queue] ?? Queue()
         return RecordCounts(pending: state.records.count - state.deadLetterCount, deadLetters: state.deadLetterCount)
     }
 
@@ -215,7 +209,7 @@ extension StoreStateMachine {
         try checkQueue(queue)
         try checkPositive(limit, "limit")
         let start = after.map { Array($0.utf8) }
-        let records = queues[RecordQueueName(queue.description)]?.records ?? [:]
+        let records = queues[queue]?.records ?? [:]
         let matching = records.filter { id, record in
             (record.deadLetterReason != nil) == (state == .deadLetter)
                 && (start.map { $0.lexicographicallyPrecedes(id) } ?? true)

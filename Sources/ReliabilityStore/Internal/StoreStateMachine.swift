@@ -38,7 +38,7 @@ package struct StoreStateMachine: Sendable {
     let limits: StoreLimits
     private(set) var entries: [StoreKey: StoredEntry] = [:]
     private var expiryIndex = MinHeap<ExpiryEntry>()
-    var queues: [RecordQueueName: Queue] = [:]
+    var queues: [QueueName: Queue] = [:]
     private(set) var recordCount = 0
     private(set) var byteCount = 0
     private var clock: Int64 = 0
@@ -84,8 +84,9 @@ package struct StoreStateMachine: Sendable {
             guard let entry else { return lastReclaimedExpiry == .min ? nil : lastReclaimedExpiry }
             return entry.isExpired(at: clock) ? entry.expiresAt : nil
         }
-        guard let keys else { return (entries.values.compactMap(revealedExpiry) + [lastReclaimedExpiry]).max() }
-        return keys.compactMap { revealedExpiry(entries[$0]) }.max()
+        if let keys { return keys.compactMap { revealedExpiry(entries[$0]) }.max() }
+        let expiries = entries.values.compactMap(revealedExpiry)
+        return (revealedExpiry(nil).map { expiries + [$0] } ?? expiries).max()
     }
 
     // MARK: Entries
@@ -259,7 +260,7 @@ package struct StoreStateMachine: Sendable {
     }
 
     private mutating func setRecord(_ record: StoredRecord) {
-        let name = RecordQueueName(record.queue)
+        let name = QueueName(record.queue)
         let id = Array(record.id.utf8)
         let old = queues[name]?.records[id]
         recordCount += old == nil ? 1 : 0
@@ -268,7 +269,7 @@ package struct StoreStateMachine: Sendable {
     }
 
     private mutating func removeRecord(queue: String, id: String) {
-        let name = RecordQueueName(queue)
+        let name = QueueName(queue)
         let id = Array(id.utf8)
         guard let old = queues[name]?.records[id] else { return }
         recordCount -= 1

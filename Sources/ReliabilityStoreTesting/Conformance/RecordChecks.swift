@@ -11,6 +11,12 @@ extension StoreConformance {
             enqueueIsIdempotent
         ),
         Check(
+            "records.enqueueOnce",
+            "of many tasks that enqueue a record, exactly one succeeds, and its payload stays",
+            needs: [.records],
+            enqueueOnce
+        ),
+        Check(
             "records.commit",
             "a commit makes its writes and adds its records, or does neither",
             needs: [.records],
@@ -23,35 +29,10 @@ extension StoreConformance {
             commitWithTakenRecords
         ),
         Check(
-            "records.due",
-            "a page reports the time until a record is due or the time since its dead-lettering",
+            "records.oneStep",
+            "no reader sees half of an enqueue or misses a record during its change of state",
             needs: [.records],
-            dueTimes
-        ),
-        Check("records.nextDue", "the time until the next due record is exact", needs: [.records], nextDue),
-        Check(
-            "records.counts",
-            "records are counted by their state, and a record that waits for a retry is pending",
-            needs: [.records],
-            counts
-        ),
-        Check(
-            "records.page",
-            "pages contain each record of a state once, in the order of the bytes of the ids",
-            needs: [.records],
-            pages
-        ),
-        Check(
-            "records.limits",
-            "a call beyond a limit is rejected as invalid and changes nothing",
-            needs: [.records],
-            recordLimits
-        ),
-        Check(
-            "records.cancelled",
-            "a cancelled task enqueues, claims and settles nothing",
-            needs: [.records],
-            cancelledRecords
+            recordsInOneStep
         ),
         Check(
             "records.history",
@@ -148,6 +129,30 @@ extension StoreConformance {
         try run.expect(again.map(\.attempt), is: [1], "the attempt of a record enqueued again")
     }
 
+    private static func enqueueOnce(_ run: ConformanceRun) async throws {
+        let store = try run.recordStore()
+        for round in 0..<10 {
+            let queue = QueueName("once \(round)")
+            let winners = try await withThrowingTaskGroup { group in
+                for task in UInt8(0)..<64 {
+                    group.addTask { () -> UInt8? in
+                        let record = NewRecord(queue: queue, id: "a", payload: [task])
+                        let results = try await store.enqueue([record])
+                        return results == [.enqueued] ? task : nil
+                    }
+                }
+                return try await group.reduce(into: []) { winners, winner in winners += winner.map { [$0] } ?? [] }
+            }
+            try run.expect(winners.count, is: 1, "the number of 64 tasks that enqueued the record")
+            let infos = try await all(run, in: queue)
+            try run.expect(
+                infos.map(\.payload),
+                is: winners.map { [$0] },
+                "the payload, compared with the payload of the first task"
+            )
+        }
+    }
+
     private static func commitWithRecords(_ run: ConformanceRun) async throws {
         let store = try run.recordStore()
         let key = run.key("data")
@@ -222,276 +227,44 @@ extension StoreConformance {
         try run.expect(freed?.deadLetterReason == nil, "an enqueued record is a dead letter")
     }
 
-    private static func dueTimes(_ run: ConformanceRun) async throws {
+    private static func recordsInOneStep(_ run: ConformanceRun) async throws {
         let store = try run.recordStore()
-        func expect(_ id: String, _ expected: Duration, _ when: String) async throws {
-            var infos: [RecordInfo] = []
-            for state in [RecordState.pending, .deadLetter] {
-                infos += try await store.page(queue, state, after: nil, limit: 99).records
-            }
-            guard let due = infos.first(where: { $0.id == id })?.due else {
-                throw run.violation("the record \(id) is on no page")
-            }
-            // If time does not stand still, time passes during the check.
-            let slack = Duration.seconds(run.isExact ? 0 : 60)
-            let isRight = due >= expected - slack && due < expected + .milliseconds(1)
-            try run.expect(isRight, "the record \(id), \(when), is due in \(due), not in \(expected)")
-        }
-        _ = try await store.enqueue([record("now"), record("later", delay: .seconds(600)), record("other")])
-        try await expect("now", .zero, "immediately after the enqueue")
-        try await expect("later", .seconds(600), "with a delay")
-        try await run.advance(.seconds(2))
-        try await expect("now", .seconds(-2), "2 s after it was due")
-        var claims = try await store.claim(queue, limit: 9, lease: .seconds(900))
-        try await expect("now", .seconds(900), "while a worker holds the record")
-        for claim in claims where claim.id == "now" {
-            _ = try await store.settle([Settlement(claim, .deadLetter(reason: "broken"))])
-        }
-        try await expect("now", .zero, "immediately after the dead-lettering")
-        try await run.advance(.seconds(2))
-        try await expect("now", .seconds(-2), "2 s after the dead-lettering")
-        claims.removeAll { $0.id == "now" }
-        _ = try await store.settle(claims.map { Settlement($0, .retry(after: .seconds(700), countsAttempt: true)) })
-        try await expect("other", .seconds(700), "waiting for a retry")
-    }
-
-    private static func nextDue(_ run: ConformanceRun) async throws {
-        let store = try run.recordStore()
-        func expectDue(in expected: Duration?, _ when: String) async throws {
-            let due = try await store.nextDue(queue)
-            if let expected, expected <= .zero {
-                // A store may round a due time up, and real time continues.
-                let isRight = due.map { due in
-                    due <= .zero && due < expected + .milliseconds(1)
-                        && (!run.isExact || due > expected - .milliseconds(1))
+        let writers = 8
+        _ = try await store.enqueue((0..<writers).map { record("first \($0)") })
+        try await withThrowingTaskGroup { group in
+            for writer in 0..<writers {
+                group.addTask {
+                    for step in 0..<8 {
+                        let pair = (0..<2).map { record("\(writer) \(step) \($0)", delay: .seconds(3600)) }
+                        if step % 2 == 0 {
+                            _ = try await store.enqueue(pair)
+                        } else {
+                            _ = try await store.commit([], enqueueing: pair)
+                        }
+                        for claim in try await store.claim(queue, limit: 1, lease: .seconds(3600)) {
+                            let again = Settlement.Action.retry(after: .zero, countsAttempt: true)
+                            let action = step % 4 == 3 ? .deadLetter(reason: "broken") : again
+                            _ = try await store.settle([Settlement(claim, action)])
+                            guard step % 4 == 3 else { continue }
+                            for dead in try await store.page(queue, .deadLetter, after: nil, limit: 1).records {
+                                let redrive = Settlement(queue: queue, id: dead.id, token: dead.version, .redrive)
+                                _ = try await store.settle([redrive])
+                            }
+                        }
+                    }
                 }
-                return try run.expect(
-                    isRight ?? false,
-                    "\(when) the next record is due in \(due.map { "\($0)" } ?? "no time"), not \(expected)"
-                )
-            }
-            guard run.isExact, let expected else {
-                return try run.expect(
-                    due.map { $0 > .zero },
-                    is: expected.map { $0 > .zero },
-                    "the existence of a wait \(when)"
-                )
-            }
-            let isRight = due.map { $0 >= expected && $0 < expected + .milliseconds(1) } ?? false
-            try run.expect(
-                isRight,
-                "\(when) the next record is due in \(due.map { "\($0)" } ?? "no time"), not \(expected)"
-            )
-        }
-        try await expectDue(in: nil, "in an empty queue")
-        _ = try await store.enqueue([record("later", delay: .seconds(8)), record("sooner", delay: .seconds(3))])
-        _ = try await store.enqueue([record("elsewhere", in: "other")])
-        try await expectDue(in: .seconds(3), "with two delayed records")
-        if run.isExact, let due = try await store.nextDue(queue) {
-            try await run.advance(due - .nanoseconds(1))
-            try run.expect(
-                try await store.claim(queue, limit: 9, lease: .seconds(2)).count,
-                is: 0,
-                "the number of claims before the first record is due"
-            )
-            try await run.advance(.nanoseconds(1))
-        } else {
-            try await run.advance(.milliseconds(3001))
-        }
-        try await expectDue(in: .zero, "when the first record is due")
-        var claims = try await store.claim(queue, limit: 9, lease: .seconds(2))
-        try run.expect(claims.map(\.id), is: ["sooner"], "the ids claimed when the first record is due")
-        try await expectDue(in: .seconds(2), "with a lease that ends before another record is due")
-        try await run.advance(.milliseconds(2001))
-        try await expectDue(in: .milliseconds(-1), "after the lease")
-        try await run.advance(.seconds(2))
-        try await expectDue(in: .milliseconds(-2001), "2 s after the lease")
-        claims = try await store.claim(queue, limit: 9, lease: .seconds(60))
-        _ = try await store.settle(claims.map { Settlement($0, .deadLetter(reason: "broken")) })
-        try run.expect(try await store.nextDue(queue) != nil, "the time until a delayed record is missing")
-        try await run.advance(.seconds(3))
-        claims = try await store.claim(queue, limit: 9, lease: .seconds(60))
-        try run.expect(claims.map(\.id), is: ["later"], "the ids claimed when the second record is due")
-        _ = try await store.settle(claims.map { Settlement($0, .done) })
-        try await expectDue(in: nil, "in a queue of dead letters")
-    }
-
-    private static func counts(_ run: ConformanceRun) async throws {
-        let store = try run.recordStore()
-        func expect(_ pending: Int, _ deadLetters: Int, _ when: String) async throws {
-            let counts = try await store.counts(queue)
-            try run.expect(counts, is: RecordCounts(pending: pending, deadLetters: deadLetters), "the counts \(when)")
-        }
-        try await expect(0, 0, "of an empty queue")
-        _ = try await store.enqueue([
-            record("a"), record("b"), record("c", delay: .seconds(60)), record("a", in: "other"),
-        ])
-        try await expect(3, 0, "after three records")
-        let claims = try await store.claim(queue, limit: 9, lease: .seconds(60))
-        try await expect(3, 0, "with two leases")
-        guard let first = claims.first, let second = claims.last else { throw run.violation("no record was claimed") }
-        _ = try await store.settle([Settlement(first, .retry(after: .seconds(60), countsAttempt: true))])
-        try await expect(3, 0, "with a record that waits for a retry")
-        _ = try await store.settle([Settlement(second, .deadLetter(reason: "broken"))])
-        try await expect(2, 1, "with a dead letter")
-        guard let dead = try await store.page(queue, .deadLetter, after: nil, limit: 9).records.first else {
-            throw run.violation("a dead letter is on no page")
-        }
-        let redrive = Settlement(queue: queue, id: dead.id, token: dead.version, .redrive)
-        try run.expect(try await store.settle([redrive]), is: [.settled], "a redrive")
-        try await expect(3, 0, "after a redrive")
-        for claim in try await store.claim(queue, limit: 9, lease: .seconds(60)) {
-            _ = try await store.settle([Settlement(claim, .done)])
-        }
-        try await expect(2, 0, "after a record is done")
-    }
-
-    private static func pages(_ run: ConformanceRun) async throws {
-        let store = try run.recordStore()
-        let ids = (0..<12).map { "id \($0)" } + ["\u{FB33}", "\u{1F602}", "z", "A", "a", "e\u{301}", "\u{E9}", "e"]
-        for chunk in stride(from: 0, to: ids.count, by: 10) {
-            _ = try await store.enqueue(ids[chunk..<min(chunk + 10, ids.count)].map { record($0) })
-        }
-        _ = try await store.enqueue([record("elsewhere", in: "other")])
-        let claims = try await store.claim(queue, limit: 6, lease: .seconds(5))
-        _ = try await store.settle(claims.prefix(3).map { Settlement($0, .deadLetter(reason: "reason of \($0.id)")) })
-        let dead = Set(claims.prefix(3).map { Array($0.id.utf8) })
-        let leased = Set(claims.dropFirst(3).map { Array($0.id.utf8) })
-        for limit in [1, 3, 17, 18, 1000, .max] {
-            for state in [RecordState.pending, .deadLetter] {
-                var found: [RecordInfo] = []
-                var after: String?
-                for _ in 0...ids.count {
-                    let page = try await store.page(queue, state, after: after, limit: limit)
-                    try run.expect(page.records.count <= limit, "a page of at most \(limit) has \(page.records.count)")
-                    found += page.records
-                    after = page.next
-                    if after == nil { break }
-                }
-                let expected = ids.map { Array($0.utf8) }.filter { dead.contains($0) == (state == .deadLetter) }
-                try run.expect(
-                    found.map { Array($0.id.utf8) },
-                    is: expected.sorted { $0.lexicographicallyPrecedes($1) },
-                    "the ids on pages of \(limit) in the state \(state)"
-                )
-                for record in found {
-                    try run.expect(record.payload, is: self.record(record.id).payload, "a payload on a page")
-                    try run.expect(
-                        record.isLeased,
-                        is: leased.contains(Array(record.id.utf8)),
-                        "isLeased of a record on a page"
-                    )
-                    let reason = state == .deadLetter ? "reason of \(record.id)" : nil
-                    try run.expect(record.deadLetterReason, is: reason, "the reason of a dead letter on a page")
-                    let attempts = claims.contains { $0.id.utf8.elementsEqual(record.id.utf8) } ? 1 : 0
-                    try run.expect(record.attempts, is: attempts, "the attempts on a page")
+                group.addTask {
+                    var least = writers
+                    for _ in 0..<32 {
+                        let counts = try await store.counts(queue)
+                        let count = counts.pending + counts.deadLetters
+                        try run.expect(count % 2 == 0, "half of an enqueue of two records is in the count \(count)")
+                        try run.expect(count >= least, "\(count) records are counted after \(least) records")
+                        least = count
+                    }
                 }
             }
+            try await group.waitForAll()
         }
-        try await run.advance(.milliseconds(5001))
-        try run.expect(
-            try await all(run).contains(where: \.isLeased),
-            is: false,
-            "the existence of a leased record after the leases have ended"
-        )
-    }
-
-    private static func recordLimits(_ run: ConformanceRun) async throws {
-        let store = try run.recordStore()
-        let longName = QueueName(String(repeating: "q", count: 65))
-        for bad in ["", longName.description] {
-            let bad = QueueName(bad)
-            try await run.rejected("a queue with a bad name") {
-                try await store.enqueue([record("a"), record("a", in: bad)])
-            }
-            try await run.rejected("a queue with a bad name") {
-                try await store.claim(bad, limit: 1, lease: .seconds(1))
-            }
-            try await run.rejected("a queue with a bad name") { try await store.nextDue(bad) }
-            try await run.rejected("a queue with a bad name") { try await store.counts(bad) }
-            try await run.rejected("a queue with a bad name") {
-                try await store.page(bad, .pending, after: nil, limit: 1)
-            }
-        }
-        for id in ["", String(repeating: "i", count: 257)] {
-            try await run.rejected("a bad id") { try await store.enqueue([record("a"), record(id)]) }
-        }
-        var large = record("large")
-        large.payload = [UInt8](repeating: 1, count: store.capabilities.maxValueBytes + 1)
-        try await run.rejected("a payload that is too large") { [large] in
-            try await store.enqueue([record("a"), large])
-        }
-        let most = store.capabilities.maxWrites
-        try await run.rejected("too many records") { try await store.enqueue((0...most).map { record("\($0)") }) }
-        try run.expect(try await all(run).count, is: 0, "the number of records after rejected calls")
-        try run.expect(try await store.enqueue([]), is: [], "the results for no records")
-
-        large.payload.removeLast()
-        let longest = record(String(repeating: "i", count: 256), in: QueueName(String(repeating: "q", count: 64)))
-        let added = try await store.enqueue([large, longest])
-        try run.expect(added, is: [.enqueued, .enqueued], "the results for records at the limits")
-        for limit in [0, -1, Int.min] {
-            try await run.rejected("a claim with the limit \(limit)") {
-                try await store.claim(queue, limit: limit, lease: .seconds(1))
-            }
-            try await run.rejected("a page with the limit \(limit)") {
-                try await store.page(queue, .pending, after: nil, limit: limit)
-            }
-        }
-        for lease in [Duration.zero, .seconds(-1), Duration(attoseconds: .min)] {
-            try await run.rejected("a lease of \(lease)") { try await store.claim(queue, limit: 1, lease: lease) }
-        }
-        let claims = try await store.claim(queue, limit: .max, lease: Duration(attoseconds: .max))
-        try run.expect(claims.map(\.attempt), is: [1], "the attempt of a record after rejected claims")
-        for claim in claims {
-            try await run.rejected("an extension by zero") {
-                try await store.settle([Settlement(claim, .extend(.zero))])
-            }
-            let unknown = Settlement(queue: queue, id: "unknown", token: claim.token, .done)
-            try await run.rejected("too many settlements") {
-                try await store.settle(
-                    (0...most).map { Settlement(queue: queue, id: "\($0)", token: claim.token, .done) }
-                )
-            }
-            let results = try await store.settle([
-                unknown, Settlement(claim, .retry(after: Duration(attoseconds: .max), countsAttempt: true)),
-            ])
-            try run.expect(
-                results,
-                is: [.stale, .settled],
-                "the settlements of an unknown record and of a record with an extreme wait"
-            )
-        }
-        try run.expect(
-            try await store.claim(queue, limit: 1, lease: .seconds(1)).count,
-            is: 0,
-            "the number of claims of a record that waits forever"
-        )
-    }
-
-    private static func cancelledRecords(_ run: ConformanceRun) async throws {
-        let store = try run.recordStore()
-        _ = try await store.enqueue([record("held"), record("free", delay: .seconds(1))])
-        guard let claim = try await store.claim(queue, limit: 1, lease: .seconds(3600)).first else {
-            throw run.violation("a due record was not claimed")
-        }
-        try await run.advance(.milliseconds(1001))
-        let before = try await all(run)
-        func rejected<Success: Sendable>(
-            _ what: String,
-            _ operation: @escaping @Sendable () async throws -> Success
-        ) async throws {
-            let task = Task {
-                await suspendUntilCancelled()
-                return try await operation()
-            }
-            task.cancel()
-            try await run.rejected("\(what) of a cancelled task", as: .cancelled) { try await task.value }
-            try run.expect(try await all(run), is: before, "the records after \(what) of a cancelled task")
-        }
-        try await rejected("an enqueue") { try await store.enqueue([record("new")]) }
-        try await rejected("a commit") { try await store.commit([], enqueueing: [record("new")]) }
-        try await rejected("a claim") { try await store.claim(queue, limit: 1, lease: .seconds(60)) }
-        try await rejected("a settlement") { try await store.settle([Settlement(claim, .done)]) }
     }
 }

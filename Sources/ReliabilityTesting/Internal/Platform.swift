@@ -18,10 +18,3 @@ struct ThreadIdentity: Hashable, Sendable {
         #endif
     }
 }
-
-/// Writes a text to the standard error.
-@Sendable
-func writeToStandardError(_ text: String) {
-    let bytes = Array(text.utf8)
-    _ = unsafe bytes.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count) }
-}

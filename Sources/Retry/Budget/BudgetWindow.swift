@@ -40,7 +40,7 @@ struct BudgetWindow: Hashable {
     /// Settles a reservation.
     ///
     /// - Parameters:
-    ///   - isUsed: Whether the reserved attempt begins. An unused reservation is released.
+    ///   - isUsed: `true` if the reserved attempt begins. An unused reservation is released.
     ///   - now: The reading of the clock.
     mutating func settle(isUsed: Bool, now: Int64) {
         slide(to: now)

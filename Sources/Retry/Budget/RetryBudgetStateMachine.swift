@@ -58,7 +58,7 @@ struct RetryBudgetStateMachine: Hashable {
     ///
     /// - Parameters:
     ///   - permit: The permit.
-    ///   - isUsed: Whether the attempt begins. The cost of an unused permit is returned.
+    ///   - isUsed: `true` if the attempt begins. The cost of an unused permit is returned.
     ///   - now: The reading of the clock.
     mutating func settle(_ permit: Permit, isUsed: Bool, now: Int64) {
         guard permit.generation == generation else { return }

@@ -33,7 +33,7 @@ struct HedgeStateMachine: Hashable {
     ///
     /// Without a running attempt, another attempt starts without a delay.
     ///
-    /// - Parameter isRetryable: Whether another attempt can succeed after this failure.
+    /// - Parameter isRetryable: `true` if another attempt can succeed after this failure.
     /// - Returns: The next step.
     mutating func attemptFailed(isRetryable: Bool) -> Action {
         running -= 1

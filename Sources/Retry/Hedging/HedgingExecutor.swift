@@ -73,7 +73,7 @@ struct HedgingExecutor<Success: Sendable> {
         let start = timeSource.now
         starts.append(start)
         let scope = DeadlineScope.live.map { enclosing in
-            DeadlineScope(NestedLimit(.max, of: enclosing.timeSource, now: enclosing.timeSource.now))
+            DeadlineScope(Deadline(instant: .max, timeSource: enclosing.timeSource))
         }
         if let scope { scopes.append(scope) }
         group.addTask { [operation] in

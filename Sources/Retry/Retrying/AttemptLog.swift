@@ -18,7 +18,7 @@ struct AttemptLog: Sendable {
     ///
     /// - Parameters:
     ///   - error: The meaning of the error of the last attempt.
-    ///   - prefersLastError: Whether the configuration asks for the error of the last attempt.
+    ///   - prefersLastError: `true` if the configuration asks for the error of the last attempt.
     /// - Returns: `true` for the error of the last attempt, `false` for a ``RetryError``.
     func shouldRethrow(_ error: any Error, prefersLastError: Bool) -> Bool {
         count == 1 || (isRejected || prefersLastError) && !isContradicted(by: error)
@@ -34,7 +34,7 @@ struct AttemptLog: Sendable {
     /// - Parameters:
     ///   - error: The error of the attempt.
     ///   - meaning: The error itself, or the error that it was mapped to.
-    ///   - wasPossiblySent: Whether the attempt may have had an effect.
+    ///   - wasPossiblySent: `true` if the attempt may have had an effect.
     ///   - waited: The wait before the attempt in nanoseconds.
     ///   - took: The duration of the attempt in nanoseconds.
     mutating func append(_ error: any Error, meaning: any Error, wasPossiblySent: Bool, waited: Int64, took: Int64) {

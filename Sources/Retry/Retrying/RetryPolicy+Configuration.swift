@@ -55,7 +55,7 @@ extension RetryPolicy {
         ///   - maxRetryAfter: The longest wait that a failing dependency may ask for. Defaults to 60 seconds.
         ///   - maxRejectionWait: The longest wait that a rejection by another policy may ask for. Defaults to zero.
         ///   - minAttemptDuration: The least time that an attempt needs. Defaults to zero.
-        ///   - rethrowsLastError: Whether the error of the last attempt is thrown. Defaults to `false`.
+        ///   - rethrowsLastError: `true` if the error of the last attempt is thrown. Defaults to `false`.
         public init(
             _ idempotency: Idempotency,
             maxAttempts: Int = 3,

@@ -146,7 +146,7 @@ public struct RetryPolicy: CallPolicy {
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
         // Only a call whose first attempt succeeds is inlined. Every other end is in `runRemainingAttempts`.
-        let start = startCall()
+        let start = startAttempt()
         let success: Success
         do {
             success = try await operation()
@@ -166,19 +166,14 @@ public struct RetryPolicy: CallPolicy {
         return success
     }
 
-    @usableFromInline
-    func startCall() -> AttemptStart { startAttempt() }
-
     /// A Boolean value that indicates whether the policy needs to know that a rejected attempt was not sent.
     private var tracksSends: Bool {
         configuration.idempotency == .notIdempotent || configuration.maxRejectionWait > .zero
     }
 
+    @usableFromInline
     func startAttempt() -> AttemptStart {
-        AttemptStart(
-            reading: timeSource.now,
-            sends: tracksSends ? SendTracker.current?.count : nil
-        )
+        AttemptStart(reading: timeSource.now, sends: tracksSends ? SendTracker.current?.count : nil)
     }
 
     /// Records in the budget that the first attempt of a call succeeded.

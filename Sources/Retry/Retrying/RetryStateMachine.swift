@@ -48,7 +48,7 @@ struct RetryStateMachine {
     ///   - failure: The failed attempt.
     ///   - configuration: The configuration of the policy.
     ///   - remaining: The nanoseconds until the deadline, or `nil` without a deadline.
-    ///   - isSuppressed: Whether the call is part of an extra attempt of an enclosing policy, which decides instead.
+    ///   - isSuppressed: `true` if the call is part of an extra attempt of an enclosing policy, which decides instead.
     ///   - random: The source of randomness for jitter.
     /// - Returns: The next step.
     func attemptFailed(
