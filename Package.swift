@@ -80,7 +80,11 @@ let package = Package(
             ]
         ),
         tool("CrashChild", ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"], isExecutable: true),
-        tool("StoreCheck", ["CheckSupport", "StoreSimulation"], isExecutable: true),
+        tool(
+            "StoreCheck",
+            ["CheckSupport", "ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityTesting", "StoreSimulation"],
+            isExecutable: true
+        ),
         tool(
             "CallCheck",
             [

@@ -10,6 +10,7 @@ let package = Package(
         .package(name: "swift-reliability", path: ".."),
         // Its traits stay off: the default one needs jemalloc.
         .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // What is measured: ours, and beside it what one writes without us.
@@ -31,6 +32,18 @@ let package = Package(
             name: "Once",
             dependencies: ["Workloads"],
             path: "Sources/Once",
+            swiftSettings: settings
+        ),
+        .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
+        // Makes one measurement for the table of `stores` and prints the figures as one JSON line.
+        .executableTarget(
+            name: "Stores",
+            dependencies: [
+                "CMalloc",
+                .product(name: "Reliability", package: "swift-reliability"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            path: "Sources/Stores",
             swiftSettings: settings
         ),
     ]

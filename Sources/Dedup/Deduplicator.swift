@@ -35,16 +35,10 @@ public import ReliabilityStore
 /// in a store of several processes. With `failOpen`, calls run without a claim while the store is down.
 public struct Deduplicator: Sendable {
     /// The answer to duplicates, the lease, and the required durability.
-    public let configuration: Configuration
+    public var configuration: Configuration { engine.configuration }
     /// The keyspace of the deduplicator's keys in the store.
     public let keyspace: Keyspace
-    let storeFailure: StoreFailureMode
-    let store: GuardedStore<any KeyValueStore>
-    let capabilities: StoreCapabilities
-    let timeSource: TimeSource
-    let writer: SettlementWriter
-    let localClaims: LocalClaims
-    let events: EventSink<DedupEvent>
+    private let engine: DedupEngine
 
     /// Creates a deduplicator.
     ///
@@ -86,21 +80,15 @@ public struct Deduplicator: Sendable {
     ) {
         requireValid(configuration.validate)
         requireValid(storeFailure.validate)
-        capabilities = store.capabilities
-        capabilities.require(configuration.durability, for: "the deduplicator of \(keyspace)")
-        self.configuration = configuration
+        store.capabilities.require(configuration.durability, for: "the deduplicator of \(keyspace)")
         self.keyspace = keyspace
-        self.storeFailure = storeFailure
-        self.localClaims = localClaims
-        timeSource = TimeSource(clock)
-        writer = SettlementWriter(timeSource: timeSource)
-        events = EventSink(observer)
-        self.store = GuardedStore(
-            store,
-            canStall: store.capabilities.canStall,
-            timeout: storeFailure.timeout,
-            timeSource: timeSource,
-            events: events
+        engine = DedupEngine(
+            configuration,
+            store: store,
+            storeFailure: storeFailure,
+            timeSource: TimeSource(clock),
+            localClaims: localClaims,
+            events: EventSink(observer)
         )
     }
 
@@ -127,16 +115,16 @@ public struct Deduplicator: Sendable {
     ) async throws -> DedupResult<Value> {
         let request = DedupRequest(name, key)
         let storeKey = key.storeKey(in: keyspace, name)
-        switch try await claim(request, storeKey, fingerprint) {
+        switch try await engine.claim(request, storeKey, fingerprint) {
         case .replay(let bytes):
             let value: Value
             do { value = try Value(dedupBytes: bytes) } catch {
-                throw rejection(request, .unreadable, underlyingError: error)
+                throw engine.rejection(request, .unreadable, underlyingError: error)
             }
-            events.emit(.replayed(request))
+            engine.events.emit(.replayed(request))
             return DedupResult(value: value, isReplay: true, isStored: true)
         case .unprotected(let error):
-            events.emit(.ranUnprotected(request, error))
+            engine.events.emit(.ranUnprotected(request, error))
             let value = try await operation(DedupClaim(token: nil, isTakeover: false, key: storeKey))
             return DedupResult(value: value, isReplay: false, isStored: false)
         case .owned(let claim):
@@ -146,29 +134,15 @@ public struct Deduplicator: Sendable {
                     DedupClaim(token: claim.token, isTakeover: claim.isTakeover, key: claim.key)
                 )
             } catch {
-                await release(claim)
+                await engine.release(claim)
                 throw error
             }
             guard isFinal(value) else {
-                await release(claim)
+                await engine.release(claim)
                 return DedupResult(value: value, isReplay: false, isStored: false)
             }
-            let isStored = await complete(claim, with: value.dedupBytes)
+            let isStored = await engine.complete(claim, with: value.dedupBytes)
             return DedupResult(value: value, isReplay: false, isStored: isStored)
         }
-    }
-
-    func rejection(
-        _ request: DedupRequest,
-        _ reason: DedupError.Reason,
-        underlyingError: (any Error)? = nil
-    ) -> DedupError {
-        let error = DedupError(reason, underlyingError: underlyingError)
-        events.emit(.rejected(request, error))
-        return error
-    }
-
-    func commit(_ write: StoreWrite) async throws(StoreError) -> CommitResult {
-        try await store.write { store throws(StoreError) in try await store.commit([write]) }
     }
 }

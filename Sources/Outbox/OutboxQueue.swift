@@ -163,7 +163,7 @@ public struct OutboxQueue: Sendable {
     @discardableResult
     public func redriveDeadLetters(limit: Int = .max) async throws(StoreError) -> Int {
         defer { relays.wake() }
-        return try await settleDeadLetters(.redrive, limit: limit).count
+        return try await settleDeadLetters(.redrive, limit: limit)
     }
 
     /// Removes dead letters, which are then never delivered.
@@ -175,27 +175,28 @@ public struct OutboxQueue: Sendable {
     /// - Throws: `StoreError`. Dead letters may have been removed before the error.
     @discardableResult
     public func removeDeadLetters(olderThan age: Duration, limit: Int = .max) async throws(StoreError) -> Int {
-        try await settleDeadLetters(.done, limit: limit, olderThan: age).count
+        try await settleDeadLetters(.done, limit: limit, olderThan: age)
     }
 
     /// Settles dead letters page by page.
     ///
-    /// - Returns: The settled dead letters.
+    /// - Returns: The number of settled dead letters.
     private func settleDeadLetters(
         _ action: Settlement.Action,
         limit: Int,
         olderThan age: Duration? = nil
-    ) async throws(StoreError) -> [RecordInfo] {
-        var settled: [RecordInfo] = []
+    ) async throws(StoreError) -> Int {
+        var settled = 0
         var after: String?
-        while settled.count < limit {
-            let (start, pageSize) = (after, min(maxBatch, limit - settled.count))
+        while settled < limit {
+            let (start, pageSize) = (after, min(maxBatch, limit - settled))
             let page = try await guarded.read { [name] store throws(StoreError) in
                 try await store.page(name, .deadLetter, after: start, limit: pageSize)
             }
-            settled += try await settle(page.records, action, olderThan: age) { settlements throws(StoreError) in
+            let records = try await settle(page.records, action, olderThan: age) { settlements throws(StoreError) in
                 try await guarded.write { store throws(StoreError) in try await store.settle(settlements) }
             }
+            settled += records.count
             guard let next = page.next else { break }
             after = next
         }
@@ -203,7 +204,8 @@ public struct OutboxQueue: Sendable {
     }
 
     /// The largest number of records to read or settle in one call.
-    var maxBatch: Int { max(1, min(100, store.capabilities.maxWrites)) }
+    // A page is in memory with its payloads, so that the number has a limit of its own.
+    var maxBatch: Int { max(1, min(256, store.capabilities.maxWrites)) }
 
     /// Settles the dead letters among some records that are old enough.
     ///

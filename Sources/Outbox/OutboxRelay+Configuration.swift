@@ -19,6 +19,9 @@ extension OutboxRelay {
         public var maxRetryAfter: Duration
 
         /// The largest number of deliveries at the same time; at least 1.
+        ///
+        /// A delivery whose handler has returned waits until the store has its outcome. As many further deliveries may
+        /// wait for the store. After a crash, up to twice this number of messages can therefore be delivered again.
         public var concurrency: Int
 
         /// The time after which a delivery is cancelled.

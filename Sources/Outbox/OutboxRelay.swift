@@ -38,6 +38,7 @@ public final class OutboxRelay: Sendable {
     let events: EventSink<OutboxEvent>
     let state: Lock<RelayStateMachine>
     let writer: SettlementWriter
+    let settlements: SettlementQueue
     let signal = AsyncSignal()
     /// The running handlers, in the order of their start.
     let runs = Lock<[HandlerRun]>([])
@@ -80,6 +81,12 @@ public final class OutboxRelay: Sendable {
             timeSource: timeSource,
             events: events
         )
+        settlements = SettlementQueue(
+            store,
+            claims: queue.claims,
+            maxBatch: queue.store.capabilities.maxWrites,
+            timeSource: timeSource
+        )
         state = Lock(
             RelayStateMachine(
                 concurrency: configuration.concurrency,
@@ -101,23 +108,32 @@ public final class OutboxRelay: Sendable {
         let start = timeSource.now
         // Relays of the same process wait for different times after a crash.
         let spread = Double(random.next(upTo: 1000)) / 2000 + 0.5
-        await withDiscardingTaskGroup { group in
-            if let retention = configuration.deadLetterRetention {
-                group.addTask { await self.removeDeadLetters(after: retention) }
-            }
-            while !Task.isCancelled {
-                let count = signal.count
-                let now = timeSource.now
-                switch state.withLock({ $0.next(now: now) }) {
-                case .stop: return
-                case .wait(let instant): await signal.wait(after: count, until: instant, timeSource: timeSource)
-                case .claim(let limit, let changeCount):
-                    let uptime = Duration.nanoseconds(timeSource.now.saturatingSubtract(start))
-                    let batch = await claim(limit, changeCount, uptime: uptime, spread: spread)
-                    for claim in batch.deliveries { group.addTask { await self.deliver(claim) } }
-                    if let claim = batch.alone { group.addTask { await self.deliverAlone(claim) } }
+        let session = RelaySession()
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                if let retention = configuration.deadLetterRetention {
+                    group.addTask { await self.removeDeadLetters(after: retention) }
+                }
+                while !Task.isCancelled {
+                    let count = signal.count
+                    let now = timeSource.now
+                    switch state.withLock({ $0.next(now: now) }) {
+                    case .stop: return
+                    case .wait(let instant): await signal.wait(after: count, until: instant, timeSource: timeSource)
+                    case .claim(let limit, let changeCount):
+                        let uptime = Duration.nanoseconds(timeSource.now.saturatingSubtract(start))
+                        let (batch, count) = await claim(limit, uptime: uptime, spread: spread)
+                        // The handler of the cancellation may not have run yet.
+                        if Task.isCancelled { session.cancel() }
+                        for claim in batch.deliveries { beginDelivery(of: claim, in: session) }
+                        if let claim = batch.alone { group.addTask { await self.deliverAlone(claim, in: session) } }
+                        if let count, count < limit { await updateNextDue(claimed: count, changeCount: changeCount) }
+                    }
                 }
             }
+            await session.waitForDeliveries()
+        } onCancel: {
+            cancel(session)
         }
     }
 

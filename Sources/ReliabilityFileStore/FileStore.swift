@@ -3,8 +3,8 @@ public import ReliabilityStore
 
 /// A durable store in one directory, for one process at a time.
 ///
-/// The store keeps its whole content in memory and logs every change to one file. A write returns once the write is on
-/// the disk: after `fdatasync` on Linux or after `F_FULLFSYNC` on Apple platforms. Writes that arrive during a sync
+/// The store keeps its whole content in memory and logs every change. A compaction in the background bounds the size of
+/// the log. A write returns once the write is on the disk: after `fdatasync` on Linux or after `F_FULLFSYNC` on Apple platforms. Writes that arrive during a sync
 /// share the next sync.
 ///
 /// These guarantees hold when the process is killed or the machine loses power at any instant:
@@ -20,8 +20,8 @@ public import ReliabilityStore
 ///   the log in use has no name left.
 /// - A full disk is not final. Writes throw `diskFull` and change nothing. Reads continue, and writes succeed again
 ///   once space is available.
-/// - An error in a new log is not final either until the new log replaces the log in use. A missing file descriptor
-///   is an example. The log in use stays in use, and ``compactionFailure`` describes the error.
+/// - An error in a file that is not in use yet is not final either. A missing file descriptor is an example. A write
+///   that needs a new segment is then rejected. ``compactionFailure`` describes a failed compaction.
 ///
 /// The store has these limits:
 ///
@@ -87,8 +87,7 @@ public final class FileStore: RecordStore {
     ///   - `corruption` if the files are damaged.
     ///   - `unsupportedFormat` if a newer version wrote the files.
     ///   - `invalid` if the directory is not safe or if a file of the store is not a regular file.
-    ///   - `diskFull` if the disk has no space for a second copy of the content. Every opening for writing makes this
-    ///     copy.
+    ///   - `diskFull` if the disk has no space for a new segment, not even with the space of the reserve.
     ///   - `readOnly` if the file system is mounted read-only.
     ///   - `unavailable` if another system call failed or if the directory has no store to read.
     public static func open(
@@ -174,16 +173,9 @@ public final class FileStore: RecordStore {
         backing = .log(engine)
         capabilities = logRecovery.capabilities
         recovery = logRecovery.report
-        // The thread holds the engine and not the store. The release of the last reference to the store closes the
+        // The threads hold the engine and not the store. The release of the last reference to the store closes the
         // store.
-        let isStarted = tryToStartThread {
-            blockFileSizeSignal()
-            engine.run()
-        }
-        if !isStarted {
-            logRecovery.writer.release()
-            throw .noThread
-        }
+        if !engine.start() { throw .noThread }
     }
 
     deinit { if case .log(let engine) = backing { engine.abandon() } }
@@ -203,10 +195,10 @@ public final class FileStore: RecordStore {
         }
     }
 
-    /// The error of the last attempt to rewrite the log, or `nil` if the attempt succeeded.
+    /// The error of the last compaction, or `nil` if the compaction succeeded.
     ///
-    /// The store continues with the log in use and retries after another 16 MiB. The log grows meanwhile. The usual
-    /// causes are a full disk and a lack of free file descriptors.
+    /// The store continues and tries again after another 4 MiB of changes. The log grows meanwhile. The usual causes are
+    /// a full disk and a lack of free file descriptors.
     public var compactionFailure: StoreError? {
         switch backing {
         case .log(let engine): engine.compactionFailure

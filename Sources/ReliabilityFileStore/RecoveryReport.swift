@@ -9,9 +9,9 @@ public struct RecoveryReport: Hashable, Sendable {
     public let wasClosed: Bool
     /// The number of replayed frames.
     ///
-    /// A frame is the unit of writes to the log.
+    /// A frame is the unit of writes to the log and to the checkpoint files.
     public let replayedFrames: Int
-    /// The number of replayed bytes of the log.
+    /// The number of replayed bytes of the log and of the checkpoint files.
     public let replayedBytes: Int64
     /// The number of bytes that were dropped at the end of the log because a crash cut them off.
     ///

@@ -6,7 +6,7 @@ internal import ReliabilityCore
 /// full store throws ``StoreError`` with the reason ``StoreError/Reason/capacityExceeded``. Expired entries make room
 /// immediately.
 public final class InMemoryStore: RecordStore {
-    private let state: Lock<StoreStateMachine>
+    private let shards: MemoryShards
     private let clock: StoreClock
     /// The capabilities of the store: one owner, no durability and no stalls.
     public let capabilities: StoreCapabilities
@@ -21,55 +21,30 @@ public final class InMemoryStore: RecordStore {
         requireValid(configuration.validate)
         capabilities = StoreCapabilities(durability: .none, openedAt: StoreVersion(rawValue: 1), canStall: false)
         self.clock = StoreClock(startingAt: unixNanoseconds(), TimeSource(clock))
-        state = Lock(
-            StoreStateMachine(
-                capabilities: capabilities,
-                limits: StoreLimits(maxEntries: configuration.maxEntries, maxBytes: configuration.maxBytes)
-            )
-        )
+        shards = MemoryShards(StoreLimits(maxEntries: configuration.maxEntries, maxBytes: configuration.maxBytes))
     }
 
     /// The present usage of the store.
-    public var usage: StoreUsage {
-        let now = clock.now
-        return state.withLock { state in
-            state.advance(to: now)
-            return state.usage
-        }
-    }
+    public var usage: StoreUsage { shards.usage(at: clock.now) }
 
-    private func read<Result: Sendable>(
-        _ body: @Sendable (inout StoreStateMachine) throws(StoreError) -> Result
-    ) throws(StoreError) -> Result {
-        let now = clock.now
-        return try state.withLock { state throws(StoreError) in
-            state.advance(to: now)
-            return try body(&state)
-        }
-    }
-
-    private func write<Result: Sendable>(
-        _ plan: @Sendable (inout StoreStateMachine) throws(StoreError) -> StorePlan<Result>
-    ) throws(StoreError) -> Result {
-        // A cancelled task writes nothing, as in every store.
+    /// Throws an error if the task is cancelled.
+    ///
+    /// A cancelled task writes nothing, as in every store.
+    private func checkCancellation() throws(StoreError) {
         if Task.isCancelled { throw StoreError(.cancelled, "the task was cancelled before the write") }
-        let now = clock.now
-        return try state.withLock { state throws(StoreError) in
-            state.advance(to: now)
-            let plan = try plan(&state)
-            state.apply(plan.mutations)
-            return plan.result
-        }
     }
 
     /// Reads entries at a single point in time.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
-        try read { state throws(StoreError) in try state.get(keys) }
+        for key in keys { try capabilities.check(key) }
+        return try shards.get(keys, at: clock.now)
     }
 
     /// Makes all writes in one step or none.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
-        try write { state throws(StoreError) in try state.planCommit(writes) }
+        try checkCancellation()
+        try capabilities.checkCommit(writes, [])
+        return try shards.commit(writes, at: clock.now)
     }
 
     /// Makes all writes and adds all records in one step, or does neither.
@@ -77,24 +52,33 @@ public final class InMemoryStore: RecordStore {
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
     ) async throws(StoreError) -> RecordCommitResult {
-        try write { state throws(StoreError) in try state.planCommit(writes, enqueueing: records) }
+        try checkCancellation()
+        try capabilities.checkCommit(writes, records)
+        return try shards.commit(writes, enqueueing: records, at: clock.now)
     }
 
     /// Makes all updates in one step or none.
     public func update(
         _ updates: [(key: StoreKey, update: AtomicUpdate)]
     ) async throws(StoreError) -> UpdateResult {
-        try write { state throws(StoreError) in try state.planUpdate(updates) }
+        try checkCancellation()
+        try capabilities.checkUpdates(updates)
+        return try shards.update(updates, at: clock.now)
     }
 
     /// Reads entries in the order of their keys.
+    ///
+    /// A page has at most 256 entries and ends after about 1 MiB of values.
     public func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) async throws(StoreError) -> StorePage {
-        try read { state throws(StoreError) in try state.scan(prefix, after: after, limit: limit) }
+        try capabilities.checkPositive(limit, "limit")
+        return try shards.scan(prefix, after: after, limit: limit, at: clock.now)
     }
 
     /// Adds records in one step.
     public func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult] {
-        try write { state throws(StoreError) in try state.planEnqueue(records) }
+        try checkCancellation()
+        try capabilities.checkEnqueue(records)
+        return try shards.enqueue(records, at: clock.now)
     }
 
     /// Claims due records under a lease.
@@ -103,31 +87,52 @@ public final class InMemoryStore: RecordStore {
         limit: Int,
         lease: Duration
     ) async throws(StoreError) -> [RecordClaim] {
-        try write { state throws(StoreError) in try state.planClaim(queue, limit: limit, lease: lease) }
+        try checkCancellation()
+        try capabilities.checkClaim(queue, limit: limit, lease: lease)
+        let limit = min(limit, capabilities.maxWrites)
+        return try shards.changeRecords(at: clock.now) { version, now in
+            shards.records.index.planClaim(queue, limit: limit, lease: lease, version: &version, at: now)
+        } issue: { claims, versions in
+            claims.map { $0.with(token: StoreVersion(rawValue: versions.issued($0.token.rawValue))) }
+        }
     }
 
     /// Settles records in one step.
     public func settle(_ settlements: [Settlement]) async throws(StoreError) -> [SettleResult] {
-        try write { state throws(StoreError) in try state.planSettle(settlements) }
+        try checkCancellation()
+        try capabilities.checkSettlements(settlements)
+        return try shards.changeRecords(at: clock.now) { version, now in
+            shards.records.index.planSettle(settlements, version: &version, at: now)
+        }
     }
 
     /// Returns the time until the next record of the queue is due or the next lease ends.
     public func nextDue(_ queue: QueueName) async throws(StoreError) -> Duration? {
-        try read { state throws(StoreError) in try state.nextDue(queue) }
+        try capabilities.check(queue)
+        return try shards.readRecords(at: clock.now) { records, now in
+            records.nextDue(queue).map { .untilUnixMilliseconds($0, from: now) }
+        }
     }
 
     /// Returns the numbers of records in the queue.
     public func counts(_ queue: QueueName) async throws(StoreError) -> RecordCounts {
-        try read { state throws(StoreError) in try state.counts(queue) }
+        try capabilities.check(queue)
+        return try shards.readRecords(at: clock.now) { records, _ in records.counts(queue) }
     }
 
     /// Reads records of one state.
+    ///
+    /// A page has at most 256 records and ends after about 1 MiB of payloads.
     public func page(
         _ queue: QueueName,
         _ state: RecordState,
         after: String?,
         limit: Int
     ) async throws(StoreError) -> RecordPage {
-        try read { store throws(StoreError) in try store.page(queue, state, after: after, limit: limit) }
+        try capabilities.check(queue)
+        try capabilities.checkPositive(limit, "limit")
+        return try shards.readRecords(at: clock.now) { records, now in
+            records.page(queue, state, after: after, limit: limit, at: now)
+        }
     }
 }

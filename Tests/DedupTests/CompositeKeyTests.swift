@@ -1,3 +1,4 @@
+import ReliabilityCore
 import ReliabilityStore
 import ReliabilityTesting
 import TestSupport
@@ -60,5 +61,16 @@ struct CompositeKeyTests {
         #expect(requests.map(\.operation) == ["charge", "charge", "refund", "refund"])
         #expect(requests.map(\.key) == [key, key, key, []])
         #expect(requests[0].description == #"charge ["ada","k\u000a1\u202e\""]"#)
+    }
+
+    @Test("the key in a store is the digest of the store key with the operation and the components")
+    func format() {
+        let long = String(repeating: "x", count: 300)
+        for (operation, key) in [("a", ["b"]), ("charge", ["ada", "", long]), ("\u{c5}", [])] as [(String, [String])] {
+            let parts = ([operation] + key).map { Array($0.utf8) }
+            let digest = SHA256.digest(StoreKey("test", bytes: parts).encoded)
+            let stored = CompositeKey(key).storeKey(in: "test", DedupOperation(operation))
+            #expect(stored == StoreKey("test", bytes: [digest]))
+        }
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import ReliabilityCore
 import ReliabilityFileStore
 import ReliabilityStore
+import ReliabilityStoreTesting
 import ReliabilityTesting
 import Testing
 
@@ -98,68 +99,31 @@ struct DeduplicatorFileStoreTests {
         await second.close()
     }
 
-    #if os(Linux)
     @Test("a result is written when a full disk has space again")
-    func fullDisk() async {
-        // A separate process limits the size of its files.
-        await #expect(processExitsWith: .success) {
-            let directory = NSTemporaryDirectory() + "dedup-\(UUID().uuidString)"
-            defer { try? FileManager.default.removeItem(atPath: directory) }
-            let store = try await FileStore.open(at: directory)
-            let events = EventRecorder<DedupEvent>()
-            let dedup = Deduplicator(
-                .replay(retention: nil),
-                keyspace: "dedup",
-                store: store,
-                storeFailure: .failClosed(timeout: .milliseconds(100)),
-                observer: events.recordCalls
-            )
-            let result = try await dedup.run("charge", ["ada", "1"]) { _ in
-                try limitFileSize(to: size(of: directory + "/log"))
-                try await fill(store)
-                return "receipt"
-            }
-            try #require(result.value == "receipt" && !result.isStored && events.events.isEmpty)
-            // The operation is not started again while the result waits.
-            let error = await #expect(throws: DedupError.self) {
-                try await dedup.run("charge", ["ada", "1"]) { _ in "another" }
-            }
-            try #require(error?.code == "dedup.in_progress")
-            try limitFileSize(to: nil)
-            _ = await events.wait(for: 2)
-            let replay = try await dedup.run("charge", ["ada", "1"]) { _ in "another" }
-            try #require(replay.isReplay && replay.value == "receipt")
-            await store.close()
+    func fullDisk() async throws {
+        let directory = NSTemporaryDirectory() + "dedup-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let file = try await FileStore.open(at: directory)
+        let store = FaultInjectingStore(file)
+        let events = EventRecorder<DedupEvent>()
+        let dedup = Deduplicator(
+            .replay(retention: nil),
+            keyspace: "dedup",
+            store: store,
+            storeFailure: .failClosed(timeout: .milliseconds(100)),
+            observer: events.recordCalls
+        )
+        let result = try await dedup.run("charge", ["ada", "1"]) { _ in
+            store.outage = .reject(.diskFull)
+            return "receipt"
         }
-    }
-    #endif
-}
-
-#if os(Linux)
-/// Limits the size of the files of this process.
-private func limitFileSize(to size: Int?) throws {
-    var limit = rlimit()
-    try #require(unsafe getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
-    limit.rlim_cur = size.map { rlim_t($0) } ?? limit.rlim_max
-    try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0)
-}
-
-private func size(of path: String) throws -> Int {
-    try #require(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
-}
-
-/// Writes until the store's file has no room for an empty entry.
-private func fill(_ store: FileStore) async throws {
-    for size in [65_536, 4096, 256, 0] {
-        for number in 0..<100_000 {
-            do throws(StoreError) {
-                let key = StoreKey("filler", "\(size) \(number)")
-                _ = try await store.commit([.put(key, Array(repeating: 7, count: size), .never, if: .any)])
-            } catch {
-                try #require(error.reason == .diskFull)
-                break
-            }
-        }
+        try #require(result.value == "receipt" && !result.isStored && events.events.isEmpty)
+        // The operation is not started again while the result waits.
+        await #expect(throws: DedupError.self) { try await dedup.run("charge", ["ada", "1"]) { _ in "another" } }
+        store.outage = nil
+        _ = await events.wait(for: 2)
+        let replay = try await dedup.run("charge", ["ada", "1"]) { _ in "another" }
+        #expect(replay.isReplay && replay.value == "receipt")
+        await file.close()
     }
 }
-#endif

@@ -116,7 +116,10 @@ struct DeduplicatorTakeoverTests {
         )
         for _ in 0..<3 {
             let error = await #expect(throws: DedupError.self) { try await isTakeover(reopened) }
-            #expect(error?.reason == .inProgress(retryAfter: .seconds(1)))
+            guard case .inProgress = error?.reason else {
+                Issue.record("the operation was answered with \(error as Any)")
+                return
+            }
         }
         gate.open()
         #expect(try await running.value.isStored == false)

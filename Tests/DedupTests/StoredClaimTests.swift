@@ -47,4 +47,20 @@ struct StoredClaimTests {
             }
         }
     }
+
+    @Test("the format of a record does not change")
+    func format() {
+        let id = (0..<16).map { UInt8($0) }
+        for digest in [nil, ClaimFixture.digest] {
+            var record = StoredClaim(
+                state: .done,
+                id: ClaimID(bytes: id),
+                retentionMilliseconds: 0x0102_0304_0506_0708,
+                digest: digest
+            )
+            record.result = [42, 43]
+            let expected = [2, 2, digest == nil ? 0 : 1] + id + [1, 2, 3, 4, 5, 6, 7, 8] + (digest ?? []) + [42, 43]
+            #expect(record.bytes == expected && record.byteCount == expected.count)
+        }
+    }
 }

@@ -7,7 +7,7 @@ import Testing
 @Suite("HandlerRun")
 struct HandlerRunTests {
     private let clock = ManualClock()
-    private let run = HandlerRun()
+    private let run = HandlerRun(in: RelaySession())
     private let reports = ConcurrencyCounter()
 
     /// Begins a grace of five seconds.

@@ -1,6 +1,7 @@
 import Outbox
 import ReliabilityCore
 import ReliabilityStore
+import ReliabilityStoreTesting
 import ReliabilityTesting
 import Testing
 
@@ -162,5 +163,23 @@ struct OutboxQueueTests {
         await #expect(processExitsWith: .failure) {
             _ = OutboxQueue("", store: InMemoryStore(), storeFailure: .failClosed())
         }
+    }
+
+    @Test("dead letters are redriven and removed in as few calls as the store allows", arguments: [true, false])
+    func pages(isRedrive: Bool) async throws {
+        let store = FaultInjectingStore(fixture.memory, clock: fixture.clock)
+        let queue = OutboxQueue("test", store: store, storeFailure: .failClosed(), clock: fixture.clock)
+        try await fixture.send((0..<1000).map { "m\($0)" })
+        while case let claims = try await fixture.memory.claim("test", limit: 100, lease: .seconds(60)), !claims.isEmpty
+        {
+            _ = try await fixture.memory.settle(claims.map { Settlement($0, .deadLetter(reason: "x")) })
+        }
+        let count =
+            isRedrive
+            ? try await queue.redriveDeadLetters() : try await queue.removeDeadLetters(olderThan: .zero)
+        #expect(count == 1000)
+        // Pages of 128 records.
+        #expect(store.count(of: .page) == 8 && store.count(of: .settle) == 8)
+        #expect(try await queue.counts() == RecordCounts(pending: isRedrive ? 1000 : 0, deadLetters: 0))
     }
 }

@@ -126,4 +126,28 @@ struct RelayStateMachineTests {
         state.endDelivery(dueAfter: .seconds(Int64.max), now: .max)
         #expect(state.inFlight == 0)
     }
+
+    @Test("deliveries whose outcomes wait for the store free their workers up to the number of workers")
+    func settling() {
+        var state = RelayStateMachine(concurrency: 3, maxClaim: 2, pollInterval: .seconds(5))
+        var claimed = 0
+        func claim() {
+            guard case .claim(let limit, _) = state.next(now: 0) else { return }
+            state.recordClaims(limit, of: limit, isolating: nil)
+            claimed += limit
+        }
+        for _ in 0..<5 { claim() }
+        #expect(claimed == 3)
+        for count in 1...6 {
+            state.beginSettling()
+            claim()
+            // Three outcomes wait without a worker. Each further outcome keeps its worker.
+            #expect(claimed == 3 + min(count, 3))
+        }
+        #expect(state.inFlight == 6 && state.next(now: 0) == .wait(until: nil))
+        for count in 1...6 {
+            state.endDelivery(dueAfter: nil, wasSettling: true, now: 0)
+            #expect(state.inFlight == 6 - count)
+        }
+    }
 }

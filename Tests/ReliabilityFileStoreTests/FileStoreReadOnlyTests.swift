@@ -27,7 +27,7 @@ struct FileStoreReadOnlyTests {
     ) async throws {
         // The reference keeps the store open.
         let owner = try await fill(close: isClosed)
-        let image = files.files
+        let image = files.files.filter { $0.key != "reserve" }
         let disk = MemoryFileSystem(image)
         disk.set { $0.freeBytes = 0 }
         let rejection = #expect(throws: StoreError.self) { _ = try openStore(disk) }
@@ -103,22 +103,22 @@ struct FileStoreReadOnlyTests {
         #expect(files.files.isEmpty)
         try await fill()
         var image = files.files
-        image["log"]?[600] ^= 1
+        image[files.log]?[600] ^= 1
         #expect(
             await reason { _ = try openStore(MemoryFileSystem(image), mode: .readOnly) }
-                == .corruption(file: "log", offset: 512)
+                == .corruption(file: files.log, offset: 512)
         )
-        image["log"] = nil
+        image[files.log] = nil
         #expect(
             await reason { _ = try openStore(MemoryFileSystem(image), mode: .readOnly) }
-                == .corruption(file: "log", offset: 0)
+                == .corruption(file: files.log, offset: 0)
         )
     }
 
     @Test("the log alone can be read")
     func logAlone() async throws {
         try await fill()
-        let image = files.files.filter { $0.key == "log" }
+        let image = files.files.filter { $0.key == files.log }
         let store = try openStore(MemoryFileSystem(image), mode: .readOnly)
         #expect(try await store.entries().count == 1)
         await store.close()

@@ -6,47 +6,56 @@ import Testing
 
 @testable import ReliabilityFileStore
 
-/// A log with seven commits, and the content of the store after each commit.
+/// The name of the first segment of a store.
+private let segment = LogFormat.name(.segment, 1)
+
+/// A segment with seven commits, and the content of the store after each commit.
 private struct History {
     var open: [String: [UInt8]]
-    /// The end of the snapshot and of each commit's frame.
+    /// The end of the manifest and of each commit's frame.
     var ends: [Int]
-    /// The content of the store after the snapshot and after each commit.
+    /// The content of the store after the opening and after each commit.
     var states: [[StoreKey: [UInt8]]]
 
-    static func record() async throws -> History {
-        let files = MemoryFileSystem()
-        let store = try openStore(files, tuning: LogTuning(growth: 6656))
+    static func record() throws -> History {
+        let fileSystem = SimulatedFileSystem(seed: 3)
+        // The segment is less than half full, so no other segment is prepared.
+        let tuning = LogTuning(growth: 16_384)
+        let store = try SimulatedStore(fileSystem, unixTime: StoreImage.day, tuning: tuning)
         var ends: [Int] = []
         var states: [[StoreKey: [UInt8]]] = []
-        func recordState() async throws {
-            let log = files.files["log"] ?? []
+        func recordState() {
+            let log = fileSystem.disk.bytes(of: segment) ?? []
             let last = log.lastIndex { $0 != 0 } ?? 0
             ends.append((last + 512) / 512 * 512)
-            states.append(try await store.entries())
+            states.append(entries(store))
         }
-        try await recordState()
-        try await store.put("a", [1])
-        try await recordState()
-        _ = try await store.commit([
-            .put(key("b"), [2], .never, if: .absent), .put(key("c"), [3], .after(.seconds(60)), if: .absent),
-        ])
-        try await recordState()
+        recordState()
         // The value has several sectors, and a sector of zeros in the middle.
-        try await store.put("long", [UInt8](repeating: 5, count: 700) + [UInt8](repeating: 0, count: 1100) + [6])
-        try await recordState()
-        _ = try await store.commit([.delete(key("a"), if: .present)])
-        try await recordState()
-        _ = try await store.enqueue([NewRecord(queue: "q", id: "1", payload: [1])])
-        try await recordState()
-        _ = try await store.claim("q", limit: 1, lease: .seconds(1))
-        try await recordState()
-        try await store.put("z", [UInt8](repeating: 9, count: 600))
-        try await recordState()
-        let open = files.files
-        await store.close()
-        return History(open: open, ends: ends, states: states)
+        let long = [UInt8](repeating: 5, count: 700) + [UInt8](repeating: 0, count: 1100) + [6]
+        let operations: [WorkloadOperation] = [
+            .commit([.put(key("a"), [1], .never, if: .any)], []),
+            .commit(
+                [.put(key("b"), [2], .never, if: .absent), .put(key("c"), [3], .after(.seconds(60)), if: .absent)],
+                []
+            ),
+            .commit([.put(key("long"), long, .never, if: .any)], []),
+            .commit([.delete(key("a"), if: .present)], []),
+            .enqueue([NewRecord(queue: "q", id: "1", payload: [1])]),
+            .claim("q", limit: 1, lease: .seconds(1)),
+            .commit([.put(key("z"), [UInt8](repeating: 9, count: 600), .never, if: .any)], []),
+        ]
+        for operation in operations {
+            _ = store.call(operation)
+            recordState()
+        }
+        let files = fileSystem.disk.names.map { ($0.name, fileSystem.disk.bytes(of: $0.name) ?? []) }
+        return History(open: Dictionary(uniqueKeysWithValues: files), ends: ends, states: states)
     }
+}
+
+private func entries(_ store: SimulatedStore) -> [StoreKey: [UInt8]] {
+    Dictionary(uniqueKeysWithValues: store.content.entries.map { ($0.key, $0.stored.value) })
 }
 
 /// The result of a reader.
@@ -66,8 +75,10 @@ private func read(_ log: [UInt8]) -> Reading {
         Array(log.dropFirst(Int(offset)).prefix(count))
     }
     do throws(LogReader.Failure) {
-        let contents = try reader.replay { state.apply($0) }
-        state.advance(to: someday)
+        let contents = try reader.replay(try reader.header(), .open) { content in
+            if case .mutations(let mutations) = content { state.apply(mutations) }
+        }
+        state.advance(to: StoreImage.day)
         let entries = (try? state.scan(StoreKey("test"), after: nil, limit: 1000))?.entries ?? []
         return .contents(Dictionary(uniqueKeysWithValues: entries.map { ($0.key, $0.entry.value) }), contents)
     } catch {
@@ -76,15 +87,16 @@ private func read(_ log: [UInt8]) -> Reading {
     }
 }
 
-@Suite("Damaged logs")
+@Suite("Damaged files")
 struct LogDamageTests {
-    @Test("a log cut at any byte keeps every complete commit")
-    func truncated() async throws {
-        let history = try await History.record()
-        let log = try #require(history.open["log"])
+    @Test("a segment cut at any byte keeps every complete commit")
+    func truncated() throws {
+        let history = try History.record()
+        let log = try #require(history.open[segment])
         let floor = history.ends[0]
         // Every length near the end of a frame, and some of the others.
-        for length in 0..<log.count where length % 5 == 0 || history.ends.contains(where: { abs($0 - length) < 70 }) {
+        for length in 0..<history.ends[7] + 600
+        where length % 5 == 0 || history.ends.contains(where: { abs($0 - length) < 70 }) {
             var torn = log
             for index in length..<log.count { torn[index] = 0 }
             let reading = read(torn)
@@ -102,32 +114,33 @@ struct LogDamageTests {
         }
     }
 
-    @Test("a store with a log that was cut opens with every complete commit")
-    func truncatedStore() async throws {
-        let history = try await History.record()
-        let log = try #require(history.open["log"])
+    @Test("a store with a segment that was cut opens with every complete commit")
+    func truncatedStore() throws {
+        let history = try History.record()
+        let log = try #require(history.open[segment])
         for length in stride(from: history.ends[0], to: history.ends[7], by: 101) {
             var image = history.open
-            image["log"] = Array(log.prefix(length)) + [UInt8](repeating: 0, count: log.count - length)
-            let store = try openStore(MemoryFileSystem(image))
+            image[segment] = Array(log.prefix(length)) + [UInt8](repeating: 0, count: log.count - length)
+            let fileSystem = SimulatedFileSystem().restarted(with: SimulatedDisk(image))
+            let store = try SimulatedStore(fileSystem, unixTime: StoreImage.day, tuning: StoreImage.tuning)
             let whole = history.ends.filter { $0 <= length }.count - 1
-            #expect(try await store.entries() == history.states[whole])
+            #expect(entries(store) == history.states[whole])
             #expect(!store.recovery.wasClosed)
             #expect((store.recovery.droppedTailBytes > 0) == (length > history.ends[whole]))
-            try await store.put("new", [1])
-            await store.close()
+            _ = store.call(.commit([.put(key("new"), [1], .never, if: .any)], []))
+            store.close()
         }
     }
 
     @Test("a last frame with missing sectors is dropped")
-    func missingSectors() async throws {
-        let history = try await History.record()
-        let log = try #require(history.open["log"])
+    func missingSectors() throws {
+        let history = try History.record()
+        let log = try #require(history.open[segment])
         for last in 1...7 {
             let sectors = (history.ends[last] - history.ends[last - 1]) / 512
             for missing in 1..<(1 << sectors) {
-                var torn = Array(log.prefix(history.ends[last])) + [UInt8](repeating: 0, count: 2048)
-                torn += [UInt8](repeating: 0, count: max(0, log.count - torn.count))
+                var torn = Array(log.prefix(history.ends[last]))
+                torn += [UInt8](repeating: 0, count: log.count - torn.count)
                 for sector in 0..<sectors where missing & 1 << sector != 0 {
                     let start = history.ends[last - 1] + 512 * sector
                     torn.replaceSubrange(start..<start + 512, with: repeatElement(0, count: 512))
@@ -150,9 +163,9 @@ struct LogDamageTests {
     ) throws {
         let image = StoreImage.all[image]
         let damages = Damage.all(to: image)
-        for index in stride(from: 0, to: damages.count, by: 11) { _ = try image.outcome(of: damages[index]) }
-        for bit in stride(from: 0, to: image.log.count * 8, by: 487) {
-            _ = try image.outcome(of: .flip("log", bit: bit))
+        for index in stride(from: 0, to: damages.count, by: 101) { _ = try image.outcome(of: damages[index]) }
+        for bit in stride(from: 0, to: image.bitCount, by: 2011) {
+            _ = try image.outcome(of: image.flip(UInt64(bit)).damage)
         }
     }
 
@@ -176,6 +189,10 @@ struct LogDamageTests {
             var reader = ByteReader(bytes, 0..<count)
             let mutations = try? reader.mutations()
             if count > 12 { #expect(mutations == nil || !reader.isAtEnd || mutations?.isEmpty == false) }
+            reader = ByteReader(bytes, 0..<count)
+            _ = try? reader.manifest()
+            reader = ByteReader(bytes, 0..<count)
+            _ = try? reader.checkpoint()
         }
     }
 
@@ -200,7 +217,7 @@ struct LogDamageTests {
         }
         var isRejected = false
         do throws(LogReader.Failure) {
-            _ = try reader.replay { _ in }
+            _ = try reader.replay(header, .open) { _ in }
         } catch {
             if case .damaged(512) = error { isRejected = true }
         }

@@ -4,7 +4,8 @@ import StoreSimulation
 /// Damages the files of small stores and opens them: all damage of `Damage.all`, and `--count` flipped bits that
 /// `--seed` determines.
 ///
-/// `--all` flips every bit. `--image` with `--case` or `--bit` checks one case only.
+/// `--all` flips every bit. `--image` with `--case` or `--bit` checks one case only. The bits of all files are numbered
+/// in the order of the files' names.
 func flipsSuite(_ options: Options) -> SuiteResult {
     let cases = flipCases(options)
     let shares = onAllProcessors { share, shares in
@@ -33,8 +34,8 @@ private func flipCases(_ options: Options) -> [FlipCase] {
     var cases: [FlipCase] = []
     for (number, image) in StoreImage.all.enumerated() where options["image"].map({ $0 == number }) ?? true {
         func flip(_ bit: Int) {
-            let replay = "--image \(number) --bit \(bit)"
-            cases.append(FlipCase(image: number, damage: .flip("log", bit: bit), replay: replay))
+            let flip = image.flip(UInt64(bit))
+            cases.append(FlipCase(image: number, damage: flip.damage, replay: "--image \(number) --bit \(flip.bit)"))
         }
         if let bit = options["bit"] {
             flip(bit)
@@ -44,13 +45,12 @@ private func flipCases(_ options: Options) -> [FlipCase] {
             cases.append(FlipCase(image: number, damage: damage, replay: "--image \(number) --case \(index)"))
         }
         if options["case"] != nil { continue }
-        let bits = image.log.count * 8
         if options["all"] == 1 {
-            for bit in 0..<bits { flip(bit) }
+            for bit in 0..<image.bitCount { flip(bit) }
         } else {
             let random = SimulatedFileSystem(seed: UInt64(options["seed"] ?? 1))
             let count = (options["count"] ?? 20_000) / StoreImage.all.count + 1
-            for _ in 0..<count { flip(Int(random.randomNumber() % UInt64(bits))) }
+            for _ in 0..<count { flip(Int(random.randomNumber() >> 1)) }
         }
     }
     return cases

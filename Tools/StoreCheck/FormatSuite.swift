@@ -2,23 +2,46 @@ import CheckSupport
 import Foundation
 import StoreSimulation
 
-/// Writes damaged logs to a directory with the results of the store's own reader, for a comparison with another reader:
-/// `Tools/StoreFormat/read_log.py --check DIRECTORY`.
+/// Writes damaged stores to a directory with the results of the store's own reader, for a comparison with another
+/// reader: `Tools/StoreFormat/read_store.py --check DIRECTORY`.
+///
+/// Each image has a file. Its first line has the files of the image. Each other line has the files that differ.
 func formatSuite(_ directory: String, _: String?) async throws -> SuiteResult {
-    let folder = URL(fileURLWithPath: directory)
-    var number = 0
+    var count = 0
     for image in StoreImage.all {
         let random = SimulatedFileSystem(seed: 1)
-        let flips = (0..<200).map { _ in
-            Damage.flip("log", bit: Int(random.randomNumber() % UInt64(image.log.count * 8)))
+        let flips = (0..<400).map { _ in image.flip(random.randomNumber()).damage }
+        // Thousands of copies of sectors are alike.
+        let damages = Damage.all(to: image).enumerated().filter { index, damage in
+            switch damage {
+            case .copy, .swap, .foreign: index % 23 == 0
+            default: true
+            }
         }
-        var seen: Set<[UInt8]> = []
-        for damage in Damage.all(to: image) + flips {
-            guard let log = damage.applied(to: image)["log"], seen.insert(log).inserted else { continue }
-            try Data(log).write(to: folder.appendingPathComponent("\(number)"))
-            try Data(contentLines(ofLog: log).utf8).write(to: folder.appendingPathComponent("\(number).expected"))
-            number += 1
+        var lines = try line(DamagedStore(files: image.files, expected: contentLines(of: image.files)))
+        for damage in damages.map(\.element) + flips {
+            let files = damage.applied(to: image)
+            var changed: [String: [UInt8]?] = files.filter { image.files[$0.key] != $0.value }
+            for name in image.files.keys where files[name] == nil { changed[name] = .some(nil) }
+            if changed.isEmpty { continue }
+            lines += try line(DamagedStore(files: changed, expected: contentLines(of: files)))
+            count += 1
         }
+        let file = URL(fileURLWithPath: directory).appendingPathComponent("\(image.name).stores")
+        try Data(lines).write(to: file)
     }
-    return SuiteResult(summary: "\(number) logs written")
+    return SuiteResult(summary: "\(count) damaged stores written")
 }
+
+private struct DamagedStore: Encodable {
+    /// The content of the files in Base64, and `nil` for a missing file.
+    var files: [String: String?]
+    var expected: String
+
+    init(files: [String: [UInt8]?], expected: String) {
+        self.files = files.mapValues { $0.map { Data($0).base64EncodedString() } }
+        self.expected = expected
+    }
+}
+
+private func line(_ store: DamagedStore) throws -> [UInt8] { Array(try JSONEncoder().encode(store)) + [10] }

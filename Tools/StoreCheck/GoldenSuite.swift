@@ -10,12 +10,12 @@ import StoreSimulation
 /// have exactly the system calls of the simulated calls. `.ci/trace` does both.
 func goldenSuite(_ directory: String, _ trace: String?) async throws -> SuiteResult {
     guard let trace else {
-        try await goldenWorkload(directory, PosixFileSystem())
+        try goldenWorkload(directory, PosixFileSystem())
         return SuiteResult(summary: "the workload ran")
     }
     let simulated = SimulatedFileSystem()
     simulated.recordsCalls = true
-    try await goldenWorkload("store", simulated)
+    try goldenWorkload("store", simulated)
     let expected = systemCalls(for: simulated.calls)
     let found = TraceReader.calls(try String(contentsOfFile: trace, encoding: .utf8), directory)
     let summary =
@@ -31,35 +31,82 @@ func goldenSuite(_ directory: String, _ trace: String?) async throws -> SuiteRes
     )
 }
 
-private func goldenWorkload(_ directory: String, _ fileSystem: any FileSystem) async throws {
-    // The tuning is small, so the log is extended and compacted.
-    let tuning = LogTuning(growth: 4096, batchLimit: 1 << 20, compactionMinimum: 8192)
-    func open() throws(StoreError) -> FileStore {
-        try FileStore(at: directory, fileSystem: fileSystem, tuning: tuning)
-    }
-    func put(_ name: String, _ count: Int, _ store: FileStore) async throws {
-        let value = [UInt8](repeating: 7, count: count)
-        _ = try await store.commit([.put(StoreKey("golden", name), value, .never, if: .any)])
-    }
-    let first = try open()
+private func goldenWorkload(_ directory: String, _ fileSystem: any FileSystem) throws {
+    let first = try GoldenStore(directory, fileSystem)
     // A second owner is rejected.
     do throws(StoreError) {
-        _ = try open()
+        _ = try GoldenStore(directory, fileSystem)
         throw StoreError(.invalid, "a second owner opened the store")
     } catch {
         guard error.reason == .locked else { throw error }
     }
-    for number in 0..<12 { try await put("a\(number % 3)", 700, first) }
-    _ = try await first.enqueue([NewRecord(queue: "q", id: "1", payload: [1])])
-    _ = try await first.claim("q", limit: 1, lease: .seconds(60))
-    _ = try await first.commit([.delete(StoreKey("golden", "a0"), if: .present)])
-    await first.close()
-    let second = try open()
-    try await put("b", 100_000, second)
-    // A store that is closed may rewrite its log before or not. The next write waits for the rewrite.
-    try await put("c", 1, second)
-    _ = try await second.get(StoreKey("golden", "b"))
-    await second.close()
+    for number in 0..<24 { first.put("a\(number % 3)", 700) }
+    first.call(.enqueue([NewRecord(queue: "q", id: "1", payload: [1])]))
+    first.call(.claim("q", limit: 1, lease: .seconds(60)))
+    first.call(.commit([.delete(StoreKey("golden", "a0"), if: .present)], []))
+    first.close()
+    let second = try GoldenStore(directory, fileSystem)
+    second.put("b", 100_000)
+    second.put("c", 1)
+    second.close()
+}
+
+/// The file store without its threads, so that the order of its calls to the file system is always the same.
+private final class GoldenStore {
+    private var stateMachine: LogStateMachine
+    private var writer: LogWriter
+    private var maintenance: MaintenanceWriter
+    private let now: Int64
+
+    init(_ directory: String, _ fileSystem: any FileSystem) throws(StoreError) {
+        // The tuning is small, so segments follow each other and the log is compacted.
+        let recovery = try LogRecovery(
+            at: directory,
+            configuration: .standard,
+            fileSystem: fileSystem,
+            unixTime: 1_780_000_000_000_000_000,
+            tuning: LogTuning(growth: 4096, batchLimit: 1 << 20, compactionMinimum: 8192)
+        )
+        stateMachine = recovery.stateMachine
+        writer = recovery.writer
+        maintenance = recovery.maintenance
+        now = recovery.start
+    }
+
+    func put(_ name: String, _ count: Int) {
+        let value = [UInt8](repeating: 7, count: count)
+        call(.commit([.put(StoreKey("golden", name), value, .never, if: .any)], []))
+    }
+
+    /// Makes a call and executes all steps.
+    func call(_ operation: WorkloadOperation) {
+        while true {
+            if case .answer = submit(operation, to: &stateMachine, now: now) { break }
+            step(hasWaiting: true)
+        }
+        while step(hasWaiting: false) {}
+    }
+
+    @discardableResult
+    private func step(hasWaiting: Bool) -> Bool {
+        let step = stateMachine.nextStep(hasWaiting: hasWaiting)
+        switch step {
+        case .stop: return false
+        case .wait:
+            let maintenanceStep = stateMachine.nextMaintenanceStep(now: now, hasWaiting: hasWaiting)
+            if case .wait = maintenanceStep { return stateMachine.hasPendingCheckpoint }
+            stateMachine.completed(maintenanceStep, maintenance.perform(maintenanceStep))
+        case .flush, .roll, .install, .seal:
+            stateMachine.completed(step, writer.perform(step))
+        }
+        return true
+    }
+
+    func close() {
+        stateMachine.close(now: now)
+        while step(hasWaiting: false) {}
+        writer.release()
+    }
 }
 
 /// The Linux system calls of the calls to the file system.
@@ -106,10 +153,10 @@ private func systemCalls(for calls: [SimulatedFileSystem.Call]) -> [String] {
         case .read: lines.append("pread64 \(name) \(call.count) \(call.offset)")
         case .write: lines.append("pwrite64 \(name) \(call.count) \(call.offset)")
         case .sync: lines += ["fdatasync \(name)", "fstat \(name)"]
-        case .rename:
-            lines.append("renameat \(name) \(call.newName)")
-            names.remove(name)
-            names.insert(call.newName)
+        case .names:
+            lines += ["open DIRECTORY O_CLOEXEC|O_DIRECTORY|O_RDONLY", "fstat DIRECTORY"]
+            lines += ["fcntl DIRECTORY F_GETFL", "fcntl DIRECTORY F_SETFD"]
+            lines += ["getdents64 DIRECTORY", "getdents64 DIRECTORY", "close DIRECTORY"]
         case .unlink:
             lines.append("unlinkat \(name)" + (names.remove(name) == nil ? " ENOENT" : ""))
         case .syncDirectory: lines.append("fsync DIRECTORY")

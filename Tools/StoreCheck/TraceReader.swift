@@ -75,7 +75,7 @@ struct TraceReader {
         if path == parent { return "PARENT" }
         if path.hasPrefix(self.directory + "/") { return "by path: " + path }
         guard let directory, open[directory] == "DIRECTORY" else { return nil }
-        return path
+        return path == "." ? "DIRECTORY" : path
     }
 
     private mutating func keep(_ call: String, _ arguments: [String], _ value: String, _ failure: String) {
@@ -95,10 +95,6 @@ struct TraceReader {
         case "unlinkat":
             guard let name = name(argument(1), in: first) else { return }
             calls.append("unlinkat \(name)" + (argument(2) == "0" ? "" : " " + argument(2)) + failure)
-        case "renameat", "renameat2":
-            guard let old = name(argument(1), in: first), let new = name(argument(3), in: argument(2)) else { return }
-            let flags = argument(4) == "?" || argument(4) == "0" ? "" : " " + argument(4)
-            calls.append("renameat \(old) \(new)\(flags)\(failure)")
         case "newfstatat" where argument(1) == "\"\"" && argument(3) == "AT_EMPTY_PATH":
             if let name = open[first] { calls.append("fstat \(name)\(failure)") }
         case "fstat":
@@ -107,6 +103,10 @@ struct TraceReader {
             if let name = open[first] { calls.append("\(call) \(name) \(argument(2)) \(argument(3))\(failure)") }
         case "flock":
             if let name = open[first] { calls.append("flock \(name) \(Self.flags(argument(1)))\(failure)") }
+        case "getdents64", "getdents":
+            if let name = open[first] { calls.append("getdents64 \(name)\(failure)") }
+        case "fcntl":
+            if let name = open[first] { calls.append("fcntl \(name) \(argument(1))\(failure)") }
         case "fchmod":
             if let name = open[first] { calls.append("fchmod \(name) \(argument(1))\(failure)") }
         case "fdatasync", "fsync":

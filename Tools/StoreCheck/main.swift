@@ -6,7 +6,9 @@ let suites: [(name: String, options: [String], run: @Sendable (Options) -> Suite
     ("seeds", ["first", "count"], seedsSuite),
     ("errors", ["first", "count"], errorsSuite),
     ("flips", ["count", "seed", "all", "image", "case", "bit"], flipsSuite),
+    ("growth", ["size", "factor"], growthSuite),
     ("histories", ["first", "count", "times"], historiesSuite),
+    ("memory", ["count"], memorySuite),
 ]
 
 // Without this, the order of a dictionary would differ between processes, and a failure could not be reproduced.

@@ -5,7 +5,7 @@ import Foundation
 
 private let target: FuzzTarget = {
     let targets: [String: FuzzTarget] = [
-        "frame": .frame, "recovery": .recovery, "codec": .codec, "operations": .operations,
+        "frame": .frame, "recovery": .recovery, "directory": .directory, "codec": .codec, "operations": .operations,
     ]
     let environment = ProcessInfo.processInfo.environment
     guard let target = targets[environment["RELIABILITY_FUZZ_TARGET"] ?? ""] else {

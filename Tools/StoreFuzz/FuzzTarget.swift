@@ -5,10 +5,12 @@ import StoreSimulation
 
 /// What the fuzzer feeds with bytes; a violation ends the process.
 enum FuzzTarget {
-    /// Frames, with the checksums repaired, so that what is behind them is reached.
+    /// Frames after a manifest, with the checksums repaired, so that the code behind the checksums is reached.
     case frame
-    /// A whole log, which is opened as it is, and with its checksums repaired.
+    /// A whole segment or log, which is opened as it is, and with its checksums repaired.
     case recovery
+    /// A directory, which is opened as it is, and with the checksums of all files repaired.
+    case directory
     /// A payload.
     case codec
     /// Calls to a store, crashes and openings, against the model.
@@ -16,10 +18,14 @@ enum FuzzTarget {
 
     func run(_ bytes: [UInt8]) {
         switch self {
-        case .frame: recover(repaired(bytes))
+        case .frame: FuzzedStore.segment(FuzzedStore.repairedFrames(bytes)).recover()
         case .recovery:
-            recover(bytes)
-            recover(checked(bytes))
+            FuzzedStore.segment(bytes).recover()
+            FuzzedStore.segment(bytes).repaired.recover()
+        case .directory:
+            let store = FuzzedStore(decoding: bytes)
+            store.recover()
+            store.repaired.recover()
         case .codec: decode(bytes)
         case .operations: operate(bytes)
         }
@@ -27,11 +33,16 @@ enum FuzzTarget {
 
     /// Inputs to begin with.
     var seeds: [[UInt8]] {
-        let logs = FormatFixture.known.map(\.log) + StoreImage.all.map(\.log)
+        let directories = FormatFixture.known.map(\.files) + StoreImage.all.map(\.files)
+        let logs = directories.flatMap { files in
+            files.filter { $0.key.hasPrefix("log-") }.sorted { $0.key < $1.key }.map(\.value)
+        }
         switch self {
         case .frame: return logs.map { Array($0.dropFirst(512)) }
         case .recovery: return logs
-        case .codec: return logs.flatMap(Self.payloads)
+        case .directory: return directories.map { FuzzedStore(files: $0).encoded }
+        case .codec:
+            return directories.flatMap(\.values).flatMap(Self.payloads)
         case .operations:
             return (UInt64(0)..<20).map { seed in
                 var random = SplitMix(seed)
@@ -50,117 +61,37 @@ enum FuzzTarget {
         }
     }
 
-    // MARK: Frames and logs
-
-    private static let salt: UInt64 = 7
-
-    /// The bytes as frames behind a file header, each with its magic, number, marks and checksums right.
-    private func repaired(_ bytes: [UInt8]) -> [UInt8] {
-        let count = 512 + (bytes.count + 511) / 512 * 512
-        let header = FileHeader(salt: Self.salt, floor: 512, reservedEnd: Int64(count))
-        var log = header.encoded + bytes + [UInt8](repeating: 0, count: count - 512 - bytes.count)
-        var offset = 512
-        var number: UInt64 = 0
-        while offset < count, !log[offset..<offset + 512].allSatisfy({ $0 == 0 }) {
-            log.replaceSubrange(offset..<offset + 4, with: LogFormat.frameMagic)
-            log.replaceSubrange(offset + 60..<offset + 64, with: LogFormat.endMark)
-            log.set(number, at: offset + 24)
-            offset += mendFrame(&log, offset, Self.salt)
-            number += 1
-        }
-        return log
-    }
-
-    /// A log in which the checksums are right of the file header and of what begins as a frame does.
-    private func checked(_ bytes: [UInt8]) -> [UInt8] {
-        guard bytes.count >= 512 else { return bytes }
-        var log = bytes
-        log.replaceSubrange(0..<8, with: Array("RELIALOG".utf8))
-        log.set(FileHeader.checksum(Array(log.prefix(512))), at: 8)
-        let salt: UInt64 = log.number(at: 16)
-        var offset = 512
-        while offset + 512 <= log.count, log[offset...].starts(with: LogFormat.frameMagic) {
-            offset += mendFrame(&log, offset, salt)
-        }
-        return log
-    }
-
-    /// Sets a frame's checksums, and returns its size.
-    private func mendFrame(_ log: inout [UInt8], _ offset: Int, _ salt: UInt64) -> Int {
-        let length: UInt64 = log.number(at: offset + 8)
-        var size = 512
-        if length <= LogFormat.maxPayload, LogFormat.frameSize(payload: Int(length)) <= log.count - offset {
-            size = LogFormat.frameSize(payload: Int(length))
-        }
-        let frame = Array(log[offset..<offset + size])
-        log.set(FrameHeader.bodyChecksum(frame, salt, Int64(offset)), at: offset + 16)
-        let head = Array(log[offset..<offset + 64])
-        log.set(FrameHeader.checksum(head, salt, Int64(offset)), at: offset + 4)
-        return size
-    }
-
-    /// Opens a log: it is rejected and stays as it is, or it is opened, and then again with the same content.
-    private func recover(_ log: [UInt8]) {
-        let files = ["log": log, "LOCK": Array("1              \nhas a log\n".utf8)]
-        let fileSystem = SimulatedFileSystem().restarted(with: SimulatedDisk(files))
-        fileSystem.recordsCalls = true
-        let store: SimulatedStore
-        do throws(StoreError) {
-            store = try SimulatedStore(fileSystem, unixTime: StoreImage.day, tuning: StoreImage.tuning)
-        } catch {
-            switch error.reason {
-            case .corruption("log", let offset): check((0...Int64(log.count)).contains(offset), "offset \(offset)")
-            case .unsupportedFormat: break
-            default: violation("rejected with \(error)")
-            }
-            check(fileSystem.changeCount == 0, "a rejected opening changed something")
-            check(fileSystem.openCount == 0, "a rejected opening left files open")
-            return
-        }
-        for call in fileSystem.calls where call.kind == .read {
-            check(call.count <= max(1 << 16, log.count), "asked for \(call.count) bytes of \(log.count)")
-        }
-        check(store.recovery.droppedTailBytes <= Int64(log.count), "\(store.recovery)")
-        let first = content(fileSystem)
-        // Versions beyond these are never reached, and an owner needs as many.
-        guard let openedAt = store.capabilities.openedAt, openedAt.rawValue < versionLimit - 1 << 22 else { return }
-        let again = fileSystem.restarted()
-        do throws(StoreError) {
-            let second = try SimulatedStore(again, unixTime: StoreImage.day, tuning: StoreImage.tuning)
-            check(second.capabilities.openedAt.map { $0 > openedAt } ?? false, "versions begin again")
-            check(content(again) == first, "opened again with other content")
-            check(second.start >= store.start, "the clock was set back")
-            let put = WorkloadOperation.commit([.put(StoreKey("fuzz"), [1], .never, if: .any)], [])
-            guard case .commit(.committed) = second.call(put) else { violation("rejected a write") }
-            second.close()
-            let third = try SimulatedStore(again.restarted(), unixTime: StoreImage.day, tuning: StoreImage.tuning)
-            check(third.recovery.wasClosed, "not found closed")
-        } catch {
-            violation("rejected again: \(error)")
-        }
-    }
-
-    private func content(_ fileSystem: SimulatedFileSystem) -> StoreContent {
-        do throws(LogReader.Failure) {
-            let (mutations, contents) = try readLog(fileSystem.disk.bytes(of: "log") ?? [])
-            return StoreContent(snapshot: mutations, now: contents.position.clock)
-        } catch {
-            violation("the new log is not right: \(error)")
-        }
-    }
-
     // MARK: Payloads
 
-    /// What can be decoded is encoded and decoded to the same.
+    /// Bytes that can be decoded are encoded and decoded to the same.
     private func decode(_ bytes: [UInt8]) {
         var reader = ByteReader(bytes, 0..<bytes.count)
-        guard let mutations = try? reader.mutations() else { return }
-        check(reader.isAtEnd, "bytes were left")
-        var encoded: [UInt8] = []
-        for mutation in mutations { encoded.append(mutation: mutation) }
-        check(encoded.count <= bytes.count, "encoded in \(encoded.count) bytes, decoded from \(bytes.count)")
-        var again = ByteReader(encoded, 0..<encoded.count)
-        check((try? again.mutations()) == mutations, "decoded to something else")
+        if let mutations = try? reader.mutations() {
+            check(reader.isAtEnd, "bytes were left")
+            var encoded: [UInt8] = []
+            for mutation in mutations { encoded.append(mutation: mutation) }
+            check(encoded.count <= bytes.count, "encoded in \(encoded.count) bytes, decoded from \(bytes.count)")
+            var again = ByteReader(encoded, 0..<encoded.count)
+            check((try? again.mutations()) == mutations, "decoded to something else")
+        }
+        reader = ByteReader(bytes, 0..<bytes.count)
+        if let manifest = try? reader.manifest() {
+            var encoded: [UInt8] = []
+            encoded.append(manifest: manifest)
+            var again = ByteReader(encoded, 0..<encoded.count)
+            check((try? again.manifest()) == manifest, "decoded to another manifest")
+            check(encoded.count <= bytes.count, "a manifest of \(bytes.count) bytes has \(encoded.count)")
+        }
+        reader = ByteReader(bytes, 0..<bytes.count)
+        if let checkpoint = try? reader.checkpoint() {
+            var encoded: [UInt8] = []
+            encoded.append(checkpoint: checkpoint)
+            var again = ByteReader(encoded, 0..<encoded.count)
+            check((try? again.checkpoint()) == checkpoint, "decoded to another checkpoint")
+            var manifest = Manifest(firstSegment: 1)
+            manifest.install(checkpoint)
+            check(manifest.ranges.contains(checkpoint.range), "the checkpoint was not installed")
+        }
     }
 
     // MARK: Operations
@@ -219,10 +150,11 @@ enum FuzzTarget {
         return run
     }
 
-    private func check(_ holds: Bool, _ what: @autoclosure () -> String) { if !holds { violation(what()) } }
-
-    private func violation(_ what: String) -> Never { fatalError("VIOLATION: \(what)") }
 }
+
+func check(_ holds: Bool, _ what: @autoclosure () -> String) { if !holds { violation(what()) } }
+
+func violation(_ what: String) -> Never { fatalError("VIOLATION: \(what)") }
 
 /// Numbers that follow from bytes, one for each; behind the last they go on by themselves.
 private struct ByteSource: RandomNumberGenerator {

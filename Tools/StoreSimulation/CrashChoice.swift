@@ -130,7 +130,7 @@ extension SimulatedDisk {
         var written: Set<[Int]> = []
         for (index, change) in changes.enumerated() where isKept(index) {
             switch change {
-            case .create, .rename, .unlink: Self.apply(change, to: &names)
+            case .create, .unlink: Self.apply(change, to: &names)
             case .size(let file, let size): sizes[file] = size
             case .sector(let file, let sector, let bytes):
                 let start = sector * Self.sectorSize

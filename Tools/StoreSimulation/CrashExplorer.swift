@@ -60,7 +60,7 @@ package struct CrashExplorer {
                 try Workload.perform(step, number: index, on: run)
             }
             try run.checkOwner()
-            try run.checkMissingLog()
+            try run.checkMissingFiles()
         } catch {
             throw Violation("\(workload): \(error)")
         }

@@ -26,10 +26,12 @@ extension CrashPoint {
         unixTime: Int64,
         keepsPoints: Bool
     ) throws(Violation) -> CrashRun? {
+        let crashed = disk.crashed(choice)
         do throws(Violation) {
+            if choice.isPossible, seed % 8 == 0 { try checkWithoutLock(crashed, environment, unixTime) }
             return try CrashRun(
                 environment,
-                SimulatedFileSystem(seed: seed, disk.crashed(choice)),
+                SimulatedFileSystem(seed: seed, crashed),
                 oracle,
                 unixTime: unixTime,
                 keepsPoints: keepsPoints,
@@ -38,6 +40,25 @@ extension CrashPoint {
         } catch {
             if case .corruption = error.reason, choice.mayBeRejected { return nil }
             throw error
+        }
+    }
+
+    /// Checks that a copy of the files without LOCK has the content too.
+    private func checkWithoutLock(
+        _ disk: SimulatedDisk,
+        _ environment: CrashEnvironment,
+        _ unixTime: Int64
+    ) throws(Violation) {
+        let store: SimulatedStore
+        do throws(StoreError) {
+            store = try environment.open(SimulatedFileSystem(disk.without(LogFormat.lockName)), unixTime)
+        } catch {
+            // A segment that was never in use may be damaged, and only LOCK shows that the segment was not in use.
+            if case .corruption = error.reason { return }
+            throw Violation("the files cannot be opened without LOCK: \(error)")
+        }
+        do throws(Violation) { _ = try environment.check(store, oracle, unixTime: unixTime) } catch {
+            throw Violation("without LOCK, \(error)")
         }
     }
 }
@@ -51,6 +72,8 @@ package final class CrashRun {
     package private(set) var oracle: DurabilityOracle
     /// Every instant since ``mark()`` at which the power could have ended.
     package private(set) var points: [CrashPoint] = []
+    /// A Boolean value that indicates whether the disk may have been full since the opening.
+    private var mayHaveBeenFull = false
 
     /// Opens a store for the first time.
     package convenience init(_ environment: CrashEnvironment, seed: UInt64, unixTime: Int64) throws(Violation) {
@@ -79,7 +102,7 @@ package final class CrashRun {
     ) throws(Violation) {
         self.environment = environment
         fileSystem.keepsSnapshots = keepsPoints
-        let log = fileSystem.disk.bytes(of: "log")
+        let before = fileSystem.disk
         do throws(StoreError) {
             store = try environment.open(fileSystem, unixTime)
         } catch {
@@ -94,13 +117,14 @@ package final class CrashRun {
             points = fileSystem.snapshots.map { CrashPoint(disk: $0, oracle: during) }
             fileSystem.clearSnapshots()
         }
-        if let log, checksTail { try checkTail(log) }
+        if let (name, end) = store.recoveredLog, let log = before.bytes(of: name), checksTail {
+            try checkTail(log, from: Int(end))
+        }
         if !points.isEmpty { points[points.count - 1].oracle = oracle }
     }
 
     /// Checks that exactly the tail that was cut off is reported.
-    private func checkTail(_ log: [UInt8]) throws(Violation) {
-        let start = Int(store.recovery.replayedBytes)
+    private func checkTail(_ log: [UInt8], from start: Int) throws(Violation) {
         let hasWords = unsafe log.withUnsafeBytes { bytes in
             stride(from: start, to: bytes.count & ~7, by: 8).contains { position in
                 unsafe bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self) != 0
@@ -135,6 +159,7 @@ package final class CrashRun {
     /// A write without space must change nothing.
     package func limitSpace(to free: Int?) {
         store.fileSystem.capacity = free.map { store.fileSystem.usedBytes + $0 } ?? .max
+        mayHaveBeenFull = true
     }
 
     // MARK: Calls
@@ -164,7 +189,22 @@ package final class CrashRun {
     /// Begins the next step of the store.
     package func begin() { store.beginStep() }
 
-    /// Executes the step that was begun.
+    /// Begins the next maintenance step of the store.
+    package func beginMaintenance() { store.beginMaintenanceStep() }
+
+    /// Executes only the step of the log that was begun.
+    package func finishLog() throws(Violation) {
+        store.finishLogStep()
+        try recordStep()
+    }
+
+    /// Executes only the maintenance step that was begun.
+    package func finishMaintenance() throws(Violation) {
+        store.finishMaintenanceStep()
+        try recordStep()
+    }
+
+    /// Executes the steps that were begun.
     package func finish() throws(Violation) {
         store.finishStep()
         try recordStep()
@@ -179,9 +219,12 @@ package final class CrashRun {
         if oracle.hasWaiting { throw Violation("an answer waits forever") }
     }
 
-    /// Closes the store and opens it again.
+    /// Closes the store and opens it again, on a full disk if the disk is full.
     package func reopen(unixTime: Int64) throws(Violation) {
         try settle()
+        if !mayHaveBeenFull, reserve < min(environment.tuning.growth, 64 << 10) {
+            throw Violation("the store has a reserve of \(reserve) bytes")
+        }
         oracle.mayBeClosed = true
         oracle.mayHaveReached(store.now)
         store.close()
@@ -189,17 +232,37 @@ package final class CrashRun {
         oracle.isClosed = true
         try recordStep()
         if store.fileSystem.openCount != 0 { throw Violation("a closed store has files open") }
-        let next = try CrashRun(
-            environment,
-            store.fileSystem.restarted(),
-            oracle,
-            unixTime: unixTime,
-            keepsPoints: store.fileSystem.keepsSnapshots
-        )
+        let next = try opened(unixTime)
         store = next.store
         oracle = next.oracle
+        mayHaveBeenFull = store.fileSystem.capacity < .max
         points += next.points
     }
+
+    private func opened(_ unixTime: Int64) throws(Violation) -> CrashRun {
+        let keepsPoints = store.fileSystem.keepsSnapshots
+        let withSpace = store.fileSystem.restarted()
+        guard store.fileSystem.capacity < .max else {
+            return try CrashRun(environment, withSpace, oracle, unixTime: unixTime, keepsPoints: keepsPoints)
+        }
+        let full = store.fileSystem.restarted()
+        full.capacity = store.fileSystem.capacity
+        do throws(Violation) {
+            return try CrashRun(environment, full, oracle, unixTime: unixTime, keepsPoints: keepsPoints)
+        } catch {
+            if error.reason != .diskFull { throw error }
+            // The space that the opening needs at least is known only after an opening with enough space.
+            let next = try CrashRun(environment, withSpace, oracle, unixTime: unixTime, keepsPoints: keepsPoints)
+            let segment = next.disk.bytes(of: next.store.logName) ?? []
+            if let header = try? FileHeader(decoding: Array(segment.prefix(512))), header.floor + 4096 <= reserve {
+                throw Violation("the store cannot be opened on a full disk with a reserve of \(reserve) bytes")
+            }
+            return next
+        }
+    }
+
+    /// The size of the reserve in bytes.
+    private var reserve: Int64 { Int64(disk.bytes(of: LogFormat.reserveName)?.count ?? 0) }
 
     /// Checks that a second opening is rejected.
     package func checkOwner() throws(Violation) {
@@ -214,21 +277,26 @@ package final class CrashRun {
         throw Violation("the store has two owners")
     }
 
-    /// Checks that the removal of the log is detected.
-    package func checkMissingLog() throws(Violation) {
-        let fileSystem = SimulatedFileSystem(disk.crashed(.nothing).without("log"))
-        do throws(StoreError) {
-            _ = try environment.open(fileSystem, now)
-        } catch {
-            guard case .corruption = error.reason else { throw Violation("a missing log was reported as \(error)") }
-            return
+    /// Checks that the removal of any file that the store needs is detected.
+    package func checkMissingFiles() throws(Violation) {
+        let disk = disk.crashed(.nothing)
+        for name in store.neededFileNames {
+            let fileSystem = SimulatedFileSystem(disk.without(name))
+            do throws(StoreError) {
+                _ = try environment.open(fileSystem, now)
+            } catch {
+                if case .corruption(name, _) = error.reason { continue }
+                throw Violation("the missing file \(name) was reported as \(error)")
+            }
+            throw Violation("the missing file \(name) was not noticed")
         }
-        throw Violation("a missing log was not noticed")
     }
 
     /// Records the changes of the disk and the answers that are given now.
     private func recordStep() throws(Violation) {
         let fileSystem = store.fileSystem
+        // Every step may write the time.
+        oracle.mayHaveReached(store.now)
         for snapshot in fileSystem.snapshots { points.append(CrashPoint(disk: snapshot, oracle: oracle)) }
         fileSystem.clearSnapshots()
         try oracle.recordAnswers(of: store)

@@ -23,16 +23,18 @@ package struct CrashSeed {
             elements[Int.random(in: 0..<elements.count, using: &random)]
         }
         mix = OperationMix(
-            keys: one([1, 3, 6, 12, 40]),
+            keys: one([1, 3, 6, 12, 40, 200]),
             queues: one([1, 2, 3]),
-            ids: one([1, 4, 10]),
+            ids: one([1, 4, 10, 80]),
             longestValue: one([12, 40, 600, 3000]),
             invalidPercentage: one([0, 3])
         )
         let tuning = LogTuning(
             growth: one([512, 1024, 4096, 16384]),
             batchLimit: one([1, 64, 700, 1 << 20]),
-            compactionMinimum: one([512, 2048, 8192, 1 << 20])
+            compactionMinimum: one([512, 2048, 8192, 1 << 20]),
+            checkpointSize: one([1, 1024, 4096]),
+            sliceLimit: one([1, 3, 256])
         )
         let configuration = FileStore.Configuration(
             maxEntries: one([1_000_000, 1_000_000, 8]),
@@ -61,7 +63,7 @@ package struct CrashSeed {
     package mutating func run() throws(Violation) {
         counts.workloads += 1
         do throws(Violation) {
-            var run = try CrashRun(environment, seed: seed, unixTime: CrashExplorer.beginning)
+            var run = try first()
             run.unmark()
             while operations < length {
                 switch Int.random(in: 0..<100, using: &random) {
@@ -70,15 +72,24 @@ package struct CrashSeed {
                 case 5..<60: try run.call(next(run))
                 case 60..<80: try run.submit(next(run))
                 case 80..<90: run.begin()
-                case 90..<92: try run.finish()
+                case 90: try run.finish()
+                case 91: try run.finishMaintenance()
                 case 92..<95:
-                    // The second step may be a compaction with calls during it.
+                    // A maintenance step with calls and steps of the log during it.
+                    run.beginMaintenance()
+                    for _ in 0..<2 {
+                        try run.submit(next(run))
+                        run.begin()
+                        if Bool.random(using: &random) { try run.finishLog() }
+                    }
+                case 95:
+                    // A maintenance step with the changes of the open batch, and the next step of the log.
                     try run.submit(next(run))
+                    run.beginMaintenance()
+                    try run.finishMaintenance()
                     run.begin()
-                    try run.finish()
-                    run.begin()
-                    for _ in 0..<2 { try run.submit(next(run)) }
-                case 95..<97 where fillsDisk:
+                    try run.finishLog()
+                case 96..<98 where fillsDisk:
                     run.limitSpace(to: Bool.random(using: &random) ? Int.random(in: 0...6000, using: &random) : nil)
                 default: try run.settle()
                 }
@@ -87,6 +98,24 @@ package struct CrashSeed {
         } catch {
             throw Violation("after \(operations) operations: \(error)")
         }
+    }
+
+    /// Opens a new store or a store in format 1, and crashes during the opening.
+    private mutating func first() throws(Violation) -> CrashRun {
+        let now = CrashExplorer.beginning
+        let run: CrashRun
+        if Int.random(in: 0..<4, using: &random) > 0 {
+            run = try CrashRun(environment, seed: seed, unixTime: now)
+        } else {
+            var model = environment.newModel
+            for _ in 0..<60 { _ = model.apply(mix.next(model, using: &random), now: now) }
+            let disk = SimulatedDisk(model.firstFormatFiles(now: now, salt: random.next()))
+            let oracle = DurabilityOracle(model, openedAt: now)
+            let fileSystem = SimulatedFileSystem(seed: seed, disk)
+            run = try CrashRun(environment, fileSystem, oracle, unixTime: wallClock(now), keepsPoints: true)
+        }
+        for _ in 0..<8 { _ = try recover(run, keepsPoints: false) }
+        return run
     }
 
     private mutating func next(_ run: CrashRun) -> WorkloadOperation {
@@ -125,7 +154,9 @@ package struct CrashSeed {
         if fillsDisk, Bool.random(using: &random) { run.limitSpace(to: .random(in: 0...6000, using: &random)) }
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             try run.submit(next(run))
+            if Int.random(in: 0..<3, using: &random) == 0 { try maintain(run) }
             if Bool.random(using: &random) { run.begin() }
+            if Int.random(in: 0..<3, using: &random) == 0 { try maintain(run) }
         }
         switch Int.random(in: 0..<6, using: &random) {
         case 0: break
@@ -142,6 +173,12 @@ package struct CrashSeed {
             guard let after = try recover(run, keepsPoints: false) else { continue }
             return after
         }
+    }
+
+    /// Begins a maintenance step, and sometimes completes the step before the step of the log that was begun.
+    private mutating func maintain(_ run: CrashRun) throws(Violation) {
+        run.beginMaintenance()
+        if Bool.random(using: &random) { try run.finishMaintenance() }
     }
 
     private mutating func recover(_ run: CrashRun, keepsPoints: Bool) throws(Violation) -> CrashRun? {

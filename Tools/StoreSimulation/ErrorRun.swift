@@ -7,7 +7,7 @@ internal import ReliabilityStore
 ///
 /// - After an error of any kind, an open store has failed permanently. Waiting calls throw `unknownOutcome` or
 ///   `failed`, and later calls throw `failed`.
-/// - An error in a new log that has not replaced the old log yet has no effect on callers.
+/// - An error in a maintenance step has no effect on callers, except that a write may find no room.
 /// - A full disk never ends a store. A write is rejected with `diskFull` and changes nothing. Reads continue, and
 ///   writes succeed again when there is space.
 /// - A short read or write has no effect on callers.
@@ -59,7 +59,9 @@ struct ErrorRun {
             tuning: LogTuning(
                 growth: one([512, 1024, 4096]),
                 batchLimit: one([1, 700, 1 << 20]),
-                compactionMinimum: one([512, 2048, 8192])
+                compactionMinimum: one([512, 2048, 8192]),
+                checkpointSize: one([1, 2048]),
+                sliceLimit: one([2, 256])
             ),
             probes: probes
         )
@@ -116,7 +118,6 @@ struct ErrorRun {
                 if !reasons.contains(error.reason) { throw Violation("opening the store threw \(error)") }
                 if fileSystem.openCount > 0 { throw Violation("files are open after \(error)") }
                 if let misuse = fileSystem.misuse { throw Violation(misuse) }
-                if case .noSpace = fault.kind { try checkLeftovers(fileSystem) }
                 if rejections == 0 {
                     // The opening may have failed at its last step.
                     for var model in crash.possible {
@@ -132,10 +133,11 @@ struct ErrorRun {
         }
     }
 
-    /// Checks that no temporary file is left.
-    private static func checkLeftovers(_ fileSystem: SimulatedFileSystem) throws(Violation) {
-        let names = fileSystem.disk.names.map(\.name)
-        if !Set(names).isSubset(of: ["LOCK", "log"]) { throw Violation("the store has the files \(names)") }
+    /// Checks that an open store has only the files that it needs.
+    private func checkLeftovers() throws(Violation) {
+        let names = Set(fileSystem.disk.names.map(\.name))
+        let extra = names.subtracting(store.fileNames).subtracting(["LOCK"])
+        if !extra.isEmpty { throw Violation("the store has the files \(extra)") }
     }
 
     /// Checks that a second opening of the open store is rejected.
@@ -228,6 +230,10 @@ struct ErrorRun {
             try submit(.commit([.put(mix.keys[0], value, .never, if: .any)], []))
             try settle()
         }
+        let reserve = fileSystem.disk.bytes(of: LogFormat.reserveName)?.count ?? 0
+        if !isOver, fault == nil || isHealed, reserve < environment.tuning.growth {
+            throw Violation("the store has a reserve of \(reserve) bytes on a disk with space")
+        }
         endProcess()
     }
 
@@ -242,8 +248,10 @@ struct ErrorRun {
         }
         switch ticket.answer {
         case .rejected(.failed) where isOver: return
-        case .rejected(.diskFull):
-            guard isFullDisk else { throw Violation("\(operation) was rejected, though there is space") }
+        case .rejected(.diskFull), .rejected(.unavailable):
+            guard isFullDisk || isError && fileSystem.hasFailed else {
+                throw Violation("\(operation) was rejected, though there is space")
+            }
             try oracle.rejectedForSpace(operation, now: now)
             rejectedWrites += 1
             // The write changed nothing, and reads continue.
@@ -261,7 +269,7 @@ struct ErrorRun {
             try recordStep()
         } while store.beginStep()
         if oracle.hasWaiting { throw Violation("an answer waits forever") }
-        if !isError { try Self.checkLeftovers(fileSystem) }
+        if !isError { try checkLeftovers() }
     }
 
     /// Records the answers and failures of the store.
@@ -300,7 +308,7 @@ struct ErrorRun {
         try close()
         try crash(fileSystem.disk, .kill)
         try crash(fileSystem.disk, .nothing)
-        try loseLog(fileSystem.disk.crashed(.nothing))
+        if store.end?.reason == .closed { try loseFiles(fileSystem.disk.crashed(.nothing)) }
     }
 
     private mutating func crash(_ disk: SimulatedDisk, _ choice: CrashChoice) throws(Violation) {
@@ -326,18 +334,17 @@ struct ErrorRun {
         return try CrashRun(environment, next, oracle, unixTime: unixTime, keepsPoints: false)
     }
 
-    /// Checks that a store without its log is damaged and not new.
-    private func loseLog(_ disk: SimulatedDisk) throws(Violation) {
-        var disk = disk
-        guard let log = disk.file("log") else { throw Violation("there is no log") }
-        disk.unlink("log", log)
-        let next = fileSystem.restarted(with: disk)
-        do throws(StoreError) {
-            _ = try environment.open(next, store.now)
-        } catch {
-            if case .corruption = error.reason { return }
-            throw Violation("a store whose log is gone cannot be opened: \(error)")
+    /// Checks that a store without a file that it needs is damaged and not new.
+    private func loseFiles(_ disk: SimulatedDisk) throws(Violation) {
+        for name in store.neededFileNames {
+            let next = fileSystem.restarted(with: disk.without(name))
+            do throws(StoreError) {
+                _ = try environment.open(next, store.now)
+            } catch {
+                if case .corruption(name, _) = error.reason { continue }
+                throw Violation("without \(name) the store was rejected with \(error)")
+            }
+            throw Violation("a store without \(name) was opened")
         }
-        throw Violation("a store whose log is gone is opened as a new one")
     }
 }

@@ -58,7 +58,7 @@ package struct ErrorSweep {
             faults.append(.init(.error, atCall: call, isPermanent: isPermanent))
             faults.append(.init(.lateError, atCall: call, isPermanent: isPermanent))
             switch kind {
-            case .sync, .rename, .syncDirectory:
+            case .sync, .syncDirectory:
                 // The fault concerns these calls and therefore occurs once.
                 if !isPermanent { faults.append(.init(.noSpaceError, atCall: call)) }
                 if kind != .sync { break }

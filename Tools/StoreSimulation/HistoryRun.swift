@@ -55,12 +55,13 @@ package struct HistoryRun: Sendable {
         var opening = 0
         while phase < phases {
             let clock = SteppedClock()
+            let shared = SharedFileSystem(disk)
             let store: FileStore
             do throws(StoreError) {
                 store = try FileStore(
                     at: "store",
                     clock: clock,
-                    fileSystem: disk,
+                    fileSystem: shared,
                     unixTime: now,
                     tuning: LogTuning(growth: 4096, batchLimit: 2048, compactionMinimum: 16 << 10)
                 )
@@ -72,8 +73,9 @@ package struct HistoryRun: Sendable {
             if opening > 0 {
                 record(.reopening(nextVersion: first), .counts(RecordCounts(pending: 0, deadLetters: 0)), now, recorder)
             }
-            // Before the first call, while the store's thread has nothing to do.
-            disk.fault = fault(disk.callCount, using: &random)
+            let calls = shared.with(\.callCount)
+            let fault = fault(calls, using: &random)
+            shared.with { $0.fault = fault }
             let openedAt = recorder.stamp
             repeat {
                 let base = UInt64(phase) << 32
@@ -142,8 +144,9 @@ package struct HistoryRun: Sendable {
         }
         for (call, reason) in zip(calls, reasons) {
             switch reason {
-            case .failed, .unknownOutcome, .diskFull:
+            case .failed, .unknownOutcome, .diskFull, .unavailable:
                 if !disk.hasFailed { problems.append("\(call.action) was rejected, though nothing failed") }
+            case .unavailable where disk.hasFailed: break
             case .cancelled, .invalid, nil: break
             default: problems.append("\(call.action) was answered \(call.answer)")
             }

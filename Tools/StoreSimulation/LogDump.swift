@@ -1,47 +1,42 @@
 internal import ReliabilityCore
-package import ReliabilityFileStore
+internal import ReliabilityFileStore
 internal import ReliabilityStore
 
-/// Returns the content of a log as the lines of JSON that `Tools/StoreFormat/read_log.py --content` prints.
+/// Returns the content of a store as the lines of JSON that `Tools/StoreFormat/read_store.py --content` prints.
 ///
-/// - Parameters:
-///   - content: The entries and records.
-///   - contents: The position and the state of the log.
-/// - Returns: One line for each entry and record, and one for the rest.
-package func contentLines(_ content: StoreContent, _ contents: LogContents) -> String {
+/// There is one line for each entry and record, and one for the rest.
+package func contentLines(_ reading: StoreReading) -> String {
     var lines = ""
-    for entry in content.entries {
+    for entry in reading.content.entries {
         let end = entry.stored.expiresAt.map { "\($0)" } ?? "null"
         lines += "{\"key\":\"\(hexadecimal(entry.key.encoded))\",\"value\":\"\(hexadecimal(entry.stored.value))\","
         lines += "\"version\":\(entry.stored.version),\"expires_at\":\(end)}\n"
     }
-    for record in content.records {
+    for record in reading.content.records {
         let reason = record.deadLetterReason.map { quoted($0) } ?? "null"
         lines += "{\"queue\":\(quoted(record.queue)),\"id\":\(quoted(record.id)),"
         lines += "\"payload\":\"\(hexadecimal(record.payload))\",\"version\":\(record.version),"
         lines += "\"attempts\":\(record.attempts),\"due_at\":\(record.dueAt),\"leased\":\(record.isLeased),"
         lines += "\"dead_reason\":\(reason)}\n"
     }
-    lines += "{\"clock\":\(contents.position.clock),\"next_version\":\(contents.position.nextVersion),"
+    let contents = reading.contents
+    let clock = contents.frames > 0 ? "\(contents.position.clock)" : "null"
+    let version = contents.frames > 0 ? "\(contents.position.nextVersion)" : "null"
+    lines += "{\"clock\":\(clock),\"next_version\":\(version),\"file\":\(quoted(reading.lastName)),"
     lines += "\"end\":\(contents.bytes),\"frames\":\(contents.frames),"
     return lines + "\"dropped\":\(contents.droppedTailBytes),\"closed\":\(contents.isSealed)}\n"
 }
 
-/// Returns the content of a log, or its damage, as `read_log.py --content` prints it.
-package func contentLines(ofLog log: [UInt8]) -> String {
-    do throws(LogReader.Failure) {
-        let (mutations, contents) = try readLog(log)
-        var state = StoreStateMachine(
-            capabilities: StoreCapabilities(durability: .none, openedAt: nil, canStall: false),
-            limits: StoreLimits(maxEntries: .max, maxBytes: .max)
-        )
-        state.apply(mutations)
-        return contentLines(StoreContent(snapshot: state.snapshot(), now: .min), contents)
+/// Returns the content of the files of a directory, or their damage, as `read_store.py --content` prints it.
+package func contentLines(of files: [String: [UInt8]]) -> String {
+    do throws(StoreError) {
+        return contentLines(try StoreReading(files))
     } catch {
-        switch error {
-        case .damaged(let offset): return "{\"damaged\":\(offset)}\n"
-        case .unknownFormat(let version): return "{\"unknown_format\":\(version)}\n"
-        case .fileSystem(let error): return "{\"file_system\":\(quoted(error.explanation))}\n"
+        switch error.reason {
+        case .corruption(let file, let offset): return "{\"file\":\(quoted(file)),\"damaged\":\(offset)}\n"
+        case .unsupportedFormat(let version): return "{\"unknown_format\":\(version)}\n"
+        case .unavailable: return "{\"new\":true}\n"
+        default: return "{\"error\":\(quoted("\(error)"))}\n"
         }
     }
 }

@@ -207,16 +207,13 @@ package struct ModelStore: Hashable, Sendable {
         let applications = updates.map { $0.update.apply(to: live($0.key)?.value, now: clock) }
         let isApplied = applications.allSatisfy(\.decision.isAllowed)
         var after = self
-        // Each new value reserves a version, used or not. Versions after the last used version are not reserved.
-        var version = nextVersion
         for (update, application) in zip(updates, applications) {
             guard let value = application.value else { continue }
             if isApplied || !application.decision.isAllowed {
                 let end = millisecond(after: application.expiresAfter)
-                after.set(update.key, StoredEntry(value: value, version: version, expiresAt: end))
-                after.nextVersion = version + 1
+                after.set(update.key, StoredEntry(value: value, version: after.nextVersion, expiresAt: end))
+                after.nextVersion += 1
             }
-            version += 1
         }
         if isApplied { try replace(with: after) } else { self = after }
         return .update(UpdateResult(isApplied: isApplied, decisions: applications.map(\.decision)))

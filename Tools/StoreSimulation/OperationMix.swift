@@ -21,7 +21,11 @@ package struct OperationMix: Sendable {
         invalidPercentage: Int = 3
     ) {
         // Some keys are prefixes of others.
-        self.keys = (0..<keys).map { $0 % 3 == 2 ? Self.key("k\($0 / 3)", "sub\($0)") : Self.key("k\($0)") }
+        // Others differ only after many bytes.
+        self.keys = (0..<keys).map { number in
+            if number >= 12, number % 2 == 0 { return Self.key("a long name of key number \(number)") }
+            return number % 3 == 2 ? Self.key("k\(number / 3)", "sub\(number)") : Self.key("k\(number)")
+        }
         self.queues = (0..<queues).map { QueueName("q\($0)") }
         self.ids = (0..<ids).map { "id\($0)" }
         self.longestValue = longestValue

@@ -28,19 +28,18 @@ package struct SimulatedDisk: Sendable {
         /// The sector's content after the write, with fewer bytes at the end of the file.
         case sector(file: Int, Int, ArraySlice<UInt8>)
         case create(String, file: Int)
-        case rename(String, String, file: Int)
         case unlink(String, file: Int)
 
         package var isName: Bool {
             switch self {
             case .size, .sector: false
-            case .create, .rename, .unlink: true
+            case .create, .unlink: true
             }
         }
 
         var file: Int {
             switch self {
-            case .size(let file, _), .sector(let file, _, _), .create(_, let file), .rename(_, _, let file),
+            case .size(let file, _), .sector(let file, _, _), .create(_, let file),
                 .unlink(_, let file):
                 file
             }
@@ -97,10 +96,6 @@ package struct SimulatedDisk: Sendable {
         return file
     }
 
-    mutating func rename(_ name: String, to newName: String, _ file: Int) {
-        change(.rename(name, newName, file: file))
-    }
-
     mutating func unlink(_ name: String, _ file: Int) { change(.unlink(name, file: file)) }
 
     private mutating func change(_ change: Change) {
@@ -113,10 +108,6 @@ package struct SimulatedDisk: Sendable {
         case .create(let name, let file):
             names.removeAll { $0.name == name }
             names.append(Name(name: name, file: file))
-        case .rename(let old, let new, let file):
-            // The file gets the name even if its old name now belongs to another file.
-            names.removeAll { $0 == Name(name: old, file: file) || $0.name == new }
-            names.append(Name(name: new, file: file))
         case .unlink(let name, let file):
             names.removeAll { $0 == Name(name: name, file: file) }
         case .size, .sector: break
@@ -200,7 +191,7 @@ package struct SimulatedDisk: Sendable {
             let growth = max(0, start + bytes.count - files[file].synced.count)
             files[file].synced.append(contentsOf: repeatElement(0, count: growth))
             files[file].synced.replaceSubrange(start..<start + bytes.count, with: bytes)
-        case .create, .rename, .unlink: break
+        case .create, .unlink: break
         }
     }
 

@@ -9,21 +9,18 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     /// A call as a trace of system calls shows it.
     package struct Call: Hashable, Sendable {
         package enum Kind: Hashable, Sendable {
-            case openDirectory, lock, openOrCreate, create, open, close, size, read, write, sync, rename, unlink
+            case openDirectory, lock, openOrCreate, create, open, close, size, read, write, sync, names, unlink
             case syncDirectory
         }
         package var kind: Kind
         /// The name under which the file was opened, or an empty name for the directory.
         package var name: String
-        /// The new name of a file that is renamed.
-        package var newName: String
         package var offset: Int64
         package var count: Int
 
-        package init(kind: Kind, name: String, newName: String = "", offset: Int64 = 0, count: Int = 0) {
+        package init(kind: Kind, name: String, offset: Int64 = 0, count: Int = 0) {
             self.kind = kind
             self.name = name
-            self.newName = newName
             self.offset = offset
             self.count = count
         }
@@ -90,9 +87,10 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     package var fault: Fault?
     /// A Boolean value that indicates whether the fault has occurred.
     package private(set) var hasFailed = false
-    /// A Boolean value that indicates whether the fault has occurred outside of a new log that has not replaced the old
-    /// log.
+    /// A Boolean value that indicates whether the fault has occurred outside of a maintenance step.
     package private(set) var hasAffectedLog = false
+    /// A Boolean value that indicates whether a maintenance step makes the calls.
+    package var isMaintaining = false
     /// The number of the call at which the power ends, counted from 1 over the calls that change something.
     package var powerEndsAtChange: Int?
     package private(set) var hasPower = true
@@ -150,7 +148,6 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
     /// Counts a call and returns its fault.
     private func begin(
         _ call: @autoclosure () -> Call,
-        to file: Int? = nil,
         changes: Bool = false,
         takesSpace: Bool = false
     ) throws(FileSystemError) -> CallEffect {
@@ -164,7 +161,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         guard let fault, fault.isPermanent ? callCount >= fault.call : callCount == fault.call else { return .go }
         func strike() {
             hasFailed = true
-            if !isAboutNewLog(call(), file) { hasAffectedLog = true }
+            if !isMaintaining { hasAffectedLog = true }
         }
         switch fault.kind {
         case .error:
@@ -186,12 +183,6 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
             if writesHalf { return .writeHalf(error) }
             throw error
         }
-    }
-
-    private func isAboutNewLog(_ call: Call, _ file: Int?) -> Bool {
-        // The log in use was opened under this name as well.
-        if let file { return disk.file("log.tmp") == file }
-        return call.name == "log.tmp" && (call.kind == .create || call.kind == .unlink)
     }
 
     /// Completes a call that changed something.
@@ -287,13 +278,13 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     package func size(of file: OpenFile) throws(FileSystemError) -> Int64 {
         let number = try self.file(file)
-        if case .performThenFail(let error) = try begin(Call(kind: .size, name: name(file)), to: number) { throw error }
+        if case .performThenFail(let error) = try begin(Call(kind: .size, name: name(file))) { throw error }
         return Int64(disk.files[number].bytes.count)
     }
 
     package func read(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8] {
         let number = try self.file(file)
-        let call = try begin(Call(kind: .read, name: name(file), offset: offset, count: count), to: number)
+        let call = try begin(Call(kind: .read, name: name(file), offset: offset, count: count))
         if case .performThenFail(let error) = call { throw error }
         let size = disk.files[number].bytes.count
         let start = min(size, Int(offset))
@@ -308,7 +299,6 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         let growth = max(0, Int(offset) + min(bytes.count, longestWrite) - size)
         let result = try begin(
             Call(kind: .write, name: name(file), offset: offset, count: bytes.count),
-            to: number,
             changes: true,
             takesSpace: growth > 0
         )
@@ -331,7 +321,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         let number = try self.file(file)
         let result: CallEffect
         do throws(FileSystemError) {
-            result = try begin(Call(kind: .sync, name: name(file)), to: number, changes: true)
+            result = try begin(Call(kind: .sync, name: name(file)), changes: true)
         } catch {
             if hasPower { disk.failSync(number, keepsContent: fault?.cacheKeepsContent ?? true) }
             if hasPower, keepsSnapshots { snapshots.append(disk) }
@@ -342,11 +332,9 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         if !disk.hasName(number) { throw FileSystemError(.other, "the file was removed while it was open") }
     }
 
-    package func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError) {
-        let result = try begin(Call(kind: .rename, name: name, newName: newName), changes: true)
-        guard let file = disk.file(name) else { throw FileSystemError(.notFound, "not found") }
-        disk.rename(name, to: newName, file)
-        try end(result)
+    package func names(in directory: OpenFile) throws(FileSystemError) -> [String] {
+        if case .performThenFail(let error) = try begin(Call(kind: .names, name: "")) { throw error }
+        return disk.names.map(\.name)
     }
 
     package func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {

@@ -1,9 +1,10 @@
 package import ReliabilityFileStore
 package import ReliabilityStore
 
-/// The file store without its thread.
+/// The file store without its threads.
 ///
-/// It executes one step on demand, on a clock that stands still during the step.
+/// It executes one step on demand, on a clock that stands still during the step. A step of the log and a step of the
+/// maintenance can be in progress at the same time, as on the two threads.
 ///
 /// The calls determine the run, so a run can be repeated and stopped between any two calls to the file system.
 package final class SimulatedStore {
@@ -28,9 +29,16 @@ package final class SimulatedStore {
     /// A Boolean value that indicates whether an answer would wait forever.
     package private(set) var isStuck = false
 
+    /// The last segment before the opening: its name and the end of its frames, or `nil` without a segment.
+    package let recoveredLog: (name: String, end: Int64)?
+    /// The name of the segment in use.
+    package private(set) var logName: String
+
     private var stateMachine: LogStateMachine
     private var writer: LogWriter
+    private var maintenance: MaintenanceWriter
     private var begun: LogStep?
+    private var begunMaintenance: MaintenanceStep?
 
     /// Opens the store.
     ///
@@ -56,6 +64,9 @@ package final class SimulatedStore {
         self.fileSystem = fileSystem
         stateMachine = logRecovery.stateMachine
         writer = logRecovery.writer
+        maintenance = logRecovery.maintenance
+        recoveredLog = logRecovery.files.tail
+        logName = logRecovery.writer.fileName
         recovery = logRecovery.report
         capabilities = logRecovery.capabilities
         start = logRecovery.start
@@ -67,6 +78,12 @@ package final class SimulatedStore {
 
     /// The content of the store.
     package var content: StoreContent { StoreContent(snapshot: stateMachine.content, now: now) }
+
+    /// The names of all files that the store has, except for LOCK and files that are to be removed.
+    package var fileNames: Set<String> { stateMachine.fileNames }
+
+    /// The names of the files with content that the store needs.
+    package var neededFileNames: Set<String> { stateMachine.neededFileNames }
 
     /// The permanent failure of the store, or `nil` for none.
     package var end: StoreError? { stateMachine.finalError }
@@ -81,20 +98,29 @@ package final class SimulatedStore {
 
     /// Submits an operation after exactly the steps for which it has to wait.
     package func submit(_ operation: WorkloadOperation) -> Ticket {
-        var wasDiskFull = false
+        var rejection: StoreError.Reason?
         // Each iteration executes a step. A store without a step that accepts nothing would hang.
         for _ in 0..<1000 {
-            switch StoreSimulation.submit(operation, to: &stateMachine, now: now, isDiskFull: wasDiskFull) {
+            let isFull = rejection != nil
+            let submission = StoreSimulation.submit(operation, to: &stateMachine, now: now, isDiskFull: isFull)
+            switch submission {
             case .answer(let answer, let batch, let isChange):
-                return Ticket(answer: answer, batch: batch, isChange: isChange, wasDiskFull: wasDiskFull)
-            case .logIsFull where wasDiskFull:
-                return Ticket(answer: .rejected(.diskFull), batch: 0, isChange: false, wasDiskFull: true)
+                return Ticket(answer: answer, batch: batch, isChange: isChange, wasDiskFull: rejection != nil)
             case .logIsFull, .batchIsFull:
-                finishStep()
-                let step = stateMachine.nextStep(hasWaiting: true)
-                let result = writer.perform(step)
-                if case .extend = step, case .recoverableFailure = result { wasDiskFull = true }
-                stateMachine.completed(step, result)
+                if case .logIsFull = submission, let rejection {
+                    stateMachine.clearRequirement()
+                    return Ticket(answer: .rejected(rejection), batch: 0, isChange: false, wasDiskFull: true)
+                }
+                if finishLogStep() { continue }
+                begun = stateMachine.nextStep(hasWaiting: true)
+                if case .wait = begun {
+                    begun = nil
+                    if begunMaintenance == nil { beginMaintenanceStep(hasWaiting: true) }
+                    if case .prepare = begunMaintenance, case .failed(let error) = finishMaintenanceStep() {
+                        rejection = error.kind == .noSpace ? .diskFull : .unavailable
+                    }
+                    finishMaintenanceStep()
+                }
             }
         }
         isStuck = true
@@ -121,10 +147,10 @@ package final class SimulatedStore {
 
     // MARK: Steps
 
-    /// A Boolean value that indicates whether the step that was begun rewrites the log.
-    package var isCompacting: Bool { if case .compact = begun { true } else { false } }
+    /// A Boolean value that indicates whether a checkpoint file is being written.
+    package var isCompacting: Bool { if case .write = begunMaintenance { true } else { false } }
 
-    /// Takes the next step from the state machine without executing it.
+    /// Takes the next step of the log, or else of the maintenance, from the state machine without executing it.
     ///
     /// Returns `false` if there is no step.
     @discardableResult
@@ -132,21 +158,57 @@ package final class SimulatedStore {
         if begun != nil { return true }
         let step = stateMachine.nextStep(hasWaiting: false)
         switch step {
-        case .wait, .stop: return false
-        case .flush, .extend, .compact, .seal: begun = step
+        case .wait, .stop: return beginMaintenanceStep()
+        case .flush, .roll, .install, .seal: begun = step
         }
         return true
     }
 
-    /// Executes the step that was begun.
+    /// Takes the next maintenance step from the state machine without executing it.
+    ///
+    /// Returns `false` if there is no step.
+    @discardableResult
+    package func beginMaintenanceStep(hasWaiting: Bool = false) -> Bool {
+        if begunMaintenance != nil { return true }
+        let hadCheckpoint = stateMachine.hasPendingCheckpoint
+        let step = stateMachine.nextMaintenanceStep(now: now, hasWaiting: hasWaiting)
+        if case .wait = step {
+            // A range without content becomes a checkpoint without a step.
+            return !hadCheckpoint && stateMachine.hasPendingCheckpoint
+        }
+        begunMaintenance = step
+        return true
+    }
+
+    /// Executes the steps that were begun.
     ///
     /// Returns `false` if no step was begun.
     @discardableResult
     package func finishStep() -> Bool {
+        let didFinish = finishLogStep()
+        return finishMaintenanceStep() != nil || didFinish
+    }
+
+    /// Executes the step of the log that was begun.
+    @discardableResult
+    package func finishLogStep() -> Bool {
         guard let step = begun else { return false }
         begun = nil
         stateMachine.completed(step, writer.perform(step))
+        logName = writer.fileName
         return true
+    }
+
+    /// Executes the maintenance step that was begun.
+    @discardableResult
+    package func finishMaintenanceStep() -> MaintenanceResult? {
+        guard let step = begunMaintenance else { return nil }
+        begunMaintenance = nil
+        fileSystem.isMaintaining = true
+        defer { fileSystem.isMaintaining = false }
+        let result = maintenance.perform(step)
+        stateMachine.completed(step, result)
+        return result
     }
 
     /// Executes all steps.

@@ -3,6 +3,9 @@ package import ReliabilityFileStore
 package import ReliabilityStore
 
 /// The files of a small store as its owner left them, and their content.
+///
+/// Each image has segments that end with a seal, with a roll frame and without either, and two checkpoint files. The
+/// newer checkpoint file replaces a part of the older file.
 package struct StoreImage: Sendable {
     /// The content of the files at the time of the next opening.
     package struct Holding: Hashable, Sendable {
@@ -14,31 +17,33 @@ package struct StoreImage: Sendable {
     package let name: String
     package let files: [String: [UInt8]]
     package let isClosed: Bool
-    /// The place of the last acknowledged frame.
+    /// The name of the last segment.
+    package let lastName: String
+    /// The place of the last acknowledged frame in the last segment.
     package let lastFrame: Range<Int>
     package let holding: Holding
     /// The content without the last frame.
     package let holdingBefore: Holding
-
-    /// The log of another store with the same history, other values and one frame more.
-    package let foreign: [UInt8]
-
-    package var log: [UInt8] { files["log"] ?? [] }
+    /// The files of another store with the same history and other values.
+    package let foreign: [String: [UInt8]]
+    /// The names of the files that an opening needs.
+    package let neededNames: Set<String>
 
     /// The time at which the images are made: a second in 2026, in nanoseconds since 1970.
     package static let day: Int64 = 1_780_000_000_000_000_000
     /// The time of the next opening.
-    package static let later: Int64 = day + 5_000_000_000
-    /// A tuning for small files that are often extended and compacted.
-    package static let tuning = LogTuning(growth: 2048, batchLimit: 1 << 20, compactionMinimum: 1 << 20)
+    package static let later: Int64 = day + 60_000_000_000
+    /// A tuning for small files.
+    package static let tuning = LogTuning(growth: 2048, compactionMinimum: 1 << 30, checkpointSize: 8192)
 
     /// The images: a closed store, and stores of owners that ended after a frame of one sector, after a frame of
-    /// several sectors with zeros, and just after the opening.
+    /// several sectors with zeros, after a roll, and just after the opening.
     package static let all: [StoreImage] = [
-        StoreImage("closed", last: delete, isClosed: true),
-        StoreImage("open", last: delete, isClosed: false),
-        StoreImage("open-long", last: [put("last", long + long)], isClosed: false),
-        StoreImage("just-opened", last: nil, isClosed: false),
+        StoreImage("closed", last: [delete], isClosed: true),
+        StoreImage("open", last: [delete], isClosed: false),
+        StoreImage("open-long", last: [[put("last", long + long)]], isClosed: false),
+        StoreImage("rolled", last: (1...4).map { [put("last\($0)", long)] } + [delete], isClosed: false),
+        StoreImage("just-opened", last: [delete], isClosed: false, isOpenedAgain: true),
     ]
 
     package static func named(_ name: String) -> StoreImage? { all.first { $0.name == name } }
@@ -54,11 +59,11 @@ package struct StoreImage: Sendable {
         .commit([.put(key(name), value, expiry, if: .any)], [])
     }
 
-    /// The operations before and after the second opening.
+    /// The operations of the owners.
     ///
     /// Each element makes a frame.
-    private static func workload(_ fill: UInt8) -> (before: [[WorkloadOperation]], after: [[WorkloadOperation]]) {
-        let before: [[WorkloadOperation]] = [
+    private static func workload(_ fill: UInt8) -> [[[WorkloadOperation]]] {
+        let first: [[WorkloadOperation]] = [
             [put("a", [fill])],
             [
                 .enqueue([
@@ -66,14 +71,15 @@ package struct StoreImage: Sendable {
                 ])
             ],
             [put("gone", [fill], .after(.milliseconds(1500)))],
-            [put("snapshot", [fill] + long)],
+            [put("checkpoint", [fill] + long), put("d", [fill]), put("e", [fill])],
         ]
-        let after: [[WorkloadOperation]] = [
+        let second: [[WorkloadOperation]] = [
             [
-                put("b", [fill], .after(.seconds(60))),
+                put("b", [fill], .after(.seconds(600))),
                 .update([.init(key("u"), .gcra(interval: .seconds(9), burst: 9, cost: Int(fill)))]),
             ],
             [put("long", [fill] + long)],
+            [put("checkpoint", [fill] + long)],
             [.claim(queue, limit: 1, lease: .seconds(100))],
             [
                 .commit(
@@ -81,63 +87,52 @@ package struct StoreImage: Sendable {
                     [NewRecord(queue: queue, id: "3", payload: [fill, 3])]
                 )
             ],
-            [.claim(queue, limit: 1, lease: .seconds(1))],
         ]
-        return (before, after)
+        let third: [[WorkloadOperation]] = [[.claim(queue, limit: 1, lease: .seconds(1))]]
+        return [first, second, third]
     }
 
-    // `last` is the content of the last frame, or `nil` for no frame since the opening.
-    private init(_ name: String, last: [WorkloadOperation]?, isClosed: Bool) {
+    private init(_ name: String, last: [[WorkloadOperation]], isClosed: Bool, isOpenedAgain: Bool = false) {
         self.name = name
         self.isClosed = isClosed
-        let own = Recording(fill: 1, last, more: [], isClosed: isClosed)
+        let own = Self.recording(1, last, isClosed: isClosed, isOpenedAgain: isOpenedAgain)
         files = own.files
+        lastName = own.lastName
         lastFrame = own.lastFrame
+        neededNames = own.neededNames
         holding = Self.holding(own.model)
         holdingBefore = Self.holding(own.modelBefore)
-        foreign = Recording(fill: 2, last, more: [[Self.put("more", [2])]], isClosed: isClosed).files["log"] ?? []
+        foreign = Self.recording(2, last, isClosed: isClosed, isOpenedAgain: isOpenedAgain).files
     }
 
-    /// A store during its preparation.
-    private struct Recording {
-        var files: [String: [UInt8]] = [:]
-        var lastFrame = 0..<0
-        var model = ModelStore()
-        /// The state before the last frame.
-        var modelBefore = ModelStore()
-        private var now = StoreImage.day
-
-        init(fill: UInt8, _ last: [WorkloadOperation]?, more: [[WorkloadOperation]], isClosed: Bool) {
-            let (before, after) = StoreImage.workload(fill)
-            let first = SimulatedFileSystem(seed: UInt64(fill))
-            run(before, on: first, closing: true)
-            let second = first.restarted()
-            run((last.map { after + [$0] } ?? []) + more, on: second, closing: isClosed)
-            files = Dictionary(uniqueKeysWithValues: ["log", "LOCK"].map { ($0, second.disk.bytes(of: $0) ?? []) })
+    private static func recording(
+        _ fill: UInt8,
+        _ last: [[WorkloadOperation]],
+        isClosed: Bool,
+        isOpenedAgain: Bool
+    ) -> StoreRecording {
+        let owners = workload(fill)
+        var recording = StoreRecording(seed: UInt64(fill), now: day, interval: 500_000_000)
+        var compacting = tuning
+        compacting.compactionMinimum = 1024
+        // One checkpoint file for all content.
+        recording.open(compacting, owners[0])
+        recording.settle()
+        recording.end(closing: true)
+        recording.open(tuning, owners[1])
+        recording.end(closing: false)
+        // The next compaction ends after its first checkpoint.
+        compacting.checkpointSize = 512
+        compacting.sliceLimit = 2
+        recording.open(compacting, owners[2])
+        recording.compact(untilFiles: 2)
+        for operations in last { recording.frame(operations) }
+        recording.end(closing: isClosed)
+        if isOpenedAgain {
+            recording.open(tuning)
+            recording.end(closing: false)
         }
-
-        private mutating func run(_ frames: [[WorkloadOperation]], on fileSystem: SimulatedFileSystem, closing: Bool) {
-            guard let store = try? SimulatedStore(fileSystem, unixTime: now, tuning: StoreImage.tuning) else { return }
-            func end() -> Int {
-                let log = fileSystem.disk.bytes(of: "log") ?? []
-                return ((log.lastIndex { $0 != 0 } ?? 0) + 512) / 512 * 512
-            }
-            model.reopen(nextVersion: store.capabilities.openedAt?.rawValue ?? 1, now: now)
-            modelBefore = model
-            lastFrame = end()..<end()
-            for operations in frames {
-                let start = end()
-                modelBefore = model
-                store.advance(by: 500_000_000)
-                now = store.now
-                let answers = operations.map { store.submit($0).answer }
-                store.settle()
-                let expected = operations.map { model.apply($0, now: now) }
-                precondition(answers == expected, "\(answers) instead of \(expected)")
-                lastFrame = start..<end()
-            }
-            if closing { store.close() }
-        }
+        return recording
     }
 
     /// Returns the content after an opening at ``later``.
@@ -149,16 +144,42 @@ package struct StoreImage: Sendable {
     }
 }
 
-/// Reads all frames of a log.
-///
-/// - Parameter log: The file.
-/// - Returns: The mutations of all frames, and the position and the state of the log.
-/// - Throws: The damage of the log.
-package func readLog(_ log: [UInt8]) throws(LogReader.Failure) -> (mutations: [StoreMutation], contents: LogContents) {
-    var mutations: [StoreMutation] = []
-    let reader = LogReader(size: Int64(log.count)) { offset, count in
-        Array(log[min(log.count, Int(offset))...].prefix(count))
+extension StoreImage {
+    /// The header of a segment.
+    private func header(_ name: String) -> FileHeader? {
+        try? FileHeader(decoding: Array(files[name, default: []].prefix(512)))
     }
-    let contents = try reader.replay { mutations += $0 }
-    return (mutations, contents)
+
+    /// The name of the segment in the third line of LOCK.
+    package var markedName: String {
+        "log-" + String(decoding: files["LOCK", default: []].dropFirst(34).prefix(16), as: UTF8.self)
+    }
+
+    /// Returns the number of the first bytes of a file that the store depends on.
+    ///
+    /// A segment before the segment of an opening has no meaning from the offset that the later segment names.
+    package func significantCount(_ name: String) -> Int {
+        guard neededNames.contains(name), let bytes = files[name] else { return 0 }
+        let ends = neededNames.compactMap { header($0)?.previous }.filter {
+            $0.offset > 0 && LogFormat.name(.segment, $0.segment.number) == name
+        }
+        return ends.first.map { Int($0.offset) } ?? bytes.count
+    }
+
+    /// The number of bits of all files.
+    package var bitCount: Int { files.values.reduce(0) { $0 + 8 * $1.count } }
+
+    /// Returns a flipped bit of any file and the number of the bit.
+    ///
+    /// - Parameter number: A number that is reduced to the number of bits.
+    /// - Returns: The damage and the number of its bit.
+    package func flip(_ number: UInt64) -> (damage: Damage, bit: Int) {
+        let chosen = Int(number % UInt64(bitCount))
+        var bit = chosen
+        for (name, bytes) in files.sorted(by: { $0.key < $1.key }) {
+            if bit < 8 * bytes.count { return (.flip(name, bit: bit), chosen) }
+            bit -= 8 * bytes.count
+        }
+        return (.nothing, chosen)
+    }
 }

@@ -6,7 +6,8 @@ internal import ReliabilityStore
 package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
     case put, putExpiring, compareAndSet, compareAndSetInVain, createExpiring, touch, delete, commitThree, enqueue
     case claim, done, retry, deadLetter, stale, add, rate, big, putMany, createMany, twoInOneBatch, readPending
-    case pagePending, writeBehindFlush, readDuringCompaction, fullDisk, read, advance, almostAdvance, reopen
+    case pagePending, writeBehindFlush, readDuringCompaction, checkpointBeforeFlush, fullDisk, read, advance
+    case almostAdvance, reopen
 }
 
 /// A sequence of a few steps.
@@ -16,9 +17,9 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
 
     /// A tuning with which a few steps fill and compact the log.
     package static let tunings = [
-        LogTuning(growth: 1024, batchLimit: 64, compactionMinimum: 1024),
+        LogTuning(growth: 1024, batchLimit: 64, compactionMinimum: 1024, checkpointSize: 1024, sliceLimit: 2),
         LogTuning(growth: 4096, batchLimit: 1 << 20, compactionMinimum: 1 << 20),
-        LogTuning(growth: 512, batchLimit: 1 << 20, compactionMinimum: 512),
+        LogTuning(growth: 512, batchLimit: 1 << 20, compactionMinimum: 512, checkpointSize: 6144),
     ]
 
     /// Returns the number of workloads of up to `length` steps.
@@ -187,6 +188,17 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             }
             run.advance(by: 2_000_000_000)
             try run.submit(.get([expiring]))
+            try run.settle()
+        case .checkpointBeforeFlush:
+            // Checkpoints contain a part of a commit that is not durable yet.
+            for count in 0..<4 {
+                let record = NewRecord(queue: queue, id: "order \(number).\(count)", payload: value)
+                try run.submit(.commit([.put(first, value, .never, if: .any), .delete(second, if: .any)], [record]))
+                run.beginMaintenance()
+                try run.finishMaintenance()
+                run.begin()
+                try run.finishLog()
+            }
             try run.settle()
         case .fullDisk:
             // A write without space, then a write into the reserve, and the seal.

@@ -40,11 +40,17 @@ struct StoredClaim: Hashable, Sendable {
     private static let headerCount = 3 + ClaimID.byteCount + 8
     private static let digestCount = 32
 
+    /// The number of bytes of the record.
+    var byteCount: Int { Self.headerCount + (digest?.count ?? 0) + result.count }
+
     var bytes: [UInt8] {
-        var bytes = [Self.format, state.rawValue, digest == nil ? 0 : 1]
-        bytes.reserveCapacity(Self.headerCount + Self.digestCount + result.count)
-        bytes += id.bytes
-        bytes += retentionMilliseconds.bigEndianBytes
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(byteCount)
+        bytes.append(Self.format)
+        bytes.append(state.rawValue)
+        bytes.append(digest == nil ? 0 : 1)
+        id.append(to: &bytes)
+        bytes.append(bigEndian: retentionMilliseconds)
         if let digest { bytes += digest }
         bytes += result
         return bytes

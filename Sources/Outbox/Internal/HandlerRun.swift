@@ -2,7 +2,7 @@ internal import ReliabilityCore
 
 /// The run of a handler in a task of its own, which the relay can abandon.
 final class HandlerRun: Sendable {
-    /// The end of the wait for a handler.
+    /// The end of a run.
     enum End: Sendable {
         case returned(Result<Void, any Error>)
         /// The relay no longer waits for the handler.
@@ -17,13 +17,20 @@ final class HandlerRun: Sendable {
         var graceTimer: TimeSource.Timer?
         var isCancelled = false
         var isOverrun = false
-        var rendezvous = Rendezvous<End>()
+        var end: End?
+        /// The action at the end, or `nil` before the action is known and after it has run.
+        var onEnd: (@Sendable (End) -> Void)?
     }
     private let state = Lock(State())
+    /// The call of ``OutboxRelay/run()`` that started the handler.
+    let session: RelaySession
+
+    /// Creates the run of a handler that has not started.
+    init(in session: RelaySession) { self.session = session }
 
     /// A Boolean value that indicates whether the handler exceeded its grace period.
     ///
-    /// The value is final once ``wait()`` has returned.
+    /// The value is final once the run has ended.
     var isOverrun: Bool { state.withLock { $0.isOverrun } }
 
     /// Stores the task of the handler.
@@ -31,17 +38,19 @@ final class HandlerRun: Sendable {
     /// - Returns: `true` if the caller has to cancel the task.
     func attach(_ task: Task<Void, Never>) -> Bool {
         state.withLock { state in
-            if case .returned = state.rendezvous.value { return false }
+            if case .returned = state.end { return false }
             state.task = task
             return state.isCancelled
         }
     }
 
-    /// Waits until the handler has returned or was abandoned.
-    func wait() async -> End {
-        await withCheckedContinuation { continuation in
-            state.withLock { $0.rendezvous.wait(continuation) }?.resume()
+    /// Sets the action at the end of the run, which runs in the call that ends the run.
+    func whenEnded(_ action: @escaping @Sendable (End) -> Void) {
+        let end = state.withLock { state in
+            if state.end == nil { state.onEnd = action }
+            return state.end
         }
+        if let end { action(end) }
     }
 
     /// Cancels the handler.
@@ -62,7 +71,7 @@ final class HandlerRun: Sendable {
     func beginGrace(until instant: Int64, timeSource: TimeSource, overrun: @escaping @Sendable () -> Void) {
         let timer = timeSource.timer(at: instant) { if self.recordOverrun() { overrun() } }
         let isUsed = state.withLock { state in
-            if state.rendezvous.isResolved || state.graceTimer != nil { return false }
+            if state.end != nil || state.graceTimer != nil { return false }
             state.graceTimer = timer
             return true
         }
@@ -71,7 +80,7 @@ final class HandlerRun: Sendable {
 
     private func recordOverrun() -> Bool {
         state.withLock { state in
-            if state.rendezvous.isResolved || state.isOverrun { return false }
+            if state.end != nil || state.isOverrun { return false }
             state.isOverrun = true
             return true
         }
@@ -81,8 +90,8 @@ final class HandlerRun: Sendable {
     func abandon(at instant: Int64, timeSource: TimeSource) {
         let timer = timeSource.timer(at: instant) { self.abandon() }
         let hasEnded = state.withLock { state in
-            if !state.rendezvous.isResolved { state.timer = timer }
-            return state.rendezvous.isResolved
+            if state.end == nil { state.timer = timer }
+            return state.end != nil
         }
         if hasEnded { timer.cancel() }
     }
@@ -93,20 +102,24 @@ final class HandlerRun: Sendable {
     @discardableResult
     func abandon() -> Bool { end(.abandoned) }
 
-    /// Ends the wait for the handler.
+    /// Ends the run.
     ///
     /// - Returns: `true` for the first end. A later end has no effect.
     @discardableResult
     func end(_ end: End) -> Bool {
-        let (resumption, timers) = state.withLock { state in
-            let resumption = state.rendezvous.resolve(end)
-            guard resumption != nil else { return (resumption, [TimeSource.Timer?]()) }
+        let old = state.withLock { state -> State? in
+            if state.end != nil { return nil }
+            let old = state
+            state.end = end
             // An abandoned handler may still have to be cancelled.
             if case .returned = end { state.task = nil }
-            return (resumption, [state.timer.take(), state.graceTimer.take()])
+            (state.timer, state.graceTimer, state.onEnd) = (nil, nil, nil)
+            return old
         }
-        for timer in timers { timer?.cancel() }
-        resumption?.resume()
-        return resumption != nil
+        guard let old else { return false }
+        old.timer?.cancel()
+        old.graceTimer?.cancel()
+        old.onEnd?(end)
+        return true
     }
 }

@@ -7,7 +7,9 @@ extension OutboxRelay {
     static let crashBackoff = Backoff.exponential(initial: .seconds(1), max: .seconds(300), jitter: .none)
 
     /// Claims messages and gives back the messages that are not to be delivered yet.
-    func claim(_ limit: Int, _ changeCount: UInt64, uptime: Duration, spread: Double) async -> ClaimBatch {
+    ///
+    /// - Returns: The claims to deliver and the number of claimed messages, which is `nil` if the store failed.
+    func claim(_ limit: Int, uptime: Duration, spread: Double) async -> (batch: ClaimBatch, count: Int?) {
         let (name, lease) = (queue.name, configuration.lease)
         let claims: [RecordClaim]
         let fresh: [RecordClaim]
@@ -21,7 +23,7 @@ extension OutboxRelay {
         } catch {
             state.withLock { $0.recordFailedRequest(limit) }
             storeFailed(error)
-            return ClaimBatch()
+            return (ClaimBatch(), nil)
         }
         let batch = ClaimBatch(fresh, maxAttempts: configuration.maxAttempts, uptime: uptime) { attempts in
             Self.crashBackoff.wait(afterAttempt: attempts, random: random) * spread
@@ -33,18 +35,25 @@ extension OutboxRelay {
         for givenBack in batch.givenBack where givenBack.claim.wasAbandoned && givenBack.wait > .zero {
             reportIsolated(givenBack.claim, after: givenBack.wait)
         }
-        if claims.count < limit {
-            do throws(StoreError) {
-                let due = try await store.read { store throws(StoreError) in try await store.nextDue(name) }
-                let now = timeSource.now
-                state.withLock {
-                    $0.recordNextDue(claimed: claims.count, nextDue: due, changeCount: changeCount, now: now)
-                }
-            } catch {
-                storeFailed(error)
-            }
+        return (batch, claims.count)
+    }
+
+    /// Reads the time of the next due message after a request that found fewer messages than requested.
+    ///
+    /// - Parameters:
+    ///   - count: The number of claimed messages.
+    ///   - changeCount: The count of the request.
+    func updateNextDue(claimed count: Int, changeCount: UInt64) async {
+        // After a change since the request, the answer would be out of date.
+        if state.withLock({ $0.changeCount != changeCount }) { return }
+        let name = queue.name
+        do throws(StoreError) {
+            let due = try await store.read { store throws(StoreError) in try await store.nextDue(name) }
+            let now = timeSource.now
+            state.withLock { $0.recordNextDue(claimed: count, nextDue: due, changeCount: changeCount, now: now) }
+        } catch {
+            storeFailed(error)
         }
-        return batch
     }
 
     private func reportIsolated(_ claim: RecordClaim, after wait: Duration) {
@@ -80,10 +89,12 @@ extension OutboxRelay {
 
     /// Records the end of a delivery.
     ///
-    /// - Parameter dueAfter: The wait until the message is due again, or `nil` if the message is settled or lost.
-    func endDelivery(dueAfter: Duration?) {
+    /// - Parameters:
+    ///   - dueAfter: The wait until the message is due again, or `nil` if the message is settled or lost.
+    ///   - wasSettling: A Boolean value that indicates whether the outcome waited for the store. Defaults to `false`.
+    func endDelivery(dueAfter: Duration?, wasSettling: Bool = false) {
         let now = timeSource.now
-        state.withLock { $0.endDelivery(dueAfter: dueAfter, now: now) }
+        state.withLock { $0.endDelivery(dueAfter: dueAfter, wasSettling: wasSettling, now: now) }
         signal.send()
     }
 }

@@ -2,13 +2,15 @@ internal import ReliabilityCore
 internal import ReliabilityStore
 
 extension OutboxRelay {
-    private var cancelsHandlers: Bool { Task.isCancelled || state.withLock { $0.isCancellingHandlers } }
+    private func cancelsHandlers(of session: RelaySession) -> Bool {
+        session.isCancelled || state.withLock { $0.isCancellingHandlers }
+    }
 
     /// Delivers a message while the relay delivers no other message, so that a crash affects no other message.
     ///
     /// The delivery does not wait for handlers that hang.
-    func deliverAlone(_ claim: RecordClaim) async {
-        defer {
+    func deliverAlone(_ claim: RecordClaim, in session: RelaySession) async {
+        let endIsolation: @Sendable () -> Void = { [self] in
             state.withLock { $0.endIsolation(of: claim.token) }
             signal.send()
         }
@@ -24,66 +26,96 @@ extension OutboxRelay {
             if isLost.withLock({ $0 }) {
                 queue.claims.remove(activeClaim)
                 events.emit(.leaseLost(id: claim.id))
-                return endDelivery(dueAfter: nil)
+                endDelivery(dueAfter: nil)
+                return endIsolation()
             }
             let (isAlone, isDraining) = state.withLock { ($0.isAlone(claim.token), $0.isDraining) }
-            // A relay that stops releases the message in deliver(_:).
+            // A relay that stops releases the message in beginDelivery.
             if isAlone || isDraining || Task.isCancelled {
                 renewal.stop()
-                return await deliver(claim)
+                if Task.isCancelled { session.cancel() }
+                return beginDelivery(of: claim, in: session, ended: endIsolation)
             }
             await signal.wait(after: count, until: nil, timeSource: timeSource)
         }
     }
 
-    /// Delivers a message and stores the outcome.
-    func deliver(_ claim: RecordClaim) async {
+    /// Starts the delivery of a message, which ends when the outcome is stored.
+    ///
+    /// - Parameters:
+    ///   - claim: The claim of the message.
+    ///   - session: The call that delivers the message.
+    ///   - onEnd: Called at the end of the delivery. Defaults to no action.
+    func beginDelivery(
+        of claim: RecordClaim,
+        in session: RelaySession,
+        ended onEnd: @escaping @Sendable () -> Void = {}
+    ) {
         let activeClaim = queue.claims.activeClaim(for: claim)
-        if Task.isCancelled || state.withLock({ $0.isDraining }) {
-            return await settle(activeClaim, .release)
+        session.beginDelivery()
+        let waitEnded: @Sendable (Duration?, _ wasSettling: Bool) -> Void = { [self] dueAfter, wasSettling in
+            endDelivery(dueAfter: dueAfter, wasSettling: wasSettling)
+            onEnd()
+            session.endDelivery()
+        }
+        if session.isCancelled || state.withLock({ $0.isDraining }) {
+            return settle(activeClaim, .release, waitEnded: waitEnded)
         }
         guard let message = OutboxMessage(id: claim.id, encoded: claim.payload) else {
-            return await settle(activeClaim, .deadLetter(OutboxError(.unreadable)))
+            return settle(activeClaim, .deadLetter(OutboxError(.unreadable)), waitEnded: waitEnded)
         }
         if claim.attempt > configuration.maxAttempts {
             // The last delivery was never settled, so the message may have ended the process.
-            return await settle(activeClaim, .deadLetter(OutboxError(.attemptsExhausted)))
+            return settle(activeClaim, .deadLetter(OutboxError(.attemptsExhausted)), waitEnded: waitEnded)
         }
         let deadline = timeSource.instant(after: configuration.deliveryTimeout)
-        let run = HandlerRun()
+        let run = HandlerRun(in: session)
         runs.withLock { $0.append(run) }
-        defer { runs.withLock { runs in runs.removeAll { $0 === run } } }
-        // The relay may have cancelled the other handlers before this run was added.
-        if cancelsHandlers { run.cancel() }
         // A timer and not a task, because handlers that never suspend can occupy all threads of the task executor.
         let timeoutTimer = timeSource.timer(at: deadline) { self.cancel(run, of: claim) }
-        start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: deadline)
         let renewal = startRenewal(of: activeClaim) { [self] in cancel(run, of: claim) }
-        let end = await withTaskCancellationHandler {
-            await run.wait()
-        } onCancel: {
-            // The timer starts before the cancellation, because the cancellation handlers of the user can block.
-            run.abandon(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
+        run.whenEnded { [self] end in
+            timeoutTimer.cancel()
+            runs.withLock { runs in runs.removeAll { $0 === run } }
+            if run.isOverrun { state.withLock { $0.recordOverrunReturn() } }
+            guard case .returned(let result) = end else {
+                renewal.stop()
+                queue.claims.remove(activeClaim)
+                events.emit(.abandoned(id: claim.id, attempt: claim.attempt))
+                return waitEnded(nil, false)
+            }
+            let outcome = DeliveryOutcome(
+                result,
+                cancelsHandlers: cancelsHandlers(of: session),
+                isLate: timeSource.now >= deadline,
+                attempt: claim.attempt,
+                configuration: configuration,
+                classify: classify,
+                random: random
+            )
+            settle(activeClaim, outcome, ended: renewal.stop, waitEnded: waitEnded)
+        }
+        start(OutboxDelivery(message: message, attempt: claim.attempt), run, by: deadline)
+        // The relay may have cancelled the other handlers before this run was added.
+        if session.isCancelled {
+            stop(run)
+        } else if state.withLock({ $0.isCancellingHandlers }) {
             timeSource.cancelFromTimer { run.cancel() }
         }
-        timeoutTimer.cancel()
-        if run.isOverrun { state.withLock { $0.recordOverrunReturn() } }
-        guard case .returned(let result) = end else {
-            renewal.stop()
-            queue.claims.remove(activeClaim)
-            events.emit(.abandoned(id: claim.id, attempt: claim.attempt))
-            return endDelivery(dueAfter: nil)
-        }
-        let outcome = DeliveryOutcome(
-            result,
-            cancelsHandlers: cancelsHandlers,
-            isLate: timeSource.now >= deadline,
-            attempt: claim.attempt,
-            configuration: configuration,
-            classify: classify,
-            random: random
-        )
-        await settle(activeClaim, outcome) { renewal.stop() }
+    }
+
+    /// Cancels the handlers of a call that was cancelled.
+    func cancel(_ session: RelaySession) {
+        session.cancel()
+        for run in runs.withLock({ $0 }) where run.session === session { stop(run) }
+        signal.send()
+    }
+
+    /// Cancels a handler and abandons the handler at the end of its grace period.
+    private func stop(_ run: HandlerRun) {
+        // The timer starts before the cancellation, because the cancellation handlers of the user can block.
+        run.abandon(at: timeSource.instant(after: configuration.cancellationGrace), timeSource: timeSource)
+        timeSource.cancelFromTimer { run.cancel() }
     }
 
     /// Runs the handler in a task of its own, which can be cancelled alone.
@@ -118,7 +150,7 @@ extension OutboxRelay {
         let lease = configuration.lease
         return LeaseRenewal(lease, timeSource: timeSource) { [self] () throws(StoreError) in
             do throws(StoreError) {
-                if try await settle(activeClaim, .extend(lease)) == .settled { return true }
+                if try await extend(activeClaim, by: lease) == .settled { return true }
             } catch {
                 // No later renewal can succeed, and the lease is not lost before it ends.
                 if error.isPermanent { return false }
@@ -147,52 +179,45 @@ extension OutboxRelay {
 
     /// Stores the outcome of a delivery and repeats the attempt until the store has answered.
     ///
-    /// The call waits no longer than the timeout of a call to the store. Later attempts continue without the call.
-    ///
     /// - Parameters:
     ///   - activeClaim: The message's claim.
     ///   - outcome: The outcome of the delivery.
-    ///   - onEnd: Called when the store has answered, or has failed for good.
+    ///   - onEnd: Called when the store has answered, or has failed for good. Defaults to no action.
+    ///   - waitEnded: Called when the outcome is stored, or after the timeout of a call to the store. Later attempts
+    ///     continue. The first parameter is the wait until the message is due again.
     private func settle(
         _ activeClaim: ActiveClaim,
         _ outcome: DeliveryOutcome,
-        ended onEnd: @escaping @Sendable () -> Void = {}
-    ) async {
-        let maxWait = queue.storeFailure.timeout
+        ended onEnd: @escaping @Sendable () -> Void = {},
+        waitEnded: @escaping @Sendable (Duration?, _ wasSettling: Bool) -> Void
+    ) {
         let claim = activeClaim.claim
         let action = outcome.action(for: claim)
-        _ = await writer.write(false, maxWait: maxWait) { [self] mayHaveHappened throws(StoreError) in
-            do throws(StoreError) {
-                // A stale token after an unknown outcome means that the earlier attempt succeeded.
-                return try await settle(activeClaim, action) == .settled || mayHaveHappened
-            } catch {
-                if error.reason == .unknownOutcome { mayHaveHappened = true }
-                throw error
-            }
-        } ended: { [events, queue] end in
-            onEnd()
-            queue.claims.remove(activeClaim)
-            switch end {
-            case .success(true): events.emit(outcome.event(id: claim.id, attempt: claim.attempt))
-            case .success(false): events.emit(.leaseLost(id: claim.id))
-            case .failure(let error): events.emit(.notSettled(id: claim.id, error: error))
-            }
-        }
         var dueAfter: Duration?
         switch action {
         case .retry(let wait, _), .holdBack(let wait): dueAfter = wait
         case .done, .deadLetter, .extend, .redrive: break
         }
-        endDelivery(dueAfter: dueAfter)
+        state.withLock { $0.beginSettling() }
+        signal.send()
+        let settlement = PendingSettlement(activeClaim, action) { [events, queue] result in
+            onEnd()
+            queue.claims.remove(activeClaim)
+            switch result {
+            case .success(true): events.emit(outcome.event(id: claim.id, attempt: claim.attempt))
+            case .success(false): events.emit(.leaseLost(id: claim.id))
+            case .failure(let error): events.emit(.notSettled(id: claim.id, error: error))
+            }
+        } waitEnded: { [dueAfter] in
+            waitEnded(dueAfter, true)
+        }
+        settlements.add(settlement, maxWait: queue.storeFailure.timeout)
     }
 
-    /// Settles a claim under its newest token.
-    private func settle(
-        _ activeClaim: ActiveClaim,
-        _ action: Settlement.Action
-    ) async throws(StoreError) -> SettleResult {
+    /// Extends the lease of a claim under its newest token.
+    private func extend(_ activeClaim: ActiveClaim, by lease: Duration) async throws(StoreError) -> SettleResult {
         while true {
-            let settlement = activeClaim.settlement(action)
+            let settlement = activeClaim.settlement(.extend(lease))
             let result = try await settleOnce(settlement)
             if result == .settled { return result }
             if activeClaim.claim.token != settlement.token { continue }

@@ -25,6 +25,8 @@ struct RelayStateMachine: Sendable {
     private let pollInterval: Int64
     /// The number of current deliveries and requested messages.
     private(set) var inFlight = 0
+    /// The number of deliveries in `inFlight` that wait until their outcomes are stored.
+    private var settling = 0
     private(set) var isDraining = false
     /// A Boolean value that indicates whether the relay stops and has cancelled its handlers.
     private(set) var isCancellingHandlers = false
@@ -44,7 +46,7 @@ struct RelayStateMachine: Sendable {
     /// The number of events that may have made a message due.
     ///
     /// An answer about the next due message is out of date if the number has changed since the request.
-    private var changeCount: UInt64 = 0
+    private(set) var changeCount: UInt64 = 0
 
     init(concurrency: Int, maxClaim: Int, pollInterval: Duration) {
         self.concurrency = concurrency
@@ -55,10 +57,12 @@ struct RelayStateMachine: Sendable {
     /// Returns the next step at `now`.
     mutating func next(now: Int64) -> Step {
         if isDraining { return .stop }
-        if inFlight >= concurrency || !isolated.isEmpty { return .wait(until: nil) }
+        // As many deliveries again may wait for the store. Beyond that number, they count as running handlers.
+        let free = concurrency - (inFlight - settling) - max(0, settling - concurrency)
+        if free <= 0 || !isolated.isEmpty { return .wait(until: nil) }
         let due = max(idleUntil, storeRetryAt)
         if now < due { return .wait(until: due) }
-        let limit = claimsSingly ? 1 : min(maxClaim, concurrency - inFlight)
+        let limit = claimsSingly ? 1 : min(maxClaim, free)
         inFlight += limit
         return .claim(limit: limit, changeCount: changeCount)
     }
@@ -101,13 +105,18 @@ struct RelayStateMachine: Sendable {
         storeRetryAt = now.saturatingAdd(wait.saturatingNanoseconds)
     }
 
+    /// Records that a handler has ended and the outcome is not stored yet.
+    mutating func beginSettling() { settling += 1 }
+
     /// Records the end of a delivery.
     ///
     /// - Parameters:
     ///   - dueAfter: The wait until the message is due again, or `nil` if the message is settled or lost.
+    ///   - wasSettling: A Boolean value that indicates whether ``beginSettling()`` was called. Defaults to `false`.
     ///   - now: The present instant.
-    mutating func endDelivery(dueAfter: Duration?, now: Int64) {
+    mutating func endDelivery(dueAfter: Duration?, wasSettling: Bool = false, now: Int64) {
         inFlight -= 1
+        if wasSettling { settling -= 1 }
         guard let dueAfter else { return }
         changeCount &+= 1
         idleUntil = min(idleUntil, now.saturatingAdd(dueAfter.saturatingNanoseconds))

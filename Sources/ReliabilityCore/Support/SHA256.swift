@@ -7,31 +7,40 @@ package enum SHA256 {
         var hash = initialHash
         var schedule = [UInt32](repeating: 0, count: 64)
         let whole = message.count & ~63
-        for start in stride(from: 0, to: whole, by: 64) {
-            compress(message[start..<start + 64], into: &hash, &schedule)
-        }
+        for start in stride(from: 0, to: whole, by: 64) { compress(message, from: start, into: &hash, &schedule) }
         // The rest, a 1 bit, zeros, and the length of the message in bits fill one or two blocks.
-        var tail = Array(message[whole...])
+        var tail: [UInt8] = []
+        tail.reserveCapacity(128)
+        tail.append(contentsOf: message[whole...])
         tail.append(0x80)
         while tail.count % 64 != 56 { tail.append(0) }
         let bitCount = UInt64(message.count) << 3
         for shift in stride(from: UInt64(56), through: 0, by: -8) {
             tail.append(UInt8(truncatingIfNeeded: bitCount >> shift))
         }
-        for start in stride(from: 0, to: tail.count, by: 64) {
-            compress(tail[start..<start + 64], into: &hash, &schedule)
+        for start in stride(from: 0, to: tail.count, by: 64) { compress(tail, from: start, into: &hash, &schedule) }
+        var digest: [UInt8] = []
+        digest.reserveCapacity(32)
+        for word in hash {
+            for shift in stride(from: UInt32(24), through: 0, by: -8) {
+                digest.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
         }
-        return hash.flatMap { word in
-            [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: word >> UInt32($0)) }
-        }
+        return digest
     }
 
-    private static func compress(_ block: ArraySlice<UInt8>, into hash: inout [UInt32], _ schedule: inout [UInt32]) {
-        var position = block.startIndex
+    /// Adds the 64 bytes of a message from a position.
+    private static func compress(
+        _ message: [UInt8],
+        from start: Int,
+        into hash: inout [UInt32],
+        _ schedule: inout [UInt32]
+    ) {
+        var position = start
         for index in 0..<16 {
             schedule[index] =
-                UInt32(block[position]) << 24 | UInt32(block[position + 1]) << 16
-                | UInt32(block[position + 2]) << 8 | UInt32(block[position + 3])
+                UInt32(message[position]) << 24 | UInt32(message[position + 1]) << 16
+                | UInt32(message[position + 2]) << 8 | UInt32(message[position + 3])
             position += 4
         }
         for index in 16..<64 {

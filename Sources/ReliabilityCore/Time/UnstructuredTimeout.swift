@@ -16,78 +16,91 @@ nonisolated(nonsending) package func withinLimit<Success: Sendable>(
     timeSource: TimeSource,
     operation: @escaping @Sendable () async -> Success
 ) async -> Success? {
-    let race = Race<Success>()
-    return await withTaskCancellationHandler {
+    let race = Race(timeSource)
+    let success = ResultBox<Success>()
+    let isFinished = await withTaskCancellationHandler {
         await withCheckedContinuation { continuation in
             race.begin(continuation)
             let task = startTask(on: timeSource.taskExecutor) {
                 // Otherwise the operation would run without cancellation up to its first suspension, which can include
                 // a write.
                 if race.isCancelled { unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() } }
-                let success = await operation()
-                race.finish(with: success)
+                success.value = await operation()
+                race.finish()
             }
-            if race.isFinished { return }
-            let timer = timeSource.timer(at: timeSource.instant(after: limit)) {
-                guard let task = race.abandon() else { return }
-                timeSource.cancelFromTimer { task.cancel() }
-            }
-            race.set(task, timer)
+            if race.attach(task) { timeSource.arm(race, at: timeSource.instant(after: limit)) }
+            // The operation may have ended before the timer was armed.
+            if race.isResolved { timeSource.cancel(race) }
         }
     } onCancel: {
         race.cancelOperation()
     }
+    // The lock of `isResolved` orders the accesses to the value for the thread sanitizer.
+    return isFinished && race.isResolved ? success.value : nil
 }
 
-private final class Race<Success: Sendable>: Sendable {
+/// The result of an operation that may be abandoned.
+private final class ResultBox<Success: Sendable>: @unchecked Sendable {
+    // @unchecked Sendable: the operation writes before the race is finished. The caller reads afterwards, and only if
+    // the operation came first.
+    var value: Success?
+}
+
+/// The race of an operation with its time limit, which is the timer.
+// The type is not generic, because metadata of generic types would be looked up at every use.
+private final class Race: TimerEntry, @unchecked Sendable {
+    // @unchecked Sendable: the properties of this class do not change or are protected by a lock.
     private struct State {
-        var rendezvous = Rendezvous<Success?>()
+        /// The end of the race: `true` if the operation came first.
+        var rendezvous = Rendezvous<Bool>()
         var task: Task<Void, Never>?
-        var timer: TimeSource.Timer?
         var isCancelled = false
     }
     private let state = Lock(State())
+    private let timeSource: TimeSource
 
-    var isFinished: Bool { state.withLock { $0.rendezvous.isResolved } }
+    init(_ timeSource: TimeSource) {
+        self.timeSource = timeSource
+        super.init()
+    }
+
+    var isResolved: Bool { state.withLock { $0.rendezvous.isResolved } }
     var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
-    func begin(_ continuation: CheckedContinuation<Success?, Never>) {
+    func begin(_ continuation: CheckedContinuation<Bool, Never>) {
         state.withLock { $0.rendezvous.wait(continuation) }?.resume()
     }
 
-    func set(_ task: Task<Void, Never>, _ timer: TimeSource.Timer) {
-        let (isFinished, isCancelled) = state.withLock { state in
-            if !state.rendezvous.isResolved {
-                state.task = task
-                state.timer = timer
-            }
+    /// Stores the task of the operation.
+    ///
+    /// - Returns: `true` if the operation has not ended.
+    func attach(_ task: Task<Void, Never>) -> Bool {
+        let (isResolved, isCancelled) = state.withLock { state in
+            if !state.rendezvous.isResolved { state.task = task }
             return (state.rendezvous.isResolved, state.isCancelled)
         }
-        if isFinished { timer.cancel() }
-        if isFinished || isCancelled { task.cancel() }
+        if isCancelled { task.cancel() }
+        return !isResolved
     }
 
-    func finish(with success: Success) {
-        let (resumption, timer, task) = resolve(success)
+    /// Resumes the caller with the result of the operation.
+    func finish() {
+        let (resumption, task) = resolve(true)
         // The task releases itself outside of the lock.
         withExtendedLifetime(task) {}
-        timer?.cancel()
+        timeSource.cancel(self)
         resumption?.resume()
     }
 
-    /// Resumes the caller without a result.
-    ///
-    /// - Returns: The task of the operation, which the caller of this method must cancel.
-    func abandon() -> Task<Void, Never>? {
-        let (resumption, _, task) = resolve(nil)
+    /// Resumes the caller without a result, and cancels the operation.
+    override func fire() {
+        let (resumption, task) = resolve(false)
         resumption?.resume()
-        return task
+        if let task { timeSource.cancelFromTimer { task.cancel() } }
     }
 
-    private func resolve(
-        _ success: Success?
-    ) -> (Rendezvous<Success?>.Resumption?, TimeSource.Timer?, Task<Void, Never>?) {
-        state.withLock { ($0.rendezvous.resolve(success), $0.timer.take(), $0.task.take()) }
+    private func resolve(_ isFinished: Bool) -> (Rendezvous<Bool>.Resumption?, Task<Void, Never>?) {
+        state.withLock { ($0.rendezvous.resolve(isFinished), $0.task.take()) }
     }
 
     func cancelOperation() {

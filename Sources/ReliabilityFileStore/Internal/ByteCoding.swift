@@ -2,23 +2,23 @@
 
 extension [UInt8] {
     mutating func append(number: UInt64) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
+        unsafe Swift.withUnsafeBytes(of: number.littleEndian) { unsafe append(contentsOf: $0) }
     }
 
     mutating func append(number: Int64) { append(number: UInt64(bitPattern: number)) }
 
     package mutating func set<Number: FixedWidthInteger>(_ number: Number, at position: Int) {
-        for byte in 0..<Number.bitWidth / 8 {
-            self[position + byte] = UInt8(truncatingIfNeeded: number >> (8 * byte))
+        let range = position..<position + Number.bitWidth / 8
+        unsafe withUnsafeMutableBytes { bytes in
+            unsafe bytes[range].storeBytes(of: number.littleEndian, as: Number.self)
         }
     }
 
     package func number<Number: FixedWidthInteger>(at position: Int, as type: Number.Type = Number.self) -> Number {
-        var number: Number = 0
-        for byte in 0..<Number.bitWidth / 8 {
-            number |= Number(truncatingIfNeeded: self[position + byte]) << (8 * byte)
+        let range = position..<position + Number.bitWidth / 8
+        return unsafe withUnsafeBytes { bytes in
+            Number(littleEndian: unsafe bytes[range].loadUnaligned(as: Number.self))
         }
-        return number
     }
 
     func isZero(_ range: Range<Int>) -> Bool {

@@ -16,25 +16,37 @@ struct CRC32C {
 
     /// Adds a range of `bytes`.
     mutating func add(_ bytes: [UInt8], _ range: Range<Int>) {
-        let table = table
-        var position = range.lowerBound
+        remainder = unsafe bytes.withUnsafeBytes { bytes in
+            unsafe table.withUnsafeBufferPointer { table in
+                unsafe Self.remainder(remainder, UnsafeRawBufferPointer(rebasing: bytes[range]), table)
+            }
+        }
+    }
+
+    private static func remainder(
+        _ start: UInt32,
+        _ bytes: UnsafeRawBufferPointer,
+        _ table: UnsafeBufferPointer<UInt32>
+    ) -> UInt32 {
+        var remainder = start
+        var position = 0
         // Slicing-by-8: eight bytes at a time, each with its own table.
-        while range.upperBound - position >= 8 {
-            let low =
-                remainder
-                ^ (UInt32(bytes[position]) | UInt32(bytes[position + 1]) << 8
-                    | UInt32(bytes[position + 2]) << 16 | UInt32(bytes[position + 3]) << 24)
-            let first = table[0x700 + Int(low & 0xFF)] ^ table[0x600 + Int(low >> 8 & 0xFF)]
-            let second = table[0x500 + Int(low >> 16 & 0xFF)] ^ table[0x400 + Int(low >> 24)]
-            let third = table[0x300 + Int(bytes[position + 4])] ^ table[0x200 + Int(bytes[position + 5])]
-            let fourth = table[0x100 + Int(bytes[position + 6])] ^ table[Int(bytes[position + 7])]
-            remainder = first ^ second ^ third ^ fourth
+        while bytes.count - position >= 8 {
+            let word = unsafe UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+            let mixed = word ^ UInt64(remainder)
+            remainder = 0
+            for index in 0..<8 {
+                remainder ^= unsafe table[
+                    0x100 * (7 - index) + Int(truncatingIfNeeded: mixed >> UInt64(8 * index) & 0xFF)
+                ]
+            }
             position += 8
         }
-        while position < range.upperBound {
-            add(bytes[position], table)
+        while position < bytes.count {
+            remainder = unsafe remainder >> 8 ^ table[Int(UInt8(truncatingIfNeeded: remainder) ^ bytes[position])]
             position += 1
         }
+        return remainder
     }
 
     private mutating func add(_ byte: UInt8, _ table: [UInt32]) {

@@ -62,8 +62,8 @@ package protocol FileSystem: Sendable {
     /// The call fails if the file no longer has a name. Such a file would vanish when it is closed.
     func sync(_ file: OpenFile) throws(FileSystemError)
 
-    /// Renames a file and replaces a file that has the new name.
-    func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError)
+    /// Returns the names of all files in a directory in any order.
+    func names(in directory: OpenFile) throws(FileSystemError) -> [String]
 
     /// Removes a file.
     func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError)

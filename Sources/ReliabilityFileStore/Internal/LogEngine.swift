@@ -1,13 +1,28 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// Runs a `LogStateMachine`: serializes access, executes the steps on the writer thread and resumes waiting tasks.
+/// Runs a `LogStateMachine`: serializes access, executes the steps on two threads and resumes waiting tasks.
+///
+/// The writer thread writes the log. The maintenance thread writes all other files.
 final class LogEngine: @unchecked Sendable {
-    // @unchecked Sendable: `stateMachine`, `waiting`, `waitQueue`, `nextTicket`, `completions`, `closeCompletions` and
-    // `isReleased` are read and written only with `monitor` locked. Only the writer thread uses `writer`.
+    // @unchecked Sendable: `stateMachine`, `waiting`, `waitQueue`, `nextTicket`, the waiters, `closeCompletions`,
+    // `roomError`, `isMaintenanceIdle` and `isReleased` are read and written only with `monitor` locked. Only the writer
+    // thread uses `writer`, and only the maintenance thread uses `maintenance`.
 
-    /// A callback for the end of a batch: `nil` once the batch is durable, or the error that ended the store.
-    private typealias Completion = @Sendable (StoreError?) -> Void
+    /// A caller that waits for the end of a batch.
+    ///
+    /// The caller receives `nil` once the batch is durable, or the error that ended the store.
+    @safe private enum Waiter {
+        case task(UnsafeContinuation<StoreError?, Never>)
+        case request(@Sendable (StoreError?) -> Void)
+
+        func resume(_ failure: StoreError?) {
+            switch self {
+            case .task(let continuation): unsafe continuation.resume(returning: failure)
+            case .request(let answer): answer(failure)
+            }
+        }
+    }
 
     /// A request in the wait queue.
     ///
@@ -20,7 +35,9 @@ final class LogEngine: @unchecked Sendable {
         let reject: @Sendable (StoreError) -> Void
     }
 
-    private let monitor = ThreadMonitor()
+    /// The lock, and the conditions on which the two threads wait.
+    private let monitor = ThreadMonitor(conditions: 2)
+    private static let maintenanceCondition = 1
     private var stateMachine: LogStateMachine
     private var waiting: [UInt64: WaitingRequest] = [:]
     /// The tickets of the waiting requests in the order of arrival.
@@ -28,18 +45,31 @@ final class LogEngine: @unchecked Sendable {
     /// Tickets of cancelled requests can remain.
     private var waitQueue: [UInt64] = []
     private var nextTicket: UInt64 = 0
-    /// The completions for each batch number.
-    private var completions: [UInt64: [Completion]] = [:]
+    /// The number of the batch that is being written.
+    private var batchInFlight: UInt64 = 0
+    private var waitersInFlight: [Waiter] = []
+    /// The callers that wait for the open batch.
+    private var openWaiters: [Waiter] = []
+    /// The number of waiters at which the writer thread wants a signal.
+    ///
+    /// The writer thread needs no signal while it writes.
+    private var wakeAt = Int.max
     private var closeCompletions: [@Sendable () -> Void] = []
     private var isReleased = false
+    /// The error of the last attempt to create a segment, for the writes that wait for room.
+    private var roomError: StoreError?
 
     private var writer: LogWriter
+    private var maintenance: MaintenanceWriter
+    /// A Boolean value that indicates whether the maintenance thread waits without a limit.
+    private var isMaintenanceIdle = false
     private let directory: StoreDirectory
     private let clock: StoreClock
 
     init(_ recovery: LogRecovery, _ time: TimeSource) {
         stateMachine = recovery.stateMachine
         writer = recovery.writer
+        maintenance = recovery.maintenance
         directory = recovery.directory
         clock = StoreClock(startingAt: recovery.start, time)
     }
@@ -51,35 +81,49 @@ final class LogEngine: @unchecked Sendable {
         try directory.checkProcess()
         if !request.isRead, Task.isCancelled { throw .cancelled }
         let now = clock.now
-        let submission = try withLock { () throws(StoreError) -> Submission<Result> in
-            try stateMachine.checkOpen()
-            // Earlier writes in the wait queue come first.
-            if !request.isRead, !waiting.isEmpty { return .batchIsFull }
-            let submission = try stateMachine.submit(request, now: now)
-            if case .answer(_, let batch, _) = submission, batch > stateMachine.durable { monitor.signal() }
-            return submission
+        var submission = Swift.Result<Submission<Result>, StoreError>.success(.batchIsFull)
+        // One critical section submits the request and adds the waiter. The continuation is resumed exactly once: here,
+        // or by the writer thread, which resumes every waiter.
+        let failure = await unsafe withUnsafeContinuation { continuation in
+            monitor.lock()
+            do throws(StoreError) {
+                let answer = try submitOpen(request, now)
+                submission = .success(answer)
+                if case .answer(_, let batch, _) = answer, batch > stateMachine.durable {
+                    add(unsafe .task(continuation), batch)
+                    return monitor.unlock()
+                }
+            } catch {
+                submission = .failure(error)
+            }
+            monitor.unlock()
+            unsafe continuation.resume(returning: nil)
         }
-        guard case .answer(let result, let batch, let isChange) = submission else {
+        guard case .answer(let result, _, let isChange) = try submission.get() else {
             return try await submitQueued(request).get()
         }
-        if let failure = await failure(of: batch) { throw isChange ? .unknownOutcome(failure) : failure }
+        if let failure { throw isChange ? .unknownOutcome(failure) : failure }
         return result
     }
 
-    /// Waits for the end of a batch.
+    /// Submits a request that did not wait in the queue.
+    private func submitOpen<Result>(
+        _ request: LogRequest<Result>,
+        _ now: Int64
+    ) throws(StoreError) -> Submission<Result> {
+        try stateMachine.checkOpen()
+        // Earlier writes in the wait queue come first.
+        if !request.isRead, !waiting.isEmpty { return .batchIsFull }
+        return try stateMachine.submit(request, now: now)
+    }
+
+    /// Adds a waiter for a batch that is not durable.
     ///
-    /// - Returns: `nil` once the batch is durable, or the error that ended the store before.
-    private func failure(of batch: UInt64) async -> StoreError? {
-        if batch == 0 { return nil }
-        return await withCheckedContinuation { continuation in
-            let (isKnown, failure): (Bool, StoreError?) = withLock {
-                if stateMachine.durable >= batch { return (true, nil) }
-                if let error = stateMachine.finalError { return (true, error) }
-                completions[batch, default: []].append { continuation.resume(returning: $0) }
-                return (false, nil)
-            }
-            if isKnown { continuation.resume(returning: failure) }
-        }
+    /// The caller must hold the lock of `monitor`.
+    private func add(_ waiter: Waiter, _ batch: UInt64) {
+        if batch <= batchInFlight { return waitersInFlight.append(waiter) }
+        openWaiters.append(waiter)
+        if openWaiters.count >= wakeAt { monitor.signal() }
     }
 
     /// Adds a request to the wait queue and waits for the answer.
@@ -128,9 +172,10 @@ final class LogEngine: @unchecked Sendable {
                 if stateMachine.durable >= batch {
                     deferred.append { answer(.success(result)) }
                 } else {
-                    completions[batch, default: []].append { failure in
+                    let waiter = Waiter.request { failure in
                         answer(failure.map { .failure(isChange ? .unknownOutcome($0) : $0) } ?? .success(result))
                     }
+                    add(waiter, batch)
                 }
             case .batchIsFull:
                 return false
@@ -179,37 +224,116 @@ final class LogEngine: @unchecked Sendable {
     /// The error of the last attempt to rewrite the log, or `nil` if the attempt succeeded.
     var compactionFailure: StoreError? { withLock { stateMachine.compactionFailure } }
 
-    // MARK: The writer thread
+    // MARK: The threads
 
-    /// Executes the steps of the state machine until the store is closed or has failed.
-    func run() {
-        var diskFullError: StoreError?
+    /// Starts the two threads.
+    ///
+    /// - Returns: `false` if the system rejects a thread. The files are then closed.
+    func start() -> Bool {
+        let isMaintained = tryToStartThread {
+            blockFileSizeSignal()
+            self.maintain()
+        }
+        if isMaintained {
+            let isStarted = tryToStartThread {
+                blockFileSizeSignal()
+                self.run()
+            }
+            if isStarted { return true }
+            withLock {
+                stateMachine.close(now: clock.now)
+                monitor.signal(Self.maintenanceCondition)
+                while !stateMachine.isMaintenanceStopped { monitor.wait(nanoseconds: nil) }
+            }
+        }
+        writer.release()
+        return false
+    }
+
+    /// Executes the steps on the log until the store is closed or has failed.
+    private func run() {
+        var lastCount = 0
         while true {
             var deferred: [@Sendable () -> Void] = []
             let now = clock.now
             monitor.lock()
-            serveWaitQueue(now, &deferred, diskFullError)
-            diskFullError = nil
+            gather(lastCount)
+            serveWaitQueue(now, &deferred, roomError)
+            roomError = nil
+            // A write that was rejected needs no segment, and a later write may find space.
+            if waiting.isEmpty { stateMachine.clearRequirement() }
             let step = stateMachine.nextStep(hasWaiting: !waiting.isEmpty)
             // Waiting requests can join the next batch while the current batch is written.
-            if case .flush = step { serveWaitQueue(now, &deferred, nil) }
-            if case .wait = step, deferred.isEmpty { monitor.wait(nanoseconds: nil) }
+            if case .flush = step {
+                batchInFlight += 1
+                swap(&waitersInFlight, &openWaiters)
+                lastCount = waitersInFlight.count
+                serveWaitQueue(now, &deferred, nil)
+            }
+            if stateMachine.isMaintenanceDue || isMaintenanceIdle && stateMachine.nextExpiry != nil {
+                monitor.signal(Self.maintenanceCondition)
+            }
+            if case .wait = step, deferred.isEmpty {
+                wakeAt = 1
+                monitor.wait(nanoseconds: nil)
+                wakeAt = .max
+            }
             monitor.unlock()
             for action in deferred { action() }
             if case .wait = step { continue }
             if case .stop = step { return release() }
-            let result = writer.perform(step)
-            if case .extend = step, case .recoverableFailure(let error) = result { diskFullError = StoreError(error) }
-            for action in complete(step, result) { action() }
+            complete(step, writer.perform(step))
         }
     }
+
+    /// Waits a moment for the callers of the last batch, who often call again.
+    ///
+    /// Without the wait, the first of them would get a sync alone, and the others would wait for two syncs.
+    private func gather(_ lastCount: Int) {
+        let expected = lastCount - lastCount / 8
+        if openWaiters.isEmpty || openWaiters.count >= expected || !waiting.isEmpty { return }
+        wakeAt = expected
+        monitor.wait(nanoseconds: Self.gatherLimit)
+        wakeAt = .max
+    }
+
+    private static let gatherLimit: Int64 = 100_000
+
+    /// Executes the maintenance steps until the store is closed or has failed.
+    private func maintain() {
+        monitor.lock()
+        defer { monitor.unlock() }
+        while !stateMachine.isMaintenanceStopped {
+            let now = clock.now
+            let step = stateMachine.nextMaintenanceStep(now: now, hasWaiting: !waiting.isEmpty)
+            if case .wait = step {
+                if stateMachine.hasPendingCheckpoint { monitor.signal() }
+                let untilExpiry = stateMachine.nextExpiry?.saturatingSubtract(now)
+                isMaintenanceIdle = untilExpiry == nil
+                // Expired content frees its memory and its space soon, and not with a wake-up for each entry.
+                let wait = untilExpiry.map { min(max($0, Self.shortestPause), Self.longestPause) }
+                monitor.wait(Self.maintenanceCondition, nanoseconds: wait)
+                isMaintenanceIdle = false
+                continue
+            }
+            monitor.unlock()
+            let result = maintenance.perform(step)
+            monitor.lock()
+            stateMachine.completed(step, result)
+            if case .prepare = step, case .failed(let error) = result { roomError = StoreError(error) }
+            monitor.signal()
+        }
+    }
+
+    private static let shortestPause: Int64 = 20_000_000
+    private static let longestPause: Int64 = 10_000_000_000
 
     /// Submits the waiting requests again up to the first that must continue to wait.
     ///
     /// The caller must hold the lock of `monitor`.
     private func serveWaitQueue(_ now: Int64, _ deferred: inout [@Sendable () -> Void], _ diskFullError: StoreError?) {
         if stateMachine.finalError != nil { return }
-        stateMachine.clearRequiredEnd()
+        stateMachine.clearRequirement()
         var served = 0
         for ticket in waitQueue {
             if let request = waiting[ticket], !request.resubmit(now, &deferred, diskFullError) { break }
@@ -219,21 +343,19 @@ final class LogEngine: @unchecked Sendable {
         waitQueue.removeFirst(served)
     }
 
-    /// Records the result of a step.
-    ///
-    /// - Returns: The calls to make after the lock is released.
-    private func complete(_ step: LogStep, _ result: LogStepResult) -> [@Sendable () -> Void] {
-        withLock {
-            stateMachine.completed(step, result)
-            let durable = stateMachine.durable
-            var deferred: [@Sendable () -> Void] = []
-            for (batch, batchCompletions) in completions where batch <= durable || stateMachine.finalError != nil {
-                let failure = batch <= durable ? nil : stateMachine.finalError
-                deferred += batchCompletions.map { completion in { completion(failure) } }
-                completions[batch] = nil
-            }
-            return deferred
-        }
+    /// Records the result of a step and resumes the callers of a batch that ended.
+    private func complete(_ step: LogStep, _ result: LogStepResult) {
+        monitor.lock()
+        stateMachine.completed(step, result)
+        let error = stateMachine.finalError
+        var ended: [Waiter] = []
+        if case .flush = step { swap(&ended, &waitersInFlight) }
+        let failed = error == nil ? [] : waitersInFlight + openWaiters
+        if error != nil { (waitersInFlight, openWaiters) = ([], []) }
+        let failure = stateMachine.durable >= batchInFlight ? nil : error
+        monitor.unlock()
+        for waiter in ended { waiter.resume(failure) }
+        for waiter in failed { waiter.resume(error) }
     }
 
     /// Closes the files, rejects the waiting requests and resumes the tasks that wait for the close.

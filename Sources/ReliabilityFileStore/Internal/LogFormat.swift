@@ -1,10 +1,12 @@
 package import ReliabilityStore
 
-/// The layout of the log file in format 1.
+/// The layout of the files in format 2.
 ///
-/// A file header of one sector comes first. Frames follow, padded to whole sectors. Zeros fill the rest of the
-/// file. The zeros are written and synced before a frame replaces them. A frame therefore never changes the size of the
-/// file, and a sector that did not reach the disk reads as zeros. Numbers are little-endian.
+/// A store has *segments* and *checkpoint files*. The segments form one log. A checkpoint file holds the content of one
+/// range of keys. Both begin with a file header of one sector. Frames follow, padded to whole sectors. In a segment,
+/// zeros fill the rest of the file. The zeros are written and synced before a frame replaces them. A frame therefore
+/// never changes the size of the file, and a sector that did not reach the disk reads as zeros. Numbers are
+/// little-endian.
 ///
 /// File header:
 ///
@@ -13,9 +15,15 @@ package import ReliabilityStore
 /// 8   4  CRC-32C of bytes 12 to 511
 /// 12  4  format
 /// 16  8  salt: a random number that every frame checksum of this file includes
-/// 24  8  floor: all bytes before this offset were durable before the file got its name
+/// 24  8  floor: all bytes before this offset were durable before the file was used
 /// 32  8  reserved end: the file is at least this long
-/// 40     zeros
+/// 40  8  store: a random number that all files of a store have
+/// 48  8  number of the file, as in its name
+/// 56  8  number of the previous segment, or 0 for none
+/// 64  8  salt of the previous segment
+/// 72  8  end of the previous segment, or 0 if the previous segment ends with a roll frame
+/// 80  4  kind: 1 segment, 2 checkpoint file
+/// 84     zeros
 /// ```
 ///
 /// Frame:
@@ -30,16 +38,19 @@ package import ReliabilityStore
 /// 32  8  the store's clock, in nanoseconds since 1970
 /// 40  8  the version of the next change
 /// 48  8  reserved end: the file is at least this long
-/// 56  4  kind: 1 mutations, 2 seal (the store was closed, no frame follows)
+/// 56  4  kind: see `FrameHeader.Kind`
 /// 60  4  end mark
 /// 64     payload, zeros, and in the last 8 bytes the trailer
 /// ```
 package enum LogFormat {
-    package static let fileName = "log"
-    static let temporaryName = "log.tmp"
+    /// The only log of a store in format 1.
+    package static let firstFormatName = "log"
+    package static let firstFormatTemporaryName = "log.tmp"
     package static let lockName = "LOCK"
+    /// A file of zeros whose space is released when the disk is full.
+    package static let reserveName = "reserve"
 
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
     /// The size of a sector in bytes.
     ///
     /// A disk writes a sector as a whole or not at all.
@@ -64,13 +75,51 @@ package enum LogFormat {
     }
 
     static let sealSize = frameSize(payload: 0)
+
+    /// The space that a segment keeps for the frame of a checkpoint and for its last frame.
+    static let tailReserve = frameSize(payload: 2560) + sealSize
+
+    /// Returns the name of a segment or a checkpoint file.
+    package static func name(_ kind: FileHeader.Kind, _ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return prefix(kind) + String(repeating: "0", count: max(0, 16 - digits.utf8.count)) + digits
+    }
+
+    /// Returns the number in the name of a segment or a checkpoint file, or `nil` for another name.
+    package static func number(_ kind: FileHeader.Kind, inName name: String) -> UInt64? {
+        guard name.hasPrefix(prefix(kind)), let number = UInt64(name.dropFirst(prefix(kind).utf8.count), radix: 16),
+            number <= maxNumber
+        else { return nil }
+        return self.name(kind, number) == name ? number : nil
+    }
+
+    /// An upper bound of the numbers of files.
+    package static let maxNumber: UInt64 = 1 << 62
+
+    private static func prefix(_ kind: FileHeader.Kind) -> String {
+        switch kind {
+        case .segment: "log-"
+        case .checkpoint: "checkpoint-"
+        }
+    }
 }
 
-/// The first sector of a log.
-package struct FileHeader {
+/// The first sector of a file.
+package struct FileHeader: Hashable, Sendable {
+    package enum Kind: UInt32, Sendable {
+        case segment = 1
+        case checkpoint = 2
+    }
+
+    package var kind = Kind.segment
     package var salt: UInt64
     package var floor: Int64
     package var reservedEnd: Int64
+    /// The store's random number, or 0 in format 1.
+    package var store: UInt64 = 0
+    package var number: UInt64 = 0
+    /// The segment before this segment, or `nil` for the first segment.
+    package var previous: SegmentEnd?
 
     package var encoded: [UInt8] {
         var bytes = LogFormat.fileMagic + [UInt8](repeating: 0, count: LogFormat.sectorSize - 8)
@@ -78,6 +127,12 @@ package struct FileHeader {
         bytes.set(salt, at: 16)
         bytes.set(floor, at: 24)
         bytes.set(reservedEnd, at: 32)
+        bytes.set(store, at: 40)
+        bytes.set(number, at: 48)
+        bytes.set(previous?.segment.number ?? 0, at: 56)
+        bytes.set(previous?.segment.salt ?? 0, at: 64)
+        bytes.set(previous?.offset ?? 0, at: 72)
+        bytes.set(kind.rawValue, at: 80)
         bytes.set(Self.checksum(bytes), at: 8)
         return bytes
     }
@@ -87,21 +142,42 @@ package struct FileHeader {
         case unknownFormat(UInt32)
     }
 
-    package init(salt: UInt64, floor: Int64, reservedEnd: Int64) {
+    package init(
+        _ kind: Kind = .segment,
+        salt: UInt64,
+        floor: Int64,
+        reservedEnd: Int64,
+        store: UInt64 = 0,
+        number: UInt64 = 0,
+        previous: SegmentEnd? = nil
+    ) {
+        self.kind = kind
         self.salt = salt
         self.floor = floor
         self.reservedEnd = reservedEnd
+        self.store = store
+        self.number = number
+        self.previous = previous
     }
 
-    package init(decoding bytes: [UInt8]) throws(Failure) {
+    /// Decodes the header of a file in `format`.
+    package init(decoding bytes: [UInt8], format: UInt32 = LogFormat.version) throws(Failure) {
         guard bytes.count == LogFormat.sectorSize, bytes.starts(with: LogFormat.fileMagic),
             bytes.number(at: 8) == Self.checksum(bytes)
         else { throw .damaged }
         let version: UInt32 = bytes.number(at: 12)
-        guard version == LogFormat.version else { throw .unknownFormat(version) }
+        guard version == format else { throw .unknownFormat(version) }
         salt = bytes.number(at: 16)
         floor = bytes.number(at: 24)
         reservedEnd = bytes.number(at: 32)
+        if format == 1 { return }
+        store = bytes.number(at: 40)
+        number = bytes.number(at: 48)
+        let segment = SegmentID(number: bytes.number(at: 56), salt: bytes.number(at: 64))
+        let offset: Int64 = bytes.number(at: 72)
+        if segment.number > 0 { previous = SegmentEnd(segment: segment, offset: offset) }
+        guard let kind = Kind(rawValue: bytes.number(at: 80)), offset >= 0 else { throw .damaged }
+        self.kind = kind
     }
 
     package static func checksum(_ bytes: [UInt8]) -> UInt32 {
@@ -113,9 +189,16 @@ package struct FileHeader {
 
 /// The first 64 bytes of a frame.
 package struct FrameHeader {
-    package enum Kind: UInt32 {
+    package enum Kind: UInt32, Sendable {
         case mutations = 1
+        /// The last frame of a store that was closed, or of a checkpoint file.
         case seal = 2
+        /// The last frame of a segment that another segment follows.
+        case roll = 3
+        /// The first frame of a segment: the ranges and their checkpoint files.
+        case manifest = 4
+        /// A change of the manifest.
+        case checkpoint = 5
     }
 
     package var payloadLength: UInt64
@@ -164,6 +247,29 @@ package struct FrameHeader {
     }
 }
 
+/// The identity of a segment.
+package struct SegmentID: Hashable, Sendable {
+    package var number: UInt64
+    package var salt: UInt64
+
+    package init(number: UInt64, salt: UInt64) {
+        self.number = number
+        self.salt = salt
+    }
+}
+
+/// The end of a segment that another segment follows.
+package struct SegmentEnd: Hashable, Sendable {
+    package var segment: SegmentID
+    /// The offset up to which the segment is read, or 0 if the segment ends with a roll frame.
+    package var offset: Int64
+
+    package init(segment: SegmentID, offset: Int64) {
+        self.segment = segment
+        self.offset = offset
+    }
+}
+
 /// The state that every frame records besides the content: the store's clock and the next version.
 package struct LogPosition: Hashable, Sendable {
     /// The store's clock in nanoseconds since 1970.
@@ -187,6 +293,22 @@ package struct FrameBuilder: Sendable {
     var frameSize: Int { LogFormat.frameSize(payload: payloadCount) }
 
     package init() {}
+
+    package init(_ manifest: Manifest) {
+        self.init()
+        bytes.append(manifest: manifest)
+    }
+
+    package init(_ checkpoint: Checkpoint) {
+        self.init()
+        bytes.append(checkpoint: checkpoint)
+    }
+
+    package init(rollTo segment: SegmentID) {
+        self.init()
+        bytes.append(number: segment.number)
+        bytes.append(number: segment.salt)
+    }
 
     package mutating func append(_ mutation: StoreMutation) { bytes.append(mutation: mutation) }
 

@@ -1,16 +1,30 @@
 package import ReliabilityStore
 
-/// The figures of a log after a reader read it.
+/// The figures of a file after a reader read it.
 package struct LogContents: Hashable, Sendable {
     package var frames = 0
+    /// The end of the last frame.
     package var bytes: Int64 = 0
+    /// The offset of the last frame.
+    package var lastFrame: Int64 = 0
     package var droppedTailBytes: Int64 = 0
     package var isSealed = false
+    /// The segment that follows according to the last frame, or `nil` without a roll frame.
+    package var next: SegmentID?
     package var position = LogPosition(clock: .min, nextVersion: 1)
     package init() {}
 }
 
-/// Reads a log from its beginning, and distinguishes damage from a write that a crash cut off.
+/// The content of a frame.
+package enum FrameContent: Hashable, Sendable {
+    case mutations([StoreMutation])
+    case manifest(Manifest)
+    case checkpoint(Checkpoint)
+    case roll(SegmentID)
+    case seal
+}
+
+/// Reads a file from its beginning, and distinguishes damage from a write that a crash cut off.
 ///
 /// A frame is written only after all earlier bytes are durable. An invalid frame is therefore one of the following:
 ///
@@ -30,6 +44,18 @@ package struct LogReader {
         case fileSystem(FileSystemError)
     }
 
+    /// The end of the frames in a file.
+    package enum Extent: Hashable, Sendable {
+        /// A crash may have cut off the last frame.
+        case open
+        /// The frames end at this offset, and the rest of the file has no meaning.
+        case upTo(Int64)
+        /// The last frame is a roll frame for this segment.
+        case rolled(SegmentID)
+        /// The last frame is a seal, and nothing follows.
+        case sealed
+    }
+
     private let size: Int64
     private let source: Source
 
@@ -38,63 +64,107 @@ package struct LogReader {
         self.source = source
     }
 
-    /// Reads all frames.
+    /// Reads all frames after a file header.
     ///
-    /// - Parameter apply: A closure that receives the mutations of each frame in order.
-    /// - Returns: The figures of the log and of the dropped bytes.
+    /// - Parameters:
+    ///   - fileHeader: The header of the file.
+    ///   - extent: The end of the frames.
+    ///   - receive: A closure that receives the content of each frame in order.
+    /// - Returns: The figures of the file and of the dropped bytes.
     /// - Throws: ``Failure``.
-    package func replay(_ apply: ([StoreMutation]) -> Void) throws(Failure) -> LogContents {
-        let fileHeader = try readFileHeader()
+    package func replay(
+        _ fileHeader: FileHeader,
+        _ extent: Extent,
+        _ receive: (FrameContent) -> Void
+    ) throws(Failure) -> LogContents {
         var contents = LogContents()
         var offset = Int64(LogFormat.sectorSize)
-        while offset < size {
+        var (end, floor) = (size, fileHeader.floor)
+        switch extent {
+        case .open: break
+        case .upTo(let limit): (end, floor) = (limit, limit)
+        // Every frame of these files was durable before the file that names them.
+        case .rolled, .sealed: floor = .max
+        }
+        contents.bytes = offset
+        if end > size { throw .damaged(offset: size) }
+        while offset < end {
             let sector = try read(offset, LogFormat.sectorSize)
             guard let header = FrameHeader(sector, salt: fileHeader.salt, offset: offset) else {
-                if offset < fileHeader.floor { throw .damaged(offset: offset) }
+                if offset < floor { throw .damaged(offset: offset) }
                 contents.droppedTailBytes = try droppedBytes(ofFrameWithoutHeader: sector, offset, fileHeader.salt)
                 return contents
             }
             let frame = try readFrame(header, offset)
             guard FrameHeader.bodyChecksum(frame, fileHeader.salt, offset) == header.bodyChecksum else {
-                if offset < fileHeader.floor { throw .damaged(offset: offset) }
+                if offset < floor { throw .damaged(offset: offset) }
                 contents.droppedTailBytes = try droppedBytes(of: frame, header, offset)
                 return contents
             }
             guard header.number == UInt64(contents.frames), header.position.nextVersion < versionLimit,
                 header.position.clock >= contents.position.clock,
-                let mutations = mutations(of: frame, header)
+                let content = content(of: frame, header)
             else { throw .damaged(offset: offset) }
-            apply(mutations)
+            receive(content)
+            contents.lastFrame = offset
             offset += Int64(frame.count)
             contents.frames += 1
             contents.bytes = offset
             contents.position = header.position
-            if header.kind == .seal {
-                contents.isSealed = true
+            if case .roll(let next) = content { contents.next = next }
+            contents.isSealed = content == .seal
+            if contents.isSealed || contents.next != nil {
+                if end < size { break }
                 if let end = try scan(from: offset, salt: nil).lastNonZero { throw .damaged(offset: end) }
-                return contents
+                break
             }
         }
+        let isComplete =
+            switch extent {
+            case .open: true
+            case .upTo(let end): offset == end
+            case .rolled(let next): contents.next == next
+            case .sealed: contents.isSealed && offset == fileHeader.floor && offset == size
+            }
+        if !isComplete { throw .damaged(offset: offset) }
         return contents
     }
 
-    private func mutations(of frame: [UInt8], _ header: FrameHeader) -> [StoreMutation]? {
+    private func content(of frame: [UInt8], _ header: FrameHeader) -> FrameContent? {
         let start = LogFormat.frameHeaderSize
         var reader = ByteReader(frame, start..<start + Int(header.payloadLength))
-        return try? reader.mutations()
+        return try? reader.content(header.kind)
     }
 
-    private func readFileHeader() throws(Failure) -> FileHeader {
+    /// Returns a Boolean value that indicates whether bytes are zeros or beyond the end of the file.
+    package func isZero(_ offset: Int64, _ count: Int) throws(Failure) -> Bool {
+        let bytes = try read(offset, count)
+        return bytes.isZero(0..<bytes.count)
+    }
+
+    /// Reads and checks the header of a file in `format`.
+    ///
+    /// - Parameters:
+    ///   - format: The format.
+    ///   - isExpected: A closure that returns `false` for the header of another file.
+    /// - Returns: The header.
+    /// - Throws: ``Failure``.
+    package func header(
+        format: UInt32 = LogFormat.version,
+        _ isExpected: (FileHeader) -> Bool = { _ in true }
+    ) throws(Failure) -> FileHeader {
         let bytes = try read(0, LogFormat.sectorSize)
         let header: FileHeader
         do throws(FileHeader.Failure) {
-            header = try FileHeader(decoding: bytes)
+            header = try FileHeader(decoding: bytes, format: format)
         } catch {
             switch error {
             case .damaged: throw .damaged(offset: 0)
             case .unknownFormat(let version): throw .unknownFormat(version)
             }
         }
+        // The size is compared last, because the header of another file has another size.
+        guard isExpected(header) else { throw .damaged(offset: 0) }
         guard size >= header.reservedEnd, size >= header.floor else { throw .damaged(offset: size) }
         return header
     }
@@ -178,5 +248,19 @@ package struct LogReader {
 
     private func read(_ offset: Int64, _ count: Int) throws(Failure) -> [UInt8] {
         do throws(FileSystemError) { return try source(offset, count) } catch { throw .fileSystem(error) }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func content(_ kind: FrameHeader.Kind) throws(MalformedBytes) -> FrameContent {
+        switch kind {
+        case .mutations: return .mutations(try mutations())
+        case .manifest: return .manifest(try manifest())
+        case .checkpoint: return .checkpoint(try checkpoint())
+        case .roll: return .roll(try segmentID())
+        case .seal:
+            guard isAtEnd else { throw MalformedBytes() }
+            return .seal
+        }
     }
 }

@@ -2,24 +2,27 @@ package import ReliabilityStore
 
 /// The result of an opening for writing.
 ///
-/// The opening reads the log and replaces the log with a new file.
+/// The opening reads the files and begins a new segment. The segment has the mutations of the last frame.
 package struct LogRecovery {
     package var stateMachine: LogStateMachine
     package var writer: LogWriter
+    package var maintenance: MaintenanceWriter
     package let report: RecoveryReport
     package let capabilities: StoreCapabilities
     let directory: StoreDirectory
     /// The start of the store's clock in nanoseconds since 1970.
     package let start: Int64
+    /// The files before the opening.
+    package let files: StoreFiles
 
-    /// Opens, reads and replaces the log in a directory.
+    /// Opens and reads the files in a directory and begins a new segment.
     ///
     /// - Parameters:
     ///   - path: The directory.
     ///   - configuration: The limits of the store and the largest accepted jump of the wall clock.
     ///   - fileSystem: The file system with the directory.
     ///   - unixTime: The wall clock in nanoseconds since 1970.
-    ///   - tuning: The sizes and intervals that only tests change.
+    ///   - tuning: The sizes that only tests change.
     /// - Throws: `StoreError`.
     package init(
         at path: String,
@@ -32,34 +35,153 @@ package struct LogRecovery {
         do throws(StoreError) {
             let recovered = try RecoveredState(directory, configuration, unixTime: unixTime)
             var state = recovered.state
+            files = recovered.files
             start = recovered.start
-            state.endLeases()
-
-            // The old log is never written to. After a failed sync, its content may exist only in the page cache. Parts
-            // of a write that was cut off may follow its end.
-            let position = LogPosition(clock: state.now, nextVersion: state.nextVersion)
-            let file: LogFile
-            do throws(FileSystemError) {
-                // Only here, after the log was read: a rejected opening leaves the files unchanged.
-                try directory.recordOwner()
-                file = try directory.newLog(state.snapshot(), position, growth: tuning.growth)
-            } catch {
-                throw StoreError(error)
-            }
-            do throws(FileSystemError) {
-                try file.install()
-                try directory.writeLogMarker()
-            } catch {
-                file.close()
-                throw StoreError(error)
-            }
             capabilities = recovered.capabilities
             report = recovered.report
-            stateMachine = LogStateMachine(state, layout: file.layout, tuning: tuning)
-            writer = LogWriter(file, in: directory, growth: tuning.growth)
+            let changes = files.lastFrame + state.endLeases()
+            do throws(FileSystemError) {
+                // Only here, after the files were read: a rejected opening leaves the files unchanged.
+                try directory.recordOwner()
+                let beginning = try LogBeginning(
+                    directory,
+                    files,
+                    state,
+                    changes,
+                    store: fileSystem.randomNumber(),
+                    tuning
+                )
+                let compaction = CompactionStateMachine(
+                    beginning.manifest,
+                    files.segments + [
+                        StoreFiles.Segment(id: beginning.file.id, size: beginning.file.layout.reservedEnd)
+                    ],
+                    nextNumber: beginning.nextNumber,
+                    tuning: tuning
+                )
+                stateMachine = LogStateMachine(state, compaction, layout: beginning.file.layout, tuning: tuning)
+                writer = LogWriter(beginning.file, in: directory)
+                maintenance = MaintenanceWriter(in: directory, of: beginning.store)
+            } catch {
+                throw StoreError(error)
+            }
         } catch {
             directory.close()
             throw error
+        }
+    }
+}
+
+/// The first segment of an owner.
+private struct LogBeginning {
+    let store: UInt64
+    private(set) var manifest: Manifest
+    private(set) var file: LogFile
+    private(set) var nextNumber: UInt64
+
+    /// Creates the segment, and the checkpoint files of a store in format 1.
+    ///
+    /// - Parameters:
+    ///   - directory: The directory.
+    ///   - files: The files of the earlier owner.
+    ///   - state: The content.
+    ///   - changes: The changes that the segment begins with.
+    ///   - newStore: The random number of a new store.
+    ///   - tuning: The sizes of the files.
+    /// - Throws: The error of a call to the file system.
+    init(
+        _ directory: StoreDirectory,
+        _ files: StoreFiles,
+        _ state: borrowing StoreStateMachine,
+        _ changes: [StoreMutation],
+        store newStore: UInt64,
+        _ tuning: LogTuning
+    ) throws(FileSystemError) {
+        let number = files.freeNumber
+        store = files.segments.isEmpty ? newStore : files.store
+        nextNumber = number + 1
+        manifest = files.segments.isEmpty ? Manifest(firstSegment: number) : files.manifest
+        let position = LogPosition(clock: state.now, nextVersion: state.nextVersion)
+        if files.isNew { try directory.writeNewMark() }
+        if files.isFirstFormat {
+            try Self.writeCheckpoints(of: state, position, directory, store, number, &manifest, &nextNumber, tuning)
+        }
+        let (store, manifest) = (store, manifest)
+        func create(zeros: Int64) throws(FileSystemError) -> LogFile {
+            var file = try directory.create(.segment, number, of: store, after: files.end)
+            do throws(FileSystemError) {
+                try file.write(FrameBuilder(manifest), .manifest, position)
+                var frame = FrameBuilder()
+                for (index, mutation) in changes.enumerated() {
+                    frame.append(mutation)
+                    guard frame.payloadCount >= tuning.batchLimit || index == changes.count - 1 else { continue }
+                    try file.write(frame, .mutations, position)
+                    frame = FrameBuilder()
+                }
+                try file.finish(zerosTo: file.layout.end + zeros)
+                return file
+            } catch {
+                file.remove()
+                throw error
+            }
+        }
+        let smallest = Int64(LogFormat.tailReserve)
+        do throws(FileSystemError) {
+            file = try create(zeros: smallest + tuning.growth)
+        } catch  where error.kind == .noSpace {
+            // The reserve exists for this case.
+            try directory.remove(LogFormat.reserveName)
+            file = try create(zeros: smallest)
+        }
+        do throws(FileSystemError) {
+            try directory.writeMark(number)
+            for name in files.unneededNames { try directory.remove(name) }
+            // A log in format 1 must not return after a crash, because without LOCK it would count as the content.
+            if files.names.contains(LogFormat.firstFormatName) { try directory.sync() }
+        } catch {
+            file.close()
+            throw error
+        }
+    }
+
+    private static func writeCheckpoints(
+        of state: borrowing StoreStateMachine,
+        _ position: LogPosition,
+        _ directory: StoreDirectory,
+        _ store: UInt64,
+        _ firstSegment: UInt64,
+        _ manifest: inout Manifest,
+        _ nextNumber: inout UInt64,
+        _ tuning: LogTuning
+    ) throws(FileSystemError) {
+        var cursor: ContentKey? = .start
+        while let start = cursor {
+            var file = try directory.create(.checkpoint, nextNumber, of: store)
+            do throws(FileSystemError) {
+                repeat {
+                    guard let place = cursor else { break }
+                    let slice = state.slice(from: place, to: nil, limit: tuning.sliceLimit, maxBytes: 256 << 10)
+                    var frame = FrameBuilder()
+                    for mutation in slice.mutations { frame.append(mutation) }
+                    try file.write(frame, .mutations, position)
+                    cursor = slice.next
+                } while file.layout.end < tuning.checkpointSize
+                try file.write(FrameBuilder(), .seal, position)
+                try file.finish(zerosTo: 0)
+            } catch {
+                file.remove()
+                throw error
+            }
+            file.close()
+            let range = CheckpointRange(
+                start: start,
+                number: nextNumber,
+                salt: file.id.salt,
+                size: file.layout.end,
+                firstSegment: firstSegment
+            )
+            manifest.install(Checkpoint(range, end: cursor))
+            nextNumber += 1
         }
     }
 }

@@ -13,7 +13,7 @@ package enum Submission<Result: Sendable>: Sendable {
     case batchIsFull
     /// The log has no room for the write.
     ///
-    /// Submit the request again after the log is extended.
+    /// Submit the request again after the next segment is prepared.
     case logIsFull
 }
 
@@ -21,19 +21,19 @@ package enum Submission<Result: Sendable>: Sendable {
 package enum LogStep: Sendable {
     case wait
     case flush(FrameBuilder, LogPosition)
-    case extend(to: Int64, needed: Int64)
-    case compact([StoreMutation], LogPosition)
+    /// Continues in the prepared segment, which begins with the frame of the manifest.
+    case roll(LogFile, manifest: FrameBuilder, LogPosition)
+    /// Records a checkpoint.
+    case install(Checkpoint, LogPosition)
     case seal(LogPosition)
     case stop
 }
 
 /// The result of a step.
 package enum LogStepResult {
-    case done(LogLayout)
-    /// The step failed and the log in use is unchanged.
-    case recoverableFailure(FileSystemError)
+    case done
     /// The step failed and the content of the log in use is unknown.
-    case fatalFailure(FileSystemError)
+    case failed(FileSystemError)
 }
 
 /// A state machine that plans changes, groups the changes into batches and tracks the last durable batch.
@@ -50,8 +50,35 @@ package struct LogStateMachine: Sendable {
         ///
         /// A heartbeat is written even if the batch has no changes.
         var isHeartbeat = false
-        var keys: Set<StoreKey> = []
-        var queues: Set<QueueName> = []
+        /// The first version that a change of the batch can have.
+        let firstVersion: UInt64
+        /// The keys whose entries do not have a version of the batch: removed entries and entries with a new expiry.
+        var otherKeys: Set<StoreKey> = []
+        private var queues: Set<QueueName> = []
+        private var lastQueue: QueueName?
+
+        init(number: UInt64, firstVersion: UInt64) {
+            self.number = number
+            self.firstVersion = firstVersion
+        }
+
+        mutating func insert(_ mutation: StoreMutation) {
+            switch mutation {
+            case .put(let key, let entry): if entry.version < firstVersion { otherKeys.insert(key) }
+            case .remove(let key): otherKeys.insert(key)
+            case .putRecord(let record): insert(QueueName(record.queue))
+            case .removeRecord(let queue, _): insert(QueueName(queue))
+            }
+        }
+
+        private mutating func insert(_ queue: QueueName) {
+            // Most batches change one queue.
+            if lastQueue == queue { return }
+            lastQueue = queue
+            queues.insert(queue)
+        }
+
+        func contains(_ queue: QueueName) -> Bool { queues.contains(queue) }
     }
 
     private enum Phase {
@@ -64,41 +91,39 @@ package struct LogStateMachine: Sendable {
     private static let heartbeatInterval: Int64 = 3_600_000_000_000
 
     private var state: StoreStateMachine
+    private var compaction: CompactionStateMachine
     private let tuning: LogTuning
+    /// The layout of the segment in use after the step that is being executed.
     private var layout: LogLayout
     private var phase = Phase.open
-    private var isCompactionDue = false
-    private var compactAt: Int64
-    /// The error of the last attempt to rewrite the log, or `nil` if the attempt succeeded.
-    private(set) var compactionFailure: StoreError?
-    /// The reserved end that a waiting write needs, or `nil` if no write waits for room.
-    private var requiredEnd: Int64?
     /// The batch that is being written.
     private var inFlightBatch: Batch?
     /// The batch that accepts writes.
-    private var openBatch = Batch(number: 1)
+    private var openBatch: Batch
     private var openFrame = FrameBuilder()
-    /// The offset of the open batch's frame.
-    private var openOffset: Int64
     /// The number of the last durable batch.
     package private(set) var durable: UInt64 = 0
     /// The store's clock in the last durable frame.
     private var durableClock: Int64
     /// The store's clock in the frame that is being written.
     private var inFlightClock: Int64
+    /// The last batch whose changes the checkpoint that is being written may contain.
+    private var checkpointBatch: UInt64 = 0
     /// The last time that could not be recorded because the disk was full.
     private var unrecordedClock: Int64 = .min
 
-    init(_ state: StoreStateMachine, layout: LogLayout, tuning: LogTuning) {
-        self.state = state
-        self.tuning = tuning
-        self.layout = layout
+    init(_ state: StoreStateMachine, _ compaction: CompactionStateMachine, layout: LogLayout, tuning: LogTuning) {
         durableClock = state.now
         inFlightClock = state.now
-        openOffset = layout.end
-        compactAt = 0
-        compactAt = nextCompaction
+        openBatch = Batch(number: 1, firstVersion: state.nextVersion)
+        self.state = state
+        self.compaction = compaction
+        self.tuning = tuning
+        self.layout = layout
     }
+
+    /// The error of the last compaction, or `nil` if the compaction succeeded.
+    var compactionFailure: StoreError? { compaction.failure }
 
     /// The error that ended the store, or `nil` while the store accepts writes.
     package var finalError: StoreError? {
@@ -139,18 +164,11 @@ package struct LogStateMachine: Sendable {
         if plan.mutations.isEmpty { return answer(plan.result, request.readSet, isDiskFull: isDiskFull) }
         let before = openFrame.payloadCount
         for mutation in plan.mutations { openFrame.append(mutation) }
-        // The file always keeps room for the seal, so a store can be closed while the disk is full.
         if !hasRoom(forFrameOf: openFrame.frameSize) {
             openFrame.truncate(toPayload: before)
             return .logIsFull
         }
-        for mutation in plan.mutations {
-            switch mutation {
-            case .put(let key, _), .remove(let key): openBatch.keys.insert(key)
-            case .putRecord(let record): openBatch.queues.insert(QueueName(record.queue))
-            case .removeRecord(let queue, _): openBatch.queues.insert(QueueName(queue))
-            }
-        }
+        for mutation in plan.mutations { openBatch.insert(mutation) }
         state.apply(plan.mutations)
         return .answer(plan.result, durableWith: openBatch.number, isChange: true)
     }
@@ -186,13 +204,23 @@ package struct LogStateMachine: Sendable {
 
     private var hasOpenFrame: Bool { openFrame.payloadCount > 0 || openBatch.isHeartbeat }
 
-    private var isFull: Bool { isCompactionDue || openFrame.payloadCount >= tuning.batchLimit }
+    private var isFull: Bool { openFrame.payloadCount >= tuning.batchLimit }
 
+    /// Returns a Boolean value that indicates whether the segment in use or the prepared segment has room for a frame.
     private mutating func hasRoom(forFrameOf size: Int) -> Bool {
-        let needed = openOffset + Int64(size + LogFormat.sealSize)
-        if needed <= layout.reservedEnd { return true }
-        requiredEnd = needed
+        // Each segment keeps room for its last frame and for a checkpoint. A store can therefore be closed, and its
+        // compaction can end, while the disk is full.
+        let needed = Int64(size + LogFormat.tailReserve)
+        if layout.end + needed <= layout.reservedEnd { return true }
+        let neededAfterRoll = firstFrame + needed
+        if let prepared = compaction.prepared, neededAfterRoll <= prepared.layout.reservedEnd { return true }
+        compaction.require(neededAfterRoll)
         return false
+    }
+
+    /// The offset of the first frame after the manifest of a new segment.
+    private var firstFrame: Int64 {
+        Int64(LogFormat.sectorSize + FrameBuilder(compaction.manifest).frameSize)
     }
 
     private func isDurable(_ time: Int64, _ clock: Int64) -> Bool { time <= clock / 1_000_000 }
@@ -223,10 +251,10 @@ package struct LogStateMachine: Sendable {
         state.advance(to: now)
     }
 
-    /// Clears the required end.
+    /// Clears the requirement of the waiting writes for room.
     ///
-    /// A write that still waits sets the required end again when it is resubmitted.
-    mutating func clearRequiredEnd() { requiredEnd = nil }
+    /// A write that still waits sets the requirement again when it is resubmitted.
+    package mutating func clearRequirement() { compaction.clearRequirement() }
 
     /// Throws an error if the store is closing or has ended.
     func checkOpen() throws(StoreError) {
@@ -246,21 +274,25 @@ package struct LogStateMachine: Sendable {
 
     private func intersects(_ batch: Batch, _ readSet: ReadSet) -> Bool {
         switch readSet {
-        case .entries(let keys): keys.contains { batch.keys.contains($0) }
-        case .queues(let queues): queues.contains { batch.queues.contains($0) }
+        case .entries(let keys): keys.contains { isChanged($0, by: batch) }
+        case .queues(let queues): queues.contains { batch.contains($0) }
         case .commit(let writes, let records):
-            writes.contains { batch.keys.contains($0.key) } || records.contains { batch.queues.contains($0.queue) }
+            writes.contains { isChanged($0.key, by: batch) } || records.contains { batch.contains($0.queue) }
         case .everything: true
         }
+    }
+
+    /// Returns a Boolean value that indicates whether a batch, or a later batch, changed an entry.
+    private func isChanged(_ key: StoreKey, by batch: Batch) -> Bool {
+        if let version = state.version(of: key), version >= batch.firstVersion { return true }
+        return !batch.otherKeys.isEmpty && batch.otherKeys.contains(key)
     }
 
     // MARK: Steps
 
     private var position: LogPosition { LogPosition(clock: state.now, nextVersion: state.nextVersion) }
 
-    private var nextCompaction: Int64 {
-        layout.floor + max(tuning.compactionMinimum, 3 * (layout.floor - Int64(LogFormat.sectorSize)))
-    }
+    private func fits(_ size: Int) -> Bool { layout.end + Int64(size + LogFormat.sealSize) <= layout.reservedEnd }
 
     /// Returns the next step.
     ///
@@ -269,59 +301,130 @@ package struct LogStateMachine: Sendable {
     /// - Parameter hasWaiting: `true` if requests are in the wait queue.
     /// - Returns: The step.
     package mutating func nextStep(hasWaiting: Bool) -> LogStep {
-        if finalError != nil { return .stop }
+        if finalError != nil { return compaction.isStopped ? .stop : .wait }
+        // Without its batch, a checkpoint could make a part of a commit durable.
+        if let checkpoint = compaction.pending, isOpen, durable >= checkpointBatch {
+            let size = FrameBuilder(checkpoint).frameSize
+            if fits(size + (hasOpenFrame ? openFrame.frameSize : 0)) {
+                inFlightClock = state.now
+                layout.end += Int64(size)
+                return .install(checkpoint, position)
+            }
+            if let step = roll() { return step }
+            if !compaction.hasNoSegment { compaction.require(firstFrame + Int64(size + LogFormat.tailReserve)) }
+        }
         if hasOpenFrame {
+            if !fits(openFrame.frameSize) {
+                if let step = roll() { return step }
+                compaction.require(firstFrame + Int64(openFrame.frameSize + LogFormat.tailReserve))
+                return .wait
+            }
             let frame = openFrame
-            openOffset += Int64(frame.frameSize)
+            layout.end += Int64(frame.frameSize)
+            compaction.didAppend(frame.frameSize)
             openFrame = FrameBuilder()
             inFlightBatch = openBatch
             inFlightClock = state.now
-            openBatch = Batch(number: openBatch.number + 1)
+            openBatch = Batch(number: openBatch.number + 1, firstVersion: state.nextVersion)
             return .flush(frame, position)
         }
-        if case .closing = phase, !hasWaiting { return .seal(position) }
-        if isCompactionDue { return .compact(state.snapshot(), position) }
-        if let needed = requiredEnd, hasWaiting {
-            return .extend(to: max(needed, layout.reservedEnd + tuning.growth), needed: needed)
-        }
+        if case .closing = phase, !hasWaiting, compaction.isStopped { return .seal(position) }
         return .wait
+    }
+
+    private var isOpen: Bool { if case .open = phase { true } else { false } }
+
+    private mutating func roll() -> LogStep? {
+        let manifest = FrameBuilder(compaction.manifest)
+        guard let prepared = compaction.prepared,
+            firstFrame + Int64(LogFormat.tailReserve) <= prepared.layout.reservedEnd,
+            let next = compaction.roll()
+        else { return nil }
+        layout = LogLayout(end: next.layout.end + Int64(manifest.frameSize), reservedEnd: next.layout.reservedEnd)
+        inFlightClock = state.now
+        return .roll(next, manifest: manifest, position)
     }
 
     /// Records the result of a step.
     package mutating func completed(_ step: LogStep, _ result: LogStepResult) {
-        switch (step, result) {
-        case (.flush, .done(let layout)):
-            self.layout = layout
+        if case .failed(let error) = result {
+            phase = .ended(StoreError(.failed, "the store failed: \(error.explanation)", underlyingError: error))
+            return
+        }
+        switch step {
+        case .flush:
             if let inFlightBatch { durable = inFlightBatch.number }
             inFlightBatch = nil
             durableClock = inFlightClock
-            if layout.end >= compactAt { isCompactionDue = true }
-        case (.extend, .done(let layout)):
-            self.layout = layout
-            requiredEnd = nil
-        case (.compact(_, let position), .done(let layout)):
-            self.layout = layout
-            durableClock = position.clock
-            openOffset = layout.end
-            compactAt = nextCompaction
-            isCompactionDue = false
-            compactionFailure = nil
-        case (.seal, .done):
+        case .install(let checkpoint, _):
+            compaction.install(checkpoint)
+            durableClock = inFlightClock
+        case .roll:
+            compaction.didRoll()
+            durableClock = inFlightClock
+        case .seal:
             phase = .ended(.closed)
-        case (.extend, .recoverableFailure):
-            // The engine rejects the writes that need the room. Later writes set the required end again.
-            requiredEnd = nil
-        case (.compact, .recoverableFailure(let error)):
-            // The present log stays in use.
-            compactAt = layout.end + tuning.compactionMinimum
-            isCompactionDue = false
-            compactionFailure = StoreError(error)
-        case (_, .recoverableFailure(let error)), (_, .fatalFailure(let error)):
-            phase = .ended(StoreError(.failed, "the store failed: \(error.explanation)", underlyingError: error))
-        case (.wait, .done), (.stop, .done):
+        case .wait, .stop:
             break
         }
     }
+
+    // MARK: Maintenance
+
+    /// A Boolean value that indicates whether ``nextMaintenanceStep(now:hasWaiting:)`` has a step.
+    var isMaintenanceDue: Bool {
+        switch phase {
+        case .open: compaction.isDue(state.liveBytes, layout) || hasExpired
+        case .closing, .ended: !compaction.isStopped
+        }
+    }
+
+    private var hasExpired: Bool { state.nextExpiry.map { $0 <= state.now / 1_000_000 } ?? false }
+
+    /// The time in nanoseconds since 1970 at which the next entry expires, or `nil` if no entry expires.
+    var nextExpiry: Int64? { state.nextExpiry?.saturatingMultiply(1_000_000) }
+
+    /// Returns the next step of the maintenance, which another thread than that of ``nextStep(hasWaiting:)`` may execute.
+    ///
+    /// The caller executes the step and reports the result with ``completed(_:_:)``.
+    ///
+    /// - Parameters:
+    ///   - now: The store's clock.
+    ///   - hasWaiting: `true` if requests are in the wait queue.
+    /// - Returns: The step.
+    package mutating func nextMaintenanceStep(now: Int64, hasWaiting: Bool) -> MaintenanceStep {
+        if compaction.isStopped { return .wait }
+        switch phase {
+        case .open:
+            state.advance(to: now)
+            state.reclaim(atMost: tuning.sliceLimit)
+        case .closing:
+            // A waiting write may need a segment.
+            if !hasWaiting { return compaction.stop() }
+            if compaction.requiredSize == nil { return .wait }
+        case .ended:
+            return compaction.stop()
+        }
+        if compaction.pending == nil { checkpointBatch = hasOpenFrame ? openBatch.number : openBatch.number - 1 }
+        return compaction.nextStep(state, layout: layout, position: position)
+    }
+
+    /// Records the result of a maintenance step.
+    package mutating func completed(_ step: MaintenanceStep, _ result: MaintenanceResult) {
+        compaction.completed(step, result)
+    }
+
+    /// A Boolean value that indicates whether no further maintenance step follows.
+    package var isMaintenanceStopped: Bool { compaction.isStopped }
+
+    /// The names of the files that the store has, for checks.
+    package var fileNames: Set<String> { compaction.fileNames }
+
+    /// The names of the files with content that an opening needs, for checks.
+    package var neededFileNames: Set<String> { compaction.neededFileNames }
+
+    /// A Boolean value that indicates whether a checkpoint waits for its frame.
+    package var hasPendingCheckpoint: Bool { compaction.pending != nil }
 }
 
 extension StoreError {

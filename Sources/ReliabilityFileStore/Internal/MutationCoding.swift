@@ -18,13 +18,13 @@ extension [UInt8] {
         switch mutation {
         case .put(let key, let entry):
             append(entry.expiresAt == nil ? Tag.put : Tag.putExpiring)
-            append(counted: key.encoded)
+            key.appendCounted(to: &self)
             append(number: entry.version)
             if let expiresAt = entry.expiresAt { append(number: expiresAt) }
             append(counted: entry.value)
         case .remove(let key):
             append(Tag.remove)
-            append(counted: key.encoded)
+            key.appendCounted(to: &self)
         case .putRecord(let record):
             let isDeadLetter = record.deadLetterReason != nil
             append(isDeadLetter ? Tag.putDeadLetter : record.isLeased ? Tag.putLeasedRecord : Tag.putRecord)

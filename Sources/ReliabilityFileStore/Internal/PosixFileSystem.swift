@@ -1,3 +1,5 @@
+internal import ReliabilityCore
+
 #if canImport(Darwin)
 internal import Darwin
 #elseif canImport(Glibc)
@@ -24,7 +26,7 @@ func blockFileSizeSignal() {
 package struct PosixFileSystem: FileSystem {
     package init() {}
 
-    package var processIdentifier: Int32 { getpid() }
+    package var processIdentifier: Int32 { ReliabilityCore.processIdentifier() }
 
     package func randomNumber() -> UInt64 { .random(in: .min ... .max) }
 
@@ -247,13 +249,33 @@ package struct PosixFileSystem: FileSystem {
         }
     }
 
-    package func rename(
-        _ name: String,
-        to newName: String,
-        in directory: OpenFile
-    ) throws(FileSystemError) {
-        if unsafe renameat(directory.rawValue, name, directory.rawValue, newName) != 0 {
-            throw failure("renameat of \(name)")
+    package func names(in directory: OpenFile) throws(FileSystemError) -> [String] {
+        // A second descriptor, because a stream owns its descriptor and its position.
+        let descriptor = try retrying("openat of the directory") {
+            unsafe openat(directory.rawValue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
+        guard let stream = unsafe fdopendir(descriptor) else {
+            let error = failure("fdopendir")
+            close(OpenFile(rawValue: descriptor))
+            throw error
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else {
+                if errno != 0 { throw failure("readdir") }
+                return names
+            }
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe name.withMemoryRebound(
+                    to: CChar.self,
+                    capacity: MemoryLayout.size(ofValue: entry.pointee.d_name)
+                ) {
+                    unsafe String(cString: $0)
+                }
+            }
+            if name != ".", name != ".." { names.append(name) }
         }
     }
 

@@ -1,10 +1,10 @@
 internal import ReliabilityCore
-internal import ReliabilityStore
+package import ReliabilityStore
 
-/// The content of a store after its log was read and the start of its clock.
-struct RecoveredState {
-    var state: StoreStateMachine
-    let contents: LogContents?
+/// The content of a store after its files were read and the start of its clock.
+package struct RecoveredState {
+    package var state: StoreStateMachine
+    package let files: StoreFiles
     let capabilities: StoreCapabilities
     /// The start of the store's clock in nanoseconds since 1970.
     let start: Int64
@@ -12,7 +12,7 @@ struct RecoveredState {
     /// A state without content that has the same limits.
     let empty: StoreStateMachine
 
-    /// Reads the log of a directory.
+    /// Reads the files of a directory.
     ///
     /// - Parameters:
     ///   - directory: The directory.
@@ -31,31 +31,32 @@ struct RecoveredState {
         var capabilities = StoreCapabilities(durability: .powerLoss, openedAt: nil, canStall: true)
         empty = StoreStateMachine(capabilities: capabilities, limits: limits)
         state = empty
-        contents = try directory.replay(into: &state)
-        let last = contents.flatMap { $0.frames > 0 ? $0.position.clock : nil } ?? unixTime
+        files = try StoreFiles(directory, into: &state)
+        let isNew = files.isNew
+        let last = files.last.frames > 0 ? files.last.position.clock : unixTime
         // A large lead means a long downtime or a wrong clock; the opening cannot distinguish the two. An entry that is
         // kept too long does little harm. An entry that expires too soon lets work happen twice.
         let isAccepted =
             unixTime.saturatingSubtract(last) <= configuration.maxClockJump.saturatingNanoseconds
         start = isAccepted ? max(unixTime, last) : last
-        state.nextVersion = max(state.nextVersion, contents?.position.nextVersion ?? 1)
+        state.nextVersion = max(state.nextVersion, files.last.position.nextVersion)
         // A dropped tail may have held versions. None of these versions may be issued again.
-        if contents != nil { state.nextVersion += 1 << 20 }
+        if !isNew { state.nextVersion += 1 << 20 }
         capabilities.openedAt = StoreVersion(rawValue: state.nextVersion)
         self.capabilities = capabilities
         state.advance(to: start)
         report = RecoveryReport(
-            isNew: contents == nil,
-            wasClosed: contents?.isSealed ?? true,
-            replayedFrames: contents?.frames ?? 0,
-            replayedBytes: contents?.bytes ?? 0,
-            droppedTailBytes: contents?.droppedTailBytes ?? 0,
+            isNew: isNew,
+            wasClosed: isNew || files.last.isSealed,
+            replayedFrames: files.replayedFrames,
+            replayedBytes: files.replayedBytes,
+            droppedTailBytes: files.last.droppedTailBytes,
             wallClockOffset: .nanoseconds(unixTime.saturatingSubtract(start))
         )
     }
 
-    /// Reads the log of a directory without changes to the directory.
-    init(
+    /// Reads the files of a directory without changes to the directory.
+    package init(
         reading path: String,
         _ configuration: FileStore.Configuration,
         fileSystem: any FileSystem,
@@ -64,6 +65,6 @@ struct RecoveredState {
         let directory = try StoreDirectory(reading: path, fileSystem)
         defer { directory.close() }
         try self.init(directory, configuration, unixTime: unixTime)
-        if contents == nil { throw StoreError(.unavailable, "the directory has no store to read") }
+        if files.isNew { throw StoreError(.unavailable, "the directory has no store to read") }
     }
 }

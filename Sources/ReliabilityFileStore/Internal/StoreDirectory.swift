@@ -11,10 +11,12 @@ struct StoreDirectory: Sendable {
     /// The directory's path for error messages.
     let path: String
 
-    // The lock itself is on the directory. The file LOCK has two lines: the process id of the owner, for an operator,
-    // and a marker that the directory has a log.
+    // The lock itself is on the directory. The file LOCK has three lines: the process id of the owner, for an operator,
+    // a mark that the directory has a log, which is the only mark in format 1, and the number of a segment in use.
     private static let ownerLength = 16
-    private static let logMarker = Array("has a log\n".utf8)
+    private static let logMark = Array("has a log\n".utf8)
+    /// The second line before the first segment is in use.
+    private static let newMark = Array("is new   \n".utf8)
 
     /// Opens and locks a directory and creates a missing directory.
     init(_ path: String, _ fileSystem: any FileSystem) throws(StoreError) {
@@ -92,23 +94,114 @@ struct StoreDirectory: Sendable {
         return Int32(String(decoding: bytes.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self))
     }
 
-    /// Reads the log into a state.
+    /// The mark in the file LOCK.
+    enum Mark: Hashable {
+        case none
+        /// No segment was ever in use.
+        case new
+        /// The store has a log in format 1.
+        case firstFormat
+        /// The segment with this number is in use, and later segments may be.
+        case segment(UInt64)
+    }
+
+    func mark() throws(FileSystemError) -> Mark {
+        guard let lockFile else { return .none }
+        let start = Self.logMark.count
+        let bytes = try fileSystem.readAll(lockFile, at: Int64(Self.ownerLength), count: start + Self.segmentLineLength)
+        let line = String(decoding: bytes.dropFirst(start), as: UTF8.self)
+        if let number = UInt64(line.dropFirst(8).prefix(16), radix: 16), line == Self.segmentLine(number),
+            number <= LogFormat.maxNumber
+        {
+            return .segment(number)
+        }
+        if bytes.starts(with: Self.newMark) { return .new }
+        return bytes.starts(with: Self.logMark) ? .firstFormat : .none
+    }
+
+    /// Writes the mark that no segment was ever in use, and makes the mark and the name of LOCK durable.
     ///
-    /// - Returns: The figures of the log, or `nil` if the store is new.
-    /// - Throws: `StoreError`.
-    func replay(into state: inout StoreStateMachine) throws(StoreError) -> LogContents? {
+    /// Without the mark, an opening would report a segment that a crash left incomplete as damage.
+    func writeNewMark() throws(FileSystemError) {
+        guard let lockFile else { return }
+        try fileSystem.writeAll(Self.newMark, to: lockFile, at: Int64(Self.ownerLength))
+        try fileSystem.sync(lockFile)
+        try fileSystem.syncDirectory(directory)
+    }
+
+    /// Writes and syncs the mark that a segment is in use.
+    ///
+    /// From then on, an opening reports an error if the segment is missing or damaged.
+    func writeMark(_ number: UInt64) throws(FileSystemError) {
+        guard let lockFile else { return }
+        let mark = Self.logMark + Self.segmentLine(number).utf8
+        try fileSystem.writeAll(mark, to: lockFile, at: Int64(Self.ownerLength))
+        try fileSystem.sync(lockFile)
+    }
+
+    private static let segmentLineLength = 34
+
+    private static func segmentLine(_ number: UInt64) -> String {
+        func digits(_ number: UInt64, _ count: Int) -> String {
+            let digits = String(number, radix: 16)
+            return String(repeating: "0", count: max(0, count - digits.utf8.count)) + digits
+        }
+        let text = "segment " + digits(number, 16)
+        var checksum = CRC32C()
+        checksum.add(Array(text.utf8), 0..<text.utf8.count)
+        return text + " " + digits(UInt64(checksum.value), 8) + "\n"
+    }
+
+    /// Returns the names of all files.
+    func names() throws(FileSystemError) -> [String] { try fileSystem.names(in: directory) }
+
+    /// Creates a segment or a checkpoint file.
+    func create(
+        _ kind: FileHeader.Kind,
+        _ number: UInt64,
+        of store: UInt64,
+        after previous: SegmentEnd? = nil
+    ) throws(FileSystemError) -> LogFile {
+        try LogFile(creating: kind, number, of: store, after: previous, in: directory, fileSystem)
+    }
+
+    /// Removes a file.
+    ///
+    /// A missing file is no error.
+    func remove(_ name: String) throws(FileSystemError) {
+        do throws(FileSystemError) { try fileSystem.unlink(name, in: directory) } catch  where error.kind == .notFound {
+        }
+    }
+
+    func sync() throws(FileSystemError) { try fileSystem.syncDirectory(directory) }
+
+    /// Writes zeros of `size` bytes into the reserve.
+    func fillReserve(_ size: Int64) throws(FileSystemError) {
+        let file = try fileSystem.openOrCreateFile(LogFormat.reserveName, in: directory)
+        defer { fileSystem.close(file) }
+        let zeros = [UInt8](repeating: 0, count: 64 << 10)
+        var offset = try fileSystem.size(of: file)
+        while offset < size {
+            let count = Int(min(size - offset, Int64(zeros.count)))
+            try fileSystem.writeAll(Array(zeros.prefix(count)), to: file, at: offset)
+            offset += Int64(count)
+        }
+        try fileSystem.sync(file)
+    }
+
+    /// Reads a file with a reader.
+    ///
+    /// - Throws: `StoreError` with the reason `corruption` if the file is missing or damaged.
+    func read<Result>(
+        _ name: String,
+        _ body: (LogReader) throws(LogReader.Failure) -> Result
+    ) throws(StoreError) -> Result {
         let file: OpenFile
         do throws(FileSystemError) {
-            file = try fileSystem.openFile(LogFormat.fileName, in: directory)
+            file = try fileSystem.openFile(name, in: directory)
         } catch {
             guard error.kind == .notFound else { throw StoreError(error) }
-            if try withStoreErrors({ () throws(FileSystemError) in try hasLogMarker() }) {
-                throw StoreError(
-                    .corruption(file: LogFormat.fileName, offset: 0),
-                    "the log is missing, although LOCK records that the store had a log"
-                )
-            }
-            return nil
+            throw .damaged(name, 0, "\(name) is missing, although the store needs the file")
         }
         defer { fileSystem.close(file) }
         let size = try withStoreErrors { () throws(FileSystemError) in try fileSystem.size(of: file) }
@@ -116,46 +209,20 @@ struct StoreDirectory: Sendable {
             try fileSystem.readAll(file, at: offset, count: count)
         }
         do throws(LogReader.Failure) {
-            return try reader.replay { state.apply($0) }
+            return try body(reader)
         } catch {
             switch error {
             case .damaged(let offset):
-                let reason = StoreError.Reason.corruption(file: LogFormat.fileName, offset: offset)
-                throw StoreError(reason, "the log is damaged at offset \(offset)")
+                throw .damaged(name, offset, "\(name) is damaged at offset \(offset)")
             case .unknownFormat(let version):
                 throw StoreError(
                     .unsupportedFormat(Int(version)),
-                    "the log has format \(version); this version reads format \(LogFormat.version)"
+                    "\(name) has format \(version); this version reads the formats 1 and \(LogFormat.version)"
                 )
             case .fileSystem(let error):
                 throw StoreError(error)
             }
         }
-    }
-
-    /// Writes a new log next to the log in use.
-    func newLog(
-        _ snapshot: [StoreMutation],
-        _ position: LogPosition,
-        growth: Int64
-    ) throws(FileSystemError) -> LogFile {
-        try LogFile(snapshot: snapshot, position: position, growth: growth, in: directory, of: fileSystem)
-    }
-
-    /// Writes and syncs the marker that the store has a log.
-    ///
-    /// A missing log is an error from then on.
-    func writeLogMarker() throws(FileSystemError) {
-        guard let lockFile else { return }
-        // The marker is written even if it is present. After a failed sync, it may exist only in the page cache.
-        try fileSystem.writeAll(Self.logMarker, to: lockFile, at: Int64(Self.ownerLength))
-        try fileSystem.sync(lockFile)
-    }
-
-    private func hasLogMarker() throws(FileSystemError) -> Bool {
-        guard let lockFile else { return false }
-        let marker = try fileSystem.readAll(lockFile, at: Int64(Self.ownerLength), count: Self.logMarker.count)
-        return marker == Self.logMarker
     }
 
     /// A Boolean value that indicates whether this process opened the store and is not a fork of that process.
@@ -174,6 +241,10 @@ struct StoreDirectory: Sendable {
 }
 
 extension StoreError {
+    static func damaged(_ file: String, _ offset: Int64, _ explanation: String) -> StoreError {
+        StoreError(.corruption(file: file, offset: offset), explanation)
+    }
+
     /// Returns the error with the store's directory and advice in its explanation.
     func at(_ path: String, _ advice: String = "") -> StoreError {
         StoreError(reason, "\(path): \(explanation)\(advice)", underlyingError: underlyingError)

@@ -8,7 +8,7 @@ package struct SettlementWriter: Sendable {
     package static let minWait = Duration.milliseconds(50)
     private static let maxWait = Duration.seconds(1)
 
-    private let timeSource: TimeSource
+    @usableFromInline let timeSource: TimeSource
 
     /// Creates a writer with the time source of its waits.
     package init(timeSource: TimeSource) { self.timeSource = timeSource }
@@ -27,6 +27,8 @@ package struct SettlementWriter: Sendable {
     ///     the writing.
     ///   - ended: Receives the final result exactly once, possibly after this call has returned.
     /// - Returns: The answer or a permanent error, or `nil` if there is no final result yet.
+    // Inlinable, so that a first attempt that succeeds needs no metadata of generic types.
+    @inlinable
     nonisolated(nonsending) package func write<State: Sendable, Answer: Sendable>(
         _ state: State,
         maxWait: Duration,
@@ -91,16 +93,16 @@ package struct SettlementWriter: Sendable {
     }
 
     /// A Boolean value that indicates whether the current task is cancelled or its deadline has passed.
-    private static var isCancelledOrLate: Bool { Task.isCancelled || Deadline.current?.isExpired == true }
+    @usableFromInline static var isCancelledOrLate: Bool { Task.isCancelled || Deadline.current?.isExpired == true }
 
-    private static func result<State: Sendable, Answer: Sendable>(
+    @inlinable static func result<State: Sendable, Answer: Sendable>(
         of attempt: @Sendable (inout State) async throws(StoreError) -> Answer,
         _ state: inout State
     ) async -> Result<Answer, StoreError> {
         do throws(StoreError) { return .success(try await attempt(&state)) } catch { return .failure(error) }
     }
 
-    private static func isFinal<Answer>(_ result: Result<Answer, StoreError>) -> Bool {
+    @usableFromInline static func isFinal<Answer>(_ result: Result<Answer, StoreError>) -> Bool {
         switch result {
         case .success: true
         case .failure(let error): error.isPermanent

@@ -69,6 +69,13 @@ public enum AtomicUpdate: Hashable, Sendable {
     ///   - now: The time of the store's clock, in nanoseconds since 1970.
     /// - Returns: The decision and the new value.
     public func apply(to state: [UInt8]?, now: Int64) -> Application {
+        let effect = effect(on: state.flatMap { $0.withKeyBytes(counter) }, now: now)
+        let value = effect.counter?.value(tag: tag)
+        return Application(decision: effect.decision, value: value, expiresAfter: effect.expiresAfter)
+    }
+
+    /// Computes the decision and the new state, as ``apply(to:now:)`` does without arrays.
+    func effect(on state: Counter?, now: Int64) -> Effect {
         switch self {
         case .add(let amount, let range, let expiry):
             Self.applyAdd(amount, range, expiry.saturatingNanoseconds, state, now)
@@ -79,21 +86,20 @@ public enum AtomicUpdate: Hashable, Sendable {
         }
     }
 
-    // State is a tag and two big-endian 64-bit integers: a count and an instant in Unix nanoseconds.
-
     private static func applyAdd(
         _ amount: Int64,
         _ range: ClosedRange<Int64>,
         _ expiry: Int64,
-        _ state: [UInt8]?,
+        _ state: Counter?,
         _ now: Int64
-    ) -> Application {
+    ) -> Effect {
         var end = now.saturatingAdd(max(1, expiry))
         var count: Int64 = 0
-        var repaired: [UInt8]?
-        if let (stored, storedEnd) = decode(state, tag: 0x01), storedEnd > now {
+        var repaired: Counter?
+        if let state, state.end > now {
+            let (stored, storedEnd) = (state.count, state.end)
             count = stored
-            if storedEnd > end { repaired = encode(tag: 0x01, stored, end) }
+            if storedEnd > end { repaired = Counter(count: stored, end: end) }
             end = min(storedEnd, end)
         }
         let left = Duration.nanoseconds(max(1, end.saturatingSubtract(now)))
@@ -102,11 +108,11 @@ public enum AtomicUpdate: Hashable, Sendable {
             // An expired counter begins at zero. An amount outside of the range even then can never be allowed.
             let wait = range.contains(amount) ? left : nil
             let denied = Decision(isAllowed: false, remaining: count, retryAfter: wait, resetAfter: left)
-            return Application(decision: denied, value: repaired, expiresAfter: left)
+            return Effect(decision: denied, counter: repaired, expiresAfter: left)
         }
-        return Application(
+        return Effect(
             decision: Decision(isAllowed: true, remaining: sum, retryAfter: nil, resetAfter: left),
-            value: encode(tag: 0x01, sum, end),
+            counter: Counter(count: sum, end: end),
             expiresAfter: left
         )
     }
@@ -115,9 +121,9 @@ public enum AtomicUpdate: Hashable, Sendable {
         _ interval: Int64,
         _ burst: Int64,
         _ cost: Int64,
-        _ state: [UInt8]?,
+        _ state: Counter?,
         _ now: Int64
-    ) -> Application {
+    ) -> Effect {
         let interval = max(1, interval)
         let burst = max(1, burst)
         let cost = max(0, cost)
@@ -125,10 +131,10 @@ public enum AtomicUpdate: Hashable, Sendable {
         let capacity = min(interval.saturatingMultiply(burst), Int64.max.saturatingSubtract(now))
         // The theoretical arrival time of the algorithm: the instant at which the full burst is allowed again.
         var arrival = now
-        var repaired: [UInt8]?
-        if let (_, stored) = decode(state, tag: 0x02) {
+        var repaired: Counter?
+        if let stored = state?.end {
             arrival = min(max(stored, now), now.saturatingAdd(capacity))
-            if stored > arrival { repaired = encode(tag: 0x02, 0, arrival) }
+            if stored > arrival { repaired = Counter(count: 0, end: arrival) }
         }
         let used = arrival.saturatingSubtract(now)
         func decision(allowed: Bool, used: Int64, wait: Int64?) -> Decision {
@@ -144,12 +150,12 @@ public enum AtomicUpdate: Hashable, Sendable {
         guard !isTooMuch, need <= free else {
             let wait = isTooMuch || need > capacity ? nil : need - free
             let denied = decision(allowed: false, used: used, wait: wait)
-            return Application(decision: denied, value: repaired, expiresAfter: .nanoseconds(max(1, used)))
+            return Effect(decision: denied, counter: repaired, expiresAfter: .nanoseconds(max(1, used)))
         }
         let usedAfter = used + need
-        return Application(
+        return Effect(
             decision: decision(allowed: true, used: usedAfter, wait: nil),
-            value: encode(tag: 0x02, 0, now.saturatingAdd(usedAfter)),
+            counter: Counter(count: 0, end: now.saturatingAdd(usedAfter)),
             expiresAfter: .nanoseconds(max(1, usedAfter))
         )
     }
@@ -158,16 +164,17 @@ public enum AtomicUpdate: Hashable, Sendable {
         _ length: Int64,
         _ limit: Int64,
         _ cost: Int64,
-        _ state: [UInt8]?,
+        _ state: Counter?,
         _ now: Int64
-    ) -> Application {
+    ) -> Effect {
         let cost = max(0, cost)
         var end = now.saturatingAdd(max(1, length))
         var count: Int64 = 0
-        var repaired: [UInt8]?
-        if let (stored, storedEnd) = decode(state, tag: 0x03), storedEnd > now {
+        var repaired: Counter?
+        if let state, state.end > now {
+            let (stored, storedEnd) = (state.count, state.end)
             count = max(0, stored)
-            if storedEnd > end { repaired = encode(tag: 0x03, count, end) }
+            if storedEnd > end { repaired = Counter(count: count, end: end) }
             end = min(storedEnd, end)
         }
         let left = Duration.nanoseconds(max(1, end.saturatingSubtract(now)))
@@ -179,32 +186,12 @@ public enum AtomicUpdate: Hashable, Sendable {
                 retryAfter: cost > limit ? nil : left,
                 resetAfter: left
             )
-            return Application(decision: denied, value: repaired, expiresAfter: left)
+            return Effect(decision: denied, counter: repaired, expiresAfter: left)
         }
-        return Application(
+        return Effect(
             decision: Decision(isAllowed: true, remaining: limit - sum, retryAfter: nil, resetAfter: left),
-            value: encode(tag: 0x03, sum, end),
+            counter: Counter(count: sum, end: end),
             expiresAfter: left
         )
-    }
-
-    private static func encode(tag: UInt8, _ first: Int64, _ second: Int64) -> [UInt8] {
-        var bytes: [UInt8] = [tag]
-        bytes.reserveCapacity(17)
-        for number in [first, second] {
-            let bits = UInt64(bitPattern: number)
-            for shift in stride(from: UInt64(56), through: 0, by: -8) {
-                bytes.append(UInt8(truncatingIfNeeded: bits >> shift))
-            }
-        }
-        return bytes
-    }
-
-    private static func decode(_ state: [UInt8]?, tag: UInt8) -> (Int64, Int64)? {
-        guard let state, state.count == 17, state[0] == tag else { return nil }
-        func number(at start: Int) -> Int64 {
-            Int64(bitPattern: state[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) })
-        }
-        return (number(at: 1), number(at: 9))
     }
 }

@@ -68,6 +68,50 @@ public struct StoreKey: Hashable, Comparable, Sendable {
         return bytes
     }
 
+    /// Creates a key from the bytes of ``encoded``.
+    init(_ bytes: KeyBytes) {
+        guard bytes.count <= Self.inlineCapacity else {
+            long = bytes.array
+            return
+        }
+        first = bytes.word(at: 0)
+        second = bytes.word(at: 8)
+        third = bytes.word(at: 16) | UInt64(bytes.count)
+    }
+
+    /// Calls `body` with a view of the bytes of ``encoded``.
+    @inline(__always)
+    func withKeyBytes<Result>(_ body: (KeyBytes) -> Result) -> Result {
+        if let long { return long.withKeyBytes(body) }
+        let words = (first.bigEndian, second.bigEndian, third.bigEndian)
+        return unsafe withUnsafePointer(to: words) { words in
+            unsafe body(KeyBytes(UnsafeRawPointer(words), count: byteCount))
+        }
+    }
+
+    /// Appends the count of the encoded bytes and the encoded bytes.
+    package func appendCounted(to bytes: inout [UInt8]) {
+        withKeyBytes { key in
+            unsafe bytes.append(counted: UnsafeRawBufferPointer(start: key.base, count: key.count))
+        }
+    }
+
+    /// Returns a hash that spreads keys over shards.
+    @inline(__always)
+    func hash(seed: UInt64) -> UInt64 {
+        if long != nil {
+            var hasher = Hasher()
+            hasher.combine(self)
+            return UInt64(bitPattern: Int64(hasher.finalize()))
+        }
+        return Self.mix(Self.mix(Self.mix(seed, first), second), third)
+    }
+
+    private static func mix(_ hash: UInt64, _ word: UInt64) -> UInt64 {
+        let product = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
+        return product ^ product >> 32
+    }
+
     /// The number of encoded bytes, which a store counts against its limits.
     public var byteCount: Int { long?.count ?? Int(third & 0xFF) }
 

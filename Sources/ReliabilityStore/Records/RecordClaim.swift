@@ -40,3 +40,10 @@ public struct RecordClaim: Hashable, Sendable {
         self.wasAbandoned = wasAbandoned
     }
 }
+
+extension RecordClaim {
+    /// Returns the claim with another token.
+    func with(token: StoreVersion) -> RecordClaim {
+        RecordClaim(queue: queue, id: id, payload: payload, attempt: attempt, token: token, wasAbandoned: wasAbandoned)
+    }
+}

@@ -102,8 +102,8 @@ struct FaultyFileSystem: FileSystem {
         try run { () throws(FileSystemError) in try base.sync(file) }
     }
 
-    func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError) {
-        try run { () throws(FileSystemError) in try base.rename(name, to: newName, in: directory) }
+    func names(in directory: OpenFile) throws(FileSystemError) -> [String] {
+        try run { () throws(FileSystemError) in try base.names(in: directory) }
     }
 
     func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {

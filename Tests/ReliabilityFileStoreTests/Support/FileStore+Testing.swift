@@ -42,8 +42,14 @@ extension FileStore {
 
     /// All entries of the keyspace of the tests.
     func entries() async throws -> [StoreKey: [UInt8]] {
-        let page = try await scan(StoreKey("test"), after: nil, limit: 10_000)
-        return Dictionary(uniqueKeysWithValues: page.entries.map { ($0.key, $0.entry.value) })
+        var entries: [StoreKey: [UInt8]] = [:]
+        var next: StoreKey?
+        repeat {
+            let page = try await scan(StoreKey("test"), after: next, limit: 10_000)
+            for (key, entry) in page.entries { entries[key] = entry.value }
+            next = page.next
+        } while next != nil
+        return entries
     }
 }
 

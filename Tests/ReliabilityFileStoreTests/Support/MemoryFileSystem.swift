@@ -15,16 +15,11 @@ final class MemoryFileSystem: FileSystem {
 
     enum NameChange {
         case create(String, Node)
-        /// The file gets the name even if its old name now belongs to another file.
-        case rename(String, String, Node)
         case unlink(String)
 
         func apply(to names: inout [String: Node]) {
             switch self {
             case .create(let name, let node): names[name] = node
-            case .rename(let old, let new, let node):
-                if names[old] === node { names[old] = nil }
-                names[new] = node
             case .unlink(let name): names[name] = nil
             }
         }
@@ -49,8 +44,8 @@ final class MemoryFileSystem: FileSystem {
         var syncFailure: FileSystemError?
         /// The number of failing syncs, or `nil` for all.
         var syncFailures: Int?
-        /// A Boolean value that indicates whether only syncs of a new log fail.
-        var onlyNewLogs = false
+        /// A Boolean value that indicates whether only syncs and creations of checkpoint files fail.
+        var onlyCheckpoints = false
         var createFailure: FileSystemError?
         var freeBytes: Int?
         var longestWrite = Int.max
@@ -76,6 +71,14 @@ final class MemoryFileSystem: FileSystem {
 
     /// The files as another process reads them.
     var files: [String: [UInt8]] { state.withLock { $0.names.mapValues(\.bytes) } }
+
+    /// The name of the newest segment.
+    var log: String { files.keys.filter { $0.hasPrefix("log-") }.max() ?? "" }
+
+    /// The size of all segments and checkpoint files.
+    var contentSize: Int {
+        files.filter { $0.key.hasPrefix("log-") || $0.key.hasPrefix("checkpoint-") }.reduce(0) { $0 + $1.value.count }
+    }
 
     // MARK: Loss of power
 
@@ -113,7 +116,7 @@ final class MemoryFileSystem: FileSystem {
 
     // MARK: Holding syncs
 
-    /// Makes every file sync wait from now on.
+    /// Makes every sync of a segment wait from now on.
     func holdSyncs() { set { $0.holdsSyncs = true } }
 
     /// Resumes the held syncs and lets all later syncs pass.
@@ -136,9 +139,9 @@ final class MemoryFileSystem: FileSystem {
         }
     }
 
-    private func holdSync() {
+    private func holdSync(of file: OpenFile) {
         let (isHeld, woken) = state.withLock { state -> (Bool, [CheckedContinuation<Void, Never>]) in
-            guard state.holdsSyncs else { return (false, []) }
+            guard state.holdsSyncs, Self.name(file, state).hasPrefix("log-") else { return (false, []) }
             state.heldSyncs += 1
             let held = state.heldSyncs
             let woken = state.watchers.filter { $0.count <= held }.map(\.continuation)
@@ -169,6 +172,10 @@ final class MemoryFileSystem: FileSystem {
     private static func node(_ file: OpenFile, _ state: State) throws(FileSystemError) -> Node {
         guard let node = state.open[file.rawValue] else { throw FileSystemError(.other, "not open") }
         return node
+    }
+
+    private static func name(_ file: OpenFile, _ state: State) -> String {
+        state.names.first { $0.value === state.open[file.rawValue] }?.key ?? ""
     }
 
     var processIdentifier: Int32 { state.withLock { $0.process } }
@@ -213,7 +220,9 @@ final class MemoryFileSystem: FileSystem {
     func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         try state.withLock { state throws(FileSystemError) in
             try Self.call(&state)
-            if let failure = state.createFailure { throw failure }
+            if let failure = state.createFailure, !state.onlyCheckpoints || name.hasPrefix("checkpoint-") {
+                throw failure
+            }
             if state.names[name] != nil { throw FileSystemError(.other, "exists") }
             let node = Node()
             state.names[name] = node
@@ -268,36 +277,30 @@ final class MemoryFileSystem: FileSystem {
     }
 
     func sync(_ file: OpenFile) throws(FileSystemError) {
-        holdSync()
+        holdSync(of: file)
         try state.withLock { state throws(FileSystemError) in
             try Self.call(&state)
-            state.fileSyncs += 1
-            let isNewLog = state.names["log.tmp"].map { $0 === state.open[file.rawValue] } ?? false
-            if let failure = state.syncFailure, isNewLog || !state.onlyNewLogs {
+            if Self.name(file, state).hasPrefix("log-") { state.fileSyncs += 1 }
+            let node = try Self.node(file, state)
+            let isCheckpoint = Self.name(file, state).hasPrefix("checkpoint-")
+            if let failure = state.syncFailure, isCheckpoint || !state.onlyCheckpoints {
                 state.syncFailures? -= 1
                 if state.syncFailures == 0 { state.syncFailure = nil }
                 throw failure
             }
-            let node = try Self.node(file, state)
             node.synced = node.bytes
         }
     }
 
-    func rename(_ name: String, to newName: String, in directory: OpenFile) throws(FileSystemError) {
-        try change(name) { .rename(name, newName, $0) }
-    }
+    func names(in directory: OpenFile) throws(FileSystemError) -> [String] { state.withLock { Array($0.names.keys) } }
 
     func unlink(_ name: String, in directory: OpenFile) throws(FileSystemError) {
-        try change(name) { _ in .unlink(name) }
-    }
-
-    private func change(_ name: String, _ change: @Sendable (Node) -> NameChange) throws(FileSystemError) {
         try state.withLock { state throws(FileSystemError) in
             guard let node = state.names[name] else { throw FileSystemError(.notFound, "not found") }
             try Self.call(&state)
-            let change = change(node)
-            change.apply(to: &state.names)
-            state.unsyncedNames.append(change)
+            state.freeBytes? += node.bytes.count
+            state.names[name] = nil
+            state.unsyncedNames.append(.unlink(name))
         }
     }
 

@@ -1,0 +1,237 @@
+internal import ReliabilityCore
+
+/// The calls of an `InMemoryStore`.
+extension MemoryShards {
+    // MARK: Entries
+
+    func get(_ keys: [StoreKey], at now: Int64) throws(StoreError) -> [StoreEntry?] {
+        guard keys.count == 1, let key = keys.first else {
+            return try withLocks(mask(of: keys), at: now) { now in
+                keys.map { self.shard(of: $0).index.live($0, at: now)?.entry(at: now) }
+            }
+        }
+        let shard = self.shard(of: key)
+        return shard.lock.withLock { _ in
+            let now = shard.advance(to: now, capacity)
+            return [shard.index.live(key, at: now)?.entry(at: now)]
+        }
+    }
+
+    func commit(_ writes: [StoreWrite], at now: Int64) throws(StoreError) -> CommitResult {
+        guard writes.count == 1, let write = writes.first else {
+            return try change(mask(of: writes.lazy.map(\.key)), at: now) { now in commit(writes, lockedAt: now) }
+        }
+        let shard = self.shard(of: write.key)
+        let result = shard.lock.withLock { _ in
+            let now = shard.advance(to: now, capacity)
+            return commit(write, in: shard, lockedAt: now)
+        }
+        if case .committed(let versions) = result, let version = versions.first ?? nil {
+            reclaimElsewhere(after: version.rawValue, at: now)
+        }
+        if let result { return result }
+        return try changeWithReclaim(at: now) { now in commit(write, in: shard, lockedAt: now) }
+    }
+
+    /// Makes a write with its shard locked, or returns `nil` if there is no room.
+    private func commit(_ write: StoreWrite, in shard: EntryShard, lockedAt now: Int64) -> CommitResult? {
+        write.key.withKeyBytes { key in
+            let step = shard.index.evaluate(write, key, at: now)
+            guard step.holds else { return .conflict(index: 0, current: step.current?.entry(at: now)) }
+            guard capacity.reserve(step.delta) else { return nil }
+            let version = write.isPut ? capacity.takeVersions() : 0
+            return .committed([shard.index.perform(write, key, step, version: version, at: now)])
+        }
+    }
+
+    /// Makes writes with their shards locked, or returns `nil` if there is no room.
+    private func commit(_ writes: [StoreWrite], lockedAt now: Int64) -> CommitResult? {
+        let (delta, conflict) = evaluate(writes, at: now)
+        if let conflict { return .conflict(index: conflict.index, current: conflict.current) }
+        guard capacity.reserve(delta) else { return nil }
+        return .committed(perform(writes, at: now))
+    }
+
+    /// Returns the size of writes and the first write with a false condition.
+    private func evaluate(
+        _ writes: [StoreWrite],
+        at now: Int64
+    ) -> (delta: StoreDelta, conflict: (index: Int, current: StoreEntry?)?) {
+        var delta = StoreDelta()
+        for (index, write) in writes.enumerated() {
+            let step = write.key.withKeyBytes { self.shard(of: write.key).index.evaluate(write, $0, at: now) }
+            if !step.holds { return (delta, (index, step.current?.entry(at: now))) }
+            delta += step.delta
+        }
+        return (delta, nil)
+    }
+
+    private func perform(_ writes: [StoreWrite], at now: Int64) -> [StoreVersion?] {
+        writes.map { write in
+            let shard = self.shard(of: write.key)
+            return write.key.withKeyBytes { key in
+                let step = shard.index.evaluate(write, key, at: now)
+                let version = write.isPut ? capacity.takeVersions() : 0
+                return shard.index.perform(write, key, step, version: version, at: now)
+            }
+        }
+    }
+
+    func update(
+        _ updates: [(key: StoreKey, update: AtomicUpdate)],
+        at now: Int64
+    ) throws(StoreError) -> UpdateResult {
+        guard updates.count == 1, let (key, update) = updates.first else {
+            return try change(mask(of: updates.lazy.map(\.key)), at: now) { now in self.update(updates, lockedAt: now) }
+        }
+        let shard = self.shard(of: key)
+        let result = shard.lock.withLock { _ in
+            let now = shard.advance(to: now, capacity)
+            return self.update(key, update, in: shard, lockedAt: now)
+        }
+        if let (result, version) = result {
+            reclaimElsewhere(after: version, at: now)
+            return result
+        }
+        return try changeWithReclaim(at: now) { now in self.update(key, update, in: shard, lockedAt: now)?.result }
+    }
+
+    /// Makes an update with its shard locked, or returns `nil` if there is no room.
+    private func update(
+        _ key: StoreKey,
+        _ update: AtomicUpdate,
+        in shard: EntryShard,
+        lockedAt now: Int64
+    ) -> (result: UpdateResult, version: UInt64)? {
+        key.withKeyBytes { key in
+            let step = shard.index.evaluate(update, key, at: now)
+            guard capacity.reserve(step.delta) else { return nil }
+            let decision = step.effect.decision
+            let version = step.effect.counter == nil ? 1 : capacity.takeVersions()
+            shard.index.perform(update, key, step, version: version, at: now)
+            return (UpdateResult(isApplied: decision.isAllowed, decisions: [decision]), version)
+        }
+    }
+
+    /// Makes updates with their shards locked, or returns `nil` if there is no room.
+    private func update(_ updates: [(key: StoreKey, update: AtomicUpdate)], lockedAt now: Int64) -> UpdateResult? {
+        var decisions: [AtomicUpdate.Decision] = []
+        var delta = StoreDelta()
+        for (key, update) in updates {
+            let step = key.withKeyBytes { self.shard(of: key).index.evaluate(update, $0, at: now) }
+            decisions.append(step.effect.decision)
+            delta += step.delta
+        }
+        let isApplied = decisions.allSatisfy(\.isAllowed)
+        // A repair replaces a value of the same length, so a repair needs no room.
+        if isApplied, !capacity.reserve(delta) { return nil }
+        for ((key, update), decision) in zip(updates, decisions) where decision.isAllowed == isApplied {
+            let shard = self.shard(of: key)
+            key.withKeyBytes { key in
+                let step = shard.index.evaluate(update, key, at: now)
+                if step.effect.counter == nil { return }
+                shard.index.perform(update, key, step, version: capacity.takeVersions(), at: now)
+            }
+        }
+        return UpdateResult(isApplied: isApplied, decisions: decisions)
+    }
+
+    func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int, at now: Int64) throws(StoreError) -> StorePage {
+        try withLocks(Self.entriesMask, at: now) { now in
+            var page = PageBuilder(limit: limit, now: now)
+            prefix.withKeyBytes { prefix in
+                PageBuilder.withStart(after: after, prefix: prefix) { start, afterEqual in
+                    var merge = ShardMerge(entries, from: start, afterEqual: afterEqual)
+                    while let item = merge.item, page.add(item, prefix: prefix) { merge.advance() }
+                }
+            }
+            return page.page
+        }
+    }
+
+    // MARK: Records
+
+    func commit(
+        _ writes: [StoreWrite],
+        enqueueing new: [NewRecord],
+        at now: Int64
+    ) throws(StoreError) -> RecordCommitResult {
+        let mask = self.mask(of: writes.lazy.map(\.key)) | Self.recordsMask
+        return try change(mask, at: now) { now in
+            let (writtenDelta, conflict) = evaluate(writes, at: now)
+            if let conflict { return .conflict(index: conflict.index, current: conflict.current) }
+            var versions = PlannedVersions()
+            let (plan, delta) = records.index.planEnqueue(new, version: &versions.next, at: now)
+            if let taken = plan.result.firstTaken { return .taken(index: taken.index, by: taken.state) }
+            guard capacity.reserve(writtenDelta + delta) else { return nil }
+            let written = perform(writes, at: now)
+            versions.issue(from: capacity)
+            records.apply(plan.mutations, versions)
+            return .committed(written, records: plan.result)
+        }
+    }
+
+    func enqueue(_ new: [NewRecord], at now: Int64) throws(StoreError) -> [EnqueueResult] {
+        try change(Self.recordsMask, at: now) { now in
+            var versions = PlannedVersions()
+            let (plan, delta) = records.index.planEnqueue(new, version: &versions.next, at: now)
+            guard capacity.reserve(delta) else { return nil }
+            versions.issue(from: capacity)
+            records.apply(plan.mutations, versions)
+            return plan.result
+        }
+    }
+
+    /// Makes a planned change of records, which needs no room.
+    ///
+    /// - Parameters:
+    ///   - now: The time of the call.
+    ///   - plan: Plans the change with the first planned version and the time.
+    ///   - issue: Replaces the planned versions in the result.
+    /// - Returns: The result of the plan.
+    /// - Throws: `StoreError`.
+    func changeRecords<Result: Sendable>(
+        at now: Int64,
+        _ plan: (inout UInt64, Int64) -> StorePlan<Result>,
+        issue: (Result, PlannedVersions) -> Result = { result, _ in result }
+    ) throws(StoreError) -> Result {
+        try withLocks(Self.recordsMask, at: now) { now in
+            var versions = PlannedVersions()
+            let plan = plan(&versions.next, now)
+            versions.issue(from: capacity)
+            let before = records.index.size
+            records.apply(plan.mutations, versions)
+            capacity.add(records.index.size - before)
+            return issue(plan.result, versions)
+        }
+    }
+
+    func readRecords<Result: Sendable>(
+        at now: Int64,
+        _ read: (borrowing RecordIndex, Int64) -> Result
+    ) throws(StoreError) -> Result {
+        try withLocks(Self.recordsMask, at: now) { now in read(records.index, now) }
+    }
+
+    func usage(at now: Int64) -> StoreUsage {
+        let size: (entries: Int, records: Int, bytes: Int)? = try? withLocks(Self.all, at: now) { _ in
+            let entries = entries.reduce(0) { $0 + $1.index.count }
+            return (entries, records.index.count, capacity.size.bytes)
+        }
+        return StoreUsage(
+            entries: size?.entries ?? 0,
+            records: size?.records ?? 0,
+            bytes: size?.bytes ?? 0,
+            maxEntries: capacity.limits.maxEntries,
+            maxBytes: capacity.limits.maxBytes
+        )
+    }
+}
+
+extension StoreWrite {
+    /// A Boolean value that indicates whether the write issues a version.
+    var isPut: Bool {
+        if case .put = self { return true }
+        return false
+    }
+}
