@@ -5,9 +5,8 @@ internal import ReliabilityStore
 ///
 /// The writer thread writes the log. The maintenance thread writes all other files.
 final class LogEngine: @unchecked Sendable {
-    // @unchecked Sendable: `stateMachine`, `waiting`, `waitQueue`, `nextTicket`, the waiters, `closeCompletions`,
-    // `roomError`, `isMaintenanceIdle` and `isReleased` are read and written only with `monitor` locked. Only the writer
-    // thread uses `writer`, and only the maintenance thread uses `maintenance`.
+    // @unchecked Sendable: the lock of `monitor` protects all variables except two. Only the writer thread uses `writer`,
+    // and only the maintenance thread uses `maintenance`.
 
     /// A caller that waits for the end of a batch.
     ///
@@ -377,33 +376,5 @@ final class LogEngine: @unchecked Sendable {
         monitor.lock()
         defer { monitor.unlock() }
         return try body()
-    }
-}
-
-extension StoreError {
-    static var noThread: StoreError {
-        StoreError(.unavailable, "the operating system could not start a thread for the store")
-    }
-
-    static var cancelled: StoreError { StoreError(.cancelled, "the task was cancelled before the write") }
-
-    static func unknownOutcome(_ failure: StoreError) -> StoreError {
-        StoreError(
-            .unknownOutcome,
-            "the store failed before the write was known to be durable",
-            underlyingError: failure
-        )
-    }
-
-    init(_ error: FileSystemError) {
-        let reason: Reason =
-            switch error.kind {
-            case .noSpace: .diskFull
-            case .locked: .locked
-            case .rejected: .invalid
-            case .readOnly: .readOnly
-            case .notFound, .unsupported, .other: .unavailable
-            }
-        self.init(reason, error.explanation, underlyingError: error)
     }
 }

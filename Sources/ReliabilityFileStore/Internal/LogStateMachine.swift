@@ -41,46 +41,6 @@ package enum LogStepResult {
 /// The state machine receives requests and results of steps, and returns answers and steps. Files, threads and clocks
 /// are left to the caller.
 package struct LogStateMachine: Sendable {
-    private struct Batch {
-        /// The number of the batch.
-        ///
-        /// The first batch has number 1.
-        let number: UInt64
-        /// A Boolean value that indicates whether an answer waits for the clock in the frame.
-        ///
-        /// A heartbeat is written even if the batch has no changes.
-        var isHeartbeat = false
-        /// The first version that a change of the batch can have.
-        let firstVersion: UInt64
-        /// The keys whose entries do not have a version of the batch: removed entries and entries with a new expiry.
-        var otherKeys: Set<StoreKey> = []
-        private var queues: Set<QueueName> = []
-        private var lastQueue: QueueName?
-
-        init(number: UInt64, firstVersion: UInt64) {
-            self.number = number
-            self.firstVersion = firstVersion
-        }
-
-        mutating func insert(_ mutation: StoreMutation) {
-            switch mutation {
-            case .put(let key, let entry): if entry.version < firstVersion { otherKeys.insert(key) }
-            case .remove(let key): otherKeys.insert(key)
-            case .putRecord(let record): insert(QueueName(record.queue))
-            case .removeRecord(let queue, _): insert(QueueName(queue))
-            }
-        }
-
-        private mutating func insert(_ queue: QueueName) {
-            // Most batches change one queue.
-            if lastQueue == queue { return }
-            lastQueue = queue
-            queues.insert(queue)
-        }
-
-        func contains(_ queue: QueueName) -> Bool { queues.contains(queue) }
-    }
-
     private enum Phase {
         case open
         case closing
@@ -97,9 +57,9 @@ package struct LogStateMachine: Sendable {
     private var layout: LogLayout
     private var phase = Phase.open
     /// The batch that is being written.
-    private var inFlightBatch: Batch?
+    private var inFlightBatch: LogBatch?
     /// The batch that accepts writes.
-    private var openBatch: Batch
+    private var openBatch: LogBatch
     private var openFrame = FrameBuilder()
     /// The number of the last durable batch.
     package private(set) var durable: UInt64 = 0
@@ -115,7 +75,7 @@ package struct LogStateMachine: Sendable {
     init(_ state: StoreStateMachine, _ compaction: CompactionStateMachine, layout: LogLayout, tuning: LogTuning) {
         durableClock = state.now
         inFlightClock = state.now
-        openBatch = Batch(number: 1, firstVersion: state.nextVersion)
+        openBatch = LogBatch(number: 1, firstVersion: state.nextVersion)
         self.state = state
         self.compaction = compaction
         self.tuning = tuning
@@ -272,7 +232,7 @@ package struct LogStateMachine: Sendable {
         return 0
     }
 
-    private func intersects(_ batch: Batch, _ readSet: ReadSet) -> Bool {
+    private func intersects(_ batch: LogBatch, _ readSet: ReadSet) -> Bool {
         switch readSet {
         case .entries(let keys): keys.contains { isChanged($0, by: batch) }
         case .queues(let queues): queues.contains { batch.contains($0) }
@@ -283,7 +243,7 @@ package struct LogStateMachine: Sendable {
     }
 
     /// Returns a Boolean value that indicates whether a batch, or a later batch, changed an entry.
-    private func isChanged(_ key: StoreKey, by batch: Batch) -> Bool {
+    private func isChanged(_ key: StoreKey, by batch: LogBatch) -> Bool {
         if let version = state.version(of: key), version >= batch.firstVersion { return true }
         return !batch.otherKeys.isEmpty && batch.otherKeys.contains(key)
     }
@@ -325,7 +285,7 @@ package struct LogStateMachine: Sendable {
             openFrame = FrameBuilder()
             inFlightBatch = openBatch
             inFlightClock = state.now
-            openBatch = Batch(number: openBatch.number + 1, firstVersion: state.nextVersion)
+            openBatch = LogBatch(number: openBatch.number + 1, firstVersion: state.nextVersion)
             return .flush(frame, position)
         }
         if case .closing = phase, !hasWaiting, compaction.isStopped { return .seal(position) }
