@@ -170,9 +170,9 @@ struct OwnedDeadlineTests {
 
     @Test("a deadline on the real clock can be moved a hundred times")
     func realClock() async throws {
-        try await withTimeout(.seconds(300)) { deadline in
+        try await withTimeout(.seconds(100_000)) { deadline in
             for _ in 0..<100 {
-                deadline.reset(after: .seconds(300))
+                deadline.reset(after: .seconds(100_000))
                 await Task.yield()
             }
             #expect(!Task.isCancelled)

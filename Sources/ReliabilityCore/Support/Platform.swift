@@ -172,6 +172,9 @@ package func suspendingNanoseconds() -> Int64 {
     #endif
 }
 
+/// Lets other threads use the processor.
+package func yieldProcessor() { sched_yield() }
+
 /// Writes text to the standard error stream without buffering and ignores errors.
 @Sendable
 package func writeToStandardError(_ text: String) {

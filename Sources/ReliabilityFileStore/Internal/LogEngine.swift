@@ -1,5 +1,6 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
+internal import Synchronization
 
 /// Runs a `LogStateMachine`: serializes access, executes the steps on two threads and resumes waiting tasks.
 ///
@@ -53,6 +54,8 @@ final class LogEngine: @unchecked Sendable {
     ///
     /// The writer thread needs no signal while it writes.
     private var wakeAt = Int.max
+    /// The number of callers in `openWaiters`, which the writer thread reads without the lock.
+    private let openCount = Atomic<Int>(0)
     private var closeCompletions: [@Sendable () -> Void] = []
     private var isReleased = false
     /// The error of the last attempt to create a segment, for the writes that wait for room.
@@ -122,6 +125,7 @@ final class LogEngine: @unchecked Sendable {
     private func add(_ waiter: Waiter, _ batch: UInt64) {
         if batch <= batchInFlight { return waitersInFlight.append(waiter) }
         openWaiters.append(waiter)
+        openCount.store(openWaiters.count, ordering: .releasing)
         if openWaiters.count >= wakeAt { monitor.signal() }
     }
 
@@ -254,9 +258,9 @@ final class LogEngine: @unchecked Sendable {
         var lastCount = 0
         while true {
             var deferred: [@Sendable () -> Void] = []
-            let now = clock.now
             monitor.lock()
             gather(lastCount)
+            let now = clock.now
             serveWaitQueue(now, &deferred, roomError)
             roomError = nil
             // A write that was rejected needs no segment, and a later write may find space.
@@ -266,6 +270,7 @@ final class LogEngine: @unchecked Sendable {
             if case .flush = step {
                 batchInFlight += 1
                 swap(&waitersInFlight, &openWaiters)
+                openCount.store(openWaiters.count, ordering: .relaxed)
                 lastCount = waitersInFlight.count
                 serveWaitQueue(now, &deferred, nil)
             }
@@ -273,6 +278,7 @@ final class LogEngine: @unchecked Sendable {
                 monitor.signal(Self.maintenanceCondition)
             }
             if case .wait = step, deferred.isEmpty {
+                lastCount = 0
                 wakeAt = 1
                 monitor.wait(nanoseconds: nil)
                 wakeAt = .max
@@ -287,13 +293,17 @@ final class LogEngine: @unchecked Sendable {
 
     /// Waits a moment for the callers of the last batch, who often call again.
     ///
-    /// Without the wait, the first of them would get a sync alone, and the others would wait for two syncs.
+    /// Without the wait, the first of them would get a sync alone, and the others would wait for two syncs. The thread
+    /// does not sleep, because a wake-up takes as long as many commits.
+    ///
+    /// The caller must hold the lock of `monitor`.
     private func gather(_ lastCount: Int) {
         let expected = lastCount - lastCount / 8
-        if openWaiters.isEmpty || openWaiters.count >= expected || !waiting.isEmpty { return }
-        wakeAt = expected
-        monitor.wait(nanoseconds: Self.gatherLimit)
-        wakeAt = .max
+        if lastCount == 0 || openWaiters.count >= expected || !waiting.isEmpty { return }
+        monitor.unlock()
+        let end = continuousNanoseconds() + Self.gatherLimit
+        while openCount.load(ordering: .acquiring) < expected, continuousNanoseconds() < end { yieldProcessor() }
+        monitor.lock()
     }
 
     private static let gatherLimit: Int64 = 100_000
