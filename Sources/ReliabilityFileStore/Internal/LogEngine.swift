@@ -35,9 +35,9 @@ final class LogEngine: @unchecked Sendable {
     }
 
     /// The lock, and the conditions on which the two threads wait.
-    private let monitor = ThreadMonitor(conditions: 2)
-    private static let maintenanceCondition = 1
-    private var stateMachine: LogStateMachine
+    let monitor = ThreadMonitor(conditions: 2)
+    static let maintenanceCondition = 1
+    var stateMachine: LogStateMachine
     private var waiting: [UInt64: WaitingRequest] = [:]
     /// The tickets of the waiting requests in the order of arrival.
     ///
@@ -54,6 +54,9 @@ final class LogEngine: @unchecked Sendable {
     /// The writer thread needs no signal while it writes.
     private var wakeAt = Int.max
     private var closeCompletions: [@Sendable () -> Void] = []
+    /// The callers that wait for the end of a compaction, by the numbers of their calls.
+    var compactionWaiters: [UInt64: CompactionWaiter] = [:]
+    var lastCompactionCall: UInt64 = 0
     private var isReleased = false
     /// The error of the last attempt to create a segment, for the writes that wait for room.
     private var roomError: StoreError?
@@ -62,8 +65,8 @@ final class LogEngine: @unchecked Sendable {
     private var maintenance: MaintenanceWriter
     /// A Boolean value that indicates whether the maintenance thread waits without a limit.
     private var isMaintenanceIdle = false
-    private let directory: StoreDirectory
-    private let clock: StoreClock
+    let directory: StoreDirectory
+    let clock: StoreClock
 
     init(_ recovery: LogRecovery, _ time: TimeSource) {
         stateMachine = recovery.stateMachine
@@ -321,6 +324,11 @@ final class LogEngine: @unchecked Sendable {
             stateMachine.completed(step, result)
             if case .prepare = step, case .failed(let error) = result { roomError = StoreError(error) }
             monitor.signal()
+            let ended = takeEndedCompactions()
+            if ended.isEmpty { continue }
+            monitor.unlock()
+            for resume in ended { resume() }
+            monitor.lock()
         }
     }
 
@@ -352,7 +360,9 @@ final class LogEngine: @unchecked Sendable {
         let failed = error == nil ? [] : waitersInFlight + openWaiters
         if error != nil { (waitersInFlight, openWaiters) = ([], []) }
         let failure = stateMachine.durable >= batchInFlight ? nil : error
+        let compactions = takeEndedCompactions()
         monitor.unlock()
+        for resume in compactions { resume() }
         for waiter in ended { waiter.resume(failure) }
         for waiter in failed { waiter.resume(error) }
     }
@@ -372,7 +382,7 @@ final class LogEngine: @unchecked Sendable {
         for completion in closed { completion() }
     }
 
-    private func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         monitor.lock()
         defer { monitor.unlock() }
         return try body()
