@@ -67,6 +67,11 @@ let package = Package(
         module("ReliabilityTesting", ["ReliabilityCore"]),
         module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
         .executableTarget(name: "orders", dependencies: ["Reliability"], path: "Examples/orders"),
+        .executableTarget(
+            name: "store-inspector",
+            dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
+            path: "Examples/store-inspector"
+        ),
 
         // Checks, in Tools
         tool("TestSupport", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
@@ -114,6 +119,12 @@ let package = Package(
         tests("ReliabilityStoreTesting", ["ReliabilityStore"]),
         .testTarget(name: "CallSimulationTests", dependencies: ["CallSimulation", "Retry"]),
         .testTarget(name: "OrdersTests", dependencies: ["orders", "Validation"]),
+        .testTarget(
+            name: "StoreInspectorTests",
+            dependencies: [
+                "store-inspector", "ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore", "TestSupport",
+            ]
+        ),
     ]
 )
 

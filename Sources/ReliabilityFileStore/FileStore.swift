@@ -37,12 +37,12 @@ public import ReliabilityStore
 ///
 /// Close the store with ``close()`` after use.
 public final class FileStore: RecordStore {
-    private enum Backing {
+    enum Backing {
         case log(LogEngine)
         case copy(StoreCopy)
     }
 
-    private let backing: Backing
+    let backing: Backing
 
     /// The capabilities of the store.
     ///
@@ -80,6 +80,7 @@ public final class FileStore: RecordStore {
     ///     ``Configuration/standard``.
     ///   - mode: The access mode. Defaults to ``Mode/readWrite``.
     ///   - clock: The clock that measures expiry and leases while the store is open. Defaults to `ContinuousClock`.
+    ///   - observer: Receives the progress of an opening that takes longer than a second. Defaults to `nil`.
     /// - Returns: The open store.
     /// - Precondition: The configuration is valid. See ``Configuration/validate()``.
     /// - Throws: `StoreError`. The explanation names the directory. The reason is:
@@ -94,29 +95,14 @@ public final class FileStore: RecordStore {
         at path: String,
         _ configuration: Configuration = .standard,
         mode: Mode = .readWrite,
-        clock: some Clock<Duration> = ContinuousClock()
+        clock: some Clock<Duration> = ContinuousClock(),
+        observer: (@Sendable (FileStoreEvent) -> Void)? = nil
     ) async throws(StoreError) -> FileStore {
         requireValid(configuration.validate)
-        // The opening reads and writes the whole store. A separate thread keeps this work off the cooperative thread
-        // pool. The lock is for the thread sanitizer: a continuation that is resumed before its task waits is not seen
-        // as an ordering of the two threads.
-        let opened = Lock(Result<FileStore, StoreError>.failure(.noThread))
-        await withCheckedContinuation { continuation in
-            let isStarted = tryToStartThread {
-                blockFileSizeSignal()
-                let result: Result<FileStore, StoreError>
-                do throws(StoreError) {
-                    let store = try FileStore(at: path, mode: mode, configuration: configuration, clock: clock)
-                    result = .success(store)
-                } catch {
-                    result = .failure(error)
-                }
-                opened.withLock { $0 = result }
-                continuation.resume()
-            }
-            if !isStarted { continuation.resume() }
+        // The opening reads and writes the whole store.
+        return try await onOwnThread { () throws(StoreError) in
+            try FileStore(at: path, mode: mode, configuration: configuration, clock: clock, observer: observer)
         }
-        return try opened.withLock { $0 }.get()
     }
 
     /// Opens the store and blocks the thread until the store is open.
@@ -129,6 +115,7 @@ public final class FileStore: RecordStore {
     ///   - fileSystem: The file system with the directory.
     ///   - unixTime: The wall clock in nanoseconds since 1970.
     ///   - tuning: The sizes that only tests change.
+    ///   - observer: Receives the progress of an opening that takes longer than a second.
     /// - Throws: `StoreError`.
     package init(
         at path: String,
@@ -137,8 +124,10 @@ public final class FileStore: RecordStore {
         clock: some Clock<Duration> = ContinuousClock(),
         fileSystem: any FileSystem = PosixFileSystem(),
         unixTime: Int64 = unixNanoseconds(),
-        tuning: LogTuning = LogTuning()
+        tuning: LogTuning = LogTuning(),
+        observer: (@Sendable (FileStoreEvent) -> Void)? = nil
     ) throws(StoreError) {
+        let progress = observer.map { ReadProgress(EventSink($0), TimeSource(clock)) }
         if mode == .readOnly {
             let recovered: RecoveredState
             do throws(StoreError) {
@@ -146,12 +135,13 @@ public final class FileStore: RecordStore {
                     reading: path,
                     configuration,
                     fileSystem: fileSystem,
-                    unixTime: unixTime
+                    unixTime: unixTime,
+                    progress: progress
                 )
             } catch {
                 throw error.at(path)
             }
-            backing = .copy(StoreCopy(recovered, TimeSource(clock)))
+            backing = .copy(StoreCopy(recovered, TimeSource(clock), fileSystem))
             capabilities = recovered.capabilities
             recovery = recovered.report
             return
@@ -163,7 +153,8 @@ public final class FileStore: RecordStore {
                 configuration: configuration,
                 fileSystem: fileSystem,
                 unixTime: unixTime,
-                tuning: tuning
+                tuning: tuning,
+                progress: progress
             )
         } catch {
             let canBeRead = error.reason == .diskFull || error.reason == .readOnly

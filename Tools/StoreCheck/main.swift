@@ -9,6 +9,7 @@ let suites: [(name: String, options: [String], run: @Sendable (Options) -> Suite
     ("growth", ["size", "factor"], growthSuite),
     ("histories", ["first", "count", "times"], historiesSuite),
     ("memory", ["count"], memorySuite),
+    ("snapshots", ["first", "count"], snapshotsSuite),
 ]
 
 // Without this, the order of a dictionary would differ between processes, and a failure could not be reproduced.

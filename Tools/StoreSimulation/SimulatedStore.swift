@@ -37,6 +37,7 @@ package final class SimulatedStore {
     private var stateMachine: LogStateMachine
     private var writer: LogWriter
     private var maintenance: MaintenanceWriter
+    private let snapshots: SnapshotWriter
     private var begun: LogStep?
     private var begunMaintenance: MaintenanceStep?
 
@@ -65,6 +66,7 @@ package final class SimulatedStore {
         stateMachine = logRecovery.stateMachine
         writer = logRecovery.writer
         maintenance = logRecovery.maintenance
+        snapshots = logRecovery.snapshots
         recoveredLog = logRecovery.files.tail
         logName = logRecovery.writer.fileName
         recovery = logRecovery.report
@@ -209,6 +211,21 @@ package final class SimulatedStore {
         let result = maintenance.perform(step)
         stateMachine.completed(step, result)
         return result
+    }
+
+    /// Writes a snapshot to another file system.
+    ///
+    /// - Parameters:
+    ///   - target: The file system of the snapshot.
+    ///   - between: A closure that is called between the pieces of the snapshot.
+    /// - Throws: The error of the snapshot.
+    package func snapshot(
+        to target: SimulatedFileSystem,
+        _ between: () throws(StoreError) -> Void
+    ) throws(StoreError) {
+        let plan = try stateMachine.beginSnapshot(now: now)
+        defer { stateMachine.endSnapshot() }
+        try snapshots.write(plan, to: "snapshot", on: target, between)
     }
 
     /// Executes all steps.

@@ -59,7 +59,7 @@ package struct ByteReader {
         return bytes.number(at: position)
     }
 
-    mutating func counted() throws(MalformedBytes) -> [UInt8] {
+    package mutating func counted() throws(MalformedBytes) -> [UInt8] {
         var count: UInt64 = 0
         var shift: UInt64 = 0
         while true {

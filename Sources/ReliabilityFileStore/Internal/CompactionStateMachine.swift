@@ -85,6 +85,14 @@ struct CompactionStateMachine: Sendable {
     /// A Boolean value that indicates whether the last attempt to create a segment failed.
     private(set) var hasNoSegment = false
     private(set) var failure: StoreError?
+    /// The number of snapshots that are being written, for which all files stay.
+    private var snapshots = 0
+    /// The numbers of the last compaction that was requested, that began and whose last checkpoint is durable.
+    private var requestedPass: UInt64 = 0
+    private var begunPass: UInt64 = 0
+    private var installedPass: UInt64 = 0
+    /// The number of the last compaction that ended, after the removal of the files that it replaced.
+    private(set) var completedPass: UInt64 = 0
 
     init(_ manifest: Manifest, _ segments: [StoreFiles.Segment], nextNumber: UInt64, tuning: LogTuning) {
         self.tuning = tuning
@@ -135,7 +143,39 @@ struct CompactionStateMachine: Sendable {
         segments.removeAll { $0.id.number < first }
         measureFiles()
         cursor = checkpoint.end
+        if cursor == nil { installedPass = begunPass }
+        // A later compaction may have failed before.
+        if unneeded.isEmpty { completedPass = max(completedPass, installedPass) }
     }
+
+    /// Requests a compaction and returns its number.
+    mutating func requestCompaction() -> UInt64 {
+        requestedPass = begunPass + 1
+        return requestedPass
+    }
+
+    /// Returns the durable files for a snapshot, and keeps all files until ``endSnapshot()``.
+    ///
+    /// - Parameters:
+    ///   - end: The end of the durable frames in the segment in use.
+    ///   - position: The position of the snapshot.
+    /// - Returns: The files.
+    mutating func beginSnapshot(end: Int64, _ position: LogPosition) -> SnapshotPlan {
+        snapshots += 1
+        return SnapshotPlan(
+            manifest: manifest,
+            // A segment whose roll frame is being written is not in use yet.
+            segments: segments.filter { $0.id.number <= mark },
+            end: end,
+            number: nextNumber,
+            position: position
+        )
+    }
+
+    mutating func endSnapshot() { snapshots -= 1 }
+
+    /// A Boolean value that indicates whether a snapshot needs the files.
+    var isInSnapshot: Bool { snapshots > 0 }
 
     /// The names of the files with content that an opening needs.
     var neededFileNames: Set<String> {
@@ -155,7 +195,7 @@ struct CompactionStateMachine: Sendable {
     /// A Boolean value that indicates whether ``nextStep(_:layout:position:)`` has a step.
     func isDue(_ live: Int64, _ layout: LogLayout) -> Bool {
         if isBusy { return false }
-        return !unneeded.isEmpty || wantsSegment(layout) || pending == nil && (cursor != nil || isCompactionDue(live))
+        return mayRemove || wantsSegment(layout) || pending == nil && (cursor != nil || isCompactionDue(live))
             || wantsReserve
     }
 
@@ -183,7 +223,7 @@ struct CompactionStateMachine: Sendable {
         _ layout: LogLayout,
         _ position: LogPosition
     ) -> MaintenanceStep {
-        if !unneeded.isEmpty {
+        if mayRemove {
             defer { unneeded = [] }
             return .remove(unneeded, mark: mark)
         }
@@ -207,6 +247,7 @@ struct CompactionStateMachine: Sendable {
             if cursor == nil, isCompactionDue(state.liveBytes) {
                 cursor = .start
                 compactedAt = appended
+                begunPass += 1
             }
             if let cursor {
                 writing = Writing(start: cursor, number: nextNumber, firstSegment: current.id.number, cursor: cursor)
@@ -265,10 +306,12 @@ struct CompactionStateMachine: Sendable {
             writing = nil
             cursor = nil
             failure = StoreError(error)
+            completedPass = begunPass
             retryAt = appended + max(tuning.growth, tuning.compactionMinimum / 4)
             releasedReserve()
-        case (.remove, .failed(let error)):
-            failure = StoreError(error)
+        case (.remove, let result):
+            completedPass = max(completedPass, installedPass)
+            if case .failed(let error) = result { failure = StoreError(error) }
         case (.reserve(let size), .done):
             reserveSize = size
         case (.reserve, .failed):
@@ -295,7 +338,10 @@ struct CompactionStateMachine: Sendable {
         return max(tuning.growth, min(8 * tuning.growth, live / 16 / sector * sector))
     }
 
+    private var mayRemove: Bool { !unneeded.isEmpty && !isInSnapshot }
+
     private func isCompactionDue(_ live: Int64) -> Bool {
+        if requestedPass > begunPass { return true }
         if appended < retryAt { return false }
         let added = appended - compactedAt
         if added > tuning.compactionMinimum.saturatingAdd(live / 2) { return true }
@@ -315,7 +361,7 @@ struct CompactionStateMachine: Sendable {
 
 extension StoreMutation {
     /// The approximate number of encoded bytes.
-    fileprivate var approximateSize: Int {
+    var approximateSize: Int {
         switch self {
         case .put(let key, let entry): key.byteCount + entry.value.count + 24
         case .putRecord(let record): record.queue.utf8.count + record.id.utf8.count + record.payload.count + 40

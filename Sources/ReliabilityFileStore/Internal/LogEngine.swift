@@ -36,9 +36,9 @@ final class LogEngine: @unchecked Sendable {
     }
 
     /// The lock, and the conditions on which the two threads wait.
-    private let monitor = ThreadMonitor(conditions: 2)
-    private static let maintenanceCondition = 1
-    private var stateMachine: LogStateMachine
+    let monitor = ThreadMonitor(conditions: 2)
+    static let maintenanceCondition = 1
+    var stateMachine: LogStateMachine
     private var waiting: [UInt64: WaitingRequest] = [:]
     /// The tickets of the waiting requests in the order of arrival.
     ///
@@ -57,6 +57,9 @@ final class LogEngine: @unchecked Sendable {
     /// The number of callers in `openWaiters`, which the writer thread reads without the lock.
     private let openCount = Atomic<Int>(0)
     private var closeCompletions: [@Sendable () -> Void] = []
+    /// The callers that wait for the end of a compaction, by the numbers of their calls.
+    var compactionWaiters: [UInt64: CompactionWaiter] = [:]
+    var lastCompactionCall: UInt64 = 0
     private var isReleased = false
     /// The error of the last attempt to create a segment, for the writes that wait for room.
     private var roomError: StoreError?
@@ -65,8 +68,8 @@ final class LogEngine: @unchecked Sendable {
     private var maintenance: MaintenanceWriter
     /// A Boolean value that indicates whether the maintenance thread waits without a limit.
     private var isMaintenanceIdle = false
-    private let directory: StoreDirectory
-    private let clock: StoreClock
+    let directory: StoreDirectory
+    let clock: StoreClock
 
     init(_ recovery: LogRecovery, _ time: TimeSource) {
         stateMachine = recovery.stateMachine
@@ -331,6 +334,11 @@ final class LogEngine: @unchecked Sendable {
             stateMachine.completed(step, result)
             if case .prepare = step, case .failed(let error) = result { roomError = StoreError(error) }
             monitor.signal()
+            let ended = takeEndedCompactions()
+            if ended.isEmpty { continue }
+            monitor.unlock()
+            for resume in ended { resume() }
+            monitor.lock()
         }
     }
 
@@ -362,7 +370,9 @@ final class LogEngine: @unchecked Sendable {
         let failed = error == nil ? [] : waitersInFlight + openWaiters
         if error != nil { (waitersInFlight, openWaiters) = ([], []) }
         let failure = stateMachine.durable >= batchInFlight ? nil : error
+        let compactions = takeEndedCompactions()
         monitor.unlock()
+        for resume in compactions { resume() }
         for waiter in ended { waiter.resume(failure) }
         for waiter in failed { waiter.resume(error) }
     }
@@ -382,7 +392,7 @@ final class LogEngine: @unchecked Sendable {
         for completion in closed { completion() }
     }
 
-    private func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         monitor.lock()
         defer { monitor.unlock() }
         return try body()

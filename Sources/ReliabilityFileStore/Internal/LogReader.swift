@@ -252,7 +252,7 @@ package struct LogReader {
 }
 
 extension ByteReader {
-    fileprivate mutating func content(_ kind: FrameHeader.Kind) throws(MalformedBytes) -> FrameContent {
+    mutating func content(_ kind: FrameHeader.Kind) throws(MalformedBytes) -> FrameContent {
         switch kind {
         case .mutations: return .mutations(try mutations())
         case .manifest: return .manifest(try manifest())

@@ -15,6 +15,9 @@ package struct LogRecovery {
     /// The files before the opening.
     package let files: StoreFiles
 
+    /// The writer of snapshots.
+    package var snapshots: SnapshotWriter { SnapshotWriter(directory) }
+
     /// Opens and reads the files in a directory and begins a new segment.
     ///
     /// - Parameters:
@@ -23,17 +26,19 @@ package struct LogRecovery {
     ///   - fileSystem: The file system with the directory.
     ///   - unixTime: The wall clock in nanoseconds since 1970.
     ///   - tuning: The sizes that only tests change.
+    ///   - progress: The progress of the reading, or `nil` for none.
     /// - Throws: `StoreError`.
     package init(
         at path: String,
         configuration: FileStore.Configuration,
         fileSystem: any FileSystem,
         unixTime: Int64,
-        tuning: LogTuning
+        tuning: LogTuning,
+        progress: ReadProgress? = nil
     ) throws(StoreError) {
         directory = try StoreDirectory(path, fileSystem)
         do throws(StoreError) {
-            let recovered = try RecoveredState(directory, configuration, unixTime: unixTime)
+            let recovered = try RecoveredState(directory, configuration, unixTime: unixTime, progress: progress)
             var state = recovered.state
             files = recovered.files
             start = recovered.start
@@ -104,7 +109,21 @@ private struct LogBeginning {
         let position = LogPosition(clock: state.now, nextVersion: state.nextVersion)
         if files.isNew { try directory.writeNewMark() }
         if files.isFirstFormat {
-            try Self.writeCheckpoints(of: state, position, directory, store, number, &manifest, &nextNumber, tuning)
+            let content = ContentWriter(
+                directory,
+                of: store,
+                firstSegment: number,
+                checkpointSize: tuning.checkpointSize
+            )
+            var cursor: ContentKey? = .start
+            while let start = cursor {
+                let checkpoint = try content.write(from: start, number: nextNumber, position) { place in
+                    state.slice(from: place, to: nil, limit: tuning.sliceLimit, maxBytes: 256 << 10)
+                }
+                manifest.install(checkpoint)
+                nextNumber += 1
+                cursor = checkpoint.end
+            }
         }
         let (store, manifest) = (store, manifest)
         func create(zeros: Int64) throws(FileSystemError) -> LogFile {
@@ -141,47 +160,6 @@ private struct LogBeginning {
         } catch {
             file.close()
             throw error
-        }
-    }
-
-    private static func writeCheckpoints(
-        of state: borrowing StoreStateMachine,
-        _ position: LogPosition,
-        _ directory: StoreDirectory,
-        _ store: UInt64,
-        _ firstSegment: UInt64,
-        _ manifest: inout Manifest,
-        _ nextNumber: inout UInt64,
-        _ tuning: LogTuning
-    ) throws(FileSystemError) {
-        var cursor: ContentKey? = .start
-        while let start = cursor {
-            var file = try directory.create(.checkpoint, nextNumber, of: store)
-            do throws(FileSystemError) {
-                repeat {
-                    guard let place = cursor else { break }
-                    let slice = state.slice(from: place, to: nil, limit: tuning.sliceLimit, maxBytes: 256 << 10)
-                    var frame = FrameBuilder()
-                    for mutation in slice.mutations { frame.append(mutation) }
-                    try file.write(frame, .mutations, position)
-                    cursor = slice.next
-                } while file.layout.end < tuning.checkpointSize
-                try file.write(FrameBuilder(), .seal, position)
-                try file.finish(zerosTo: 0)
-            } catch {
-                file.remove()
-                throw error
-            }
-            file.close()
-            let range = CheckpointRange(
-                start: start,
-                number: nextNumber,
-                salt: file.id.salt,
-                size: file.layout.end,
-                firstSegment: firstSegment
-            )
-            manifest.install(Checkpoint(range, end: cursor))
-            nextNumber += 1
         }
     }
 }

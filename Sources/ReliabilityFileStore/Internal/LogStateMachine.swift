@@ -55,6 +55,8 @@ package struct LogStateMachine: Sendable {
     private let tuning: LogTuning
     /// The layout of the segment in use after the step that is being executed.
     private var layout: LogLayout
+    /// The end of the durable frames in the segment in use.
+    private var durableEnd: Int64
     private var phase = Phase.open
     /// The batch that is being written.
     private var inFlightBatch: LogBatch?
@@ -80,6 +82,7 @@ package struct LogStateMachine: Sendable {
         self.compaction = compaction
         self.tuning = tuning
         self.layout = layout
+        durableEnd = layout.end
     }
 
     /// The error of the last compaction, or `nil` if the compaction succeeded.
@@ -311,6 +314,7 @@ package struct LogStateMachine: Sendable {
             phase = .ended(StoreError(.failed, "the store failed: \(error.explanation)", underlyingError: error))
             return
         }
+        durableEnd = layout.end
         switch step {
         case .flush:
             if let inFlightBatch { durable = inFlightBatch.number }
@@ -360,10 +364,10 @@ package struct LogStateMachine: Sendable {
             state.reclaim(atMost: tuning.sliceLimit)
         case .closing:
             // A waiting write may need a segment.
-            if !hasWaiting { return compaction.stop() }
+            if !hasWaiting { return compaction.isInSnapshot ? .wait : compaction.stop() }
             if compaction.requiredSize == nil { return .wait }
         case .ended:
-            return compaction.stop()
+            return compaction.isInSnapshot ? .wait : compaction.stop()
         }
         if compaction.pending == nil { checkpointBatch = hasOpenFrame ? openBatch.number : openBatch.number - 1 }
         return compaction.nextStep(state, layout: layout, position: position)
@@ -385,6 +389,28 @@ package struct LogStateMachine: Sendable {
 
     /// A Boolean value that indicates whether a checkpoint waits for its frame.
     package var hasPendingCheckpoint: Bool { compaction.pending != nil }
+
+    // MARK: Snapshots and requested compactions
+
+    /// Returns the files and the position of a snapshot, and keeps all files until ``endSnapshot()``.
+    ///
+    /// The snapshot has all durable changes. The store can be closed only after the end of the snapshot.
+    package mutating func beginSnapshot(now: Int64) throws(StoreError) -> SnapshotPlan {
+        try checkOpen()
+        state.advance(to: now)
+        return compaction.beginSnapshot(end: durableEnd, position)
+    }
+
+    package mutating func endSnapshot() { compaction.endSnapshot() }
+
+    /// Requests a compaction and returns its number.
+    package mutating func requestCompaction() throws(StoreError) -> UInt64 {
+        try checkOpen()
+        return compaction.requestCompaction()
+    }
+
+    /// The number of the last compaction that ended.
+    package var completedCompaction: UInt64 { compaction.completedPass }
 }
 
 extension StoreError {

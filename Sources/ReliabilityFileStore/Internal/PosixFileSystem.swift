@@ -22,6 +22,14 @@ func blockFileSizeSignal() {
     unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
 }
 
+/// Returns the path of the directory that contains a file or a directory.
+func parentDirectory(of path: String) -> String {
+    var bytes = Array(path.utf8)
+    while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+    let slash = bytes.lastIndex(of: UInt8(ascii: "/"))
+    return slash.map { $0 == 0 ? "/" : String(decoding: bytes[..<$0], as: UTF8.self) } ?? "."
+}
+
 /// The operating system's files.
 package struct PosixFileSystem: FileSystem {
     package init() {}
@@ -108,10 +116,7 @@ package struct PosixFileSystem: FileSystem {
     ///
     /// An existing name is synced too because the process that created the directory may have crashed before its sync.
     private func syncParent(of path: String, isNew: Bool) throws(FileSystemError) {
-        var bytes = Array(path.utf8)
-        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
-        let slash = bytes.lastIndex(of: UInt8(ascii: "/"))
-        let parent = slash.map { $0 == 0 ? "/" : String(decoding: bytes[..<$0], as: UTF8.self) } ?? "."
+        let parent = parentDirectory(of: path)
         let descriptor = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if descriptor < 0 {
             if isNew { throw failure("open of the parent directory \(parent)") }

@@ -18,12 +18,16 @@ package struct RecoveredState {
     ///   - directory: The directory.
     ///   - configuration: The limits of the store and the largest accepted jump of the wall clock.
     ///   - unixTime: The wall clock in nanoseconds since 1970.
+    ///   - progress: The progress of the reading, or `nil` for none.
     /// - Throws: `StoreError`.
     init(
         _ directory: StoreDirectory,
         _ configuration: FileStore.Configuration,
-        unixTime: Int64
+        unixTime: Int64,
+        progress: ReadProgress? = nil
     ) throws(StoreError) {
+        var directory = directory
+        if let progress { directory.progress = progress }
         let limits = StoreLimits(
             maxEntries: configuration.maxEntries,
             maxBytes: configuration.maxBytes
@@ -31,6 +35,7 @@ package struct RecoveredState {
         var capabilities = StoreCapabilities(durability: .powerLoss, openedAt: nil, canStall: true)
         empty = StoreStateMachine(capabilities: capabilities, limits: limits)
         state = empty
+        try withStoreErrors { () throws(FileSystemError) in try directory.measureFiles() }
         files = try StoreFiles(directory, into: &state)
         let isNew = files.isNew
         let last = files.last.frames > 0 ? files.last.position.clock : unixTime
@@ -60,11 +65,12 @@ package struct RecoveredState {
         reading path: String,
         _ configuration: FileStore.Configuration,
         fileSystem: any FileSystem,
-        unixTime: Int64
+        unixTime: Int64,
+        progress: ReadProgress? = nil
     ) throws(StoreError) {
         let directory = try StoreDirectory(reading: path, fileSystem)
         defer { directory.close() }
-        try self.init(directory, configuration, unixTime: unixTime)
+        try self.init(directory, configuration, unixTime: unixTime, progress: progress)
         if files.isNew { throw StoreError(.unavailable, "the directory has no store to read") }
     }
 }

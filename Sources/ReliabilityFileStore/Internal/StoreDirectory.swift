@@ -3,13 +3,15 @@ internal import ReliabilityStore
 
 /// An open and locked directory of a store.
 struct StoreDirectory: Sendable {
-    private let fileSystem: any FileSystem
-    private let directory: OpenFile
+    let fileSystem: any FileSystem
+    let directory: OpenFile
     /// The file LOCK, or `nil` if the directory is open for reading and has no such file.
     private let lockFile: OpenFile?
     private let process: Int32
     /// The directory's path for error messages.
     let path: String
+    /// The progress that ``read(_:_:)`` reports, or `nil` for none.
+    var progress: ReadProgress?
 
     // The lock itself is on the directory. The file LOCK has three lines: the process id of the owner, for an operator,
     // a mark that the directory has a log, which is the only mark in format 1, and the number of a segment in use.
@@ -21,13 +23,7 @@ struct StoreDirectory: Sendable {
     /// Opens and locks a directory and creates a missing directory.
     init(_ path: String, _ fileSystem: any FileSystem) throws(StoreError) {
         let process = fileSystem.processIdentifier
-        let directory = try withStoreErrors { () throws(FileSystemError) in try fileSystem.openDirectory(path) }
-        do throws(FileSystemError) {
-            try fileSystem.lock(directory)
-        } catch {
-            defer { fileSystem.close(directory) }
-            throw Self.lockError(error, directory, fileSystem)
-        }
+        let directory = try Self.openLocked(path, fileSystem)
         do throws(FileSystemError) {
             lockFile = try fileSystem.openOrCreateFile(LogFormat.lockName, in: directory)
         } catch {
@@ -64,6 +60,38 @@ struct StoreDirectory: Sendable {
         self.directory = directory
         self.path = path
         process = fileSystem.processIdentifier
+    }
+
+    /// Opens and locks a directory without files for a new store, and creates a missing directory.
+    init(newAt path: String, _ fileSystem: any FileSystem) throws(StoreError) {
+        let directory = try Self.openLocked(path, fileSystem)
+        do throws(StoreError) {
+            let names = try withStoreErrors { () throws(FileSystemError) in try fileSystem.names(in: directory) }
+            if !names.isEmpty {
+                throw StoreError(.invalid, "the directory is not empty (\(names.count) files); name a new directory")
+            }
+            lockFile = try withStoreErrors { () throws(FileSystemError) in
+                try fileSystem.createFile(LogFormat.lockName, in: directory)
+            }
+        } catch {
+            fileSystem.close(directory)
+            throw error
+        }
+        self.fileSystem = fileSystem
+        self.directory = directory
+        self.path = path
+        process = fileSystem.processIdentifier
+    }
+
+    private static func openLocked(_ path: String, _ fileSystem: any FileSystem) throws(StoreError) -> OpenFile {
+        let directory = try withStoreErrors { () throws(FileSystemError) in try fileSystem.openDirectory(path) }
+        do throws(FileSystemError) {
+            try fileSystem.lock(directory)
+            return directory
+        } catch {
+            defer { fileSystem.close(directory) }
+            throw Self.lockError(error, directory, fileSystem)
+        }
     }
 
     private static func lockError(
@@ -205,8 +233,10 @@ struct StoreDirectory: Sendable {
         }
         defer { fileSystem.close(file) }
         let size = try withStoreErrors { () throws(FileSystemError) in try fileSystem.size(of: file) }
-        let reader = LogReader(size: size) { [fileSystem] offset, count throws(FileSystemError) in
-            try fileSystem.readAll(file, at: offset, count: count)
+        let reader = LogReader(size: size) { [fileSystem, progress] offset, count throws(FileSystemError) in
+            let bytes = try fileSystem.readAll(file, at: offset, count: count)
+            progress?.didRead(name, to: offset + Int64(bytes.count))
+            return bytes
         }
         do throws(LogReader.Failure) {
             return try body(reader)

@@ -65,6 +65,16 @@ package struct StoreFiles {
         return (numbers.max() ?? 0) + 1
     }
 
+    /// The names of the files with content that the store needs.
+    var neededNames: [String] {
+        let unneeded = Set(unneededNames)
+        return names.filter { name in
+            let isNumbered =
+                LogFormat.number(.segment, inName: name) != nil || LogFormat.number(.checkpoint, inName: name) != nil
+            return (isNumbered || name == LogFormat.firstFormatName) && !unneeded.contains(name)
+        }
+    }
+
     /// The names of files that an earlier owner left and that the store does not need.
     var unneededNames: [String] {
         let needed = Set(segments.map(\.id.number))

@@ -50,6 +50,8 @@ final class MemoryFileSystem: FileSystem {
         var freeBytes: Int?
         var longestWrite = Int.max
         var longestRead = Int.max
+        /// A closure that every read calls first.
+        var onRead: (@Sendable () -> Void)?
         var holdsSyncs = false
         var heldSyncs = 0
         var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
@@ -251,7 +253,8 @@ final class MemoryFileSystem: FileSystem {
     }
 
     func read(_ file: OpenFile, at offset: Int64, count: Int) throws(FileSystemError) -> [UInt8] {
-        try state.withLock { state throws(FileSystemError) in
+        state.withLock { $0.onRead }?()
+        return try state.withLock { state throws(FileSystemError) in
             let bytes = try Self.node(file, state).bytes
             return Array(bytes.dropFirst(Int(offset)).prefix(min(count, state.longestRead)))
         }
