@@ -97,8 +97,10 @@ package struct LogStateMachine: Sendable {
         return state.usage
     }
 
-    /// The whole content of the store.
-    package var content: [StoreMutation] { state.snapshot() }
+    /// Returns a part of the content in its order and the place at which to continue, for checks.
+    package func slice(from start: ContentKey) -> (mutations: [StoreMutation], next: ContentKey?) {
+        state.slice(from: start, to: nil, limit: 256, maxBytes: .max)
+    }
 
     // MARK: Calls
 
