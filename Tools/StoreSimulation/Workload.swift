@@ -8,6 +8,7 @@ package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
     case claim, done, retry, deadLetter, stale, add, rate, big, putMany, createMany, twoInOneBatch, readPending
     case pagePending, writeBehindFlush, readDuringCompaction, checkpointBeforeFlush, fullDisk, read, advance
     case almostAdvance, reopen, readAfterInstall, scanExpired, fillDisk
+    case expireBeforeFlush
 }
 
 /// A sequence of a few steps.
@@ -208,6 +209,18 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.finishLog()
             try run.submit(.get([expiring]))
             try run.settle()
+        case .expireBeforeFlush:
+            // An entry expires before its batch is durable, and another frame records a later time before the batch.
+            for _ in 0..<4 {
+                try run.call(put(expiring))
+                try run.submit(put(expiring, .after(.milliseconds(1))))
+                run.advance(by: 5_000_000)
+                try run.submit(.get([first]))
+                run.beginLog()
+                try run.finishLog()
+                try run.submit(.get([expiring]))
+                try run.settle()
+            }
         case .scanExpired:
             // A call frees some of the expired entries. An entry behind them expires after the last recorded time.
             let writes = crowd.map { StoreWrite.put($0, [], .after(.seconds(2)), if: .any) }
