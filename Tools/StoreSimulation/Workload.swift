@@ -8,7 +8,7 @@ package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
     case claim, done, retry, deadLetter, stale, add, rate, big, putMany, createMany, twoInOneBatch, readPending
     case pagePending, writeBehindFlush, readDuringCompaction, checkpointBeforeFlush, fullDisk, read, advance
     case almostAdvance, reopen, readAfterInstall, scanExpired, fillDisk
-    case expireBeforeFlush
+    case expireBeforeFlush, maintainDuringWrites
 }
 
 /// A sequence of a few steps.
@@ -240,6 +240,18 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
                 run.beginMaintenance()
                 try run.finishMaintenance()
                 run.begin()
+                try run.finishLog()
+            }
+            try run.settle()
+        case .maintainDuringWrites:
+            // Each maintenance step takes place during a step of the log. Segments end while a checkpoint is written.
+            let keys = [first, second, third, expiring]
+            for count in 0..<24 {
+                // The log has time for a second step after a write, such as the frame of a checkpoint.
+                if count % 2 == 0 { try run.submit(put(keys[count / 2 % keys.count])) }
+                run.beginLog()
+                run.beginMaintenance()
+                try run.finishMaintenance()
                 try run.finishLog()
             }
             try run.settle()
