@@ -131,7 +131,9 @@ struct SimulatedFileSystemTests {
         #expect(throws: FileSystemError.self) { try files.sync(file) }
         #expect(files.disk.bytes(of: "a")?.first == (cacheKeepsContent ? 2 : 1))
         _ = try files.write(bytes(3), to: file, at: Int64(sector))
+        #expect(files.misuse == nil)
         try files.sync(file)
+        #expect(files.misuse == "a was synced again after a failed sync")
         #expect(files.disk.crashed(.nothing).bytes(of: "a") == Array(bytes(1) + bytes(3)))
     }
 

@@ -71,6 +71,33 @@ struct SimulatedStoreTests {
         #expect(store.answer(to: read) == read.answer)
     }
 
+    @Test("the absence of an entry that expired before its batch is durable waits for the batch")
+    func expiredBeforeFlush() throws {
+        let tuning = LogTuning(growth: 512)
+        let store = try SimulatedStore(SimulatedFileSystem(), unixTime: CrashExplorer.beginning, tuning: tuning)
+        func put(_ expiry: Expiry) -> WorkloadOperation { .commit([.put(key("a"), [1], expiry, if: .any)], []) }
+        var rolls = 0
+        for _ in 0..<20 {
+            _ = store.call(put(.never))
+            store.settle()
+            _ = store.submit(put(.after(.milliseconds(1))))
+            store.advance(by: 5_000_000)
+            _ = store.submit(.get([key("b")]))
+            let name = store.logName
+            store.beginLogStep()
+            store.finishLogStep()
+            if store.logName == name { continue }
+            // The roll frame has a time at which the entry has expired, and the entry is in the open batch.
+            rolls += 1
+            let read = store.submit(.get([key("a")]))
+            #expect(read.answer == .entries([nil]))
+            #expect(store.answer(to: read) == nil)
+            store.settle()
+            #expect(store.answer(to: read) == read.answer)
+        }
+        #expect(rolls > 0)
+    }
+
     @Test("data that had no space is not damage after a crash")
     func fullDiskCrash() throws {
         let environment = CrashEnvironment(

@@ -28,3 +28,14 @@ package func onAllProcessors<Result: Sendable>(_ body: @Sendable (_ share: Int, 
     }
     return results.withLock { results in (0..<shares).compactMap { results[$0] } }
 }
+
+/// Reports a violation and ends the process after 20 seconds, if the suite has not ended before.
+///
+/// Code with a mistake may run forever in another share of the work.
+package func endSoon(after violation: String) {
+    Thread.detachNewThread {
+        Thread.sleep(forTimeInterval: 20)
+        print("VIOLATION: \(violation)")
+        exit(1)
+    }
+}

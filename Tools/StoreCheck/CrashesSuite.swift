@@ -32,9 +32,9 @@ func crashesSuite(_ options: Options) -> SuiteResult {
             do throws(Violation) {
                 try explorer.explore()
             } catch {
-                failures.append(
-                    "\(error)\n  swift run -c release StoreCheck crashes --workload \(number) --quota \(quota)"
-                )
+                let command = "swift run -c release StoreCheck crashes --workload \(number) --quota \(quota)"
+                failures.append("\(error)\n  \(command)")
+                endSoon(after: failures[0])
             }
             counts.add(explorer.counts)
         }

@@ -16,6 +16,7 @@ func errorsSuite(_ options: Options) -> SuiteResult {
                 try sweep.run()
             } catch {
                 failures.append("\(error)\n  swift run -c release StoreCheck errors --first \(seed) --count 1")
+                endSoon(after: failures[0])
             }
             counts.add(sweep.counts)
         }

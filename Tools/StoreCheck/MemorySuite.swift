@@ -8,25 +8,50 @@ import Synchronization
 
 /// Checks an `InMemoryStore` with the conformance suite, with a full store and with clients on all processors.
 ///
-/// `--count` is the number of runs of each client.
+/// `--count` is the number of runs of each client. `--clients` runs the clients only.
 func memorySuite(_ options: Options) -> SuiteResult {
     let count = options["count"] ?? 20_000
     let isDone = DispatchSemaphore(value: 0)
     let state = MemoryFailures()
     Task.detached {
-        await conformance(state)
-        await fullStore(state)
-        await pairs(count, state)
+        if options["clients"] == 1 {
+            await pairs(count, state)
+        } else {
+            await conformance(state)
+            await fullStore(state)
+            await fullOfExpired(state)
+            await rejectedWrites(state)
+        }
         isDone.signal()
     }
     // Threads that wait for each other would block the suite forever.
-    let isStuck = isDone.wait(timeout: .now() + 60) == .timedOut
-    let failures = state.all + (isStuck ? ["a call is never answered"] : [])
+    if isDone.wait(timeout: .now() + 60) == .timedOut { state.add("a call is never answered") }
+    // Linux ends a process with threads that wait for each other, so the clients have their own process.
+    if options["clients"] != 1 { for failure in clientsOfAnotherProcess(count) { state.add(failure) } }
+    let failures = state.all
     let command = "\n  swift run -c release StoreCheck memory --count \(count)"
     return SuiteResult(
         summary: "\(StoreConformance.checks.count) checks and \(4 * count) calls of clients",
         failures: failures.prefix(10).map { $0 + command }
     )
+}
+
+/// Runs the clients in another process, and returns the failures.
+private func clientsOfAnotherProcess(_ count: Int) -> [String] {
+    let process = Process()
+    let output = Pipe()
+    process.executableURL = Bundle.main.executableURL
+    process.arguments = ["memory", "--count", "\(count)", "--clients"]
+    process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    do { try process.run() } catch { return ["the clients cannot be started: \(error)"] }
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    if process.terminationReason == .uncaughtSignal {
+        return ["the clients ended with signal \(process.terminationStatus): threads wait for each other"]
+    }
+    return process.terminationStatus == 0 ? [] : [text]
 }
 
 private final class MemoryFailures: Sendable {
@@ -80,6 +105,36 @@ private func fullStore(_ failures: MemoryFailures) async {
         }
         if accepted != 60 { return failures.add("an empty store for 60 entries accepted \(accepted)") }
         clock.advance(by: .seconds(2))
+    }
+}
+
+/// Fills a store with entries that expire, and checks that a large value takes the room of all of them.
+private func fullOfExpired(_ failures: MemoryFailures) async {
+    let clock = ManualClock()
+    let store = InMemoryStore(InMemoryStore.Configuration(maxBytes: 100_000), clock: clock)
+    for number in 0..<1000 {
+        _ = try? await store.commit([.put(StoreKey("full", "\(number)"), [], .after(.seconds(1)), if: .any)])
+    }
+    clock.advance(by: .seconds(2))
+    let value = [UInt8](repeating: 1, count: 99_000)
+    if (try? await store.commit([.put(StoreKey("large"), value, .never, if: .any)])) == nil {
+        failures.add("a store full of expired entries has no room for a value")
+    }
+}
+
+/// Rejects writes for their bytes, and checks that they take no room from entries.
+private func rejectedWrites(_ failures: MemoryFailures) async {
+    let store = InMemoryStore(InMemoryStore.Configuration(maxEntries: 10, maxBytes: 2000))
+    for number in 0..<20 {
+        let value = [UInt8](repeating: 1, count: 2000)
+        if (try? await store.commit([.put(StoreKey("large", "\(number)"), value, .never, if: .any)])) != nil {
+            failures.add("a store for 2000 bytes accepted a value of 2000")
+        }
+    }
+    for number in 0..<10 {
+        if (try? await store.commit([.put(StoreKey("small", "\(number)"), [], .never, if: .any)])) == nil {
+            return failures.add("an empty store for 10 entries accepted \(number) after it rejected other writes")
+        }
     }
 }
 

@@ -17,9 +17,9 @@ func seedsSuite(_ options: Options) -> SuiteResult {
             do throws(Violation) {
                 try run.run()
             } catch {
-                failures.append(
-                    "seed \(seed), \(error)\n  swift run -c release StoreCheck seeds --first \(seed) --count 1"
-                )
+                let command = "swift run -c release StoreCheck seeds --first \(seed) --count 1"
+                failures.append("seed \(seed), \(error)\n  \(command)")
+                endSoon(after: failures[0])
             }
             counts.add(run.counts)
             operations += run.operations

@@ -8,7 +8,7 @@ let suites: [(name: String, options: [String], run: @Sendable (Options) -> Suite
     ("flips", ["count", "seed", "all", "image", "case", "bit"], flipsSuite),
     ("growth", ["size", "factor"], growthSuite),
     ("histories", ["first", "count", "times"], historiesSuite),
-    ("memory", ["count"], memorySuite),
+    ("memory", ["count", "clients"], memorySuite),
     ("snapshots", ["first", "count"], snapshotsSuite),
 ]
 

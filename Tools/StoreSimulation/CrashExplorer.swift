@@ -59,6 +59,7 @@ package struct CrashExplorer {
                 if index == workload.steps.count - 1 { run.mark() }
                 try Workload.perform(step, number: index, on: run)
             }
+            try run.checkContent()
             try run.checkOwner()
             try run.checkMissingFiles()
         } catch {

@@ -1,5 +1,5 @@
 internal import ReliabilityCore
-package import ReliabilityFileStore
+internal import ReliabilityFileStore
 internal import ReliabilityStore
 
 /// An instant at which the power may end: the disk and the knowledge of the callers.
@@ -140,6 +140,7 @@ package final class CrashRun {
     package var model: ModelStore { oracle.model }
     package var now: Int64 { store.now }
     package var isCompacting: Bool { store.isCompacting }
+    package var isInstalling: Bool { store.isInstalling }
     package var disk: SimulatedDisk { store.fileSystem.disk }
 
     /// Drops the earlier points and records the later points.
@@ -160,6 +161,22 @@ package final class CrashRun {
     package func limitSpace(to free: Int?) {
         store.fileSystem.capacity = free.map { store.fileSystem.usedBytes + $0 } ?? .max
         mayHaveBeenFull = true
+    }
+
+    /// Removes the limit of the disk's space, and checks that the reserve is full after some writes.
+    ///
+    /// - Parameter operation: A write that is never rejected.
+    /// - Throws: ``Violation``.
+    package func freeSpace(_ operation: WorkloadOperation) throws(Violation) {
+        limitSpace(to: nil)
+        // A reserve without space is filled after further writes. Each write takes at least one sector.
+        for _ in 0...environment.tuning.growth / Int64(LogFormat.sectorSize) { try call(operation) }
+        try checkReserve()
+    }
+
+    private func checkReserve() throws(Violation) {
+        let wanted = environment.wantedReserve(store)
+        if reserve < wanted { throw Violation("the reserve has \(reserve) bytes, not \(wanted)") }
     }
 
     // MARK: Calls
@@ -188,6 +205,9 @@ package final class CrashRun {
 
     /// Begins the next step of the store.
     package func begin() { store.beginStep() }
+
+    /// Begins the next step of the log.
+    package func beginLog() { store.beginLogStep() }
 
     /// Begins the next maintenance step of the store.
     package func beginMaintenance() { store.beginMaintenanceStep() }
@@ -222,9 +242,7 @@ package final class CrashRun {
     /// Closes the store and opens it again, on a full disk if the disk is full.
     package func reopen(unixTime: Int64) throws(Violation) {
         try settle()
-        if !mayHaveBeenFull, reserve < min(environment.tuning.growth, 64 << 10) {
-            throw Violation("the store has a reserve of \(reserve) bytes")
-        }
+        if !mayHaveBeenFull { try checkReserve() }
         oracle.mayBeClosed = true
         oracle.mayHaveReached(store.now)
         store.close()
@@ -264,6 +282,12 @@ package final class CrashRun {
     /// The size of the reserve in bytes.
     private var reserve: Int64 { Int64(disk.bytes(of: LogFormat.reserveName)?.count ?? 0) }
 
+    /// Compares the content of the open store with the model.
+    package func checkContent() throws(Violation) {
+        let (found, expected) = (store.content, model.content(now: now))
+        if found != expected { throw Violation("in the open store, \(found.difference(to: expected))") }
+    }
+
     /// Checks that a second opening is rejected.
     package func checkOwner() throws(Violation) {
         let open = store.fileSystem.openCount
@@ -302,98 +326,8 @@ package final class CrashRun {
         try oracle.recordAnswers(of: store)
         // A crash an instant later finds the same disk and callers with more answers.
         if !points.isEmpty { points[points.count - 1].oracle = oracle }
-        if store.isStuck { throw Violation("the store neither answers nor does anything") }
+        if let problem = store.problem { throw Violation(problem) }
         if let misuse = fileSystem.misuse { throw Violation(misuse) }
         if let end = store.end, !oracle.mayBeClosed { throw Violation("the store failed: \(end)") }
-    }
-}
-
-/// The tuning and the limits of a simulated store, and the operations that read its content.
-package struct CrashEnvironment: Sendable {
-    package var tuning: LogTuning
-    package var configuration: FileStore.Configuration
-    /// The maximum number of bytes that one call writes or reads.
-    package var longestWrite = Int.max
-    package var longestRead = Int.max
-    /// The operations that read everything in the store.
-    package var probes: [WorkloadOperation]
-
-    package init(tuning: LogTuning, configuration: FileStore.Configuration = .init(), probes: [WorkloadOperation]) {
-        self.tuning = tuning
-        self.configuration = configuration
-        self.probes = probes
-    }
-
-    var newModel: ModelStore {
-        let (entries, bytes) = (configuration.maxEntries, configuration.maxBytes)
-        return ModelStore(limits: StoreLimits(maxEntries: entries, maxBytes: bytes))
-    }
-
-    func open(_ fileSystem: SimulatedFileSystem, _ unixTime: Int64) throws(StoreError) -> SimulatedStore {
-        fileSystem.longestWrite = longestWrite
-        fileSystem.longestRead = longestRead
-        return try SimulatedStore(fileSystem, unixTime: unixTime, configuration: configuration, tuning: tuning)
-    }
-
-    /// Compares a store that was opened after a crash with the knowledge of the callers.
-    ///
-    /// - Returns: The knowledge of the callers after the opening.
-    func check(
-        _ store: SimulatedStore,
-        _ crash: DurabilityOracle,
-        unixTime: Int64
-    ) throws(Violation) -> DurabilityOracle {
-        guard let openedAt = store.capabilities.openedAt?.rawValue else { throw Violation("no first version") }
-        if openedAt < crash.nextVersion {
-            throw Violation("version \(openedAt) is issued again; \(crash.nextVersion) would be new")
-        }
-        let recovery = store.recovery
-        // A wall clock too far ahead of the last durable time is not believed.
-        let believed = unixTime.subtractedSaturating(configuration.maxClockJump.saturatingNanoseconds)
-        let mayBeHeld = !recovery.isNew && crash.clockFloor < believed
-        let mustBeHeld = !recovery.isNew && crash.clockCeiling < believed
-        let floor = mayBeHeld ? crash.clockFloor : max(crash.clockFloor, unixTime)
-        let ceiling = mustBeHeld ? crash.clockCeiling : max(crash.clockCeiling, unixTime)
-        if store.start < floor || store.start > ceiling {
-            throw Violation("the clock starts at \(store.start), not from \(floor) to \(ceiling)")
-        }
-        if recovery.wallClockOffset != .nanoseconds(unixTime.subtractedSaturating(store.start)) {
-            throw Violation("the wall clock is said to be ahead by \(recovery.wallClockOffset)")
-        }
-        if recovery.isNew && !crash.mayBeNew { throw Violation("the store is new, and was not") }
-        if !recovery.isNew {
-            if recovery.wasClosed && !crash.mayBeClosed && !crash.isClosed {
-                throw Violation("the store says that it was closed, and was not")
-            }
-            if !recovery.wasClosed && crash.isClosed { throw Violation("the store says that it was not closed") }
-            if recovery.wasClosed && recovery.droppedTailBytes > 0 {
-                throw Violation("\(recovery.droppedTailBytes) bytes are missing from a store that was closed")
-            }
-        }
-        let content = store.content
-        var found: ModelStore?
-        var nearest: StoreContent?
-        for possible in crash.possible {
-            var model = possible
-            model.reopen(nextVersion: openedAt, now: store.start)
-            model.forgetExpired(now: store.start)
-            nearest = model.content(now: store.start)
-            if nearest != content { continue }
-            found = model
-            break
-        }
-        guard let model = found else {
-            let difference = nearest.map { content.difference(to: $0) } ?? "no content is possible"
-            throw Violation("of \(crash.possible.count) possible contents it has none: \(difference)")
-        }
-        var probed = model
-        for operation in probes {
-            let ticket = store.submit(operation)
-            let answer = probed.apply(operation, now: store.start)
-            guard store.answer(to: ticket) == answer else {
-                throw Violation("\(operation) was answered with \(ticket.answer), not at once with \(answer)")
-            }
-        }
-        return DurabilityOracle(model, openedAt: store.start)
     }
 }

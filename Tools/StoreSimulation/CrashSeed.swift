@@ -90,7 +90,14 @@ package struct CrashSeed {
                     run.begin()
                     try run.finishLog()
                 case 96..<98 where fillsDisk:
-                    run.limitSpace(to: Bool.random(using: &random) ? Int.random(in: 0...6000, using: &random) : nil)
+                    if Bool.random(using: &random) {
+                        run.limitSpace(to: .random(in: 0...6000, using: &random))
+                    } else if environment.isUnlimited {
+                        try run.freeSpace(.commit([.put(mix.keys[0], [1], .never, if: .any)], []))
+                    } else {
+                        run.limitSpace(to: nil)
+                    }
+                case 98: try interleave(run)
                 default: try run.settle()
                 }
             }
@@ -100,7 +107,25 @@ package struct CrashSeed {
         }
     }
 
-    /// Opens a new store or a store in format 1, and crashes during the opening.
+    /// Makes calls while single steps of the log and of the maintenance are in progress.
+    ///
+    /// A compaction takes as long as many writes, and segments end while a checkpoint file is being written.
+    private mutating func interleave(_ run: CrashRun) throws(Violation) {
+        for _ in 0..<Int.random(in: 10...50, using: &random) {
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0..<3: try run.submit(next(run))
+            case 3: run.beginLog()
+            case 4:
+                run.beginLog()
+                try run.finishLog()
+            case 5: try run.finishLog()
+            case 6: run.beginMaintenance()
+            default: try run.finishMaintenance()
+            }
+        }
+    }
+
+    /// Opens a new store or a store in format 1, and crashes during the opening and the first calls.
     private mutating func first() throws(Violation) -> CrashRun {
         let now = CrashExplorer.beginning
         let run: CrashRun
@@ -113,6 +138,13 @@ package struct CrashSeed {
             let oracle = DurabilityOracle(model, openedAt: now)
             let fileSystem = SimulatedFileSystem(seed: seed, disk)
             run = try CrashRun(environment, fileSystem, oracle, unixTime: wallClock(now), keepsPoints: true)
+        }
+        for _ in 0..<8 { _ = try recover(run, keepsPoints: false) }
+        run.mark()
+        for _ in 0..<3 {
+            try run.submit(next(run))
+            run.beginLog()
+            try run.finishLog()
         }
         for _ in 0..<8 { _ = try recover(run, keepsPoints: false) }
         return run
@@ -150,8 +182,10 @@ package struct CrashSeed {
 
     /// Crashes during the next operations in several ways, and continues after one of the crashes.
     private mutating func crash(_ run: CrashRun) throws(Violation) -> CrashRun {
+        try run.checkContent()
         run.mark()
         if fillsDisk, Bool.random(using: &random) { run.limitSpace(to: .random(in: 0...6000, using: &random)) }
+        if Int.random(in: 0..<3, using: &random) == 0 { try interleave(run) }
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             try run.submit(next(run))
             if Int.random(in: 0..<3, using: &random) == 0 { try maintain(run) }

@@ -231,7 +231,7 @@ struct ErrorRun {
             try settle()
         }
         let reserve = fileSystem.disk.bytes(of: LogFormat.reserveName)?.count ?? 0
-        if !isOver, fault == nil || isHealed, reserve < environment.tuning.growth {
+        if !isOver, fault == nil || isHealed, reserve < environment.wantedReserve(store) {
             throw Violation("the store has a reserve of \(reserve) bytes on a disk with space")
         }
         endProcess()
@@ -274,7 +274,7 @@ struct ErrorRun {
 
     /// Records the answers and failures of the store.
     private mutating func recordStep() throws(Violation) {
-        if store.isStuck { throw Violation("the store neither answers nor does anything") }
+        if let problem = store.problem { throw Violation(problem) }
         if let misuse = fileSystem.misuse { throw Violation(misuse) }
         guard let end = store.end else {
             try checkWhetherItShouldHaveFailed()

@@ -63,6 +63,7 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
         /// The number of the file, or -1 for the directory, or -2 for a closed file.
         var file: Int
         var name: String
+        var hasFailedSync = false
         static let directory = -1
         static let closed = -2
     }
@@ -319,15 +320,21 @@ package final class SimulatedFileSystem: FileSystem, @unchecked Sendable {
 
     package func sync(_ file: OpenFile) throws(FileSystemError) {
         let number = try self.file(file)
+        // A system may report the success of a later sync although the earlier writes were lost.
+        if descriptors[Int(file.rawValue)].hasFailedSync {
+            misuse = "\(name(file)) was synced again after a failed sync"
+        }
         let result: CallEffect
         do throws(FileSystemError) {
             result = try begin(Call(kind: .sync, name: name(file)), changes: true)
         } catch {
+            descriptors[Int(file.rawValue)].hasFailedSync = true
             if hasPower { disk.failSync(number, keepsContent: fault?.cacheKeepsContent ?? true) }
             if hasPower, keepsSnapshots { snapshots.append(disk) }
             throw error
         }
         disk.sync(number)
+        if case .performThenFail = result { descriptors[Int(file.rawValue)].hasFailedSync = true }
         try end(result)
         if !disk.hasName(number) { throw FileSystemError(.other, "the file was removed while it was open") }
     }

@@ -26,8 +26,8 @@ package final class SimulatedStore {
     /// The store's clock, in nanoseconds since 1970.
     package private(set) var now: Int64
 
-    /// A Boolean value that indicates whether an answer would wait forever.
-    package private(set) var isStuck = false
+    /// A violation of the rules for steps, or `nil` for none.
+    package private(set) var problem: String?
 
     /// The last segment before the opening: its name and the end of its frames, or `nil` without a segment.
     package let recoveredLog: (name: String, end: Int64)?
@@ -40,6 +40,18 @@ package final class SimulatedStore {
     private let snapshots: SnapshotWriter
     private var begun: LogStep?
     private var begunMaintenance: MaintenanceStep?
+    /// The number of checkpoints with a frame in the segment in use.
+    private var checkpointsInSegment = 0
+    /// A Boolean value that indicates whether a prepared segment was removed for a segment that could not be created.
+    private var hasLostSegment = false
+    private var isClosing = false
+    /// The number of steps since the last call.
+    private var stepCount = 0
+    /// A number of steps beyond the steps that a compaction of all content takes.
+    private static let stepLimit = 10_000
+    /// The number of maintenance steps that failed since the last call.
+    private var failureCount = 0
+    private static let failureLimit = 20
 
     /// Opens the store.
     ///
@@ -79,7 +91,21 @@ package final class SimulatedStore {
     package var durable: UInt64 { stateMachine.durable }
 
     /// The content of the store.
-    package var content: StoreContent { StoreContent(snapshot: stateMachine.content, now: now) }
+    package var content: StoreContent {
+        var mutations: [StoreMutation] = []
+        var start = ContentKey.start
+        while true {
+            let slice = stateMachine.slice(from: start)
+            mutations += slice.mutations
+            guard let next = slice.next else { return StoreContent(snapshot: mutations, now: now) }
+            // Without order, a reader would find the same content forever.
+            if next <= start {
+                problem = "the content has no order"
+                return StoreContent(snapshot: mutations, now: now)
+            }
+            start = next
+        }
+    }
 
     /// The names of all files that the store has, except for LOCK and files that are to be removed.
     package var fileNames: Set<String> { stateMachine.fileNames }
@@ -100,9 +126,12 @@ package final class SimulatedStore {
 
     /// Submits an operation after exactly the steps for which it has to wait.
     package func submit(_ operation: WorkloadOperation) -> Ticket {
+        stepCount = 0
+        failureCount = 0
         var rejection: StoreError.Reason?
-        // Each iteration executes a step. A store without a step that accepts nothing would hang.
-        for _ in 0..<1000 {
+        // Each iteration executes a step. A write waits for a few steps of the log and for a segment. A store that
+        // accepts nothing after many more steps would hang.
+        for _ in 0..<30 {
             let isFull = rejection != nil
             let submission = StoreSimulation.submit(operation, to: &stateMachine, now: now, isDiskFull: isFull)
             switch submission {
@@ -125,7 +154,7 @@ package final class SimulatedStore {
                 }
             }
         }
-        isStuck = true
+        problem = Self.hang
         return Ticket(answer: .rejected(.unavailable), batch: 0, isChange: false)
     }
 
@@ -142,25 +171,48 @@ package final class SimulatedStore {
         while true {
             if let answer = answer(to: ticket) { return answer }
             if finishStep() || beginStep() { continue }
-            isStuck = true
+            problem = Self.hang
             return .rejected(.unavailable)
         }
     }
+
+    private static let hang = "the store neither answers nor does anything"
 
     // MARK: Steps
 
     /// A Boolean value that indicates whether a checkpoint file is being written.
     package var isCompacting: Bool { if case .write = begunMaintenance { true } else { false } }
 
+    /// A Boolean value that indicates whether the frame of a checkpoint is being written.
+    package var isInstalling: Bool { if case .install = begun { true } else { false } }
+
     /// Takes the next step of the log, or else of the maintenance, from the state machine without executing it.
     ///
     /// Returns `false` if there is no step.
     @discardableResult
     package func beginStep() -> Bool {
+        if beginLogStep() || beginMaintenanceStep() {
+            stepCount += 1
+            if stepCount > Self.stepLimit { problem = "the steps of the store never end" }
+            return problem == nil
+        }
+        // Each segment keeps room for one checkpoint, so a compaction can end on a full disk.
+        // A prepared segment also has this room, and a segment that could not replace the prepared segment loses it.
+        if stateMachine.hasPendingCheckpoint, checkpointsInSegment == 0, !hasLostSegment, !isClosing, end == nil {
+            problem = "a checkpoint waits for room in the log"
+        }
+        return false
+    }
+
+    /// Takes the next step of the log from the state machine without executing it.
+    ///
+    /// Returns `false` if there is no step.
+    @discardableResult
+    package func beginLogStep() -> Bool {
         if begun != nil { return true }
         let step = stateMachine.nextStep(hasWaiting: false)
         switch step {
-        case .wait, .stop: return beginMaintenanceStep()
+        case .wait, .stop: return false
         case .flush, .roll, .install, .seal: begun = step
         }
         return true
@@ -198,6 +250,11 @@ package final class SimulatedStore {
         begun = nil
         stateMachine.completed(step, writer.perform(step))
         logName = writer.fileName
+        switch step {
+        case .install: checkpointsInSegment += 1
+        case .roll: checkpointsInSegment = 0
+        case .wait, .flush, .seal, .stop: break
+        }
         return true
     }
 
@@ -209,6 +266,7 @@ package final class SimulatedStore {
         fileSystem.isMaintaining = true
         defer { fileSystem.isMaintaining = false }
         let result = maintenance.perform(step)
+        check(step, result)
         stateMachine.completed(step, result)
         return result
     }
@@ -228,6 +286,17 @@ package final class SimulatedStore {
         try snapshots.write(plan, to: "snapshot", on: target, between)
     }
 
+    private func check(_ step: MaintenanceStep, _ result: MaintenanceResult) {
+        if case (.prepare(_, _, _, _?, _), .failed) = (step, result) { hasLostSegment = true }
+        if case .prepared = result { hasLostSegment = false }
+        guard case .failed(let error) = result else { return }
+        if error.kind == .noSpace, step.mayUseReserve, fileSystem.disk.bytes(of: LogFormat.reserveName) != nil {
+            problem = "a step of a compaction found no space and did not use the reserve"
+        }
+        failureCount += 1
+        if failureCount > Self.failureLimit { problem = "a step that failed is repeated without an end" }
+    }
+
     /// Executes all steps.
     package func settle() {
         finishStep()
@@ -237,8 +306,20 @@ package final class SimulatedStore {
     /// Closes the store.
     package func close() {
         finishStep()
+        isClosing = true
         stateMachine.close(now: now)
         settle()
         writer.release()
+    }
+}
+
+extension MaintenanceStep {
+    /// A Boolean value that indicates whether the step may use the space of the reserve.
+    fileprivate var mayUseReserve: Bool {
+        switch self {
+        case .prepare(_, _, _, _, let mayUseReserve): mayUseReserve
+        case .write: true
+        case .wait, .remove, .reserve, .stop: false
+        }
     }
 }

@@ -7,7 +7,8 @@ package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
     case put, putExpiring, compareAndSet, compareAndSetInVain, createExpiring, touch, delete, commitThree, enqueue
     case claim, done, retry, deadLetter, stale, add, rate, big, putMany, createMany, twoInOneBatch, readPending
     case pagePending, writeBehindFlush, readDuringCompaction, checkpointBeforeFlush, fullDisk, read, advance
-    case almostAdvance, reopen
+    case almostAdvance, reopen, readAfterInstall, scanExpired, fillDisk
+    case expireBeforeFlush, maintainDuringWrites
 }
 
 /// A sequence of a few steps.
@@ -70,8 +71,12 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
     private static let counter = StoreKey(keyspace, "counter")
     private static let rate = StoreKey(keyspace, "rate")
 
-    /// A number of entries beyond the number that a store frees in one step.
-    private static let many = (0..<20).map { StoreKey(keyspace, "many", "\($0)") }
+    /// A number of entries beyond the number that a store frees in one step and that a leaf of a tree has.
+    ///
+    /// The keys differ only after many bytes.
+    private static let many = (0..<36).map { StoreKey(keyspace, "many entries", "\($0)") }
+    /// A number of entries beyond the number that a store frees in several steps.
+    private static let crowd = (0..<100).map { StoreKey(keyspace, "crowd", "\($0)") }
 
     /// The operations that read everything that the steps write.
     private static let probes: [WorkloadOperation] = [
@@ -189,6 +194,44 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             run.advance(by: 2_000_000_000)
             try run.submit(.get([expiring]))
             try run.settle()
+        case .readAfterInstall:
+            // An entry expires while the frame of a checkpoint is being written.
+            for _ in 0..<10 where !run.isInstalling {
+                try run.submit(put(expiring, .after(.seconds(1))))
+                run.beginLog()
+                try run.finishLog()
+                run.beginMaintenance()
+                try run.finishMaintenance()
+                run.beginLog()
+            }
+            run.advance(by: 2_000_000_000)
+            try run.submit(.get([first]))
+            try run.finishLog()
+            try run.submit(.get([expiring]))
+            try run.settle()
+        case .expireBeforeFlush:
+            // An entry expires before its batch is durable, and another frame records a later time before the batch.
+            for _ in 0..<4 {
+                try run.call(put(expiring))
+                try run.submit(put(expiring, .after(.milliseconds(1))))
+                run.advance(by: 5_000_000)
+                try run.submit(.get([first]))
+                run.beginLog()
+                try run.finishLog()
+                try run.submit(.get([expiring]))
+                try run.settle()
+            }
+        case .scanExpired:
+            // A call frees some of the expired entries. An entry behind them expires after the last recorded time.
+            let writes = crowd.map { StoreWrite.put($0, [], .after(.seconds(2)), if: .any) }
+            try run.call(.commit(writes + [.put(expiring, value, .after(.seconds(3)), if: .any)], []))
+            run.advance(by: 2_500_000_000)
+            try run.submit(put(first))
+            run.beginLog()
+            try run.finishLog()
+            run.advance(by: 1_000_000_000)
+            try run.submit(.scan(prefix: StoreKey(keyspace), after: nil, limit: 1000))
+            try run.settle()
         case .checkpointBeforeFlush:
             // Checkpoints contain a part of a commit that is not durable yet.
             for count in 0..<4 {
@@ -200,6 +243,18 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
                 try run.finishLog()
             }
             try run.settle()
+        case .maintainDuringWrites:
+            // Each maintenance step takes place during a step of the log. Segments end while a checkpoint is written.
+            let keys = [first, second, third, expiring]
+            for count in 0..<24 {
+                // The log has time for a second step after a write, such as the frame of a checkpoint.
+                if count % 2 == 0 { try run.submit(put(keys[count / 2 % keys.count])) }
+                run.beginLog()
+                run.beginMaintenance()
+                try run.finishMaintenance()
+                try run.finishLog()
+            }
+            try run.settle()
         case .fullDisk:
             // A write without space, then a write into the reserve, and the seal.
             for count in [5000, 500, 5000] {
@@ -207,6 +262,16 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
                 try run.call(.commit([.put(third, [UInt8](repeating: 3, count: count), .never, if: .any)], []))
             }
             try run.reopen(unixTime: run.now)
+        case .fillDisk:
+            // Writes fill the log of a full disk before a compaction begins. The compaction can end all the same.
+            run.limitSpace(to: 0)
+            for _ in 0..<20 {
+                try run.submit(put(first))
+                run.beginLog()
+                try run.finishLog()
+            }
+            try run.settle()
+            try run.freeSpace(put(first))
         case .read:
             try run.call(.get([first, second, third, expiring, counter, rate]))
             try run.call(.scan(prefix: StoreKey(keyspace), after: nil, limit: 2))

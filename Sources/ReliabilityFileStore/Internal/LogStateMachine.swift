@@ -100,8 +100,10 @@ package struct LogStateMachine: Sendable {
         return state.usage
     }
 
-    /// The whole content of the store.
-    package var content: [StoreMutation] { state.snapshot() }
+    /// Returns a part of the content in its order and the place at which to continue, for checks.
+    package func slice(from start: ContentKey) -> (mutations: [StoreMutation], next: ContentKey?) {
+        state.slice(from: start, to: nil, limit: 256, maxBytes: .max)
+    }
 
     // MARK: Calls
 
@@ -269,7 +271,7 @@ package struct LogStateMachine: Sendable {
         if let checkpoint = compaction.pending, isOpen, durable >= checkpointBatch {
             let size = FrameBuilder(checkpoint).frameSize
             if fits(size + (hasOpenFrame ? openFrame.frameSize : 0)) {
-                inFlightClock = state.now
+                inFlightClock = clockBeforeOpenFrame
                 layout.end += Int64(size)
                 return .install(checkpoint, position)
             }
@@ -304,9 +306,14 @@ package struct LogStateMachine: Sendable {
             let next = compaction.roll()
         else { return nil }
         layout = LogLayout(end: next.layout.end + Int64(manifest.frameSize), reservedEnd: next.layout.reservedEnd)
-        inFlightClock = state.now
+        inFlightClock = clockBeforeOpenFrame
         return .roll(next, manifest: manifest, position)
     }
+
+    /// The clock that counts as recorded by a frame without the changes of the open batch.
+    ///
+    /// An entry of the open batch may have expired. Its absence is durable only together with the batch.
+    private var clockBeforeOpenFrame: Int64 { hasOpenFrame ? durableClock : state.now }
 
     /// Records the result of a step.
     package mutating func completed(_ step: LogStep, _ result: LogStepResult) {
