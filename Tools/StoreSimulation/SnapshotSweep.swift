@@ -247,7 +247,7 @@ private final class SnapshotRun {
         for _ in 0..<20 { work() }
         store.settle()
         if let end = store.end { throw Violation("the store has ended: \(end)") }
-        if store.isStuck { throw Violation("an answer would wait forever") }
+        if let problem = store.problem { throw Violation(problem) }
         let content = store.content
         let names = Set(store.fileSystem.disk.names.map(\.name)).subtracting([LogFormat.lockName])
         if names != store.fileNames { throw Violation("the store has the files \(names)") }
