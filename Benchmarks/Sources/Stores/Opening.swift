@@ -1,14 +1,14 @@
 import Foundation
 import Reliability
 
-/// The opening of a file store after a close, and of the copy of a store that was never closed.
+/// The opening of a file store after a close, and of a snapshot of the store before the close.
 ///
-/// Such a copy is what the kill of a process leaves. The baseline reads the files of the store once.
+/// The kill of a process leaves the same files as a snapshot. The baseline reads the files of the store once.
 @Sendable func measureOpening(_ directory: String, _ keys: Int) async throws -> Stores.Figures {
     let (closed, killed) = ("\(directory)/closed", "\(directory)/killed")
     let store = try await FileStore.open(roomyAt: closed)
     try await Content.fill(store, keys)
-    try FileManager.default.copyItem(atPath: closed, toPath: killed)
+    try await store.snapshot(to: killed)
     await store.close()
     let start = ContinuousClock.now
     for path in files(in: closed) {
