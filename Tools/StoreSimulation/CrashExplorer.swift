@@ -168,7 +168,8 @@ package struct CrashExplorer {
         counts.states += 1
         let seed = random.next()
         // The wall clock is right, set back or ahead. Entries have expired, or expire during the opening.
-        let shift = [0, 0, -3_600_000_000_000, 2_500_000_000, 100_000_000_000][Int(random.next() % 5)]
+        let back = -3_600_000_000_000
+        let shift = [0, back, back, 2_500_000_000, 100_000_000_000][Int(random.next() % 5)]
         let run = try point.crash(
             choice,
             workload.environment,

@@ -7,7 +7,7 @@ package enum WorkloadStep: Int, CaseIterable, Hashable, Sendable {
     case put, putExpiring, compareAndSet, compareAndSetInVain, createExpiring, touch, delete, commitThree, enqueue
     case claim, done, retry, deadLetter, stale, add, rate, big, putMany, createMany, twoInOneBatch, readPending
     case pagePending, writeBehindFlush, readDuringCompaction, checkpointBeforeFlush, fullDisk, read, advance
-    case almostAdvance, reopen, readAfterInstall, scanExpired, fillDisk
+    case almostAdvance, reopen, readAfterInstall, readExpired, fillDisk
     case expireBeforeFlush, maintainDuringWrites
 }
 
@@ -221,7 +221,7 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
                 try run.submit(.get([expiring]))
                 try run.settle()
             }
-        case .scanExpired:
+        case .readExpired:
             // A call frees some of the expired entries. An entry behind them expires after the last recorded time.
             let writes = crowd.map { StoreWrite.put($0, [], .after(.seconds(2)), if: .any) }
             try run.call(.commit(writes + [.put(expiring, value, .after(.seconds(3)), if: .any)], []))
@@ -230,7 +230,8 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             run.beginLog()
             try run.finishLog()
             run.advance(by: 1_000_000_000)
-            try run.submit(.scan(prefix: StoreKey(keyspace), after: nil, limit: 1000))
+            let scan = WorkloadOperation.scan(prefix: StoreKey(keyspace), after: nil, limit: 1000)
+            try run.submit(number % 2 == 0 ? scan : .get([expiring]))
             try run.settle()
         case .checkpointBeforeFlush:
             // Checkpoints contain a part of a commit that is not durable yet.
