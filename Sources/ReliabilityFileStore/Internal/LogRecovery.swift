@@ -38,8 +38,9 @@ package struct LogRecovery {
     ) throws(StoreError) {
         directory = try StoreDirectory(path, fileSystem)
         do throws(StoreError) {
-            let recovered = try RecoveredState(directory, configuration, unixTime: unixTime, progress: progress)
-            var state = recovered.state
+            var recovered = try RecoveredState(directory, configuration, unixTime: unixTime, progress: progress)
+            // A second reference to the content would make the first change copy the content.
+            var state = recovered.takeState()
             files = recovered.files
             start = recovered.start
             capabilities = recovered.capabilities

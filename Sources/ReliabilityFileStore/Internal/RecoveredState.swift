@@ -60,6 +60,13 @@ package struct RecoveredState {
         )
     }
 
+    /// Returns the content and leaves a state without content.
+    mutating func takeState() -> StoreStateMachine {
+        let taken = state
+        state = empty
+        return taken
+    }
+
     /// Reads the files of a directory without changes to the directory.
     package init(
         reading path: String,
