@@ -214,6 +214,12 @@ public final class FileStore: RecordStore {
         try await submit(.get(keys))
     }
 
+    /// Reads a single entry.
+    public func get(_ key: StoreKey) async throws(StoreError) -> StoreEntry? {
+        if case .log(let engine) = backing, let entry = try engine.durableEntry(key) { return entry }
+        return try await submit(.get([key])).first ?? nil
+    }
+
     /// Applies all writes in one step or none of the writes.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
         try await submit(.commit(writes))

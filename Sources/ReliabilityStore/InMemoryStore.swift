@@ -40,6 +40,12 @@ public final class InMemoryStore: RecordStore {
         return try shards.get(keys, at: clock.now)
     }
 
+    /// Reads a single entry.
+    public func get(_ key: StoreKey) async throws(StoreError) -> StoreEntry? {
+        try capabilities.check(key)
+        return shards.get(key, at: clock.now)
+    }
+
     /// Makes all writes in one step or none.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
         try checkCancellation()

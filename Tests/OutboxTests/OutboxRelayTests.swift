@@ -236,6 +236,32 @@ struct OutboxRelayTests {
         await run.value
     }
 
+    @Test("scheduled messages cost an idle relay no call to the store", arguments: [0, 1_000])
+    func scheduledMessages(count: Int) async throws {
+        let calls = Lock(0)
+        let store = StoreDouble(
+            fixture.memory,
+            faults: {
+                calls.withLock { $0 += 1 }
+                return nil
+            }
+        )
+        let queue = OutboxQueue("test", store: store, storeFailure: .failClosed(), clock: fixture.clock)
+        try await fixture.send((0..<count).map { "m\($0)" }, delay: .seconds(86_400))
+        let relay = fixture.relay(pollInterval: .seconds(5), queue: queue) { _ in }
+        let run = Task { await relay.run() }
+        for _ in 0..<100 {
+            await fixture.untilIdle(for: .seconds(5) ... .seconds(5))
+            fixture.clock.advance(by: .seconds(5))
+        }
+        await fixture.untilIdle(for: .seconds(5) ... .seconds(5))
+        // A claim and the next due time for each poll.
+        #expect(calls.withLock { $0 } == 202)
+        relay.drain()
+        await run.value
+        #expect(fixture.deliveries.events.isEmpty)
+    }
+
     @Test("a handler has a deadline and is cancelled and retried after it")
     func deliveryTimeout() async throws {
         try await fixture.send("m1")

@@ -21,9 +21,11 @@ func growthSuite(_ options: Options) -> SuiteResult {
     return SuiteResult(summary: "\(costs[0].count) operations at \(size) to \(4 * size) entries", failures: failures)
 }
 
-/// A state with a number of entries, pending records, dead letters and queues.
+/// A state with a number of entries, pending and scheduled records, dead letters and queues.
 private struct Growth {
     private static let queue: QueueName = "work"
+    /// A queue in which no record is due.
+    private static let scheduled: QueueName = "scheduled"
     private static let rounds = 200
     private let size: Int
     private var state: StoreStateMachine
@@ -41,20 +43,21 @@ private struct Growth {
                 .putRecord(Self.record(Self.queue.description, "\(number)", nil)),
                 .putRecord(Self.record(Self.queue.description, "dead-\(number)", "broken")),
                 .putRecord(Self.record("queue-\(number)", "1", nil)),
+                .putRecord(Self.record(Self.scheduled.description, "\(number)", nil, dueAt: .max - Int64(number))),
             ])
         }
     }
 
     private static func key(_ number: Int) -> StoreKey { StoreKey("test", "\(number)") }
 
-    private static func record(_ queue: String, _ id: String, _ reason: String?) -> StoredRecord {
+    private static func record(_ queue: String, _ id: String, _ reason: String?, dueAt: Int64 = 0) -> StoredRecord {
         StoredRecord(
             queue: queue,
             id: id,
             payload: [1],
             version: 2,
             attempts: 0,
-            dueAt: 0,
+            dueAt: dueAt,
             isLeased: false,
             deadLetterReason: reason
         )
@@ -64,11 +67,15 @@ private struct Growth {
     func costs() -> [(name: String, steps: Double)] {
         let size = size
         var costs: [(name: String, steps: Double)] = []
-        func measure(_ name: String, _ body: (inout StoreStateMachine, Int) throws -> Void) {
+        func measure(
+            _ name: String,
+            in queue: QueueName = Self.queue,
+            _ body: (inout StoreStateMachine, Int) throws -> Void
+        ) {
             var copy = Growth(size: size).state
-            let before = copy.indexSteps(Self.queue)
+            let before = copy.indexSteps(queue)
             for round in 0..<Self.rounds { try? body(&copy, round * (size / Self.rounds)) }
-            costs.append((name, Double(copy.indexSteps(Self.queue) - before) / Double(Self.rounds)))
+            costs.append((name, Double(copy.indexSteps(queue) - before) / Double(Self.rounds)))
         }
         func write(_ name: String, _ write: @escaping (Int) -> StoreWrite) {
             measure(name) { state, number in state.apply(try state.planCommit([write(number)]).mutations) }
@@ -91,6 +98,10 @@ private struct Growth {
         }
         measure("claim") { state, _ in
             state.apply(try state.planClaim(Self.queue, limit: 1, lease: .seconds(9)).mutations)
+        }
+        measure("claim without a due record", in: Self.scheduled) { state, _ in
+            state.apply(try state.planClaim(Self.scheduled, limit: 64, lease: .seconds(9)).mutations)
+            _ = try state.nextDue(Self.scheduled)
         }
         settle("settle", .done, id: { "\($0)" })
         settle("redrive", .redrive, id: { "dead-\($0)" })

@@ -28,7 +28,12 @@ package func submit(
     }
     do throws(StoreError) {
         switch operation {
-        case .get(let keys): return try run(.get(keys)) { .entries($0) }
+        case .get(let keys):
+            // The same as `FileStore.get(_:)` for one key.
+            if keys.count == 1, let entry = stateMachine.durableEntry(keys[0], now: now) {
+                return .answer(.entries([entry]), durableWith: 0, isChange: false)
+            }
+            return try run(.get(keys)) { .entries($0) }
         case .scan(let prefix, let after, let limit):
             return try run(.scan(prefix, after: after, limit: limit)) { page in
                 .scanned(page.entries.map { .init($0.key, $0.entry) }, next: page.next)

@@ -111,6 +111,13 @@ final class LogEngine: @unchecked Sendable {
         return result
     }
 
+    /// Returns an entry that is durable and has not expired, or `nil` if only a request can answer.
+    func durableEntry(_ key: StoreKey) throws(StoreError) -> StoreEntry? {
+        try directory.checkProcess()
+        let now = clock.now
+        return withLock { stateMachine.durableEntry(key, now: now) }
+    }
+
     /// Submits a request that did not wait in the queue.
     private func submitOpen<Result>(
         _ request: LogRequest<Result>,

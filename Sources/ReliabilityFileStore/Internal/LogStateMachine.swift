@@ -138,6 +138,24 @@ package struct LogStateMachine: Sendable {
         return .answer(plan.result, durableWith: openBatch.number, isChange: true)
     }
 
+    /// Returns an entry that is durable and has not expired, or `nil` if only a request can answer.
+    ///
+    /// The answer of a request would be the same. A request looks the key up once more for each of its checks.
+    ///
+    /// - Parameters:
+    ///   - key: The key.
+    ///   - now: The store's clock.
+    /// - Returns: The entry, or `nil`.
+    package mutating func durableEntry(_ key: StoreKey, now: Int64) -> StoreEntry? {
+        guard isOpen else { return nil }
+        state.advance(to: now)
+        guard !isHeartbeatDue, let entry = state.entry(key),
+            entry.version.rawValue < (inFlightBatch ?? openBatch).firstVersion,
+            !openBatch.otherKeys.contains(key), inFlightBatch?.otherKeys.contains(key) != true
+        else { return nil }
+        return entry
+    }
+
     /// Answers a request without changes.
     ///
     /// The answer waits until the content that it shows is durable.
@@ -192,10 +210,14 @@ package struct LogStateMachine: Sendable {
 
     /// Returns the Unix milliseconds that a durable frame must reach before the answer, or `nil` for none.
     private func timeToRecord(_ readSet: ReadSet) -> Int64? {
-        // An opening rejects a wall clock that is too far ahead of the last frame, so a store in use records the time.
-        let last = max(durableClock, unrecordedClock)
-        if state.now.saturatingSubtract(last) >= Self.heartbeatInterval { return state.now / 1_000_000 }
-        return expiryShown(by: readSet)
+        isHeartbeatDue ? state.now / 1_000_000 : expiryShown(by: readSet)
+    }
+
+    /// A Boolean value that indicates whether the next answer must record the store's clock.
+    ///
+    /// An opening rejects a wall clock that is too far ahead of the last frame, so a store in use records the time.
+    private var isHeartbeatDue: Bool {
+        state.now.saturatingSubtract(max(durableClock, unrecordedClock)) >= Self.heartbeatInterval
     }
 
     private func expiryShown(by readSet: ReadSet) -> Int64? {

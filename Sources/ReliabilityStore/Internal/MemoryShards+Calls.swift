@@ -5,15 +5,16 @@ extension MemoryShards {
     // MARK: Entries
 
     func get(_ keys: [StoreKey], at now: Int64) throws(StoreError) -> [StoreEntry?] {
-        guard keys.count == 1, let key = keys.first else {
-            return try withLocks(mask(of: keys), at: now) { now in
-                keys.map { self.shard(of: $0).index.live($0, at: now)?.entry(at: now) }
-            }
+        try withLocks(mask(of: keys), at: now) { now in
+            keys.map { self.shard(of: $0).index.live($0, at: now)?.entry(at: now) }
         }
+    }
+
+    func get(_ key: StoreKey, at now: Int64) -> StoreEntry? {
         let shard = self.shard(of: key)
         return shard.lock.withLock { _ in
             let now = shard.advance(to: now, capacity)
-            return [shard.index.live(key, at: now)?.entry(at: now)]
+            return shard.index.live(key, at: now)?.entry(at: now)
         }
     }
 

@@ -105,8 +105,11 @@ package struct StoreStateMachine: Sendable {
 
     package func get(_ keys: [StoreKey]) throws(StoreError) -> [StoreEntry?] {
         for key in keys { try capabilities.check(key) }
-        return keys.map { content.entries.live($0, at: clock)?.entry(at: clock) }
+        return keys.map(entry)
     }
+
+    /// Returns the entry of a key, or `nil` if there is no entry or the entry has expired.
+    package func entry(_ key: StoreKey) -> StoreEntry? { content.entries.live(key, at: clock)?.entry(at: clock) }
 
     package func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) throws(StoreError) -> StorePage {
         try capabilities.checkPositive(limit, "limit")

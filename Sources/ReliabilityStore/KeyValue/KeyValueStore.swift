@@ -28,6 +28,15 @@ public protocol KeyValueStore: Sendable {
     /// - Throws: ``StoreError``.
     func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?]
 
+    /// Reads a single entry.
+    ///
+    /// A default implementation calls ``get(_:)-([StoreKey])`` with one key.
+    ///
+    /// - Parameter key: The key.
+    /// - Returns: The entry, or `nil` if the entry is absent or has expired.
+    /// - Throws: ``StoreError``.
+    func get(_ key: StoreKey) async throws(StoreError) -> StoreEntry?
+
     /// Makes all writes in one step, or none.
     ///
     /// Every condition is evaluated on the state before the commit.
@@ -64,7 +73,7 @@ public protocol KeyValueStore: Sendable {
 }
 
 extension KeyValueStore {
-    /// Reads a single entry.
+    /// Reads a single entry through a read of several keys.
     ///
     /// - Parameter key: The key.
     /// - Returns: The entry, or `nil` if the entry is absent or has expired.
