@@ -178,10 +178,12 @@ package struct Workload: Hashable, Sendable, CustomStringConvertible {
             try run.settle()
         case .writeBehindFlush:
             try run.submit(put(first))
+            try run.submit(.commit([.touch(expiring, .after(.seconds(60)), if: .present)], []))
             run.begin()
             try run.submit(put(second, if: .absent))
             try run.submit(.get([first]))
             try run.submit(.get([second]))
+            try run.submit(.get([expiring]))
             try run.submit(.claim(queue, limit: 1, lease: .seconds(1)))
             try run.settle()
         case .readDuringCompaction:
