@@ -1,3 +1,4 @@
+import ReliabilityCore
 import ReliabilityFileStore
 import ReliabilityStore
 
@@ -95,7 +96,10 @@ extension Inspector {
     }
 
     private func open(_ path: String) async throws(StoreError) -> FileStore {
-        guard isDirectory(path) else { throw StoreError(.unavailable, "\(path): no such directory") }
+        // An opening would create a store.
+        guard try StoreInspection.hasStore(at: path) else {
+            throw StoreError(.unavailable, "\(path): the directory has no store")
+        }
         return try await FileStore.open(at: path, Self.unlimited)
     }
 
@@ -133,8 +137,9 @@ extension Inspector {
         var parent = target
         while parent.utf8.count > 1, parent.hasSuffix("/") { parent.removeLast() }
         parent = parent.lastIndex(of: "/").map { $0 == parent.startIndex ? "/" : String(parent[..<$0]) } ?? "."
-        guard let source = realPath(directory), let parent = realPath(parent) else { return }
-        if parent == source || parent.hasPrefix(source + "/") {
+        guard let source = realPath(directory) else { return }
+        // The target itself may be a link.
+        for path in [parent, target].compactMap(realPath) where (path + "/").hasPrefix(source + "/") {
             throw StoreError(.invalid, "\(target): the target is inside the directory of the store")
         }
     }
@@ -143,11 +148,6 @@ extension Inspector {
         guard let resolved = unsafe realpath(path, nil) else { return nil }
         defer { unsafe free(resolved) }
         return unsafe String(cString: resolved)
-    }
-
-    private func isDirectory(_ path: String) -> Bool {
-        var status = stat()
-        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     /// The size of all files in a directory.
@@ -165,7 +165,7 @@ extension Inspector {
                     unsafe fstatat(dirfd(stream), $0, &status, 0) == 0 && status.st_mode & S_IFMT == S_IFREG
                 }
             }
-            if isFile { total += Int64(status.st_size) }
+            if isFile { total = total.saturatingAdd(Int64(status.st_size)) }
         }
         return total
     }

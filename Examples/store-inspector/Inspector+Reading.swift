@@ -1,3 +1,4 @@
+import ReliabilityCore
 import ReliabilityFileStore
 import ReliabilityStore
 
@@ -34,7 +35,7 @@ extension Inspector {
             case .remove, .removeRecord: break
             }
         }
-        let fileBytes = inspection.files.reduce(0) { $0 + $1.size }
+        let fileBytes = inspection.files.reduce(Int64(0)) { $0.saturatingAdd($1.size) }
         let clock = inspection.position.clock / 1_000_000
         let names = keyspaces.keys.sorted()
         if options.isJSON {
@@ -65,7 +66,7 @@ extension Inspector {
     func list(_ inspection: StoreInspection, _ options: Options) -> Int32 {
         var shown = 0
         for case .put(let key, let entry) in inspection.content {
-            if let keyspace = options.keyspace, key.parts[0] != keyspace { continue }
+            if let keyspace = options.keyspace, !key.parts[0].utf8.elementsEqual(keyspace.utf8) { continue }
             if shown == options.limit { break }
             shown += 1
             print(key, entry, options)
@@ -74,7 +75,8 @@ extension Inspector {
     }
 
     func show(_ inspection: StoreInspection, _ options: Options) throws -> Int32 {
-        for case .put(let key, let entry) in inspection.content where key.parts == options.arguments {
+        for case .put(let key, let entry) in inspection.content
+        where key.parts.elementsEqual(options.arguments, by: { $0.utf8.elementsEqual($1.utf8) }) {
             print(key, entry, options)
             return finish(inspection)
         }
@@ -108,9 +110,10 @@ extension Inspector {
             var dead = 0
             var next: Int64?
         }
-        var queues: [String: Counts] = [:]
+        var queues: [QueueName: Counts] = [:]
         for case .putRecord(let record) in inspection.content {
-            var counts = queues[record.queue, default: Counts()]
+            let queue = QueueName(record.queue)
+            var counts = queues[queue, default: Counts()]
             if record.deadLetterReason != nil {
                 counts.dead += 1
             } else {
@@ -118,9 +121,10 @@ extension Inspector {
                 if record.isLeased { counts.claimed += 1 }
                 counts.next = min(counts.next ?? .max, record.dueAt)
             }
-            queues[record.queue] = counts
+            queues[queue] = counts
         }
-        for (name, counts) in queues.sorted(by: { $0.key < $1.key }) {
+        for (queue, counts) in queues.sorted(by: { $0.key.description < $1.key.description }) {
+            let name = queue.description
             if options.isJSON {
                 print(
                     .object([

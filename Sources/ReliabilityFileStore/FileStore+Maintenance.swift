@@ -17,7 +17,8 @@ extension FileStore {
     /// has no meaning in the other store.
     ///
     /// The call checks the checksums of all copied files. A copy that was interrupted by a crash does not open and
-    /// throws `corruption`, or has no files yet. After an error, the directory is empty.
+    /// throws `corruption`, or has no files yet. After an error, the directory has no file of the
+    /// copy.
     ///
     /// - Parameter path: A directory that does not exist or is empty. The parent directory must exist. The directory
     ///   must not be in the directory of an open store.
@@ -54,7 +55,8 @@ extension FileStore {
     /// Compacts the files of the store and waits for the end of the compaction.
     ///
     /// The store compacts its files without a call whenever they have grown. A call makes sense after the removal of
-    /// much content, if the space is needed immediately. Reads and writes continue meanwhile.
+    /// much content, if the space is needed immediately. Reads and writes continue meanwhile. A call also waits for the
+    /// end of a snapshot, because a snapshot keeps the replaced files.
     ///
     /// - Throws: `StoreError`. The content is unchanged. The reason is:
     ///   - `cancelled` if the task was cancelled before the end of the compaction. The compaction continues.

@@ -232,6 +232,26 @@ struct FileStoreSnapshotTests {
         #expect(await reason { try await store.compact() } == .closed)
     }
 
+    @Test("a requested compaction fails if its checkpoints have no room in the log, and succeeds later")
+    func compactionWithoutSegment() async throws {
+        let files = MemoryFileSystem()
+        let tuning = LogTuning(growth: 4096, compactionMinimum: 1 << 30, checkpointSize: 1024)
+        let store = try openStore(files, tuning: tuning)
+        // The compaction has more checkpoints than two segments have room for.
+        for number in 0..<100 { try await store.put("k\(number)", [UInt8](repeating: 1, count: 1000)) }
+        files.set {
+            $0.createFailure = FileSystemError(.noSpace, "no space")
+            $0.onlySegments = true
+        }
+        for _ in 0..<2 { #expect(await reason { try await store.compact() } == .diskFull) }
+        #expect(store.compactionFailure?.reason == .diskFull)
+        files.set { $0.createFailure = nil }
+        try await store.compact()
+        #expect(store.compactionFailure == nil)
+        #expect(try await store.entries().count == 100)
+        await store.close()
+    }
+
     @Test("a requested compaction throws its failure")
     func failedCompaction() async throws {
         let files = MemoryFileSystem()

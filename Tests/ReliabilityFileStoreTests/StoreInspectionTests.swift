@@ -107,6 +107,74 @@ struct StoreInspectionTests {
         #expect(file.frames == 7 && file.readableBytes == 7 * 512 && file.readableBytesAfterDamage == 4 * 512)
     }
 
+    /// Makes the files of a store with two openings, and returns the name of the second segment.
+    private func reopened() throws -> (files: [String: [UInt8]], last: String) {
+        let first = SimulatedFileSystem()
+        var store = try SimulatedStore(first, unixTime: StoreImage.day, tuning: LogTuning(growth: 16_384))
+        for name in ["a", "b"] { _ = store.call(.commit([.put(key(name), [1], .never, if: .any)], [])) }
+        // Without a close, the second segment begins with the last frame of the first.
+        let second = first.restarted()
+        store = try SimulatedStore(second, unixTime: StoreImage.day, tuning: LogTuning(growth: 16_384))
+        for name in ["c", "d"] { _ = store.call(.commit([.put(key(name), [1], .never, if: .any)], [])) }
+        _ = store.call(.commit([.delete(key("a"), if: .any)], []))
+        let last = store.logName
+        let disk = second.disk
+        store.close()
+        let files = disk.names.map { ($0.name, disk.bytes(of: $0.name) ?? []) }
+        return (Dictionary(uniqueKeysWithValues: files), last)
+    }
+
+    enum LostEnd: CaseIterable { case header, format, allZeros, cutBetweenFrames, zerosBeforeFloor }
+
+    @Test("content is uncertain if the end of the log is lost without a trace", arguments: LostEnd.allCases)
+    func lostEnd(kind: LostEnd) throws {
+        var (files, last) = try reopened()
+        let bytes = try #require(files[last])
+        let header = try FileHeader(decoding: Array(bytes.prefix(512)))
+        switch kind {
+        case .header: files[last]?[20] ^= 1
+        case .format: files[last]?[12] = 9
+        case .allZeros: files[last] = [UInt8](repeating: 0, count: bytes.count)
+        // The frame with the deletion and the frame before are missing.
+        case .cutBetweenFrames: files[last] = Array(bytes.prefix(Int(header.floor) + 512))
+        case .zerosBeforeFloor:
+            files[last]?.replaceSubrange(1024..<bytes.count, with: [UInt8](repeating: 0, count: bytes.count - 1024))
+        }
+        let found = try inspection(files)
+        #expect(found.problem != nil)
+        #expect(found.lostFrames == nil)
+        #expect(found.content.contains { $0.contentKey == StoreMutation.remove(key("a")).contentKey })
+        #expect(found.uncertainItems == found.content.count)
+        #expect(try copy(found).content == content(found))
+    }
+
+    @Test("a segment whose creation was interrupted is no loss")
+    func unfinishedSegment() throws {
+        var (files, last) = try reopened()
+        let number = try #require(LogFormat.number(.segment, inName: last))
+        var unfinished = [UInt8](repeating: 0, count: 4096)
+        unfinished[700] = 1
+        files[LogFormat.name(.segment, number + 1)] = unfinished
+        let intact = try inspection(files)
+        #expect(intact.problem == nil)
+        // Damage to the frame of "c", which lies behind the frames of the opening.
+        let floor = try FileHeader(decoding: Array(files[last, default: []].prefix(512))).floor
+        files[last]?[Int(floor) + 70] ^= 1
+        let found = try inspection(files)
+        #expect(found.lostFrames == 1)
+        #expect(found.findings.allSatisfy { $0.file == last })
+    }
+
+    @Test("a directory has a store only if an opening would not create one")
+    func hasStore() throws {
+        let (files, _) = try reopened()
+        func hasStore(_ files: [String: [UInt8]]) throws -> Bool {
+            try StoreInspection.hasStore(at: "store", fileSystem: SimulatedFileSystem(SimulatedDisk(files)))
+        }
+        #expect(try hasStore(files) && hasStore(["LOCK": files["LOCK", default: []]]) && hasStore(["log": []]))
+        #expect(try !hasStore([:]) && !hasStore(["LOCK": []]) && !hasStore(["LOCK": [], "other": [1]]))
+    }
+
     @Test("an owner's store and a directory without a store are rejected")
     func rejections() throws {
         #expect(throws: StoreError.self) { try inspection([:]) }

@@ -183,6 +183,18 @@ struct StoreInspectorTests {
             #expect(inside.code == 3 && inside.error.contains("inside"))
             #expect(await run("compact", path + "/missing").code == 3)
             #expect(!FileManager.default.fileExists(atPath: path + "/missing"))
+            // A directory of something else stays as it is.
+            try FileManager.default.createDirectory(atPath: path + "/other", withIntermediateDirectories: false)
+            #expect(await run("compact", path + "/other").code == 3)
+            #expect(await run("redrive", path + "/other", "q", "--apply").code == 3)
+            #expect(try names(path + "/other", "").isEmpty)
+            // A link to a directory inside the store is a target inside the store.
+            try FileManager.default.createDirectory(atPath: store + "/inner", withIntermediateDirectories: false)
+            try FileManager.default.createSymbolicLink(atPath: path + "/link", withDestinationPath: store + "/inner")
+            #expect(await run("salvage", store, path + "/link").error.contains("inside"))
+            // A file without a meaning does not prevent an answer.
+            try FileManager.default.createSymbolicLink(atPath: store + "/note", withDestinationPath: "/nonexistent")
+            #expect(await run("verify", store).code == 0)
         }
     }
 

@@ -82,8 +82,8 @@ struct CompactionStateMachine: Sendable {
     private var largestFile: Int64 = 0
     /// The size of the segment that a waiting write needs, or `nil` if no write waits for room.
     private(set) var requiredSize: Int64?
-    /// A Boolean value that indicates whether the last attempt to create a segment failed.
-    private(set) var hasNoSegment = false
+    /// The error of the last attempt to create a segment, or `nil` if the attempt succeeded.
+    private var segmentFailure: StoreError?
     private(set) var failure: StoreError?
     /// The number of snapshots that are being written, for which all files stay.
     private var snapshots = 0
@@ -131,6 +131,8 @@ struct CompactionStateMachine: Sendable {
 
     mutating func clearRequirement() { requiredSize = nil }
 
+    private var hasNoSegment: Bool { segmentFailure != nil }
+
     /// Applies the pending checkpoint, whose frame is now durable.
     mutating func install(_ checkpoint: Checkpoint) {
         let old = manifest
@@ -148,8 +150,20 @@ struct CompactionStateMachine: Sendable {
         if unneeded.isEmpty { completedPass = max(completedPass, installedPass) }
     }
 
+    /// Records that the pending checkpoint has no room in the log, and requires a segment of `size` bytes.
+    ///
+    /// If no segment can be created, the requested compactions fail. The checkpoint waits for the next segment.
+    mutating func requireForCheckpoint(_ size: Int64) {
+        guard let segmentFailure else { return require(size) }
+        failure = segmentFailure
+        begunPass = max(begunPass, requestedPass)
+        completedPass = begunPass
+    }
+
     /// Requests a compaction and returns its number.
     mutating func requestCompaction() -> UInt64 {
+        // The disk may have space again.
+        segmentFailure = nil
         requestedPass = begunPass + 1
         return requestedPass
     }
@@ -293,10 +307,10 @@ struct CompactionStateMachine: Sendable {
             if mayUseReserve { releasedReserve() }
             prepared = file
             requiredSize = nil
-            hasNoSegment = false
-        case (.prepare, .failed):
+            segmentFailure = nil
+        case (.prepare, .failed(let error)):
             requiredSize = nil
-            hasNoSegment = true
+            segmentFailure = StoreError(error)
         case (.write, .written(let size)):
             writing?.size = size
         case (.write(_, let number, _, _), .completed(let salt, let size)):

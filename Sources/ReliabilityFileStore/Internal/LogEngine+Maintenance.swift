@@ -42,9 +42,9 @@ extension LogEngine {
     /// Removes the callers whose compaction has ended, or all callers if the store has ended.
     ///
     /// The caller must hold the lock of `monitor`, and calls the returned closures after the lock.
-    func takeEndedCompactions() -> [() -> Void] {
+    func takeEndedCompactions() -> [@Sendable () -> Void] {
         if compactionWaiters.isEmpty { return [] }
-        var ended: [() -> Void] = []
+        var ended: [@Sendable () -> Void] = []
         for (call, waiter) in compactionWaiters {
             let hasEnded = waiter.compaction <= stateMachine.completedCompaction
             guard hasEnded || stateMachine.finalError != nil else { continue }

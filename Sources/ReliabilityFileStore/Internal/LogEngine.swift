@@ -276,6 +276,7 @@ final class LogEngine: @unchecked Sendable {
             // A write that was rejected needs no segment, and a later write may find space.
             if waiting.isEmpty { stateMachine.clearRequirement() }
             let step = stateMachine.nextStep(hasWaiting: !waiting.isEmpty)
+            deferred += takeEndedCompactions()
             // Waiting requests can join the next batch while the current batch is written.
             if case .flush = step {
                 batchInFlight += 1

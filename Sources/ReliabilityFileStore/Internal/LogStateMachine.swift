@@ -298,7 +298,7 @@ package struct LogStateMachine: Sendable {
                 return .install(checkpoint, position)
             }
             if let step = roll() { return step }
-            if !compaction.hasNoSegment { compaction.require(firstFrame + Int64(size + LogFormat.tailReserve)) }
+            compaction.requireForCheckpoint(firstFrame + Int64(size + LogFormat.tailReserve))
         }
         if hasOpenFrame {
             if !fits(openFrame.frameSize) {

@@ -41,7 +41,7 @@ package final class ReadProgress: Sendable {
             let before = state.ends[name] ?? 0
             if end > before {
                 state.ends[name] = end
-                state.read += end - before
+                state.read = state.read.saturatingAdd(end - before)
             }
             return (min(state.read, state.total), state.total)
         }
@@ -62,7 +62,7 @@ extension StoreDirectory {
                 || name == LogFormat.firstFormatName
             guard isRead, let file = try? fileSystem.openFile(name, in: directory) else { continue }
             defer { fileSystem.close(file) }
-            total += (try? fileSystem.size(of: file)) ?? 0
+            total = total.saturatingAdd((try? fileSystem.size(of: file)) ?? 0)
         }
         progress.setTotal(total)
     }

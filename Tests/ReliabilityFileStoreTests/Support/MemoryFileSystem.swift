@@ -46,6 +46,8 @@ final class MemoryFileSystem: FileSystem {
         var syncFailures: Int?
         /// A Boolean value that indicates whether only syncs and creations of checkpoint files fail.
         var onlyCheckpoints = false
+        /// A Boolean value that indicates whether only creations of segments fail.
+        var onlySegments = false
         var createFailure: FileSystemError?
         var freeBytes: Int?
         var longestWrite = Int.max
@@ -222,7 +224,9 @@ final class MemoryFileSystem: FileSystem {
     func createFile(_ name: String, in directory: OpenFile) throws(FileSystemError) -> OpenFile {
         try state.withLock { state throws(FileSystemError) in
             try Self.call(&state)
-            if let failure = state.createFailure, !state.onlyCheckpoints || name.hasPrefix("checkpoint-") {
+            if let failure = state.createFailure, !state.onlyCheckpoints || name.hasPrefix("checkpoint-"),
+                !state.onlySegments || name.hasPrefix("log-")
+            {
                 throw failure
             }
             if state.names[name] != nil { throw FileSystemError(.other, "exists") }

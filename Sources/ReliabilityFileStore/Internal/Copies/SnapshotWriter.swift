@@ -143,7 +143,7 @@ extension StoreDirectory {
             } catch {
                 throw StoreError(error).at(path)
             }
-            guard bytes.count == count else {
+            guard bytes.count == count, offset > 0 || count >= LogFormat.sectorSize else {
                 let end = offset + Int64(bytes.count)
                 throw StoreError.damaged(name, end, "\(name) is damaged at offset \(end)").at(path)
             }

@@ -126,24 +126,26 @@ struct DamagedStoreReader {
         func finding(_ reason: DamageFinding.Reason, _ range: Range<Int64>, _ lost: UInt64?) -> DamageFinding {
             DamageFinding(file: file.name, reason: reason, range: range, lostFrames: lost, isNeeded: isNeeded)
         }
-        let sector = min(file.size, Int64(LogFormat.sectorSize))
+        let index = files.firstIndex { $0.name == file.name } ?? 0
+        files[index].isNeeded = isNeeded
+        let all = 0..<file.size
+        let sector = 0..<min(file.size, Int64(LogFormat.sectorSize))
         if file.hasUnknownFormat {
-            findings.append(finding(.format, 0..<file.size, nil))
-            return []
+            findings.append(finding(.format, all, nil))
+            return [.gap(all, lostFrames: nil)]
         }
         let isForeign = known != nil && file.header != nil && file.header?.salt != known
-        guard let salt = known ?? file.header?.salt else {
-            findings.append(finding(.unknownSalt, 0..<file.size, nil))
-            return []
+        let header = isForeign ? nil : file.header
+        guard let salt = known ?? header?.salt else {
+            findings.append(finding(.unknownSalt, all, nil))
+            return [.gap(all, lostFrames: nil)]
         }
-        if file.header == nil || isForeign { findings.append(finding(.header, 0..<sector, 0)) }
-        let parts = try read(file.name) { source throws(FileSystemError) in
+        if header == nil { findings.append(finding(.header, sector, 0)) }
+        var parts = try read(file.name) { source throws(FileSystemError) in
             var scanner = FrameScanner(size: file.size, source: source)
             return try scanner.parts(salt: salt, upTo: limit)
         }
-        let index = files.firstIndex { $0.name == file.name } ?? 0
-        files[index].isNeeded = isNeeded
-        var isDamaged = file.header == nil || isForeign
+        var isDamaged = header == nil
         for part in parts {
             switch part {
             case .frame(let frame):
@@ -155,7 +157,25 @@ struct DamagedStoreReader {
                 findings.append(finding(.frames, range, lost))
             }
         }
+        if limit == nil, let range = lostEnd(of: parts, file, header) {
+            findings.append(finding(.end, range, nil))
+            parts.append(.gap(range, lostFrames: nil))
+        }
         return parts
+    }
+
+    /// Returns the bytes after the last frame if frames are lost there although only zeros or no bytes remain.
+    private func lostEnd(of parts: [FrameScanner.Part], _ file: File, _ header: FileHeader?) -> Range<Int64>? {
+        let sector = Int64(LogFormat.sectorSize)
+        guard let last = parts.last else {
+            // Another file names this file, so the file had frames. A file with a header may have been prepared only.
+            guard let header else { return sector..<max(sector, file.size) }
+            return header.floor > sector ? sector..<header.floor : nil
+        }
+        guard case .frame(let frame) = last, let header, !frame.isEnd else { return nil }
+        // A shorter file was cut off, perhaps between two frames.
+        let end = file.size < header.reservedEnd ? header.reservedEnd : header.floor
+        return frame.end < end ? frame.end..<end : nil
     }
 
     // MARK: Segments
@@ -170,9 +190,10 @@ struct DamagedStoreReader {
             guard let file = segmentFiles[number] else { continue }
             let next = index + 1 < numbers.count ? segmentFiles[numbers[index + 1]]?.header?.previous : nil
             let limit = next.flatMap { $0.segment.number == number && $0.offset > 0 ? $0.offset : nil }
+            if try isUnfinished(file) { continue }
             let parts = try parts(file, salt: segmentSalts[number], upTo: limit, isNeeded: true)
             // A segment without a frame was prepared and is not in use.
-            if parts.isEmpty, file.header != nil { continue }
+            if parts.isEmpty { continue }
             segments.append(Segment(number: number, previous: file.header?.previous, parts: parts))
             for case .frame(let frame) in parts {
                 switch frame.content {
@@ -199,6 +220,18 @@ struct DamagedStoreReader {
         try readCheckpoints()
         if isStartLost { logGaps += 1 }
         for segment in segments { apply(segment) }
+    }
+
+    /// Returns a Boolean value that indicates whether a crash interrupted the creation of a segment.
+    ///
+    /// The header is written last. The segment of an owner is then recorded in LOCK, and every other segment in use is
+    /// named by its predecessor.
+    private func isUnfinished(_ file: File) throws(StoreError) -> Bool {
+        guard case .segment(let number) = mark, file.number > number, file.header == nil,
+            segmentSalts[file.number] == nil
+        else { return false }
+        let bytes = try read(file.name) { source throws(FileSystemError) in try source(0, LogFormat.sectorSize) }
+        return bytes.isZero(0..<bytes.count)
     }
 
     /// Removes the findings of a file that the store does not need.
@@ -232,6 +265,7 @@ struct DamagedStoreReader {
             if previous.offset > 0 || next.parts.count < 2 { return false }
             let end = segment.last?.end ?? Int64(LogFormat.sectorSize)
             let name = LogFormat.name(.segment, segment.number)
+            if findings.contains(where: { $0.file == name && $0.reason == .end }) { return true }
             findings.append(DamageFinding(file: name, reason: .end, range: end..<end, lostFrames: nil))
             return true
         }
@@ -304,5 +338,12 @@ struct DamagedStoreReader {
 
 extension Manifest {
     /// Returns the range with a place.
-    func range(of place: ContentKey) -> CheckpointRange? { ranges.last { $0.start <= place } }
+    func range(of place: ContentKey) -> CheckpointRange? {
+        var (low, high) = (0, ranges.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ranges[middle].start <= place { low = middle + 1 } else { high = middle }
+        }
+        return low > 0 ? ranges[low - 1] : nil
+    }
 }

@@ -51,8 +51,9 @@ package struct FileInspection: Hashable, Sendable {
                 let size = try directory.fileSystem.size(of: file)
                 files.append(FileInspection(name: name, role: Role(ofName: name), size: size))
             } catch {
-                // A directory or a special file.
-                guard error.kind == .rejected || error.kind == .notFound else { throw StoreError(error) }
+                // A directory, a special file or a file without a meaning that the process may not read.
+                guard error.kind == .rejected || error.kind == .notFound || Role(ofName: name) == .other
+                else { throw StoreError(error) }
                 files.append(FileInspection(name: name, role: .other, size: 0))
             }
         }

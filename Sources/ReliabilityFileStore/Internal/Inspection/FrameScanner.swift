@@ -10,6 +10,14 @@ struct FrameScanner {
         let end: Int64
         let position: LogPosition
         let content: FrameContent
+
+        /// A Boolean value that indicates whether no frame follows in the file.
+        var isEnd: Bool {
+            switch content {
+            case .seal, .roll: true
+            case .mutations, .manifest, .checkpoint: false
+            }
+        }
     }
 
     enum Part {
@@ -53,10 +61,7 @@ struct FrameScanner {
             }
             parts.append(.frame(frame))
             (expected, offset) = (number + 1, frame.end)
-            switch frame.content {
-            case .seal, .roll: return parts
-            case .mutations, .manifest, .checkpoint: break
-            }
+            if frame.isEnd { return parts }
         }
         if let limit {
             if offset < limit || gap != nil { parts.append(.gap((gap ?? offset)..<limit, lostFrames: nil)) }
@@ -71,7 +76,8 @@ struct FrameScanner {
         let head = try bytes(at: offset, LogFormat.frameHeaderSize)
         guard head.first == LogFormat.frameMagic[0],
             let header = FrameHeader(Array(head), salt: salt, offset: offset),
-            header.payloadLength <= LogFormat.maxPayload, header.position.nextVersion < versionLimit
+            header.payloadLength <= LogFormat.maxPayload, header.position.nextVersion < versionLimit,
+            header.number < .max
         else { return nil }
         let count = LogFormat.frameSize(payload: Int(header.payloadLength))
         guard Int64(count) <= size - offset else { return nil }

@@ -93,12 +93,39 @@ package struct StoreInspection: Sendable {
         }
     }
 
+    /// Returns a Boolean value that indicates whether a directory has a store, which may be damaged.
+    ///
+    /// - Parameters:
+    ///   - path: The directory.
+    ///   - fileSystem: The file system with the directory.
+    /// - Returns: `false` if an opening for writing would create a store.
+    /// - Throws: `StoreError` if the directory cannot be read or if an owner has the store open.
+    package static func hasStore(
+        at path: String,
+        fileSystem: any FileSystem = PosixFileSystem()
+    ) throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            let directory = try StoreDirectory(reading: path, fileSystem)
+            defer { directory.close() }
+            return try withStoreErrors { () throws(FileSystemError) in
+                switch try directory.mark() {
+                case .segment, .firstFormat: return true
+                case .none, .new: break
+                }
+                let roles = try directory.names().map { FileInspection.Role(ofName: $0) }
+                return roles.contains(.segment) || roles.contains(.firstFormatLog)
+            }
+        } catch {
+            throw error.at(path)
+        }
+    }
+
     /// The number of frames that are known to be lost, or `nil` if at least one number is unknown.
     package var lostFrames: UInt64? {
         var sum: UInt64 = 0
         for finding in findings {
             guard let lost = finding.lostFrames else { return nil }
-            sum += lost
+            sum = sum.addingReportingOverflow(lost).overflow ? .max : sum + lost
         }
         return sum
     }
