@@ -48,6 +48,7 @@ struct StoreInspectionTests {
     func damaged(name: String) throws {
         let image = try #require(StoreImage.named(name))
         let history = try Frames(image.files)
+        let truth = try StoreReading(image.files).content.mutations
         var random = SplitMix(7)
         let all = Damage.all(to: image)
         let chosen = stride(from: Int(random.next() % 29), to: all.count, by: 29).map { all[$0] }
@@ -76,6 +77,9 @@ struct StoreInspectionTests {
             #expect(copied.content == content(found), "\(damage)")
             #expect(copied.contents.position.nextVersion >= found.position.nextVersion + (1 << 40), "\(damage)")
             for problem in history.problems(of: copied.content, files) { Issue.record("\(damage): \(problem)") }
+            // Everything that differs from the undamaged store counts as uncertain.
+            let wrong = content(found).mutations.subtracting(truth).count
+            #expect(wrong <= found.uncertainItems, "\(damage)")
         }
         #expect(rejected > 50)
     }
@@ -183,6 +187,13 @@ struct StoreInspectionTests {
         let error = #expect(throws: StoreError.self) { try StoreInspection(reading: "store", fileSystem: files) }
         #expect(error?.reason == .locked)
         store.close()
+    }
+}
+
+extension StoreContent {
+    /// The changes that make the content.
+    fileprivate var mutations: Set<StoreMutation> {
+        Set(entries.map { .put($0.key, $0.stored) } + records.map { .putRecord($0) })
     }
 }
 
