@@ -82,6 +82,21 @@ struct ItemTreeTests {
         #expect(index.byteCount == 0)
     }
 
+    @Test("keys that are inserted before a removed range are found", arguments: 0..<10 as Range<UInt64>)
+    func removedRange(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var index = EntryIndex()
+        func key(_ number: Int) -> StoreKey { StoreKey("test", "\(10_000 + number)") }
+        func put(_ number: Int) { index.put(key(number), StoredEntry(value: [], version: 1, expiresAt: nil)) }
+        // Rising keys fill nodes completely. The first node then becomes empty before it is merged.
+        for number in 500..<900 { put(number) }
+        for number in 500..<600 { index.remove(key(number)) }
+        for number in (0..<500).shuffled(using: &random) { put(number) }
+        let present = Array(0..<500) + Array(600..<900)
+        #expect(Self.keys(index, from: [], afterEqual: false) == present.map { key($0).encoded })
+        #expect(present.allSatisfy { index.live(key($0), at: 0) != nil })
+    }
+
     @Test("rising and falling keys keep their order", arguments: [true, false])
     func sequences(isRising: Bool) {
         var index = EntryIndex()

@@ -144,6 +144,8 @@
         unsafe slot(index).copyMemory(from: slot(index + 1), byteCount: size)
         count -= 1
         setHead(count, .max)
+        // The first slot of an inner node has no head, and a search counts all heads.
+        if !isLeaf, index == 0, count > 0 { setHead(0, 0) }
     }
 
     /// Reads the head of a child again, after the child got a smaller key.
