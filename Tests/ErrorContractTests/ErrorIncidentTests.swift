@@ -21,7 +21,7 @@ private struct DatabaseError: Error, CustomStringConvertible, CustomDebugStringC
 
 private enum QuotesTableError: Error { case missing(String) }
 
-@Suite("ErrorIncident", .timeLimit(.minutes(10)))
+@Suite("ErrorIncident", .timeLimit(.minutes(30)))
 struct ErrorIncidentTests {
     private let constant =
         #"{"code":"internal","message":"Something went wrong on our side.","request_id":"request-1","#

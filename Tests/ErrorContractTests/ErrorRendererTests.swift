@@ -2,7 +2,7 @@ import ErrorContract
 import ReliabilityCore
 import Testing
 
-@Suite("ErrorRenderer: mapping", .timeLimit(.minutes(10)))
+@Suite("ErrorRenderer: mapping", .timeLimit(.minutes(30)))
 struct ErrorRendererMappingTests {
     private struct NoRows: Error {}
 

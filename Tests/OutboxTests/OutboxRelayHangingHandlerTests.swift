@@ -63,7 +63,7 @@ struct OutboxRelayHangingHandlerTests {
     }
 }
 
-@Suite("OutboxRelay with a blocking cancellation handler", .timeLimit(.minutes(10)))
+@Suite("OutboxRelay with a blocking cancellation handler", .timeLimit(.minutes(30)))
 struct OutboxRelayBlockingHandlerTests {
     @Test("the relay cancels the other handlers, abandons the blocking handler and returns", arguments: [true, false])
     func returns(isDrained: Bool) async throws {

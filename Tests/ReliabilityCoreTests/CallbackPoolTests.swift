@@ -4,7 +4,7 @@ import Testing
 
 @testable import ReliabilityCore
 
-@Suite("CallbackPool", .timeLimit(.minutes(10)))
+@Suite("CallbackPool", .timeLimit(.minutes(30)))
 struct CallbackPoolTests {
     @Test("a callback starts while hundreds of callbacks block, and idle threads end")
     func blockingTurns() async {

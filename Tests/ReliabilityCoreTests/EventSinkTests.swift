@@ -11,7 +11,7 @@ extension EventSink {
     }
 }
 
-@Suite("EventSink", .timeLimit(.minutes(10)))
+@Suite("EventSink", .timeLimit(.minutes(30)))
 struct EventSinkTests {
     @Test("events arrive in order, each once")
     func order() async {

@@ -5,7 +5,7 @@ import ReliabilityTesting
 import Testing
 
 /// The order of answers and syncs.
-@Suite("FileStore durability", .timeLimit(.minutes(10)))
+@Suite("FileStore durability", .timeLimit(.minutes(30)))
 struct FileStoreDurabilityTests {
     let files = MemoryFileSystem()
 

@@ -5,7 +5,7 @@ import ReliabilityTesting
 import Testing
 
 /// Disks that fail, fill up or lose their power.
-@Suite("FileStore faults", .timeLimit(.minutes(10)))
+@Suite("FileStore faults", .timeLimit(.minutes(30)))
 struct FileStoreFaultTests {
     let files = MemoryFileSystem()
 

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Snapshots and requested compactions of stores in use.
-@Suite("FileStore snapshots", .timeLimit(.minutes(10)))
+@Suite("FileStore snapshots", .timeLimit(.minutes(30)))
 struct FileStoreSnapshotTests {
     private func withDirectory(_ body: (String) async throws -> Void) async throws {
         let path = FileManager.default.temporaryDirectory

@@ -5,7 +5,7 @@ import StoreSimulation
 import Testing
 
 /// The space on the disk of a store whose files are 256 times smaller than usual.
-@Suite("FileStore space", .timeLimit(.minutes(5)))
+@Suite("FileStore space", .timeLimit(.minutes(30)))
 struct FileStoreSpaceTests {
     private static let growth = 4096
     private let files = SimulatedFileSystem(seed: 1)

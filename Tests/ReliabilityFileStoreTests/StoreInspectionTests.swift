@@ -6,7 +6,7 @@ import Testing
 @testable import ReliabilityFileStore
 
 /// Inspections and copies of damaged stores.
-@Suite("StoreInspection", .timeLimit(.minutes(10)))
+@Suite("StoreInspection", .timeLimit(.minutes(30)))
 struct StoreInspectionTests {
     private func inspection(_ files: [String: [UInt8]]) throws(StoreError) -> StoreInspection {
         try StoreInspection(reading: "store", fileSystem: SimulatedFileSystem(SimulatedDisk(files)))

@@ -7,7 +7,7 @@ import Testing
 @testable import store_inspector
 
 /// The commands of the inspector on stores in real directories.
-@Suite("store-inspector", .timeLimit(.minutes(10)))
+@Suite("store-inspector", .timeLimit(.minutes(30)))
 struct StoreInspectorTests {
     private struct Run {
         var code: Int32
