@@ -7,7 +7,7 @@ internal import Synchronization
 /// The writer thread writes the log. The maintenance thread writes all other files.
 final class LogEngine: @unchecked Sendable {
     // @unchecked Sendable: the lock of `monitor` protects all variables except two. Only the writer thread uses `writer`,
-    // and only the maintenance thread uses `maintenance`.
+    // and only the maintenance thread uses `maintenance`. `openCount` is atomic and is written with the lock.
 
     /// A caller that waits for the end of a batch.
     ///
