@@ -159,10 +159,7 @@ public final class Limiter: Sendable {
 
     private func decide(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> LimiterDecision {
         try await store.write { [configuration] store throws(StoreError) in
-            let result = try await store.update([(key: key, update: update)])
-            guard let answer = result.decisions.first else {
-                throw StoreError(.failed, "the store returned no decision")
-            }
+            let answer = try await store.update(key, update)
             return LimiterDecision(
                 isAllowed: answer.isAllowed,
                 failedOpen: false,

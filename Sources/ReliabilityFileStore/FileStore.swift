@@ -225,6 +225,11 @@ public final class FileStore: RecordStore {
         try await submit(.commit(writes))
     }
 
+    /// Makes a single write.
+    public func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult {
+        try await submit(.commit(write))
+    }
+
     /// Applies all writes and adds all records in one step or changes nothing.
     public func commit(
         _ writes: [StoreWrite],
@@ -238,6 +243,11 @@ public final class FileStore: RecordStore {
         _ updates: [(key: StoreKey, update: AtomicUpdate)]
     ) async throws(StoreError) -> UpdateResult {
         try await submit(.update(updates))
+    }
+
+    /// Makes a single update.
+    public func update(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> AtomicUpdate.Decision {
+        try await submit(.update(key, update))
     }
 
     /// Reads entries in the order of their keys.

@@ -53,6 +53,13 @@ public final class InMemoryStore: RecordStore {
         return try shards.commit(writes, at: clock.now)
     }
 
+    /// Makes a single write.
+    public func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult {
+        try checkCancellation()
+        try capabilities.check(write)
+        return try shards.commit(write, at: clock.now)
+    }
+
     /// Makes all writes and adds all records in one step, or does neither.
     public func commit(
         _ writes: [StoreWrite],
@@ -70,6 +77,13 @@ public final class InMemoryStore: RecordStore {
         try checkCancellation()
         try capabilities.checkUpdates(updates)
         return try shards.update(updates, at: clock.now)
+    }
+
+    /// Makes a single update.
+    public func update(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> AtomicUpdate.Decision {
+        try checkCancellation()
+        try capabilities.check(key)
+        return try shards.update(key, update, at: clock.now)
     }
 
     /// Reads entries in the order of their keys.

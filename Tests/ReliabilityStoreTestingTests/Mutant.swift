@@ -42,6 +42,11 @@ enum Mutant: String, CaseIterable {
     /// A failed commit keeps the writes before the failure.
     case partlyCommitted
     case deleteReturnsVersion, keysTwice, cancelledTasksWrite
+    /// A single write does not check its condition.
+    case singleWritesAreUnconditional
+    /// A single write checks no limit.
+    case singleWritesAreUnlimited
+    case cancelledSingleWrites
     /// A conflict shows an entry that was read before the lock.
     case conflictsFromBefore
     /// A cancellation after the write is reported as if nothing was written.
@@ -79,6 +84,8 @@ enum Mutant: String, CaseIterable {
 
     // Updates.
     case coarseClock, partlyUpdated, updatesNeverExpire
+    /// A single update is always allowed.
+    case singleUpdatesAreAllowed
     /// Counters are floating-point numbers.
     case countersAreDoubles
     /// Lifetimes of updates are milliseconds in 32 bits.
@@ -224,6 +231,10 @@ enum Mutant: String, CaseIterable {
         case .deleteReturnsVersion: ["commit.versions", "commit.preconditions"]
         case .keysTwice: ["commit.duplicateKey"]
         case .cancelledTasksWrite: ["commit.cancelled", "records.cancelled"]
+        case .singleWritesAreUnconditional: ["commit.preconditions"]
+        case .singleWritesAreUnlimited: ["limits.rejected"]
+        case .cancelledSingleWrites: ["commit.cancelled"]
+        case .singleUpdatesAreAllowed: ["updates.parity"]
         case .cancelledAfterwards: ["commit.cancelledMidway", "records.cancelledMidway"]
         case .presentAtTheEnd: ["expiry.boundary"]
         case .conditionsAtTheEnd: ["expiry.oneBoundary"]

@@ -48,6 +48,34 @@ struct NaiveStore: RecordStore {
         }
     }
 
+    func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult {
+        switch server.mutant {
+        case .singleWritesAreUnconditional:
+            _ = try await commit([write.unconditional])
+            return .committed(try await get([write.key])[0]?.version)
+        case .singleWritesAreUnlimited where write.key.byteCount > capabilities.maxKeyBytes:
+            return .committed(nil)
+        case .cancelledSingleWrites where Task.isCancelled:
+            return .committed(nil)
+        default:
+            switch try await commit([write]) {
+            case .committed(let versions): return .committed(versions[0])
+            case .conflict(_, let current): return .conflict(current)
+            }
+        }
+    }
+
+    func update(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> AtomicUpdate.Decision {
+        let decision = try await self.update([(key, update)]).decisions[0]
+        if server.mutant != .singleUpdatesAreAllowed { return decision }
+        return AtomicUpdate.Decision(
+            isAllowed: true,
+            remaining: decision.remaining,
+            retryAfter: decision.retryAfter,
+            resetAfter: decision.resetAfter
+        )
+    }
+
     func commit(_ writes: [StoreWrite], enqueueing records: [NewRecord]) async throws(StoreError) -> RecordCommitResult
     {
         try await server.answer { server throws(StoreError) in try await server.commit(writes, records, client) }
@@ -101,5 +129,17 @@ extension StoreConformance {
             loseAnswer: { store, _ in await store.server.loseAnswer() },
             makeStore: { NaiveStore(mutant, isOwned: isOwned, clock: $0) }
         )
+    }
+}
+
+extension StoreWrite {
+    /// The write with the condition `any`.
+    fileprivate var unconditional: StoreWrite {
+        switch self {
+        case .put(let key, let value, let expiry, _): .put(key, value, expiry, if: .any)
+        case .delete(let key, _): .delete(key, if: .any)
+        case .touch(let key, let expiry, _): .touch(key, expiry, if: .any)
+        case .check(let key, _): .check(key, .any)
+        }
     }
 }

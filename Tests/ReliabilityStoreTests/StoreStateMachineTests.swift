@@ -212,6 +212,106 @@ struct StoreStateMachineTests {
         #expect(state.snapshot().count == 20)
     }
 
+    @Test("a single write or update equals a list with one element", arguments: 0..<10 as Range<UInt64>)
+    func single(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var single = Self.state(maxEntries: 4)
+        var list = Self.state(maxEntries: 4)
+        var now: Int64 = 1_000_000_000
+        var results: Set<String> = []
+        struct Rejection: Error, Equatable { let reason: StoreError.Reason }
+        func outcome<Success>(_ body: () throws(StoreError) -> Success) -> Result<Success, Rejection> {
+            do throws(StoreError) {
+                return .success(try body())
+            } catch {
+                return .failure(Rejection(reason: error.reason))
+            }
+        }
+        for _ in 0..<2000 {
+            now += Int64.random(in: 0...3_000_000, using: &random)
+            single.advance(to: now)
+            list.advance(to: now)
+            let key = Self.keys.randomElement(using: &random) ?? Self.keys[0]
+            if Int.random(in: 0..<4, using: &random) == 0 {
+                let update = AtomicUpdate.gcra(interval: .milliseconds(9), burst: 2, cost: 1)
+                let first = outcome { () throws(StoreError) in
+                    let plan = try single.plan(key, update)
+                    single.apply(plan)
+                    return UpdateResult(isApplied: plan.result.isAllowed, decisions: [plan.result])
+                }
+                let second = outcome { () throws(StoreError) in
+                    let plan = try list.planUpdate([(key: key, update: update)])
+                    list.apply(plan.mutations)
+                    return plan.result
+                }
+                #expect(first == second)
+                if case .success(let result) = first { results.insert("allowed: \(result.isApplied)") }
+            } else {
+                let write = Self.randomWrite(key, version: single.version(of: key), &random)
+                let first = outcome { () throws(StoreError) in
+                    let plan = try single.plan(write)
+                    single.apply(plan)
+                    return CommitResult(plan.result)
+                }
+                let second = outcome { () throws(StoreError) in
+                    let plan = try list.planCommit([write])
+                    list.apply(plan.mutations)
+                    return plan.result
+                }
+                #expect(first == second, "\(write)")
+                switch first {
+                case .success(.committed): results.insert("committed")
+                case .success(.conflict): results.insert("conflict")
+                case .failure(let rejection): results.insert("\(rejection.reason)")
+                }
+            }
+            #expect(single.nextVersion == list.nextVersion)
+            #expect(try Self.read(single) == Self.read(list))
+        }
+        #expect(results.count == 5, "\(results)")
+    }
+
+    private static func randomWrite(
+        _ key: StoreKey,
+        version: UInt64?,
+        _ random: inout SeededGenerator
+    ) -> StoreWrite {
+        let conditions: [WriteCondition] = [
+            .any, .absent, .present, .version(StoreVersion(rawValue: version ?? 1)),
+            .version(StoreVersion(rawValue: (version ?? 0) + 1)),
+        ]
+        let condition = conditions.randomElement(using: &random) ?? .any
+        let expiries: [Expiry] = [.never, .keep, .after(.milliseconds(Int.random(in: 1...40, using: &random)))]
+        let expiry = expiries.randomElement(using: &random) ?? .never
+        switch Int.random(in: 0..<6, using: &random) {
+        case 0: return .delete(key, if: condition)
+        case 1: return .touch(key, expiry, if: condition)
+        case 2: return .check(key, condition)
+        default:
+            return .put(key, [UInt8](repeating: 3, count: Int.random(in: 0...3, using: &random)), expiry, if: condition)
+        }
+    }
+
+    @Test("a single write looks its key up once")
+    func oneLookUp() throws {
+        var state = Self.state()
+        for key in Self.keys { state.apply(try state.plan(.put(key, [1], .never, if: .absent))) }
+        func steps(_ body: () throws -> Void) rethrows -> Int {
+            let before = state.indexSteps("q")
+            try body()
+            return state.indexSteps("q") - before
+        }
+        let key = Self.keys[3]
+        let read = try steps { _ = try state.get([key]) }
+        #expect(read > 0)
+        let write = try steps { state.apply(try state.plan(.put(key, [2], .never, if: .present))) }
+        #expect(write == read)
+        let listed = try steps {
+            state.apply(try state.planCommit([.put(key, [3], .never, if: .present)]).mutations)
+        }
+        #expect(listed > read)
+    }
+
     @Test("time does not go back")
     func clock() throws {
         var state = Self.state()

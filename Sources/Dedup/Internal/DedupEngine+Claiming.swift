@@ -63,12 +63,9 @@ extension DedupEngine {
                 let expiry = Expiry.after(configuration.lease + .milliseconds(record.retentionMilliseconds))
                 do throws(StoreError) {
                     switch try await commit(.put(key, record.bytes, expiry, if: condition)) {
-                    case .committed(let versions):
-                        guard let token = versions.first.flatMap({ $0 }) else {
-                            throw StoreError(.failed, "the store returned no version for a put")
-                        }
-                        action = machine.committed(token)
-                    case .conflict(_, let current): action = machine.conflicted(with: current)
+                    case .committed(let token?): action = machine.committed(token)
+                    case .committed(nil): throw StoreError(.failed, "the store returned no version for a put")
+                    case .conflict(let current): action = machine.conflicted(with: current)
                     }
                 } catch {
                     failure = error

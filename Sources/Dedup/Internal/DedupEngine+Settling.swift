@@ -130,8 +130,8 @@ extension DedupEngine {
         for _ in 0..<4 {
             do throws(StoreError) {
                 switch try await commit(machine.write(key)) {
-                case .committed(let versions): return machine.committed(versions.first.flatMap { $0 })
-                case .conflict(_, let current):
+                case .committed(let version): return machine.committed(version)
+                case .conflict(let current):
                     if let answer = machine.conflicted(with: current) { return answer }
                 }
             } catch {

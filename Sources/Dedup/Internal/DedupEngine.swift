@@ -52,7 +52,7 @@ final class DedupEngine: Sendable {
     }
 
     /// Makes a single write.
-    func commit(_ write: StoreWrite) async throws(StoreError) -> CommitResult {
-        try await store.write { store throws(StoreError) in try await store.commit([write]) }
+    func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult {
+        try await store.write { store throws(StoreError) in try await store.commit(write) }
     }
 }

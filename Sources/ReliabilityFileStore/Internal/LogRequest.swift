@@ -10,27 +10,37 @@ enum ReadSet: Sendable {
 
 /// A call to the store: the plan of its changes and the read set of its answer.
 package struct LogRequest<Result: Sendable>: Sendable {
-    let isRead: Bool
-    let readSet: ReadSet
-    let plan: @Sendable (inout StoreStateMachine) throws(StoreError) -> StorePlan<Result>
+    enum Body: Sendable {
+        case read(ReadSet, @Sendable (inout StoreStateMachine) throws(StoreError) -> Result)
+        case write(ReadSet, @Sendable (inout StoreStateMachine) throws(StoreError) -> StorePlan<Result>)
+        /// A write or an update of one entry.
+        case writeEntry(StoreKey, @Sendable (inout StoreStateMachine) throws(StoreError) -> EntryPlan<Result>)
+    }
+
+    let body: Body
 
     private init(
         reading readSet: ReadSet,
-        _ body: @escaping @Sendable (inout StoreStateMachine) throws(StoreError) -> Result
+        _ answer: @escaping @Sendable (inout StoreStateMachine) throws(StoreError) -> Result
     ) {
-        isRead = true
-        self.readSet = readSet
-        plan = { state throws(StoreError) in StorePlan(result: try body(&state), mutations: []) }
+        body = .read(readSet, answer)
     }
 
     private init(
         writing readSet: ReadSet,
         _ plan: @escaping @Sendable (inout StoreStateMachine) throws(StoreError) -> StorePlan<Result>
     ) {
-        isRead = false
-        self.readSet = readSet
-        self.plan = plan
+        body = .write(readSet, plan)
     }
+
+    private init(
+        writing key: StoreKey,
+        _ plan: @escaping @Sendable (inout StoreStateMachine) throws(StoreError) -> EntryPlan<Result>
+    ) {
+        body = .writeEntry(key, plan)
+    }
+
+    var isRead: Bool { if case .read = body { true } else { false } }
 }
 
 extension LogRequest where Result == [StoreEntry?] {
@@ -51,6 +61,12 @@ extension LogRequest where Result == CommitResult {
     }
 }
 
+extension LogRequest where Result == WriteResult {
+    package static func commit(_ write: StoreWrite) -> Self {
+        Self(writing: write.key) { state throws(StoreError) in try state.plan(write) }
+    }
+}
+
 extension LogRequest where Result == RecordCommitResult {
     package static func commit(_ writes: [StoreWrite], _ records: [NewRecord]) -> Self {
         Self(writing: .commit(writes, records)) { state throws(StoreError) in
@@ -62,6 +78,12 @@ extension LogRequest where Result == RecordCommitResult {
 extension LogRequest where Result == UpdateResult {
     package static func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) -> Self {
         Self(writing: .entries(updates.map(\.key))) { state throws(StoreError) in try state.planUpdate(updates) }
+    }
+}
+
+extension LogRequest where Result == AtomicUpdate.Decision {
+    package static func update(_ key: StoreKey, _ update: AtomicUpdate) -> Self {
+        Self(writing: key) { state throws(StoreError) in try state.plan(key, update) }
     }
 }
 

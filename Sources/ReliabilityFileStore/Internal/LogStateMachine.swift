@@ -125,17 +125,39 @@ package struct LogStateMachine: Sendable {
         if let finalError { throw finalError }
         if !request.isRead, isFull { return .batchIsFull }
         state.advance(to: now)
-        let plan = try request.plan(&state)
-        if plan.mutations.isEmpty { return answer(plan.result, request.readSet, isDiskFull: isDiskFull) }
-        let before = openFrame.payloadCount
-        for mutation in plan.mutations { openFrame.append(mutation) }
-        if !hasRoom(forFrameOf: openFrame.frameSize) {
-            openFrame.truncate(toPayload: before)
-            return .logIsFull
+        switch request.body {
+        case .read(let readSet, let read):
+            return answer(try read(&state), readSet, isDiskFull: isDiskFull)
+        case .write(let readSet, let makePlan):
+            let plan = try makePlan(&state)
+            if plan.mutations.isEmpty { return answer(plan.result, readSet, isDiskFull: isDiskFull) }
+            let before = openFrame.payloadCount
+            for mutation in plan.mutations { openFrame.append(mutation) }
+            if !hasRoom(forOpenFrameAfter: before) { return .logIsFull }
+            for mutation in plan.mutations { openBatch.insert(mutation) }
+            state.apply(plan.mutations)
+            return .answer(plan.result, durableWith: openBatch.number, isChange: true)
+        case .writeEntry(let key, let makePlan):
+            let plan = try makePlan(&state)
+            guard let mutation = plan.mutation else {
+                return answer(plan.result, .entries([key]), isDiskFull: isDiskFull)
+            }
+            let before = openFrame.payloadCount
+            openFrame.append(mutation)
+            if !hasRoom(forOpenFrameAfter: before) { return .logIsFull }
+            openBatch.insert(mutation)
+            state.apply(plan)
+            return .answer(plan.result, durableWith: openBatch.number, isChange: true)
         }
-        for mutation in plan.mutations { openBatch.insert(mutation) }
-        state.apply(plan.mutations)
-        return .answer(plan.result, durableWith: openBatch.number, isChange: true)
+    }
+
+    /// Returns a Boolean value that indicates whether the log has room for the open frame.
+    ///
+    /// If there is no room, the frame loses the mutations after its first `before` bytes.
+    private mutating func hasRoom(forOpenFrameAfter before: Int) -> Bool {
+        if hasRoom(forFrameOf: openFrame.frameSize) { return true }
+        openFrame.truncate(toPayload: before)
+        return false
     }
 
     /// Returns an entry that is durable and has not expired, or `nil` if only a request can answer.

@@ -20,12 +20,12 @@ final class StoreCopy: Sendable {
         let now = clock.now
         return try state.withLock { state throws(StoreError) in
             guard var content = state else { throw .closed }
-            if !request.isRead { throw writeRejection }
+            guard case .read(_, let read) = request.body else { throw writeRejection }
             // `state` is empty during the change, so `content` has the only reference and is not copied.
             state = nil
             defer { state = content }
             content.advance(to: now)
-            return try request.plan(&content).result
+            return try read(&content)
         }
     }
 

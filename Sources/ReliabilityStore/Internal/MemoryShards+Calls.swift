@@ -19,15 +19,17 @@ extension MemoryShards {
     }
 
     func commit(_ writes: [StoreWrite], at now: Int64) throws(StoreError) -> CommitResult {
-        guard writes.count == 1, let write = writes.first else {
-            return try change(mask(of: writes.lazy.map(\.key)), at: now) { now in commit(writes, lockedAt: now) }
-        }
+        if writes.count == 1, let write = writes.first { return CommitResult(try commit(write, at: now)) }
+        return try change(mask(of: writes.lazy.map(\.key)), at: now) { now in commit(writes, lockedAt: now) }
+    }
+
+    func commit(_ write: StoreWrite, at now: Int64) throws(StoreError) -> WriteResult {
         let shard = self.shard(of: write.key)
         let result = shard.lock.withLock { _ in
             let now = shard.advance(to: now, capacity)
             return commit(write, in: shard, lockedAt: now)
         }
-        if case .committed(let versions) = result, let version = versions.first ?? nil {
+        if case .committed(let version?) = result {
             reclaimElsewhere(after: version.rawValue, at: now)
         }
         if let result { return result }
@@ -35,13 +37,13 @@ extension MemoryShards {
     }
 
     /// Makes a write with its shard locked, or returns `nil` if there is no room.
-    private func commit(_ write: StoreWrite, in shard: EntryShard, lockedAt now: Int64) -> CommitResult? {
+    private func commit(_ write: StoreWrite, in shard: EntryShard, lockedAt now: Int64) -> WriteResult? {
         write.key.withKeyBytes { key in
             let step = shard.index.evaluate(write, key, at: now)
-            guard step.holds else { return .conflict(index: 0, current: step.current?.entry(at: now)) }
+            guard step.holds else { return .conflict(step.current?.entry(at: now)) }
             guard capacity.reserve(step.delta) else { return nil }
             let version = write.isPut ? capacity.takeVersions() : 0
-            return .committed([shard.index.perform(write, key, step, version: version, at: now)])
+            return .committed(shard.index.perform(write, key, step, version: version, at: now))
         }
     }
 
@@ -82,19 +84,28 @@ extension MemoryShards {
         _ updates: [(key: StoreKey, update: AtomicUpdate)],
         at now: Int64
     ) throws(StoreError) -> UpdateResult {
-        guard updates.count == 1, let (key, update) = updates.first else {
-            return try change(mask(of: updates.lazy.map(\.key)), at: now) { now in self.update(updates, lockedAt: now) }
+        if updates.count == 1, let (key, update) = updates.first {
+            let decision = try self.update(key, update, at: now)
+            return UpdateResult(isApplied: decision.isAllowed, decisions: [decision])
         }
+        return try change(mask(of: updates.lazy.map(\.key)), at: now) { now in self.update(updates, lockedAt: now) }
+    }
+
+    func update(
+        _ key: StoreKey,
+        _ update: AtomicUpdate,
+        at now: Int64
+    ) throws(StoreError) -> AtomicUpdate.Decision {
         let shard = self.shard(of: key)
         let result = shard.lock.withLock { _ in
             let now = shard.advance(to: now, capacity)
             return self.update(key, update, in: shard, lockedAt: now)
         }
-        if let (result, version) = result {
+        if let (decision, version) = result {
             reclaimElsewhere(after: version, at: now)
-            return result
+            return decision
         }
-        return try changeWithReclaim(at: now) { now in self.update(key, update, in: shard, lockedAt: now)?.result }
+        return try changeWithReclaim(at: now) { now in self.update(key, update, in: shard, lockedAt: now)?.decision }
     }
 
     /// Makes an update with its shard locked, or returns `nil` if there is no room.
@@ -103,14 +114,14 @@ extension MemoryShards {
         _ update: AtomicUpdate,
         in shard: EntryShard,
         lockedAt now: Int64
-    ) -> (result: UpdateResult, version: UInt64)? {
+    ) -> (decision: AtomicUpdate.Decision, version: UInt64)? {
         key.withKeyBytes { key in
             let step = shard.index.evaluate(update, key, at: now)
             guard capacity.reserve(step.delta) else { return nil }
             let decision = step.effect.decision
             let version = step.effect.counter == nil ? 1 : capacity.takeVersions()
             shard.index.perform(update, key, step, version: version, at: now)
-            return (UpdateResult(isApplied: decision.isAllowed, decisions: [decision]), version)
+            return (decision, version)
         }
     }
 

@@ -1,18 +1,20 @@
 /// The checks before a call to a store.
 extension StoreCapabilities {
     func checkCommit(_ writes: [StoreWrite], _ records: [NewRecord]) throws(StoreError) {
-        for write in writes {
-            try check(write.key)
-            if case .put(_, let value, _, _) = write, value.count > maxValueBytes {
-                throw invalid("a value must have at most \(maxValueBytes) bytes (has \(value.count))")
-            }
-        }
+        for write in writes { try check(write) }
         if writes.count > 1 { try checkDistinct(writes.map(\.key)) }
         guard writes.count + records.count <= maxWrites else {
             let count = writes.count + records.count
             throw invalid("a commit must have at most \(maxWrites) writes and records (has \(count))")
         }
         try check(records)
+    }
+
+    func check(_ write: StoreWrite) throws(StoreError) {
+        try check(write.key)
+        if case .put(_, let value, _, _) = write, value.count > maxValueBytes {
+            throw invalid("a value must have at most \(maxValueBytes) bytes (has \(value.count))")
+        }
     }
 
     func checkUpdates(_ updates: [(key: StoreKey, update: AtomicUpdate)]) throws(StoreError) {

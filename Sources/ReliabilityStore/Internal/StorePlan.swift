@@ -8,3 +8,11 @@ package struct StorePlan<Result: Sendable>: Sendable {
         self.mutations = mutations
     }
 }
+
+/// The result and the mutation of a single write or update, valid until the next change of the state machine.
+package struct EntryPlan<Result: Sendable> {
+    package let result: Result
+    /// The mutation, or `nil` if nothing changes.
+    package let mutation: StoreMutation?
+    let place: ItemTree.Place
+}

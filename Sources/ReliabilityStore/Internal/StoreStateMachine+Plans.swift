@@ -50,6 +50,55 @@ extension StoreStateMachine {
         return (StorePlan(result: .committed(versions), mutations: mutations), delta)
     }
 
+    /// Plans a single write.
+    package mutating func plan(_ write: StoreWrite) throws(StoreError) -> EntryPlan<WriteResult> {
+        try capabilities.check(write)
+        makeUnique()
+        return try planWithinLimits { state in
+            let step = write.key.withKeyBytes { state.content.entries.evaluate(write, $0, at: state.now) }
+            guard step.holds else {
+                let result = WriteResult.conflict(step.current?.entry(at: state.now))
+                return (EntryPlan(result: result, mutation: nil, place: step.place), StoreDelta())
+            }
+            let change = state.content.entries.mutation(write, step, version: state.nextVersion, at: state.now)
+            let plan = EntryPlan(
+                result: WriteResult.committed(change.version),
+                mutation: change.mutation,
+                place: step.place
+            )
+            return (plan, step.delta)
+        }
+    }
+
+    /// Plans a single update.
+    package mutating func plan(
+        _ key: StoreKey,
+        _ update: AtomicUpdate
+    ) throws(StoreError) -> EntryPlan<AtomicUpdate.Decision> {
+        try capabilities.check(key)
+        makeUnique()
+        return try planWithinLimits { state in
+            let step = key.withKeyBytes { state.content.entries.evaluate(update, $0, at: state.now) }
+            let decision = step.effect.decision
+            let mutation = state.mutation(key, update, step, version: state.nextVersion)
+            // A repair replaces a value of the same length, so a repair needs no room.
+            let delta = decision.isAllowed ? step.delta : StoreDelta()
+            return (EntryPlan(result: decision, mutation: mutation, place: step.place), delta)
+        }
+    }
+
+    /// Returns the mutation of an evaluated update, or `nil` if nothing changes.
+    private func mutation(
+        _ key: StoreKey,
+        _ update: AtomicUpdate,
+        _ step: EntryIndex.UpdateStep,
+        version: UInt64
+    ) -> StoreMutation? {
+        guard let counter = step.effect.counter else { return nil }
+        let expiresAt = unixMilliseconds(after: step.effect.expiresAfter, from: now)
+        return .put(key, StoredEntry(value: counter.value(tag: update.tag), version: version, expiresAt: expiresAt))
+    }
+
     package mutating func planUpdate(
         _ updates: [(key: StoreKey, update: AtomicUpdate)]
     ) throws(StoreError) -> StorePlan<UpdateResult> {
@@ -62,19 +111,15 @@ extension StoreStateMachine {
             for (key, update) in updates {
                 let step = key.withKeyBytes { state.content.entries.evaluate(update, $0, at: state.now) }
                 decisions.append(step.effect.decision)
-                guard let counter = step.effect.counter else { continue }
                 // Either the updates or the repairs are made.
                 let count = step.effect.decision.isAllowed ? mutations.count : repairs.count
-                let entry = StoredEntry(
-                    value: counter.value(tag: update.tag),
-                    version: state.nextVersion + UInt64(count),
-                    expiresAt: unixMilliseconds(after: step.effect.expiresAfter, from: state.now)
-                )
+                let version = state.nextVersion + UInt64(count)
+                guard let mutation = state.mutation(key, update, step, version: version) else { continue }
                 if step.effect.decision.isAllowed {
-                    mutations.append(.put(key, entry))
+                    mutations.append(mutation)
                     delta += step.delta
                 } else {
-                    repairs.append(.put(key, entry))
+                    repairs.append(mutation)
                 }
             }
             let isApplied = decisions.allSatisfy(\.isAllowed)
@@ -137,16 +182,16 @@ extension StoreStateMachine {
 
     /// Makes a plan that fits into the limits, and reclaims expired entries until the plan fits.
     ///
-    /// - Parameter plan: Makes the plan and returns its size. The closure runs again after entries were reclaimed,
+    /// - Parameter makePlan: Makes the plan and returns its size. The closure runs again after entries were reclaimed,
     ///   because the plan may replace a reclaimed entry.
     /// - Returns: The plan.
     /// - Throws: `StoreError` if there is no room.
-    private mutating func planWithinLimits<Result>(
-        _ plan: (Self) -> (StorePlan<Result>, StoreDelta)
-    ) throws(StoreError) -> StorePlan<Result> {
+    private mutating func planWithinLimits<Plan>(
+        _ makePlan: (Self) -> (Plan, StoreDelta)
+    ) throws(StoreError) -> Plan {
         while true {
-            let (result, delta) = plan(self)
-            if limits.allow(content.size, adding: delta) { return result }
+            let (plan, delta) = makePlan(self)
+            if limits.allow(content.size, adding: delta) { return plan }
             if reclaim(atMost: 64) == 0 { throw limits.exceeded(by: content.size) }
         }
     }

@@ -31,7 +31,7 @@ package struct StoreStateMachine: Sendable {
     }
 
     /// Gives the state machine its own content if a copy of the state machine shares the content.
-    private mutating func makeUnique() {
+    mutating func makeUnique() {
         if isKnownUniquelyReferenced(&content) { return }
         let mutations = snapshot(includingExpired: true)
         let reclaimed = content.entries.lastReclaimedExpiry
@@ -130,6 +130,17 @@ package struct StoreStateMachine: Sendable {
         if mutations.isEmpty { return }
         makeUnique()
         applyUnique(mutations)
+    }
+
+    /// Applies the plan of a single write or update, which must be the last plan.
+    package mutating func apply(_ plan: EntryPlan<some Sendable>) {
+        switch plan.mutation {
+        case .put(let key, let new):
+            key.withKeyBytes { content.entries.put($0, new, at: plan.place) }
+            nextVersion = max(nextVersion, new.version + 1)
+        case .remove: content.entries.remove(at: plan.place)
+        case .putRecord, .removeRecord, nil: break
+        }
     }
 
     private mutating func applyUnique(_ mutations: [StoreMutation]) {

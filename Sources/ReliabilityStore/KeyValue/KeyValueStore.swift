@@ -47,6 +47,15 @@ public protocol KeyValueStore: Sendable {
     /// - Throws: ``StoreError``.
     func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult
 
+    /// Makes a single write.
+    ///
+    /// A default implementation calls ``commit(_:)-([StoreWrite])`` with one write.
+    ///
+    /// - Parameter write: The write and its condition.
+    /// - Returns: The new version, or the conflict with the present entry.
+    /// - Throws: ``StoreError``.
+    func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult
+
     /// Makes all updates in one step, or none.
     ///
     /// If one update is denied, no update is made. A denied update still shortens state from the far future, as
@@ -57,6 +66,17 @@ public protocol KeyValueStore: Sendable {
     /// - Returns: The decisions and a Boolean value that indicates whether the updates were made.
     /// - Throws: ``StoreError``.
     func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) async throws(StoreError) -> UpdateResult
+
+    /// Makes a single update.
+    ///
+    /// A default implementation calls ``update(_:)`` with one update.
+    ///
+    /// - Parameters:
+    ///   - key: The key of the entry.
+    ///   - update: The update.
+    /// - Returns: The decision. An allowed update was made.
+    /// - Throws: ``StoreError``.
+    func update(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> AtomicUpdate.Decision
 
     /// Reads entries in the order of their keys.
     ///
@@ -81,6 +101,32 @@ extension KeyValueStore {
     public func get(_ key: StoreKey) async throws(StoreError) -> StoreEntry? {
         let entries: [StoreEntry?] = try await get([key])
         return entries.first.flatMap { $0 }
+    }
+
+    /// Makes a single write through a commit of several writes.
+    ///
+    /// - Parameter write: The write and its condition.
+    /// - Returns: The new version, or the conflict with the present entry.
+    /// - Throws: ``StoreError``.
+    public func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult {
+        switch try await commit([write]) {
+        case .committed(let versions): .committed(versions.first.flatMap { $0 })
+        case .conflict(_, let current): .conflict(current)
+        }
+    }
+
+    /// Makes a single update through a list of updates.
+    ///
+    /// - Parameters:
+    ///   - key: The key of the entry.
+    ///   - update: The update.
+    /// - Returns: The decision. An allowed update was made.
+    /// - Throws: ``StoreError``.
+    public func update(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> AtomicUpdate.Decision {
+        guard let decision = try await self.update([(key: key, update: update)]).decisions.first else {
+            throw StoreError(.failed, "the store returned no decision")
+        }
+        return decision
     }
 
     /// Replaces an entry with a new value that a closure computes from the present value.
@@ -120,9 +166,9 @@ extension KeyValueStore {
             } else {
                 write = .delete(key, if: condition)
             }
-            switch try await commit([write]) {
-            case .committed(let versions): return versions.first.flatMap { $0 }
-            case .conflict(_, let now): current = now
+            switch try await commit(write) {
+            case .committed(let version): return version
+            case .conflict(let now): current = now
             }
         }
         throw StoreError(.unavailable, "another write came first in all \(maxAttempts) attempts to modify an entry")

@@ -29,11 +29,22 @@ extension StoreConformance {
     private enum Condition: CaseIterable { case any, absent, present, itsVersion, anotherVersion }
 
     private static func preconditions(_ run: ConformanceRun) async throws {
+        try await preconditions(run, isSingle: false)
+        try await preconditions(run, isSingle: true)
+    }
+
+    /// Checks every condition.
+    ///
+    /// - Parameters:
+    ///   - run: The run.
+    ///   - isSingle: `true` for single writes, and `false` for commits of a list with one write.
+    /// - Throws: A violation or the error of the store.
+    private static func preconditions(_ run: ConformanceRun, isSingle: Bool) async throws {
         var cases: [(before: Before, kind: Kind, condition: Condition, key: StoreKey, version: StoreVersion)] = []
         for before in Before.allCases {
             for kind in Kind.allCases {
                 for condition in Condition.allCases {
-                    let key = run.key("\(before)", "\(kind)", "\(condition)")
+                    let key = run.key("\(before)", "\(kind)", "\(condition)", "\(isSingle)")
                     var version = StoreVersion(rawValue: 1)
                     switch before {
                     case .absent: break
@@ -65,8 +76,8 @@ extension StoreConformance {
                 case .touch: .touch(key, .never, if: precondition)
                 case .check: .check(key, precondition)
                 }
-            let what = "\(kind) if \(condition) where the entry is \(before)"
-            switch try await run.store.commit([write]) {
+            let what = "\(kind) if \(condition) where the entry is \(before)" + (isSingle ? ", as a single write" : "")
+            switch isSingle ? CommitResult(try await run.store.commit(write)) : try await run.store.commit([write]) {
             case .conflict(let index, let current):
                 try run.expect(!holds, "\(what) found a conflict")
                 try run.expect(index, is: 0, "the index of the conflict of \(what)")
@@ -158,6 +169,12 @@ extension StoreConformance {
         }
         task.cancel()
         try await run.rejected("the commit of a cancelled task", as: .cancelled) { try await task.value }
+        let single = Task {
+            await suspendUntilCancelled()
+            return try await run.store.commit(.put(key, [1], .never, if: .any))
+        }
+        single.cancel()
+        try await run.rejected("the single write of a cancelled task", as: .cancelled) { try await single.value }
         let update = Task {
             await suspendUntilCancelled()
             return try await run.store.update([(key, .add(1, within: 0...10, expiry: .seconds(60)))])

@@ -56,15 +56,22 @@ extension StoreConformance {
             StoreWrite.put(longKey, [1], .never, if: .any), .check(longKey, .any), .delete(longKey, if: .any),
         ] {
             try await run.rejected("a key that is too long") { try await run.store.commit([harmless, write]) }
+            try await run.rejected("a single write of a key that is too long") { try await run.store.commit(write) }
         }
         try await run.rejected("a key that is too long") { try await run.store.get([longKey]) }
         let add = AtomicUpdate.add(1, within: 0...10, expiry: .seconds(60))
         try await run.rejected("a key that is too long") {
             try await run.store.update([(other, add), (longKey, add)])
         }
+        try await run.rejected("a single update of a key that is too long") {
+            try await run.store.update(longKey, add)
+        }
         let longValue = [UInt8](repeating: 1, count: limits.maxValueBytes + 1)
         try await run.rejected("a value that is too long") {
             try await run.store.commit([harmless, .put(run.key("long"), longValue, .never, if: .any)])
+        }
+        try await run.rejected("a single value that is too long") {
+            try await run.store.commit(.put(run.key("long"), longValue, .never, if: .any))
         }
         let keys = (0...limits.maxWrites).map { run.key("\($0)") }
         try await run.rejected("a commit of too many writes") {
@@ -101,6 +108,12 @@ extension StoreConformance {
         try run.expect(count > 0, "a store rejected its second entry")
         try await run.rejected("an update in a full store", as: .capacityExceeded) {
             try await run.store.update([(run.key("new counter"), update)])
+        }
+        try await run.rejected("a single update in a full store", as: .capacityExceeded) {
+            try await run.store.update(run.key("new counter"), update)
+        }
+        try await run.rejected("a single write in a full store", as: .capacityExceeded) {
+            try await run.store.commit(.put(run.key("new"), [1], .never, if: .absent))
         }
         try await run.rejected("a commit with an existing and a new entry", as: .capacityExceeded) {
             try await run.store.commit([

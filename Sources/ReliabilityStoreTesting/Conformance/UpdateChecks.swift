@@ -33,7 +33,13 @@ extension StoreConformance {
                     guard let value = application.value else { continue }
                     if isApplied || !application.decision.isAllowed { states[update.key] = value }
                 }
-                let result = try await run.store.update(updates)
+                var result = UpdateResult(isApplied: false, decisions: [])
+                if updates.count == 1, Bool.random(using: &random) {
+                    let decision = try await run.store.update(updates[0].key, updates[0].update)
+                    result = UpdateResult(isApplied: decision.isAllowed, decisions: [decision])
+                } else {
+                    result = try await run.store.update(updates)
+                }
                 try run.expect(result.decisions, is: expected.map(\.decision), "step \(step), \(updates.map(\.update))")
                 try run.expect(result.isApplied, is: isApplied, "step \(step), isApplied")
                 let pause = Int64.random(in: 0...1, using: &random) * Int64.random(in: 0...400_000_000, using: &random)

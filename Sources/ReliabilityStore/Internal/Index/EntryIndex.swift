@@ -110,9 +110,13 @@ struct EntryIndex: ~Copyable, Sendable {
     /// Sets the entry of a key.
     mutating func put(_ key: StoreKey, _ entry: StoredEntry) {
         key.withKeyBytes { key in
-            let place = tree.place(of: key)
-            put(key, entry.value, version: entry.version, expiresAt: entry.expiresAt, at: place)
+            put(key, entry, at: tree.place(of: key))
         }
+    }
+
+    /// Sets the entry of a key.
+    mutating func put(_ key: KeyBytes, _ entry: StoredEntry, at place: ItemTree.Place) {
+        put(key, entry.value, version: entry.version, expiresAt: entry.expiresAt, at: place)
     }
 
     /// Removes the entry of a key if there is an entry.
