@@ -21,14 +21,15 @@ extension Inspector {
         var expiring = 0
         var valueBytes: Int64 = 0
         var records = 0
-        var keyspaces: [String: Int] = [:]
+        // By bytes, because two keyspaces may be equal as texts.
+        var counts: [[UInt8]: Int] = [:]
         for mutation in inspection.content {
             switch mutation {
             case .put(let key, let entry):
                 entries += 1
                 if entry.expiresAt != nil { expiring += 1 }
                 valueBytes += Int64(key.byteCount + entry.value.count)
-                keyspaces[key.parts[0], default: 0] += 1
+                counts[Array(key.parts[0].utf8), default: 0] += 1
             case .putRecord(let record):
                 records += 1
                 valueBytes += Int64(record.id.utf8.count + record.payload.count)
@@ -37,7 +38,8 @@ extension Inspector {
         }
         let fileBytes = inspection.files.reduce(Int64(0)) { $0.saturatingAdd($1.size) }
         let clock = inspection.position.clock / 1_000_000
-        let names = keyspaces.keys.sorted()
+        let keyspaces = counts.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+            .map { (name: String(decoding: $0.key, as: UTF8.self), count: $0.value) }
         if options.isJSON {
             print(
                 .object([
@@ -45,13 +47,13 @@ extension Inspector {
                     ("contentBytes", .number(valueBytes)), ("fileBytes", .number(fileBytes)),
                     ("files", .count(inspection.files.count)), ("clockMilliseconds", .number(clock)),
                     ("nextVersion", .number(Int64(inspection.position.nextVersion))),
-                    ("keyspaces", .object(names.map { ($0, .count(keyspaces[$0, default: 0])) })),
+                    ("keyspaces", .object(keyspaces.map { ($0.name, .count($0.count)) })),
                     ("isDamaged", .bool(inspection.problem != nil)),
                 ])
             )
         } else {
             print("\(counted(entries, "entry", "entries")), of which \(expiring) expire")
-            for name in names { print("  \(name): \(keyspaces[name, default: 0])") }
+            for keyspace in keyspaces { print("  \(keyspace.name): \(keyspace.count)") }
             print(counted(records, "record"))
             print("\(byteText(valueBytes)) of keys, values and payloads")
             print("\(byteText(fileBytes)) in \(counted(inspection.files.count, "file"))")

@@ -38,8 +38,9 @@ private let record = [UInt8](repeating: 0x61, count: 130)
 
 /// Commits of a single put.
 private func commits(of store: FileStore, tasks: Int) -> Contender {
-    Contender("tasks\(tasks)", tasks: tasks) { number in
-        _ = try await store.commit([.put(Content.key(number % keys), Content.value, .never, if: .any)])
+    let names = (0..<keys).map(Content.key)
+    return Contender("tasks\(tasks)", tasks: tasks) { number in
+        _ = try await store.commit(.put(names[number % keys], Content.value, .never, if: .any))
     }
 }
 

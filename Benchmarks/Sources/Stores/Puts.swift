@@ -16,9 +16,9 @@ private let burst = 1_000_000
     return try await rates([
         calls("put.memory", threads) { key, version in
             let condition = version.map { WriteCondition.version(StoreVersion(rawValue: $0)) } ?? .absent
-            let result = try await store.commit([.put(names[key], Content.value, .never, if: condition)])
-            guard case .committed(let versions) = result else { return false }
-            version = versions[0]?.rawValue
+            let result = try await store.commit(.put(names[key], Content.value, .never, if: condition))
+            guard case .committed(let next) = result else { return false }
+            version = next?.rawValue
             return true
         },
         calls("put.hand", threads) { key, version in
@@ -26,7 +26,7 @@ private let burst = 1_000_000
             version = next
             return true
         },
-        calls("limit.memory", threads) { key, _ in try await store.update([(limits[key], update)]).isApplied },
+        calls("limit.memory", threads) { key, _ in try await store.update(limits[key], update).isAllowed },
         calls("limit.hand", threads) { key, _ in
             hand.allow(texts[key], interval: Int64(interval.inNanoseconds), burst: Int64(burst))
         },

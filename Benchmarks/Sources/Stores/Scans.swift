@@ -26,7 +26,7 @@ import Reliability
         var number = 0
         while ContinuousClock.now < end {
             let write = StoreWrite.put(Content.key(number % keys), Content.value, .never, if: .any)
-            try await latencies.measure { _ = try await store.commit([write]) }
+            try await latencies.measure { _ = try await store.commit(write) }
             number += 1
         }
         return latencies
