@@ -9,6 +9,17 @@ import Testing
 struct FileStoreFaultTests {
     let files = MemoryFileSystem()
 
+    /// The distance between the calls of which each has a fault.
+    ///
+    /// The thread sanitizer makes a test many times slower and needs fewer of them.
+    private static let callStride: Int = {
+        #if RELIABILITY_SANITIZE_THREAD
+        5
+        #else
+        1
+        #endif
+    }()
+
     @Test("a failed sync is final")
     func failedSync() async throws {
         let store = try openStore(files)
@@ -280,7 +291,7 @@ struct FileStoreFaultTests {
         let calls = whole.calls
         #expect(calls > 60)
         var generator = SeededGenerator(seed: 11)
-        for call in 1...calls {
+        for call in stride(from: 1, through: calls, by: Self.callStride) {
             let files = MemoryFileSystem()
             files.set { $0.failFromCall = call }
             let done = await work(on: files) ?? (0, 0)
@@ -324,7 +335,7 @@ struct FileStoreFaultTests {
         let tuning = LogTuning(growth: 1024, batchLimit: 1024, compactionMinimum: 4096)
         var call = 0
         while true {
-            call += 1
+            call += Self.callStride
             let disk = MemoryFileSystem()
             let before = try openStore(disk, tuning: tuning)
             try await before.put("before", [7])

@@ -12,7 +12,7 @@ import Testing
 struct FileStoreHistoryTests {
     private static let count: UInt64 = {
         #if RELIABILITY_SANITIZE_THREAD
-        let enough: UInt64 = 500
+        let enough: UInt64 = 150
         #else
         // `StoreCheck histories` makes more histories faster.
         let enough: UInt64 = 100
@@ -20,8 +20,8 @@ struct FileStoreHistoryTests {
         return ProcessInfo.processInfo.environment["RELIABILITY_HISTORIES"].flatMap { UInt64($0) } ?? enough
     }()
 
-    // 500 histories take two minutes under the thread sanitizer on one processor. A busy machine takes ten times as
-    // long.
+    // A history takes a quarter of a second under the thread sanitizer on one processor, and ten times as long on a busy
+    // machine.
     @Test("concurrent calls of several clients are linearizable", .timeLimit(.minutes(20 + count / 25)))
     func linearizable() async {
         let count = Self.count
