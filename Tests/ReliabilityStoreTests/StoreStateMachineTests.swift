@@ -236,7 +236,7 @@ struct StoreStateMachineTests {
                 let update = AtomicUpdate.gcra(interval: .milliseconds(9), burst: 2, cost: 1)
                 let first = outcome { () throws(StoreError) in
                     let plan = try single.plan(key, update)
-                    single.apply(plan)
+                    if let change = plan.change { single.apply(change) }
                     return UpdateResult(isApplied: plan.result.isAllowed, decisions: [plan.result])
                 }
                 let second = outcome { () throws(StoreError) in
@@ -250,7 +250,7 @@ struct StoreStateMachineTests {
                 let write = Self.randomWrite(key, version: single.version(of: key), &random)
                 let first = outcome { () throws(StoreError) in
                     let plan = try single.plan(write)
-                    single.apply(plan)
+                    if let change = plan.change { single.apply(change) }
                     return CommitResult(plan.result)
                 }
                 let second = outcome { () throws(StoreError) in
@@ -295,7 +295,11 @@ struct StoreStateMachineTests {
     @Test("a single write looks its key up once")
     func oneLookUp() throws {
         var state = Self.state()
-        for key in Self.keys { state.apply(try state.plan(.put(key, [1], .never, if: .absent))) }
+        func write(_ write: StoreWrite) throws {
+            let plan = try state.plan(write)
+            state.apply(try #require(plan.change))
+        }
+        for key in Self.keys { try write(.put(key, [1], .never, if: .absent)) }
         func steps(_ body: () throws -> Void) rethrows -> Int {
             let before = state.indexSteps("q")
             try body()
@@ -304,8 +308,7 @@ struct StoreStateMachineTests {
         let key = Self.keys[3]
         let read = try steps { _ = try state.get([key]) }
         #expect(read > 0)
-        let write = try steps { state.apply(try state.plan(.put(key, [2], .never, if: .present))) }
-        #expect(write == read)
+        #expect(try steps { try write(.put(key, [2], .never, if: .present)) } == read)
         let listed = try steps {
             state.apply(try state.planCommit([.put(key, [3], .never, if: .present)]).mutations)
         }

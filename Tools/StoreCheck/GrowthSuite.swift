@@ -78,7 +78,9 @@ private struct Growth {
             costs.append((name, Double(copy.indexSteps(queue) - before) / Double(Self.rounds)))
         }
         func write(_ name: String, _ write: @escaping (Int) -> StoreWrite) {
-            measure(name) { state, number in state.apply(try state.plan(write(number))) }
+            measure(name) { state, number in
+                if let change = try state.plan(write(number)).change { state.apply(change) }
+            }
         }
         measure("get") { state, number in _ = try state.get([Self.key(number)]) }
         write("put of a new key") { .put(StoreKey("test", "new", "\($0)"), [1], .never, if: .absent) }
@@ -86,7 +88,7 @@ private struct Growth {
         write("delete") { .delete(Self.key($0), if: .present) }
         measure("update") { state, number in
             let update = AtomicUpdate.gcra(interval: .seconds(1), burst: 9, cost: 1)
-            state.apply(try state.plan(Self.key(number), update))
+            if let change = try state.plan(Self.key(number), update).change { state.apply(change) }
         }
         measure("scan of 100") { state, number in
             _ = try state.scan(StoreKey("test"), after: Self.key(number), limit: 100)

@@ -139,14 +139,14 @@ package struct LogStateMachine: Sendable {
             return .answer(plan.result, durableWith: openBatch.number, isChange: true)
         case .writeEntry(let key, let makePlan):
             let plan = try makePlan(&state)
-            guard let mutation = plan.mutation else {
+            guard let change = plan.change else {
                 return answer(plan.result, .entries([key]), isDiskFull: isDiskFull)
             }
             let before = openFrame.payloadCount
-            openFrame.append(mutation)
+            openFrame.append(change.mutation)
             if !hasRoom(forOpenFrameAfter: before) { return .logIsFull }
-            openBatch.insert(mutation)
-            state.apply(plan)
+            openBatch.insert(change.mutation)
+            state.apply(change)
             return .answer(plan.result, durableWith: openBatch.number, isChange: true)
         }
     }

@@ -4,31 +4,44 @@ internal import ReliabilityCore
 ///
 /// The key of an entry decides its shard. Calls for keys of different shards run in parallel.
 final class EntryShard: @unchecked Sendable {
-    // @unchecked Sendable: `index` and `clock` are used only with `lock` locked.
+    // @unchecked Sendable: `state` is used only with `lock` locked.
 
-    let lock = Lock(())
-    var index = EntryIndex()
-    private(set) var clock: Int64 = 0
+    struct State: ~Copyable {
+        var index = EntryIndex()
+        private(set) var clock: Int64 = 0
 
-    /// Moves the time forward and reclaims at most `count` expired entries.
-    ///
-    /// - Returns: The time of the shard.
-    func advance(to now: Int64, reclaiming count: Int = 16, _ capacity: MemoryCapacity) -> Int64 {
-        clock = max(clock, now)
-        reclaim(atMost: count, capacity)
-        return clock
+        /// Moves the time forward and reclaims at most `count` expired entries.
+        ///
+        /// - Returns: The time of the shard.
+        mutating func advance(to now: Int64, reclaiming count: Int = 16, _ capacity: MemoryCapacity) -> Int64 {
+            clock = max(clock, now)
+            reclaim(atMost: count, capacity)
+            return clock
+        }
+
+        /// Reclaims at most `count` expired entries.
+        ///
+        /// - Returns: The number of reclaimed entries.
+        @discardableResult
+        mutating func reclaim(atMost count: Int, _ capacity: MemoryCapacity) -> Int {
+            guard let nextExpiry = index.nextExpiry, nextExpiry <= clock / 1_000_000 else { return 0 }
+            let before = index.size
+            let reclaimed = index.reclaim(atMost: count, at: clock)
+            capacity.add(index.size - before)
+            return reclaimed
+        }
     }
 
-    /// Reclaims at most `count` expired entries.
-    ///
-    /// - Returns: The number of reclaimed entries.
-    @discardableResult
-    func reclaim(atMost count: Int, _ capacity: MemoryCapacity) -> Int {
-        guard let nextExpiry = index.nextExpiry, nextExpiry <= clock / 1_000_000 else { return 0 }
-        let before = index.size
-        let reclaimed = index.reclaim(atMost: count, at: clock)
-        capacity.add(index.size - before)
-        return reclaimed
+    let lock = Lock(())
+    var state = State()
+
+    /// Calls `body` with the state of the shard, which is locked.
+    // One access to the class's variable is checked at run time, and no access inside of `body`.
+    func access<Result>(_ body: (inout State) -> Result) -> Result { body(&state) }
+
+    /// Locks the shard and calls `body` with its state.
+    func withLock<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        lock.withLock { _ in access(body) }
     }
 }
 

@@ -6,13 +6,12 @@ extension MemoryShards {
 
     func get(_ keys: [StoreKey], at now: Int64) throws(StoreError) -> [StoreEntry?] {
         try withLocks(mask(of: keys), at: now) { now in
-            keys.map { self.shard(of: $0).index.live($0, at: now)?.entry(at: now) }
+            keys.map { self.shard(of: $0).state.index.live($0, at: now)?.entry(at: now) }
         }
     }
 
     func get(_ key: StoreKey, at now: Int64) -> StoreEntry? {
-        let shard = self.shard(of: key)
-        return shard.lock.withLock { _ in
+        shard(of: key).withLock { shard in
             let now = shard.advance(to: now, capacity)
             return shard.index.live(key, at: now)?.entry(at: now)
         }
@@ -25,19 +24,21 @@ extension MemoryShards {
 
     func commit(_ write: StoreWrite, at now: Int64) throws(StoreError) -> WriteResult {
         let shard = self.shard(of: write.key)
-        let result = shard.lock.withLock { _ in
+        let result = shard.withLock { shard in
             let now = shard.advance(to: now, capacity)
-            return commit(write, in: shard, lockedAt: now)
+            return commit(write, in: &shard, lockedAt: now)
         }
         if case .committed(let version?) = result {
             reclaimElsewhere(after: version.rawValue, at: now)
         }
         if let result { return result }
-        return try changeWithReclaim(at: now) { now in commit(write, in: shard, lockedAt: now) }
+        return try changeWithReclaim(at: now) { now in
+            shard.access { commit(write, in: &$0, lockedAt: now) }
+        }
     }
 
     /// Makes a write with its shard locked, or returns `nil` if there is no room.
-    private func commit(_ write: StoreWrite, in shard: EntryShard, lockedAt now: Int64) -> WriteResult? {
+    private func commit(_ write: StoreWrite, in shard: inout EntryShard.State, lockedAt now: Int64) -> WriteResult? {
         write.key.withKeyBytes { key in
             let step = shard.index.evaluate(write, key, at: now)
             guard step.holds else { return .conflict(step.current?.entry(at: now)) }
@@ -62,7 +63,7 @@ extension MemoryShards {
     ) -> (delta: StoreDelta, conflict: (index: Int, current: StoreEntry?)?) {
         var delta = StoreDelta()
         for (index, write) in writes.enumerated() {
-            let step = write.key.withKeyBytes { self.shard(of: write.key).index.evaluate(write, $0, at: now) }
+            let step = write.key.withKeyBytes { self.shard(of: write.key).state.index.evaluate(write, $0, at: now) }
             if !step.holds { return (delta, (index, step.current?.entry(at: now))) }
             delta += step.delta
         }
@@ -71,11 +72,12 @@ extension MemoryShards {
 
     private func perform(_ writes: [StoreWrite], at now: Int64) -> [StoreVersion?] {
         writes.map { write in
-            let shard = self.shard(of: write.key)
-            return write.key.withKeyBytes { key in
-                let step = shard.index.evaluate(write, key, at: now)
-                let version = write.isPut ? capacity.takeVersions() : 0
-                return shard.index.perform(write, key, step, version: version, at: now)
+            self.shard(of: write.key).access { shard in
+                write.key.withKeyBytes { key in
+                    let step = shard.index.evaluate(write, key, at: now)
+                    let version = write.isPut ? capacity.takeVersions() : 0
+                    return shard.index.perform(write, key, step, version: version, at: now)
+                }
             }
         }
     }
@@ -97,22 +99,24 @@ extension MemoryShards {
         at now: Int64
     ) throws(StoreError) -> AtomicUpdate.Decision {
         let shard = self.shard(of: key)
-        let result = shard.lock.withLock { _ in
+        let result = shard.withLock { shard in
             let now = shard.advance(to: now, capacity)
-            return self.update(key, update, in: shard, lockedAt: now)
+            return self.update(key, update, in: &shard, lockedAt: now)
         }
         if let (decision, version) = result {
             reclaimElsewhere(after: version, at: now)
             return decision
         }
-        return try changeWithReclaim(at: now) { now in self.update(key, update, in: shard, lockedAt: now)?.decision }
+        return try changeWithReclaim(at: now) { now in
+            shard.access { self.update(key, update, in: &$0, lockedAt: now)?.decision }
+        }
     }
 
     /// Makes an update with its shard locked, or returns `nil` if there is no room.
     private func update(
         _ key: StoreKey,
         _ update: AtomicUpdate,
-        in shard: EntryShard,
+        in shard: inout EntryShard.State,
         lockedAt now: Int64
     ) -> (decision: AtomicUpdate.Decision, version: UInt64)? {
         key.withKeyBytes { key in
@@ -130,7 +134,7 @@ extension MemoryShards {
         var decisions: [AtomicUpdate.Decision] = []
         var delta = StoreDelta()
         for (key, update) in updates {
-            let step = key.withKeyBytes { self.shard(of: key).index.evaluate(update, $0, at: now) }
+            let step = key.withKeyBytes { self.shard(of: key).state.index.evaluate(update, $0, at: now) }
             decisions.append(step.effect.decision)
             delta += step.delta
         }
@@ -138,11 +142,12 @@ extension MemoryShards {
         // A repair replaces a value of the same length, so a repair needs no room.
         if isApplied, !capacity.reserve(delta) { return nil }
         for ((key, update), decision) in zip(updates, decisions) where decision.isAllowed == isApplied {
-            let shard = self.shard(of: key)
-            key.withKeyBytes { key in
-                let step = shard.index.evaluate(update, key, at: now)
-                if step.effect.counter == nil { return }
-                shard.index.perform(update, key, step, version: capacity.takeVersions(), at: now)
+            self.shard(of: key).access { shard in
+                key.withKeyBytes { key in
+                    let step = shard.index.evaluate(update, key, at: now)
+                    if step.effect.counter == nil { return }
+                    shard.index.perform(update, key, step, version: capacity.takeVersions(), at: now)
+                }
             }
         }
         return UpdateResult(isApplied: isApplied, decisions: decisions)
@@ -227,7 +232,7 @@ extension MemoryShards {
 
     func usage(at now: Int64) -> StoreUsage {
         let size: (entries: Int, records: Int, bytes: Int)? = try? withLocks(Self.all, at: now) { _ in
-            let entries = entries.reduce(0) { $0 + $1.index.count }
+            let entries = entries.reduce(0) { $0 + $1.state.index.count }
             return (entries, records.index.count, capacity.size.bytes)
         }
         return StoreUsage(

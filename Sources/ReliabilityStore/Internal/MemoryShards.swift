@@ -49,11 +49,11 @@ final class MemoryShards: Sendable {
             // All shards get the latest time, so that the content is read at a single point in time.
             var latest = now
             for index in 0..<Self.count where mask & 1 << Mask(index) != 0 {
-                latest = max(latest, entries[index].clock)
+                latest = max(latest, entries[index].state.clock)
             }
             if mask & Self.recordsMask != 0 { latest = max(latest, records.advance(to: latest)) }
             for index in 0..<Self.count where mask & 1 << Mask(index) != 0 {
-                _ = entries[index].advance(to: latest, capacity)
+                _ = entries[index].state.advance(to: latest, capacity)
             }
             return try body(latest)
         }
@@ -97,7 +97,7 @@ final class MemoryShards: Sendable {
         try withLocks(Self.all, at: now) { now throws(StoreError) in
             while true {
                 if let result = change(now) { return result }
-                if !entries.contains(where: { $0.reclaim(atMost: 64, capacity) > 0 }) {
+                if !entries.contains(where: { $0.state.reclaim(atMost: 64, capacity) > 0 }) {
                     throw capacity.limits.exceeded(by: capacity.size)
                 }
             }
@@ -109,7 +109,8 @@ final class MemoryShards: Sendable {
     /// The memory of expired entries therefore comes back even if no call uses the keys of their shard.
     func reclaimElsewhere(after version: UInt64, at now: Int64) {
         if version & 15 != 0 { return }
-        let shard = entries[Int(version >> 4) & (Self.count - 1)]
-        shard.lock.withLock { _ in _ = shard.advance(to: now, reclaiming: 64, capacity) }
+        entries[Int(version >> 4) & (Self.count - 1)].withLock { shard in
+            _ = shard.advance(to: now, reclaiming: 64, capacity)
+        }
     }
 }

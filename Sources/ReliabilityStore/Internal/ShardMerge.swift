@@ -10,7 +10,7 @@ struct ShardMerge {
 
     init(_ shards: [EntryShard], from start: KeyBytes, afterEqual: Bool) {
         self.shards = shards
-        for shard in shards.indices { insert(shard, shards[shard].index.cursor(from: start, afterEqual: afterEqual)) }
+        for shard in shards.indices { insert(shard, shards[shard].state.index.cursor(from: start, afterEqual: afterEqual)) }
     }
 
     /// The next item, or `nil` at the end.
@@ -19,7 +19,7 @@ struct ShardMerge {
     /// Moves to the next item.
     mutating func advance() {
         guard var head = heads.popLast() else { return }
-        shards[head.shard].index.advance(&head.cursor)
+        shards[head.shard].state.index.advance(&head.cursor)
         insert(head.shard, head.cursor)
     }
 

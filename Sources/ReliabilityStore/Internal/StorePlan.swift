@@ -9,10 +9,15 @@ package struct StorePlan<Result: Sendable>: Sendable {
     }
 }
 
-/// The result and the mutation of a single write or update, valid until the next change of the state machine.
+/// The result and the change of a single write or update, valid until the next change of the state machine.
 package struct EntryPlan<Result: Sendable> {
     package let result: Result
-    /// The mutation, or `nil` if nothing changes.
-    package let mutation: StoreMutation?
+    /// The change, or `nil` if nothing changes.
+    package let change: EntryChange?
+}
+
+/// A planned change of one entry.
+package struct EntryChange {
+    package let mutation: StoreMutation
     let place: ItemTree.Place
 }

@@ -58,15 +58,16 @@ extension StoreStateMachine {
             let step = write.key.withKeyBytes { state.content.entries.evaluate(write, $0, at: state.now) }
             guard step.holds else {
                 let result = WriteResult.conflict(step.current?.entry(at: state.now))
-                return (EntryPlan(result: result, mutation: nil, place: step.place), StoreDelta())
+                return (EntryPlan(result: result, change: nil), StoreDelta())
             }
-            let change = state.content.entries.mutation(write, step, version: state.nextVersion, at: state.now)
-            let plan = EntryPlan(
-                result: WriteResult.committed(change.version),
-                mutation: change.mutation,
-                place: step.place
+            let (mutation, version) = state.content.entries.mutation(
+                write,
+                step,
+                version: state.nextVersion,
+                at: state.now
             )
-            return (plan, step.delta)
+            let change = mutation.map { EntryChange(mutation: $0, place: step.place) }
+            return (EntryPlan(result: WriteResult.committed(version), change: change), step.delta)
         }
     }
 
@@ -80,10 +81,11 @@ extension StoreStateMachine {
         return try planWithinLimits { state in
             let step = key.withKeyBytes { state.content.entries.evaluate(update, $0, at: state.now) }
             let decision = step.effect.decision
-            let mutation = state.mutation(key, update, step, version: state.nextVersion)
+            let change = state.mutation(key, update, step, version: state.nextVersion)
+                .map { EntryChange(mutation: $0, place: step.place) }
             // A repair replaces a value of the same length, so a repair needs no room.
             let delta = decision.isAllowed ? step.delta : StoreDelta()
-            return (EntryPlan(result: decision, mutation: mutation, place: step.place), delta)
+            return (EntryPlan(result: decision, change: change), delta)
         }
     }
 

@@ -132,14 +132,14 @@ package struct StoreStateMachine: Sendable {
         applyUnique(mutations)
     }
 
-    /// Applies the plan of a single write or update, which must be the last plan.
-    package mutating func apply(_ plan: EntryPlan<some Sendable>) {
-        switch plan.mutation {
+    /// Applies the change of a single write or update, whose plan must be the last plan.
+    package mutating func apply(_ change: EntryChange) {
+        switch change.mutation {
         case .put(let key, let new):
-            key.withKeyBytes { content.entries.put($0, new, at: plan.place) }
+            key.withKeyBytes { content.entries.put($0, new, at: change.place) }
             nextVersion = max(nextVersion, new.version + 1)
-        case .remove: content.entries.remove(at: plan.place)
-        case .putRecord, .removeRecord, nil: break
+        case .remove: content.entries.remove(at: change.place)
+        case .putRecord, .removeRecord: break
         }
     }
 

@@ -105,9 +105,12 @@
         }
         let wanted = key.word(at: prefix.count)
         // The loads are independent of each other, so the processor waits for memory once and not at each step.
-        // The number of slots is constant, because heads after the last slot are the largest number.
+        // The number of slots is constant, because heads after the last slot are the largest number. A conditional
+        // expression would become a jump, which the processor predicts wrongly in every node.
         var low = 0
-        for index in 0..<Self.capacity { low &+= head(index) < wanted ? 1 : 0 }
+        for index in 0..<Self.capacity {
+            low &+= Int(unsafe unsafeBitCast(head(index) < wanted, to: UInt8.self))
+        }
         low = max(low, start)
         guard low < count, head(low) == wanted else { return low }
         var high = low + 1
