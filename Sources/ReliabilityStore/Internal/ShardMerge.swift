@@ -10,7 +10,9 @@ struct ShardMerge {
 
     init(_ shards: [EntryShard], from start: KeyBytes, afterEqual: Bool) {
         self.shards = shards
-        for shard in shards.indices { insert(shard, shards[shard].state.index.cursor(from: start, afterEqual: afterEqual)) }
+        for (number, shard) in shards.enumerated() {
+            insert(number, shard.state.index.cursor(from: start, afterEqual: afterEqual))
+        }
     }
 
     /// The next item, or `nil` at the end.
