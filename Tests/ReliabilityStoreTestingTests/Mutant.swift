@@ -44,9 +44,14 @@ enum Mutant: String, CaseIterable {
     case deleteReturnsVersion, keysTwice, cancelledTasksWrite
     /// A single write does not check its condition.
     case singleWritesAreUnconditional
-    /// A single write checks no limit.
-    case singleWritesAreUnlimited
+    /// A single write accepts a key that is too long.
+    case singleWritesOfLongKeys
+    case singleWritesOfLongValues
+    /// A single write that finds no room is reported as made.
+    case singleWritesIgnoreTheCapacity
     case cancelledSingleWrites
+    /// A single write is repeated after a lost answer, and its own first attempt is a conflict.
+    case singleWritesAreRepeated
     /// A conflict shows an entry that was read before the lock.
     case conflictsFromBefore
     /// A cancellation after the write is reported as if nothing was written.
@@ -86,6 +91,14 @@ enum Mutant: String, CaseIterable {
     case coarseClock, partlyUpdated, updatesNeverExpire
     /// A single update is always allowed.
     case singleUpdatesAreAllowed
+    /// A single update accepts a key that is too long.
+    case singleUpdatesOfLongKeys
+    /// A single update that finds no room is reported as made.
+    case singleUpdatesIgnoreTheCapacity
+    case cancelledSingleUpdates
+    /// A single update reads the state and writes the new state without a condition.
+    case singleUpdatesInTwoSteps
+    case singleUpdatesNeverExpire
     /// Counters are floating-point numbers.
     case countersAreDoubles
     /// Lifetimes of updates are milliseconds in 32 bits.
@@ -232,9 +245,13 @@ enum Mutant: String, CaseIterable {
         case .keysTwice: ["commit.duplicateKey"]
         case .cancelledTasksWrite: ["commit.cancelled", "records.cancelled"]
         case .singleWritesAreUnconditional: ["commit.preconditions"]
-        case .singleWritesAreUnlimited: ["limits.rejected"]
-        case .cancelledSingleWrites: ["commit.cancelled"]
-        case .singleUpdatesAreAllowed: ["updates.parity"]
+        case .singleWritesOfLongKeys, .singleWritesOfLongValues, .singleUpdatesOfLongKeys: ["limits.rejected"]
+        case .singleWritesIgnoreTheCapacity, .singleUpdatesIgnoreTheCapacity: ["limits.capacity"]
+        case .cancelledSingleWrites, .cancelledSingleUpdates: ["commit.cancelled"]
+        case .singleWritesAreRepeated: ["answers.commit"]
+        case .singleUpdatesAreAllowed: ["updates.parity", "concurrency.updates"]
+        case .singleUpdatesInTwoSteps: ["concurrency.updates"]
+        case .singleUpdatesNeverExpire: ["updates.entries"]
         case .cancelledAfterwards: ["commit.cancelledMidway", "records.cancelledMidway"]
         case .presentAtTheEnd: ["expiry.boundary"]
         case .conditionsAtTheEnd: ["expiry.oneBoundary"]

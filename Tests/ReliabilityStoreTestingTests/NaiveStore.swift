@@ -53,27 +53,59 @@ struct NaiveStore: RecordStore {
         case .singleWritesAreUnconditional:
             _ = try await commit([write.unconditional])
             return .committed(try await get([write.key])[0]?.version)
-        case .singleWritesAreUnlimited where write.key.byteCount > capabilities.maxKeyBytes:
-            return .committed(nil)
-        case .cancelledSingleWrites where Task.isCancelled:
-            return .committed(nil)
-        default:
-            switch try await commit([write]) {
-            case .committed(let versions): return .committed(versions[0])
-            case .conflict(_, let current): return .conflict(current)
+        case .singleWritesOfLongKeys where write.key.byteCount > capabilities.maxKeyBytes: return .committed(nil)
+        case .singleWritesOfLongValues where write.value.count > capabilities.maxValueBytes: return .committed(nil)
+        case .cancelledSingleWrites where Task.isCancelled: return .committed(nil)
+        default: break
+        }
+        do throws(StoreError) {
+            return try await commitAsList(write)
+        } catch {
+            switch error.reason {
+            case .capacityExceeded where server.mutant == .singleWritesIgnoreTheCapacity: return .committed(nil)
+            case .unknownOutcome where server.mutant == .singleWritesAreRepeated: return try await commitAsList(write)
+            default: throw error
             }
         }
     }
 
+    private func commitAsList(_ write: StoreWrite) async throws(StoreError) -> WriteResult {
+        switch try await commit([write]) {
+        case .committed(let versions): .committed(versions[0])
+        case .conflict(_, let current): .conflict(current)
+        }
+    }
+
     func update(_ key: StoreKey, _ update: AtomicUpdate) async throws(StoreError) -> AtomicUpdate.Decision {
-        let decision = try await self.update([(key, update)]).decisions[0]
-        if server.mutant != .singleUpdatesAreAllowed { return decision }
-        return AtomicUpdate.Decision(
-            isAllowed: true,
-            remaining: decision.remaining,
-            retryAfter: decision.retryAfter,
-            resetAfter: decision.resetAfter
-        )
+        let made = AtomicUpdate.Decision(isAllowed: true, remaining: 0, retryAfter: nil, resetAfter: .zero)
+        switch server.mutant {
+        case .singleUpdatesOfLongKeys where key.byteCount > capabilities.maxKeyBytes: return made
+        case .cancelledSingleUpdates where Task.isCancelled: return made
+        case .singleUpdatesInTwoSteps:
+            let current = try await get([key])[0]?.value
+            await Task.yield()
+            let instant = Int64(1_000_000_000_000_000_000 + (await server.now).attoseconds / 1_000_000_000)
+            let application = update.apply(to: current, now: instant)
+            if let value = application.value {
+                _ = try await commit([.put(key, value, .after(application.expiresAfter), if: .any)])
+            }
+            return application.decision
+        default: break
+        }
+        let decision: AtomicUpdate.Decision
+        do throws(StoreError) {
+            decision = try await self.update([(key, update)]).decisions[0]
+        } catch {
+            if error.reason == .capacityExceeded, server.mutant == .singleUpdatesIgnoreTheCapacity { return made }
+            throw error
+        }
+        switch server.mutant {
+        case .singleUpdatesAreAllowed: return made
+        case .singleUpdatesNeverExpire:
+            _ = try await commit([.touch(key, .never, if: .any)])
+            return decision
+        default: return decision
+        }
     }
 
     func commit(_ writes: [StoreWrite], enqueueing records: [NewRecord]) async throws(StoreError) -> RecordCommitResult
@@ -133,6 +165,9 @@ extension StoreConformance {
 }
 
 extension StoreWrite {
+    /// The value of a put.
+    fileprivate var value: [UInt8] { if case .put(_, let value, _, _) = self { value } else { [] } }
+
     /// The write with the condition `any`.
     fileprivate var unconditional: StoreWrite {
         switch self {

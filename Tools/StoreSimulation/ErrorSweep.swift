@@ -1,5 +1,5 @@
 /// The counts of a sweep.
-package struct ErrorCounts: Hashable, Sendable {
+package struct ErrorCounts: SweepCounts, Hashable {
     package var workloads = 0
     /// The number of runs with a fault.
     package var faults = 0
@@ -28,7 +28,7 @@ package struct ErrorCounts: Hashable, Sendable {
 /// A call fails once, or with all calls after it: with an error before or after it was done, with a full disk that
 /// takes nothing or half of a write, and a sync with the page cache that keeps what was not written and with one that
 /// drops it. The workload opens the store, fills, extends and compacts its log, closes it, and opens it again.
-package struct ErrorSweep {
+package struct ErrorSweep: Sweep {
     package private(set) var counts = ErrorCounts()
     private let seed: UInt64
 

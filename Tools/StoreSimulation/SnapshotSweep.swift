@@ -2,7 +2,7 @@ internal import ReliabilityFileStore
 internal import ReliabilityStore
 
 /// The counts of a sweep over snapshots.
-package struct SnapshotCounts: Hashable, Sendable {
+package struct SnapshotCounts: SweepCounts, Hashable {
     package var snapshots = 0
     /// The number of crashes after which the copy was opened.
     package var crashes = 0
@@ -24,7 +24,7 @@ package struct SnapshotCounts: Hashable, Sendable {
 ///
 /// A copy after a crash is whole, is rejected as damaged or has no file but LOCK. A snapshot that failed leaves a copy
 /// of the same kind. The store is unaffected.
-package struct SnapshotSweep {
+package struct SnapshotSweep: Sweep {
     package private(set) var counts = SnapshotCounts()
     private let seed: UInt64
     /// The number of snapshots that are written one after the other without a fault.

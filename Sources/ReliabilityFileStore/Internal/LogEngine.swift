@@ -24,27 +24,11 @@ final class LogEngine: @unchecked Sendable {
         }
     }
 
-    /// A request in the wait queue.
-    ///
-    /// The queue is served in the order of arrival.
-    private struct WaitingRequest {
-        /// Submits the request again.
-        ///
-        /// Returns `false` if the request must continue to wait.
-        let resubmit: (_ now: Int64, _ deferred: inout [@Sendable () -> Void], _ diskFullError: StoreError?) -> Bool
-        let reject: @Sendable (StoreError) -> Void
-    }
-
     /// The lock, and the conditions on which the two threads wait.
     let monitor = ThreadMonitor(conditions: 2)
     static let maintenanceCondition = 1
     var stateMachine: LogStateMachine
-    private var waiting: [UInt64: WaitingRequest] = [:]
-    /// The tickets of the waiting requests in the order of arrival.
-    ///
-    /// Tickets of cancelled requests can remain.
-    private var waitQueue: [UInt64] = []
-    private var nextTicket: UInt64 = 0
+    private var waitQueue = WaitQueue()
     /// The number of the batch that is being written.
     private var batchInFlight: UInt64 = 0
     private var waitersInFlight: [Waiter] = []
@@ -125,7 +109,7 @@ final class LogEngine: @unchecked Sendable {
     ) throws(StoreError) -> Submission<Result> {
         try stateMachine.checkOpen()
         // Earlier writes in the wait queue come first.
-        if !request.isRead, !waiting.isEmpty { return .batchIsFull }
+        if !request.isRead, !waitQueue.isEmpty { return .batchIsFull }
         return try stateMachine.submit(request, now: now)
     }
 
@@ -141,22 +125,19 @@ final class LogEngine: @unchecked Sendable {
 
     /// Adds a request to the wait queue and waits for the answer.
     private func submitQueued<Result>(_ request: LogRequest<Result>) async -> Swift.Result<Result, StoreError> {
-        let ticket = withLock {
-            nextTicket += 1
-            return nextTicket
-        }
+        let ticket = withLock { waitQueue.newTicket() }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let rejection: StoreError? = withLock {
                     if let error = stateMachine.finalError { return error }
                     if !request.isRead, Task.isCancelled { return .cancelled }
-                    waitQueue.append(ticket)
-                    waiting[ticket] = WaitingRequest(
+                    let waiting = WaitQueue.Request(
                         resubmit: { [self] now, deferred, diskFullError in
                             resubmit(request, now, &deferred, diskFullError) { continuation.resume(returning: $0) }
                         },
                         reject: { continuation.resume(returning: .failure($0)) }
                     )
+                    waitQueue.append(waiting, ticket)
                     monitor.signal()
                     return nil
                 }
@@ -164,7 +145,7 @@ final class LogEngine: @unchecked Sendable {
             }
         } onCancel: {
             if request.isRead { return }
-            let cancelled = withLock { waiting.removeValue(forKey: ticket) }
+            let cancelled = withLock { waitQueue.remove(ticket) }
             cancelled?.reject(.cancelled)
         }
     }
@@ -274,8 +255,8 @@ final class LogEngine: @unchecked Sendable {
             serveWaitQueue(now, &deferred, roomError)
             roomError = nil
             // A write that was rejected needs no segment, and a later write may find space.
-            if waiting.isEmpty { stateMachine.clearRequirement() }
-            let step = stateMachine.nextStep(hasWaiting: !waiting.isEmpty)
+            if waitQueue.isEmpty { stateMachine.clearRequirement() }
+            let step = stateMachine.nextStep(hasWaiting: !waitQueue.isEmpty)
             deferred += takeEndedCompactions()
             // Waiting requests can join the next batch while the current batch is written.
             if case .flush = step {
@@ -310,7 +291,7 @@ final class LogEngine: @unchecked Sendable {
     /// The caller must hold the lock of `monitor`.
     private func gather(_ lastCount: Int) {
         let expected = lastCount - lastCount / 8
-        if lastCount == 0 || openWaiters.count >= expected || !waiting.isEmpty { return }
+        if lastCount == 0 || openWaiters.count >= expected || !waitQueue.isEmpty { return }
         monitor.unlock()
         let end = continuousNanoseconds() + Self.gatherLimit
         while openCount.load(ordering: .acquiring) < expected, continuousNanoseconds() < end { yieldProcessor() }
@@ -325,7 +306,7 @@ final class LogEngine: @unchecked Sendable {
         defer { monitor.unlock() }
         while !stateMachine.isMaintenanceStopped {
             let now = clock.now
-            let step = stateMachine.nextMaintenanceStep(now: now, hasWaiting: !waiting.isEmpty)
+            let step = stateMachine.nextMaintenanceStep(now: now, hasWaiting: !waitQueue.isEmpty)
             if case .wait = step {
                 if stateMachine.hasPendingCheckpoint { monitor.signal() }
                 let untilExpiry = stateMachine.nextExpiry?.saturatingSubtract(now)
@@ -359,13 +340,7 @@ final class LogEngine: @unchecked Sendable {
     private func serveWaitQueue(_ now: Int64, _ deferred: inout [@Sendable () -> Void], _ diskFullError: StoreError?) {
         if stateMachine.finalError != nil { return }
         stateMachine.clearRequirement()
-        var served = 0
-        for ticket in waitQueue {
-            if let request = waiting[ticket], !request.resubmit(now, &deferred, diskFullError) { break }
-            waiting[ticket] = nil
-            served += 1
-        }
-        waitQueue.removeFirst(served)
+        waitQueue.serve { $0.resubmit(now, &deferred, diskFullError) }
     }
 
     /// Records the result of a step and resumes the callers of a batch that ended.
@@ -390,11 +365,8 @@ final class LogEngine: @unchecked Sendable {
         writer.release()
         let (rejected, error, closed) = withLock {
             isReleased = true
-            defer {
-                waiting = [:]
-                closeCompletions = []
-            }
-            return (waitQueue.compactMap { waiting[$0] }, stateMachine.finalError ?? .closed, closeCompletions)
+            defer { closeCompletions = [] }
+            return (waitQueue.takeAll(), stateMachine.finalError ?? .closed, closeCompletions)
         }
         for request in rejected { request.reject(error) }
         for completion in closed { completion() }

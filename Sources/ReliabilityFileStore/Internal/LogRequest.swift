@@ -2,6 +2,7 @@ package import ReliabilityStore
 
 /// The part of the store's content that an answer depends on.
 enum ReadSet: Sendable {
+    case entry(StoreKey)
     case entries([StoreKey])
     case queues([QueueName])
     case commit([StoreWrite], [NewRecord])

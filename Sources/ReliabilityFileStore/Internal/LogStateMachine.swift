@@ -41,7 +41,7 @@ package enum LogStepResult {
 /// The state machine receives requests and results of steps, and returns answers and steps. Files, threads and clocks
 /// are left to the caller.
 package struct LogStateMachine: Sendable {
-    private enum Phase {
+    enum Phase {
         case open
         case closing
         case ended(StoreError)
@@ -50,18 +50,18 @@ package struct LogStateMachine: Sendable {
     /// The longest time in nanoseconds for which a store in use does not record its clock.
     private static let heartbeatInterval: Int64 = 3_600_000_000_000
 
-    private var state: StoreStateMachine
-    private var compaction: CompactionStateMachine
-    private let tuning: LogTuning
+    var state: StoreStateMachine
+    var compaction: CompactionStateMachine
+    let tuning: LogTuning
     /// The layout of the segment in use after the step that is being executed.
-    private var layout: LogLayout
+    var layout: LogLayout
     /// The end of the durable frames in the segment in use.
-    private var durableEnd: Int64
-    private var phase = Phase.open
+    var durableEnd: Int64
+    var phase = Phase.open
     /// The batch that is being written.
     private var inFlightBatch: LogBatch?
     /// The batch that accepts writes.
-    private var openBatch: LogBatch
+    var openBatch: LogBatch
     private var openFrame = FrameBuilder()
     /// The number of the last durable batch.
     package private(set) var durable: UInt64 = 0
@@ -70,7 +70,7 @@ package struct LogStateMachine: Sendable {
     /// The store's clock in the frame that is being written.
     private var inFlightClock: Int64
     /// The last batch whose changes the checkpoint that is being written may contain.
-    private var checkpointBatch: UInt64 = 0
+    var checkpointBatch: UInt64 = 0
     /// The last time that could not be recorded because the disk was full.
     private var unrecordedClock: Int64 = .min
 
@@ -140,7 +140,7 @@ package struct LogStateMachine: Sendable {
         case .writeEntry(let key, let makePlan):
             let plan = try makePlan(&state)
             guard let change = plan.change else {
-                return answer(plan.result, .entries([key]), isDiskFull: isDiskFull)
+                return answer(plan.result, .entry(key), isDiskFull: isDiskFull)
             }
             let before = openFrame.payloadCount
             openFrame.append(change.mutation)
@@ -207,7 +207,7 @@ package struct LogStateMachine: Sendable {
         return .answer(result, durableWith: openBatch.number, isChange: false)
     }
 
-    private var hasOpenFrame: Bool { openFrame.payloadCount > 0 || openBatch.isHeartbeat }
+    var hasOpenFrame: Bool { openFrame.payloadCount > 0 || openBatch.isHeartbeat }
 
     private var isFull: Bool { openFrame.payloadCount >= tuning.batchLimit }
 
@@ -244,9 +244,10 @@ package struct LogStateMachine: Sendable {
 
     private func expiryShown(by readSet: ReadSet) -> Int64? {
         switch readSet {
-        case .entries(let keys): state.expiryShown(of: keys)
-        case .commit(let writes, _): state.expiryShown(of: writes.map(\.key))
-        case .everything: state.expiryShown(of: nil)
+        case .entry(let key): state.expiryShown(of: key)
+        case .entries(let keys): keys.compactMap { state.expiryShown(of: $0) }.max()
+        case .commit(let writes, _): writes.compactMap { state.expiryShown(of: $0.key) }.max()
+        case .everything: state.expiryShown
         case .queues: nil
         }
     }
@@ -283,6 +284,7 @@ package struct LogStateMachine: Sendable {
 
     private func intersects(_ batch: LogBatch, _ readSet: ReadSet) -> Bool {
         switch readSet {
+        case .entry(let key): isChanged(key, by: batch)
         case .entries(let keys): keys.contains { isChanged($0, by: batch) }
         case .queues(let queues): queues.contains { batch.contains($0) }
         case .commit(let writes, let records):
@@ -299,7 +301,7 @@ package struct LogStateMachine: Sendable {
 
     // MARK: Steps
 
-    private var position: LogPosition { LogPosition(clock: state.now, nextVersion: state.nextVersion) }
+    var position: LogPosition { LogPosition(clock: state.now, nextVersion: state.nextVersion) }
 
     private func fits(_ size: Int) -> Bool { layout.end + Int64(size + LogFormat.sealSize) <= layout.reservedEnd }
 
@@ -383,85 +385,6 @@ package struct LogStateMachine: Sendable {
             break
         }
     }
-
-    // MARK: Maintenance
-
-    /// A Boolean value that indicates whether ``nextMaintenanceStep(now:hasWaiting:)`` has a step.
-    var isMaintenanceDue: Bool {
-        switch phase {
-        case .open: compaction.isDue(state.liveBytes, layout) || hasExpired
-        case .closing, .ended: !compaction.isStopped
-        }
-    }
-
-    private var hasExpired: Bool { state.nextExpiry.map { $0 <= state.now / 1_000_000 } ?? false }
-
-    /// The time in nanoseconds since 1970 at which the next entry expires, or `nil` if no entry expires.
-    var nextExpiry: Int64? { state.nextExpiry?.saturatingMultiply(1_000_000) }
-
-    /// Returns the next step of the maintenance, which another thread than that of ``nextStep(hasWaiting:)`` may execute.
-    ///
-    /// The caller executes the step and reports the result with ``completed(_:_:)``.
-    ///
-    /// - Parameters:
-    ///   - now: The store's clock.
-    ///   - hasWaiting: `true` if requests are in the wait queue.
-    /// - Returns: The step.
-    package mutating func nextMaintenanceStep(now: Int64, hasWaiting: Bool) -> MaintenanceStep {
-        if compaction.isStopped { return .wait }
-        switch phase {
-        case .open:
-            state.advance(to: now)
-            state.reclaim(atMost: tuning.sliceLimit)
-        case .closing:
-            // A waiting write may need a segment.
-            if !hasWaiting { return compaction.isInSnapshot ? .wait : compaction.stop() }
-            if compaction.requiredSize == nil { return .wait }
-        case .ended:
-            return compaction.isInSnapshot ? .wait : compaction.stop()
-        }
-        if compaction.pending == nil { checkpointBatch = hasOpenFrame ? openBatch.number : openBatch.number - 1 }
-        return compaction.nextStep(state, layout: layout, position: position)
-    }
-
-    /// Records the result of a maintenance step.
-    package mutating func completed(_ step: MaintenanceStep, _ result: MaintenanceResult) {
-        compaction.completed(step, result)
-    }
-
-    /// A Boolean value that indicates whether no further maintenance step follows.
-    package var isMaintenanceStopped: Bool { compaction.isStopped }
-
-    /// The names of the files that the store has, for checks.
-    package var fileNames: Set<String> { compaction.fileNames }
-
-    /// The names of the files with content that an opening needs, for checks.
-    package var neededFileNames: Set<String> { compaction.neededFileNames }
-
-    /// A Boolean value that indicates whether a checkpoint waits for its frame.
-    package var hasPendingCheckpoint: Bool { compaction.pending != nil }
-
-    // MARK: Snapshots and requested compactions
-
-    /// Returns the files and the position of a snapshot, and keeps all files until ``endSnapshot()``.
-    ///
-    /// The snapshot has all durable changes. The store can be closed only after the end of the snapshot.
-    package mutating func beginSnapshot(now: Int64) throws(StoreError) -> SnapshotPlan {
-        try checkOpen()
-        state.advance(to: now)
-        return compaction.beginSnapshot(end: durableEnd, position)
-    }
-
-    package mutating func endSnapshot() { compaction.endSnapshot() }
-
-    /// Requests a compaction and returns its number.
-    package mutating func requestCompaction() throws(StoreError) -> UInt64 {
-        try checkOpen()
-        return compaction.requestCompaction()
-    }
-
-    /// The number of the last compaction that ended.
-    package var completedCompaction: UInt64 { compaction.completedPass }
 }
 
 extension StoreError {

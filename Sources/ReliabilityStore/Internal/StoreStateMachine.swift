@@ -87,12 +87,16 @@ package struct StoreStateMachine: Sendable {
     /// - Returns: The number of steps.
     package func indexSteps(_ queue: QueueName) -> Int { content.entries.steps &+ content.records.steps(of: queue) }
 
-    /// Returns the latest expiry that an answer about `keys` may reveal through the absence of an entry.
+    /// Returns the latest expiry that an answer about a key may reveal through the absence of an entry.
     ///
-    /// - Parameter keys: The keys of the answer, or `nil` for all keys. For all keys, the answer may be too late but
-    ///   never later than the present time.
+    /// - Parameter key: The key of the answer.
     /// - Returns: The expiry in Unix milliseconds, or `nil` if the answer reveals no expiry.
-    package func expiryShown(of keys: [StoreKey]?) -> Int64? { content.entries.expiryShown(of: keys, at: clock) }
+    package func expiryShown(of key: StoreKey) -> Int64? { content.entries.expiryShown(of: key, at: clock) }
+
+    /// The latest expiry that an answer about all keys may reveal, in Unix milliseconds, or `nil` for none.
+    ///
+    /// The time may be too late but is never later than the present time.
+    package var expiryShown: Int64? { content.entries.expiryShown(at: clock) }
 
     // MARK: Entries
 

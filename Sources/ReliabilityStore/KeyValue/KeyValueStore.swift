@@ -47,12 +47,12 @@ public protocol KeyValueStore: Sendable {
     /// - Throws: ``StoreError``.
     func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult
 
-    /// Makes a single write.
+    /// Makes a single write, with the same effect as a commit of a list with one write.
     ///
     /// A default implementation calls ``commit(_:)-([StoreWrite])`` with one write.
     ///
     /// - Parameter write: The write and its condition.
-    /// - Returns: The new version, or the conflict with the present entry.
+    /// - Returns: The version as in ``CommitResult/committed(_:)``, or the conflict with the present entry.
     /// - Throws: ``StoreError``.
     func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult
 
@@ -67,9 +67,10 @@ public protocol KeyValueStore: Sendable {
     /// - Throws: ``StoreError``.
     func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) async throws(StoreError) -> UpdateResult
 
-    /// Makes a single update.
+    /// Makes a single update, with the same effect as a list with one update.
     ///
-    /// A default implementation calls ``update(_:)`` with one update.
+    /// A denied update still shortens state from the far future, as in ``update(_:)``. A default implementation calls
+    /// ``update(_:)`` with one update.
     ///
     /// - Parameters:
     ///   - key: The key of the entry.

@@ -87,9 +87,15 @@ extension StoreConformance {
             let last = try await run.put(keys[0], [4])
             try await run.committed([.delete(keys[1], if: .any)])
             let deleted = try await losing(run, .commit) {
-                try await run.store.commit([.delete(keys[0], if: .version(last))])
+                CommitResult(try await run.store.commit(.delete(keys[0], if: .version(last))))
             }
             try await judge(run, "a delete", deleted, before: [[4], nil], after: [nil, nil], now: try await values())
+            let key = run.key("commit", "\(round)", "single")
+            let single = try await losing(run, .commit) {
+                CommitResult(try await run.store.commit(.put(key, [1], .never, if: .absent)))
+            }
+            let value = try await run.store.get(key)?.value
+            try await judge(run, "a single create", single, before: [nil], after: [[1]], now: [value])
         }
     }
 

@@ -181,6 +181,14 @@ extension StoreConformance {
         }
         update.cancel()
         try await run.rejected("the update of a cancelled task", as: .cancelled) { try await update.value }
+        let singleUpdate = Task {
+            await suspendUntilCancelled()
+            return try await run.store.update(key, .add(1, within: 0...10, expiry: .seconds(60)))
+        }
+        singleUpdate.cancel()
+        try await run.rejected("the single update of a cancelled task", as: .cancelled) {
+            try await singleUpdate.value
+        }
         try await run.expect(key, holds: nil, "after the commit and the update of a cancelled task")
     }
 

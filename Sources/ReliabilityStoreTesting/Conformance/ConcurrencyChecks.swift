@@ -140,7 +140,7 @@ extension StoreConformance {
                     if task < updaters {
                         defer { ended.increment() }
                         for _ in 0..<8 {
-                            counts += try await run.store.update([(key, add)]).decisions.map(\.remaining)
+                            counts.append(try await run.store.update(key, add).remaining)
                         }
                     }
                     while task >= updaters, ended.value < updaters {
@@ -166,8 +166,12 @@ extension StoreConformance {
         ]
         for (index, update) in updates.enumerated() {
             let allowed = try await withThrowingTaskGroup { group in
-                for _ in 0..<taskCount {
-                    group.addTask { try await run.store.update([(run.key("limit", "\(index)"), update)]).isApplied }
+                for task in 0..<taskCount {
+                    group.addTask {
+                        let key = run.key("limit", "\(index)")
+                        if task % 2 == 0 { return try await run.store.update(key, update).isAllowed }
+                        return try await run.store.update([(key, update)]).isApplied
+                    }
                 }
                 return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
             }

@@ -91,7 +91,7 @@ struct ConformanceRun: Sendable {
             try expect(added.count, is: records.count, "the number of results for the records of a commit")
             return versions
         }
-        switch try await store.commit(writes) {
+        switch try await commit(writes) {
         case .committed(let versions):
             try expect(versions.count, is: writes.count, "the number of versions for a commit")
             return versions
@@ -100,9 +100,15 @@ struct ConformanceRun: Sendable {
         }
     }
 
+    /// Makes a commit, and a list with one write as a single write.
+    private func commit(_ writes: [StoreWrite]) async throws -> CommitResult {
+        guard writes.count == 1 else { return try await store.commit(writes) }
+        return CommitResult(try await store.commit(writes[0]))
+    }
+
     /// Makes a commit, expects a conflict and returns the conflicting entry.
     func conflicting(_ writes: [StoreWrite], at expected: Int = 0) async throws -> StoreEntry? {
-        switch try await store.commit(writes) {
+        switch try await commit(writes) {
         case .committed: throw violation("a commit succeeded although a condition is false: \(writes)")
         case .conflict(let index, let current):
             try expect(index, is: expected, "the index of a conflict")

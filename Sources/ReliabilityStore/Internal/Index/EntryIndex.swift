@@ -39,27 +39,28 @@ struct EntryIndex: ~Copyable, Sendable {
 
     func advance(_ cursor: inout ItemTree.Cursor) { tree.advance(&cursor) }
 
-    /// Returns the latest expiry that an answer about `keys` may reveal through the absence of an entry.
+    /// Returns the latest expiry that an answer about all keys may reveal through the absence of an entry.
+    ///
+    /// - Parameter now: The time in Unix nanoseconds.
+    /// - Returns: The expiry in Unix milliseconds, or `nil` if the answer reveals no expiry.
+    func expiryShown(at now: Int64) -> Int64? {
+        // The present time is not before the expiry of any expired entry.
+        if let nextExpiry, nextExpiry <= now / 1_000_000 { return now / 1_000_000 }
+        return reclaimedExpiry
+    }
+
+    /// Returns the latest expiry that an answer about a key may reveal through the absence of an entry.
     ///
     /// - Parameters:
-    ///   - keys: The keys of the answer, or `nil` for all keys.
+    ///   - key: The key of the answer.
     ///   - now: The time in Unix nanoseconds.
     /// - Returns: The expiry in Unix milliseconds, or `nil` if the answer reveals no expiry.
-    func expiryShown(of keys: [StoreKey]?, at now: Int64) -> Int64? {
-        let reclaimed = lastReclaimedExpiry == .min ? nil : lastReclaimedExpiry
-        guard let keys else {
-            // The present time is not before the expiry of any expired entry.
-            if let nextExpiry, nextExpiry <= now / 1_000_000 { return now / 1_000_000 }
-            return reclaimed
-        }
-        var latest: Int64?
-        for key in keys {
-            let item = key.withKeyBytes { tree.place(of: $0).item }
-            let shown = item.map { $0.isExpired(at: now) ? $0.expiresAt : nil } ?? reclaimed
-            if let shown { latest = max(latest ?? shown, shown) }
-        }
-        return latest
+    func expiryShown(of key: StoreKey, at now: Int64) -> Int64? {
+        guard let item = key.withKeyBytes({ tree.place(of: $0).item }) else { return reclaimedExpiry }
+        return item.isExpired(at: now) ? item.expiresAt : nil
     }
+
+    private var reclaimedExpiry: Int64? { lastReclaimedExpiry == .min ? nil : lastReclaimedExpiry }
 
     // MARK: Changing
 
