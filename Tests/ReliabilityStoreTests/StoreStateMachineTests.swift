@@ -242,7 +242,7 @@ struct StoreStateMachineTests {
                         single.apply(change)
                         if !plan.result.isAllowed { results.insert("repaired") }
                     }
-                    return UpdateResult(isApplied: plan.result.isAllowed, decisions: [plan.result])
+                    return UpdateResult(plan.result)
                 }
                 let second = outcome { () throws(StoreError) in
                     let plan = try list.planUpdate([(key: key, update: update)])

@@ -16,22 +16,11 @@ package func perform(_ operation: WorkloadOperation, on store: some RecordStore)
             let page = try await store.scan(prefix, after: after, limit: limit)
             return .scanned(page.entries.map { .init($0.key, $0.entry) }, next: page.next)
         case .commit(let writes, let records):
-            if records.isEmpty, writes.count == 1 {
-                switch try await store.commit(writes[0]) {
-                case .committed(let version): return .commit(.committed([version], records: []))
-                case .conflict(let current): return .commit(.conflict(index: 0, current: current))
-                }
-            }
-            if records.isEmpty {
-                switch try await store.commit(writes) {
-                case .committed(let versions): return .commit(.committed(versions, records: []))
-                case .conflict(let index, let current): return .commit(.conflict(index: index, current: current))
-                }
-            }
-            return .commit(try await store.commit(writes, enqueueing: records))
+            if !records.isEmpty { return .commit(try await store.commit(writes, enqueueing: records)) }
+            if writes.count == 1 { return .commit(.init(CommitResult(try await store.commit(writes[0])))) }
+            return .commit(.init(try await store.commit(writes)))
         case .update(let updates) where updates.count == 1:
-            let decision = try await store.update(updates[0].key, updates[0].update)
-            return .update(UpdateResult(isApplied: decision.isAllowed, decisions: [decision]))
+            return .update(UpdateResult(try await store.update(updates[0].key, updates[0].update)))
         case .update(let updates):
             return .update(try await store.update(updates.map { ($0.key, $0.update) }))
         case .enqueue(let records):

@@ -39,17 +39,10 @@ package func submit(
                 .scanned(page.entries.map { .init($0.key, $0.entry) }, next: page.next)
             }
         case .commit(let writes, []) where writes.count == 1:
-            return try run(.commit(writes[0])) { result in
-                switch result {
-                case .committed(let version): .commit(.committed([version], records: []))
-                case .conflict(let current): .commit(.conflict(index: 0, current: current))
-                }
-            }
+            return try run(.commit(writes[0])) { .commit(.init(CommitResult($0))) }
         case .commit(let writes, let records): return try run(.commit(writes, records)) { .commit($0) }
         case .update(let updates) where updates.count == 1:
-            return try run(.update(updates[0].key, updates[0].update)) { decision in
-                .update(UpdateResult(isApplied: decision.isAllowed, decisions: [decision]))
-            }
+            return try run(.update(updates[0].key, updates[0].update)) { .update(UpdateResult($0)) }
         case .update(let updates): return try run(.update(updates.map { ($0.key, $0.update) })) { .update($0) }
         case .enqueue(let records): return try run(.enqueue(records)) { .enqueued($0) }
         case .claim(let queue, let limit, let lease):

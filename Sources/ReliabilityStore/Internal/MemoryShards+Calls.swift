@@ -87,8 +87,7 @@ extension MemoryShards {
         at now: Int64
     ) throws(StoreError) -> UpdateResult {
         if updates.count == 1, let (key, update) = updates.first {
-            let decision = try self.update(key, update, at: now)
-            return UpdateResult(isApplied: decision.isAllowed, decisions: [decision])
+            return UpdateResult(try self.update(key, update, at: now))
         }
         return try change(mask(of: updates.lazy.map(\.key)), at: now) { now in self.update(updates, lockedAt: now) }
     }

@@ -13,3 +13,10 @@ public struct UpdateResult: Hashable, Sendable {
         self.decisions = decisions
     }
 }
+
+extension UpdateResult {
+    /// Creates the result of a list with one update.
+    package init(_ decision: AtomicUpdate.Decision) {
+        self.init(isApplied: decision.isAllowed, decisions: [decision])
+    }
+}

@@ -15,3 +15,13 @@ public enum RecordCommitResult: Hashable, Sendable {
     /// The other record is in the given state. The other record is a dead letter or has another payload.
     case taken(index: Int, by: RecordState)
 }
+
+extension RecordCommitResult {
+    /// Creates the result of a commit without records.
+    package init(_ result: CommitResult) {
+        switch result {
+        case .committed(let versions): self = .committed(versions, records: [])
+        case .conflict(let index, let current): self = .conflict(index: index, current: current)
+        }
+    }
+}

@@ -35,8 +35,7 @@ extension StoreConformance {
                 }
                 var result = UpdateResult(isApplied: false, decisions: [])
                 if updates.count == 1, Bool.random(using: &random) {
-                    let decision = try await run.store.update(updates[0].key, updates[0].update)
-                    result = UpdateResult(isApplied: decision.isAllowed, decisions: [decision])
+                    result = UpdateResult(try await run.store.update(updates[0].key, updates[0].update))
                 } else {
                     result = try await run.store.update(updates)
                 }
