@@ -44,6 +44,7 @@ let package = Package(
         // Layer 1
         module("ReliabilityStore", ["ReliabilityCore"]),
         module("ReliabilityFileStore", ["ReliabilityCore", "ReliabilityStore"]),
+        module("ReliabilityRedis", ["ReliabilityCore", "ReliabilityStore"]),
         // Layer 2: calls
         module("Timeout", ["ReliabilityCore"]),
         module("Retry", ["ReliabilityCore"]),
@@ -102,6 +103,7 @@ let package = Package(
         // Tests
         tests("ReliabilityCore"),
         tests("ReliabilityStore", ["ReliabilityStoreTesting"]),
+        tests("ReliabilityRedis", ["ReliabilityStore", "ReliabilityStoreTesting"]),
         tests(
             "ReliabilityFileStore",
             ["ReliabilityStore", "ReliabilityStoreTesting", "CrashChild", "StoreSimulation"]

@@ -246,7 +246,7 @@ extension MemoryShards {
 
 extension StoreWrite {
     /// A Boolean value that indicates whether the write issues a version.
-    var isPut: Bool {
+    package var isPut: Bool {
         if case .put = self { return true }
         return false
     }

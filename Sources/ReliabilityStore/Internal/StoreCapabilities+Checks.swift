@@ -1,6 +1,6 @@
 /// The checks before a call to a store.
 extension StoreCapabilities {
-    func checkCommit(_ writes: [StoreWrite], _ records: [NewRecord]) throws(StoreError) {
+    package func checkCommit(_ writes: [StoreWrite], _ records: [NewRecord]) throws(StoreError) {
         for write in writes { try check(write) }
         if writes.count > 1 { try checkDistinct(writes.map(\.key)) }
         guard writes.count + records.count <= maxWrites else {
@@ -10,14 +10,14 @@ extension StoreCapabilities {
         try check(records)
     }
 
-    func check(_ write: StoreWrite) throws(StoreError) {
+    package func check(_ write: StoreWrite) throws(StoreError) {
         try check(write.key)
         if case .put(_, let value, _, _) = write, value.count > maxValueBytes {
             throw invalid("a value must have at most \(maxValueBytes) bytes (has \(value.count))")
         }
     }
 
-    func checkUpdates(_ updates: [(key: StoreKey, update: AtomicUpdate)]) throws(StoreError) {
+    package func checkUpdates(_ updates: [(key: StoreKey, update: AtomicUpdate)]) throws(StoreError) {
         for update in updates { try check(update.key) }
         if updates.count > 1 { try checkDistinct(updates.map(\.key)) }
         guard updates.count <= maxWrites else {
@@ -25,20 +25,20 @@ extension StoreCapabilities {
         }
     }
 
-    func checkEnqueue(_ records: [NewRecord]) throws(StoreError) {
+    package func checkEnqueue(_ records: [NewRecord]) throws(StoreError) {
         try check(records)
         guard records.count <= maxWrites else {
             throw invalid("a call must have at most \(maxWrites) records (has \(records.count))")
         }
     }
 
-    func checkClaim(_ queue: QueueName, limit: Int, lease: Duration) throws(StoreError) {
+    package func checkClaim(_ queue: QueueName, limit: Int, lease: Duration) throws(StoreError) {
         try check(queue)
         try checkPositive(limit, "limit")
         try checkLease(lease)
     }
 
-    func checkSettlements(_ settlements: [Settlement]) throws(StoreError) {
+    package func checkSettlements(_ settlements: [Settlement]) throws(StoreError) {
         guard settlements.count <= maxWrites else {
             throw invalid("a call must have at most \(maxWrites) settlements (has \(settlements.count))")
         }
@@ -52,19 +52,19 @@ extension StoreCapabilities {
         }
     }
 
-    func check(_ key: StoreKey) throws(StoreError) {
+    package func check(_ key: StoreKey) throws(StoreError) {
         if key.byteCount > maxKeyBytes {
             throw invalid("a key must have at most \(maxKeyBytes) bytes (has \(key.byteCount))")
         }
     }
 
-    func check(_ queue: QueueName) throws(StoreError) {
+    package func check(_ queue: QueueName) throws(StoreError) {
         guard (1...64).contains(queue.description.utf8.count) else {
             throw invalid("a queue's name must have 1 to 64 bytes (has \(queue.description.utf8.count))")
         }
     }
 
-    func checkPositive(_ number: Int, _ name: String) throws(StoreError) {
+    package func checkPositive(_ number: Int, _ name: String) throws(StoreError) {
         if number < 1 { throw invalid("\(name) must be at least 1 (is \(number))") }
     }
 

@@ -204,7 +204,10 @@ extension StoreConformance {
         let window = try await run.store.update([(run.key("update"), update)])
         try run.expect(window.isApplied, "an update continued from an expired entry")
         let page = try await run.store.scan(StoreKey(ConformanceRun.keyspace), after: nil, limit: 100)
-        try run.expect(page.entries.map(\.key).sorted(), is: [run.key("keep"), run.key("update")].sorted(), "a scan")
+        // While time passes, the entry of the update can expire before the scan.
+        let found = page.entries.map(\.key).filter { run.isExact || $0 != run.key("update") }
+        let expected = run.isExact ? [run.key("keep"), run.key("update")].sorted() : [run.key("keep")]
+        try run.expect(found.sorted(), is: expected, "a scan")
     }
 
     private static func createOnExpired(_ run: ConformanceRun) async throws {

