@@ -34,13 +34,6 @@ struct RedisConformanceTests {
 
     @Test(arguments: conformance.applicableChecks)
     func conforms(to check: StoreConformance.Check) async throws {
-        let result: String
-        do {
-            try await Self.conformance.run(check)
-            result = "ok"
-        } catch { result = "\(error)" }
-        let file = FileHandle(forWritingAtPath: "/tmp/w/done.txt")
-        try file?.seekToEnd()
-        file?.write(Data("DONE \(check.id) \(result)\n".utf8))
+        try await Self.conformance.run(check)
     }
 }
