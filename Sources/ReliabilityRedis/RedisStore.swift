@@ -10,20 +10,118 @@ public import ReliabilityStore
 /// All keys of a store have the store's name as their hash tag, so a store is on one node of a cluster. Use several
 /// stores for more throughput than that of one node.
 public final class RedisStore: RecordStore {
-    /// The limits and guarantees of the store.
+    /// The limits and guarantees of the store, as read from the server when the store was opened.
     public let capabilities: StoreCapabilities
+    let configuration: Configuration
+    private let supervisor: ConnectionSupervisor<any RedisTransport>
     private let commands: RedisCommands
     private let names: RedisNames
 
-    package init(_ connection: any RedisConnection, configuration: Configuration) async throws(StoreError) {
-        names = RedisNames(configuration)
-        commands = RedisCommands(connection)
-        capabilities = StoreCapabilities(durability: .none, openedAt: nil, canStall: true)
-        try await commands.loadScripts()
+    /// Opens a store over a connection of the library, without TLS.
+    ///
+    /// The store keeps the connection until ``close()`` and connects again after each failure.
+    ///
+    /// - Parameters:
+    ///   - configuration: The settings.
+    ///   - address: The address of the server.
+    ///   - observer: Receives the changes of the connection's state. Defaults to `nil`.
+    /// - Throws: `StoreError` if the server cannot be reached in ten attempts or does not keep the promises of the
+    ///   store. The error states the remedy and no credentials.
+    /// - Precondition: The configuration is valid.
+    public convenience init(
+        _ configuration: Configuration,
+        address: RedisAddress,
+        observer: (@Sendable (StoreConnectionEvent) -> Void)? = nil
+    ) async throws(StoreError) {
+        try await self.init(
+            configuration,
+            server: "the Redis server at \(address)",
+            observer: observer
+        ) { onLoss throws(StoreError) in
+            try await SocketConnection.open(address, limit: configuration.commandTimeout, onLoss: onLoss)
+        }
     }
 
-    /// Closes the connections.
-    public func close() async { await commands.close() }
+    /// Opens a store over the client of a service.
+    ///
+    /// - Parameters:
+    ///   - configuration: The settings.
+    ///   - observer: Receives the changes of the connection's state. Defaults to `nil`.
+    ///   - connect: Returns a client of the server. The store calls the closure for the first client, and again to
+    ///     replace a client that fails. The store closes a client that the store has replaced.
+    /// - Throws: `StoreError` if the server cannot be reached in ten attempts or does not keep the promises of the
+    ///   store.
+    /// - Precondition: The configuration is valid.
+    public convenience init(
+        _ configuration: Configuration,
+        observer: (@Sendable (StoreConnectionEvent) -> Void)? = nil,
+        connect: @escaping @Sendable () async throws -> any RedisTransport
+    ) async throws(StoreError) {
+        try await self.init(
+            configuration,
+            server: "the Redis server",
+            observer: observer
+        ) { _ throws(StoreError) in
+            do { return try await connect() } catch let error as StoreError { throw error } catch {
+                throw StoreError(.unavailable, "the client did not connect", underlyingError: error)
+            }
+        }
+    }
+
+    init(
+        _ configuration: Configuration,
+        server: String,
+        limits: ConnectionLimits = ConnectionLimits(),
+        timeSource: TimeSource = .continuous,
+        observer: (@Sendable (StoreConnectionEvent) -> Void)?,
+        connect: @escaping @Sendable (@escaping @Sendable (String) -> Void) async throws(StoreError) -> any RedisTransport
+    ) async throws(StoreError) {
+        requireValid(configuration.validate)
+        let names = RedisNames(configuration)
+        let events = EventSink(observer)
+        let watch = RedisServerWatch(
+            RedisServerCheck(names: names, limit: configuration.commandTimeout, stated: configuration.durability),
+            events: events
+        )
+        let supervisor = ConnectionSupervisor<any RedisTransport>(
+            .init(
+                name: server,
+                connect: { onLoss throws(StoreError) in
+                    let transport = try await connect(onLoss)
+                    do throws(StoreError) { try await watch.admit(transport) } catch {
+                        await transport.close()
+                        throw error
+                    }
+                    return transport
+                },
+                check: { transport throws(StoreError) in try await watch.check(transport) },
+                close: { await $0.close() }
+            ),
+            mustReachServer: configuration.durability == nil,
+            limits: limits,
+            timeSource: timeSource,
+            events: events
+        )
+        try await supervisor.open()
+        self.configuration = configuration
+        self.names = names
+        self.supervisor = supervisor
+        commands = RedisCommands(supervisor, timeout: configuration.commandTimeout)
+        capabilities = StoreCapabilities(
+            durability: configuration.durability ?? watch.durability,
+            openedAt: nil,
+            canStall: true,
+            losesWritesOnFailover: watch.hasReplicas
+        )
+    }
+
+    /// The state of the connection to the server.
+    public var connectionState: StoreConnectionState { supervisor.connectionState }
+
+    /// Closes the connection. Later calls are rejected as closed.
+    public func close() { supervisor.close() }
+
+    deinit { supervisor.close() }
 
     private func checkCancellation() throws(StoreError) {
         if Task.isCancelled { throw StoreError(.cancelled, "the task was cancelled before the write") }

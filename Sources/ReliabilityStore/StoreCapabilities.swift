@@ -34,6 +34,11 @@ public struct StoreCapabilities: Hashable, Sendable {
     /// Timeouts apply only to a store that can stall.
     public var canStall: Bool
 
+    /// A Boolean value that indicates whether acknowledged writes can be lost when a replica replaces the server.
+    ///
+    /// Versions increase after such a loss as well. A claim that was lost is therefore stale. Defaults to `false`.
+    public var losesWritesOnFailover: Bool
+
     /// The length of the longest key in bytes, at least 512.
     public var maxKeyBytes: Int
     /// The length of the longest value and of the longest payload of a record in bytes, at least 4,096.
@@ -63,6 +68,7 @@ public struct StoreCapabilities: Hashable, Sendable {
         durability: Durability,
         openedAt: StoreVersion?,
         canStall: Bool,
+        losesWritesOnFailover: Bool = false,
         maxKeyBytes: Int = 1024,
         maxValueBytes: Int = 1 << 20,
         maxWrites: Int = 128
@@ -70,6 +76,7 @@ public struct StoreCapabilities: Hashable, Sendable {
         self.durability = durability
         self.openedAt = openedAt
         self.canStall = canStall
+        self.losesWritesOnFailover = losesWritesOnFailover
         self.maxKeyBytes = maxKeyBytes
         self.maxValueBytes = maxValueBytes
         self.maxWrites = maxWrites

@@ -6,34 +6,24 @@ import Testing
 
 @testable import ReliabilityRedis
 
-@Suite("RedisStore conformance", .enabled(if: RedisServer.path != nil))
+@Suite("RedisStore conformance", .enabled(if: RedisServer.isInstalled))
 struct RedisConformanceTests {
-    private static let names = Lock<[ObjectIdentifier: String]>([:])
-
     static let conformance = StoreConformance(
         of: RedisStore.self,
         seeds: 3,
         advance: { try await Task.sleep(for: $0) },
-        secondClient: { store, _ in
-            let name = names.withLock { $0[ObjectIdentifier(store)] } ?? "none"
-            return try await open(name)
-        },
-        close: { store in
-            names.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(store)) }
-            await store.close()
-        },
-        makeStore: { _ in try await open(UUID().uuidString) }
+        secondClient: { store, _ in try await RedisServer.shared.get().store(store.name) },
+        close: { store in store.close() },
+        makeStore: { _ in try await RedisServer.shared.get().store() }
     )
 
-    private static func open(_ name: String) async throws -> RedisStore {
-        let server = try #require(RedisServer.shared)
-        let store = try await RedisStore(try await server.connect(), configuration: .init(name: name))
-        names.withLock { $0[ObjectIdentifier(store)] = name }
-        return store
-    }
-
-    @Test(arguments: conformance.applicableChecks)
+    @Test("a store on a server passes the conformance checks", arguments: conformance.applicableChecks)
     func conforms(to check: StoreConformance.Check) async throws {
         try await Self.conformance.run(check)
     }
+}
+
+extension RedisStore {
+    /// The name of the store, by which other clients find the store.
+    var name: String { configuration.name }
 }

@@ -1,23 +1,14 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// Runs scripts on a connection and translates failures.
+/// Runs scripts on the present client of a server and translates failures.
 final class RedisCommands: Sendable {
-    private let connection: any RedisConnection
-    /// The digests by which the server knows the scripts.
-    private let digests = Lock<[String: [UInt8]]>([:])
+    private let supervisor: ConnectionSupervisor<any RedisTransport>
+    private let timeout: Duration
 
-    init(_ connection: any RedisConnection) { self.connection = connection }
-
-    func close() async { await connection.close() }
-
-    /// Loads all scripts and keeps their digests.
-    func loadScripts() async throws(StoreError) {
-        for script in RedisScript.all {
-            let reply = try await send([Array("SCRIPT"), Array("LOAD"), Array(script.source)], keys: 0..<0, isWrite: false)
-            guard case .bytes(let digest) = reply else { throw .malformedReply }
-            digests.withLock { $0[script.name] = digest }
-        }
+    init(_ supervisor: ConnectionSupervisor<any RedisTransport>, timeout: Duration) {
+        self.supervisor = supervisor
+        self.timeout = timeout
     }
 
     /// Runs a script that changes nothing.
@@ -32,7 +23,7 @@ final class RedisCommands: Sendable {
 
     /// Sends a command other than a script, which changes nothing.
     func send(_ command: [[UInt8]], keys: Range<Int>) async throws(StoreError) -> RedisReply {
-        try await send(command, keys: keys, isWrite: false)
+        try checked(try await reply(command, keys, isWrite: false))
     }
 
     /// Removes keys without an entry from the index.
@@ -51,67 +42,62 @@ final class RedisCommands: Sendable {
         _ arguments: [[UInt8]],
         isWrite: Bool
     ) async throws(StoreError) -> RedisReply {
-        let count = Array<UInt8>(keys.count)
-        let digest = digests.withLock { $0[script.name] } ?? []
-        let reply = try await connectionReply(
-            [Array("EVALSHA"), digest, count] + keys + arguments,
-            keys: 3..<3 + keys.count,
-            isWrite: isWrite
-        )
+        let positions = 3..<3 + keys.count
+        let rest = [Array<UInt8>(keys.count)] + keys + arguments
+        let reply = try await reply([Array("EVALSHA"), script.digest] + rest, positions, isWrite: isWrite)
         if case .error(let text) = reply, text.hasPrefix("NOSCRIPT") {
             // The server has lost its scripts, and nothing ran.
-            return try await send(
-                [Array("EVAL"), Array(script.source), count] + keys + arguments,
-                keys: 3..<3 + keys.count,
-                isWrite: isWrite
+            return try checked(
+                try await self.reply([Array("EVAL"), script.source] + rest, positions, isWrite: isWrite)
             )
         }
         return try checked(reply)
-    }
-
-    private func send(
-        _ command: [[UInt8]],
-        keys: Range<Int>,
-        isWrite: Bool
-    ) async throws(StoreError) -> RedisReply {
-        try checked(try await connectionReply(command, keys: keys, isWrite: isWrite))
-    }
-
-    private func connectionReply(
-        _ command: [[UInt8]],
-        keys: Range<Int>,
-        isWrite: Bool
-    ) async throws(StoreError) -> RedisReply {
-        do throws(ConnectionFailure) {
-            return try await connection.send(command, keys: keys)
-        } catch {
-            let reason: StoreError.Reason =
-                isWrite && error.isSent ? .unknownOutcome : Task.isCancelled ? .cancelled : .unavailable
-            throw StoreError(reason, error.explanation, underlyingError: error)
-        }
     }
 
     private func checked(_ reply: RedisReply) throws(StoreError) -> RedisReply {
         guard case .error(let text) = reply else { return reply }
         throw StoreError(serverError: text)
     }
-}
 
-extension StoreError {
-    /// Creates the error for an error reply, after which nothing has changed.
-    init(serverError text: String) {
-        let code = text.prefix { $0 != " " }
-        let reason: Reason
-        switch code {
-        case "OOM": reason = .capacityExceeded
-        case "MISCONF": reason = text.contains("No space left") ? .diskFull : .unavailable
-        case "BUSY", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MOVED", "ASK", "NOREPLICAS", "READONLY":
-            reason = .unavailable
-        default: reason = .failed
+    private func reply(
+        _ command: [[UInt8]],
+        _ keys: Range<Int>,
+        isWrite: Bool
+    ) async throws(StoreError) -> RedisReply {
+        let lease = try supervisor.lease()
+        var limit = timeout
+        if let remaining = Deadline.current?.remaining {
+            if remaining <= .zero {
+                throw StoreError(.unavailable, "the caller's deadline passed before the server was called")
+            }
+            limit = min(limit, remaining)
         }
-        // The text of an unknown error may quote an argument.
-        let known = ["NOAUTH", "WRONGPASS", "NOPERM", "WRONGTYPE"]
-        let isKnown = reason != .failed || known.contains(String(code))
-        self.init(reason, "the server rejected the command: \(isKnown ? String(code) : "an unexpected error")")
+        do throws(ConnectionFailure) {
+            let reply = try await lease.client.send(command, keys: keys, limit: limit)
+            if case .error(let text) = reply { record(text, lease) }
+            return reply
+        } catch {
+            let error = translate(error, isWrite: isWrite)
+            // A short limit of the caller is no evidence, and neither is the caller's cancellation.
+            if CancellationCause.current != .caller, limit >= timeout / 10 { supervisor.failed(lease, error) }
+            throw error
+        }
+    }
+
+    private func translate(_ failure: ConnectionFailure, isWrite: Bool) -> StoreError {
+        if isWrite, failure.isSent {
+            return StoreError(.unknownOutcome, failure.explanation, underlyingError: failure)
+        }
+        let reason: StoreError.Reason = CancellationCause.current == .caller ? .cancelled : .unavailable
+        return StoreError(reason, failure.explanation, underlyingError: failure)
+    }
+
+    /// Records an error reply that says that the server cannot serve the store.
+    private func record(_ text: String, _ lease: ConnectionSupervisor<any RedisTransport>.Lease) {
+        switch RedisErrorKind(text) {
+        case .unavailable: supervisor.failed(lease, StoreError(serverError: text))
+        case .demoted: supervisor.lost(lease, StoreError(serverError: text))
+        case .other: break
+        }
     }
 }

@@ -8,12 +8,18 @@ struct RedisNames: Sendable {
     let version: [UInt8]
     /// The key of the set with the keys of all entries in their order.
     let index: [UInt8]
+    /// The key of the time at which the content of the store began.
+    let origin: [UInt8]
+    /// The key that the check of rights writes and deletes.
+    let probe: [UInt8]
 
     init(_ configuration: RedisStore.Configuration) {
         prefix = Array("{\(configuration.name)}:")
         keyspacesWithoutIndex = Set(configuration.keyspacesWithoutScan.map { StoreKey($0).encoded })
         version = prefix + Array("v")
         index = prefix + Array("i")
+        origin = prefix + Array("o")
+        probe = prefix + Array("probe")
     }
 
     func entry(_ key: StoreKey) -> [UInt8] { prefix + Array("e:") + key.encoded }

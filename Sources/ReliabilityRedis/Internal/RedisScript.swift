@@ -4,11 +4,14 @@
 /// fails. Every key of a script is declared, and all keys of a store are in one slot of a cluster.
 struct RedisScript: Sendable {
     let name: String
-    let source: String
+    let source: [UInt8]
+    /// The SHA-1 of the source as hexadecimal digits, by which the server knows the script.
+    let digest: [UInt8]
 
-    private init(_ name: String, flags: String = "", _ parts: String...) {
+    private init(_ name: String, _ digest: String, flags: String = "", _ parts: String...) {
         self.name = name
-        source = "#!lua\(flags.isEmpty ? "" : " flags=\(flags)")\n" + parts.joined()
+        self.digest = Array(digest)
+        source = Array("#!lua\(flags.isEmpty ? "" : " flags=\(flags)")\n" + parts.joined())
     }
 
     // The layout of an entry: version and end in microseconds since 1970 as big-endian integers, then the value. The end
@@ -17,6 +20,7 @@ struct RedisScript: Sendable {
 
     static let get = RedisScript(
         "get",
+        "",
         flags: "no-writes",
         clock,
         """
@@ -30,11 +34,12 @@ struct RedisScript: Sendable {
     )
 
     /// Writes entries and adds records, or reports the first reason against both.
-    static let commit = RedisScript("commit", clock, versions, entries, records, commitBody)
+    static let commit = RedisScript("commit", "", clock, versions, entries, records, commitBody)
 
     /// The same script for commits that need no memory.
     static let commitWithoutGrowth = RedisScript(
         "commitWithoutGrowth",
+        "",
         flags: "allow-oom",
         clock,
         versions,
@@ -43,10 +48,11 @@ struct RedisScript: Sendable {
         commitBody
     )
 
-    static let update = RedisScript("update", clock, versions, entries, integers, updateBody)
+    static let update = RedisScript("update", "", clock, versions, entries, integers, updateBody)
 
     static let enqueue = RedisScript(
         "enqueue",
+        "",
         clock,
         versions,
         records,
@@ -65,6 +71,7 @@ struct RedisScript: Sendable {
 
     static let claim = RedisScript(
         "claim",
+        "",
         flags: "allow-oom",
         clock,
         versions,
@@ -90,6 +97,7 @@ struct RedisScript: Sendable {
 
     static let settle = RedisScript(
         "settle",
+        "",
         flags: "allow-oom",
         clock,
         versions,
@@ -156,6 +164,7 @@ struct RedisScript: Sendable {
     /// Reads the first due time and the numbers of records at a single point in time.
     static let queue = RedisScript(
         "queue",
+        "",
         flags: "no-writes",
         clock,
         """
@@ -166,6 +175,7 @@ struct RedisScript: Sendable {
 
     static let page = RedisScript(
         "page",
+        "",
         flags: "no-writes",
         clock,
         """
@@ -187,11 +197,41 @@ struct RedisScript: Sendable {
     /// Removes keys without an entry from the index.
     static let prune = RedisScript(
         "prune",
+        "",
         flags: "allow-oom",
         """
         for index = 2, #KEYS do
           if redis.call('EXISTS', KEYS[index]) == 0 then redis.call('ZREM', KEYS[1], ARGV[index - 1]) end
         end
+        return 1
+        """
+    )
+
+    /// Uses each command of the other scripts once, on a key that is deleted.
+    static let probe = RedisScript(
+        "probe",
+        "",
+        flags: "allow-oom",
+        """
+        local key = KEYS[1]
+        redis.call('TIME')
+        redis.call('DEL', key)
+        redis.call('SET', key, '0')
+        redis.call('GET', key)
+        redis.call('MGET', key)
+        redis.call('SETRANGE', key, 0, '1')
+        redis.call('PEXPIREAT', key, '32503680000000')
+        redis.call('PERSIST', key)
+        redis.call('EXISTS', key)
+        redis.call('DEL', key)
+        redis.call('HSET', key, 'a', 'b')
+        redis.call('HGET', key, 'a')
+        redis.call('HMGET', key, 'a')
+        redis.call('HDEL', key, 'a')
+        redis.call('ZADD', key, 0, 'a')
+        redis.call('ZRANGE', key, 0, 0)
+        redis.call('ZCARD', key)
+        redis.call('ZREM', key, 'a')
         return 1
         """
     )

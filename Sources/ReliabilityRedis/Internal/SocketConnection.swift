@@ -1,305 +1,252 @@
 internal import ReliabilityCore
-
-#if canImport(Darwin)
-internal import Darwin
-#elseif canImport(Glibc)
-internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#endif
-
-/// The address of a server.
-package enum SocketAddress: Hashable, Sendable {
-    case unix(path: String)
-    case tcp(host: String, port: UInt16)
-}
+internal import ReliabilityStore
 
 /// A pipelining connection over a socket.
 ///
-/// Commands are sent in the order of their calls, and a thread reads the replies. A call whose task is cancelled returns
-/// immediately, and its reply is dropped later.
-final class SocketConnection: RedisConnection, @unchecked Sendable {
-    // @unchecked Sendable: `monitor` protects `state`. Only the reader thread uses `decoder`.
-
-    private struct Call {
-        let number: UInt64
-        /// The position of the command's first byte among all bytes.
-        let start: UInt64
-        /// The caller, or `nil` if the caller does not wait.
-        var continuation: CheckedContinuation<Result<RedisReply, ConnectionFailure>, Never>?
-    }
-
+/// The server answers commands in the order in which the connection sends the commands. A thread reads the replies. A
+/// caller that leaves does not affect the other callers, and its reply is dropped. If a command has no reply within the
+/// connection's time limit, the connection ends, because a later reply would have no caller.
+final class SocketConnection: RedisTransport, Sendable {
     private struct State {
         /// The calls whose replies have not arrived, in the order of their commands.
-        var calls: [Call] = []
+        var calls: [SocketCall] = []
         /// The number of calls at the start of `calls` whose replies have arrived.
         var answered = 0
-        var nextNumber: UInt64 = 0
-        /// The bytes that the system has not taken.
+        /// The commands that no thread writes yet.
         var unsent: [UInt8] = []
-        var sentCount: UInt64 = 0
+        /// A Boolean value that indicates whether a thread writes. The other callers add to `unsent`.
+        var isWriting = false
+        /// A Boolean value that indicates whether the system takes no more bytes. The reader thread then writes.
+        var isBlocked = false
+        /// The number of all bytes, and of the bytes that the system may have taken.
         var totalCount: UInt64 = 0
+        var handedCount: UInt64 = 0
         var failure: String?
-        var isClosing = false
     }
 
-    /// The largest number of commands in flight.
-    static let maxCalls = 10_000
+    /// The largest number of commands without a reply.
+    private static let maxCalls = 10_000
 
-    private let descriptor: Int32
-    /// The reading end wakes the reader thread, which writes the unsent bytes.
-    private let wakeReader: Int32
-    private let wakeWriter: Int32
+    private let socket: Socket
+    /// The longest time in nanoseconds from a command to its reply.
+    private let limit: Int64
+    private let onLoss: @Sendable (String) -> Void
     private let state = Lock(State())
 
-    private init(_ descriptor: Int32, _ wake: (reader: Int32, writer: Int32)) {
-        self.descriptor = descriptor
-        wakeReader = wake.reader
-        wakeWriter = wake.writer
+    private init(_ socket: Socket, limit: Duration, onLoss: @escaping @Sendable (String) -> Void) {
+        self.socket = socket
+        self.limit = max(1, limit.saturatingNanoseconds)
+        self.onLoss = onLoss
     }
 
-    /// Connects and starts the thread of the connection.
+    /// Connects on a thread of the connection.
     ///
-    /// The calling thread blocks.
-    static func connect(to address: SocketAddress, timeout: Duration) throws(ConnectionFailure) -> SocketConnection {
-        let descriptor = try openSocket(address, timeout)
-        var ends: (Int32, Int32) = (-1, -1)
-        let status = unsafe withUnsafeMutableBytes(of: &ends) { unsafe pipe($0.baseAddress?.assumingMemoryBound(to: Int32.self)) }
-        guard status == 0 else {
-            _ = close(descriptor)
-            throw ConnectionFailure(isSent: false, "no descriptor is free")
+    /// - Parameters:
+    ///   - endpoint: The address.
+    ///   - limit: The longest duration of an attempt to connect and of a command.
+    ///   - onLoss: The function that is called once, when the connection ends, with the reason.
+    /// - Returns: The connection.
+    /// - Throws: `ConnectionFailure`.
+    static func connect(
+        to endpoint: RedisAddress.Endpoint,
+        limit: Duration,
+        onLoss: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws(ConnectionFailure) -> SocketConnection {
+        let outcome = Lock(
+            Result<SocketConnection, ConnectionFailure>.failure(
+                ConnectionFailure(isSent: false, "the system rejects a thread")
+            )
+        )
+        await withCheckedContinuation { continuation in
+            let isStarted = tryToStartThread {
+                do throws(ConnectionFailure) {
+                    let connection = SocketConnection(try Socket(endpoint, limit: limit), limit: limit, onLoss: onLoss)
+                    outcome.withLock { $0 = .success(connection) }
+                    continuation.resume()
+                    connection.run()
+                } catch {
+                    outcome.withLock { $0 = .failure(error) }
+                    continuation.resume()
+                }
+            }
+            if !isStarted { continuation.resume() }
         }
-        for file in [descriptor, ends.0, ends.1] { setNonBlocking(file) }
-        let connection = SocketConnection(descriptor, (ends.0, ends.1))
-        guard tryToStartThread({ connection.run() }) else {
-            for file in [descriptor, ends.0, ends.1] { _ = close(file) }
-            throw ConnectionFailure(isSent: false, "the system rejects a thread")
-        }
-        return connection
+        return try outcome.withLock { $0 }.get()
     }
 
     // MARK: Calls
 
-    func send(_ command: [[UInt8]], keys: Range<Int>) async throws(ConnectionFailure) -> RedisReply {
+    func send(
+        _ command: [[UInt8]],
+        keys: Range<Int>,
+        limit: Duration
+    ) async throws(ConnectionFailure) -> RedisReply {
         var bytes: [UInt8] = []
         RESPEncoder.append(command, to: &bytes)
-        let number = state.withLock { state in
-            state.nextNumber += 1
-            return state.nextNumber
-        }
+        let call = SocketCall()
+        let ownLimit = limit.saturatingNanoseconds
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                if let failure = start(bytes, number, continuation) {
-                    continuation.resume(returning: .failure(ConnectionFailure(isSent: false, failure)))
-                }
+                guard call.begin(continuation) else { return }
+                call.sentAt = continuousNanoseconds()
+                if let failure = add(call, bytes) { return call.reject(failure) }
+                // The connection's own limit needs no timer.
+                if ownLimit < self.limit { call.arm(at: call.sentAt.saturatingAdd(ownLimit)) }
             }
         } onCancel: {
-            let continuation = state.withLock { state in
-                guard let index = state.calls.firstIndex(where: { $0.number == number }) else {
-                    return nil as CheckedContinuation<Result<RedisReply, ConnectionFailure>, Never>?
-                }
-                defer { state.calls[index].continuation = nil }
-                return state.calls[index].continuation
-            }
-            continuation?.resume(
-                returning: .failure(ConnectionFailure(isSent: true, "the task was cancelled during the command"))
-            )
+            call.leave("the task was cancelled during the command")
         }
         return try result.get()
     }
 
-    /// Adds a call and sends its command as far as the system takes the bytes without a wait.
+    /// Adds a call and sends its command as far as the system takes bytes without a wait.
     ///
-    /// - Returns: The reason why the command was not sent, or `nil`.
-    private func start(
-        _ bytes: [UInt8],
-        _ number: UInt64,
-        _ continuation: CheckedContinuation<Result<RedisReply, ConnectionFailure>, Never>
-    ) -> String? {
-        let (failure, mustWake) = state.withLock { state -> (String?, Bool) in
+    /// - Returns: The reason why the command is not sent, or `nil`.
+    private func add(_ call: SocketCall, _ bytes: [UInt8]) -> String? {
+        let (failure, mustWrite) = state.withLock { state -> (String?, Bool) in
             if let failure = state.failure { return (failure, false) }
-            if state.isClosing { return ("the connection was closed", false) }
-            if Task.isCancelled { return ("the task was cancelled before the command", false) }
-            if state.calls.count - state.answered >= Self.maxCalls { return ("too many commands are in flight", false) }
-            state.calls.append(Call(number: number, start: state.totalCount, continuation: continuation))
+            if state.calls.count - state.answered >= Self.maxCalls { return ("too many commands wait for a reply", false) }
+            call.start = state.totalCount
+            state.calls.append(call)
             state.totalCount += UInt64(bytes.count)
-            if !state.unsent.isEmpty {
-                state.unsent += bytes
-                return (nil, false)
-            }
-            let count = max(0, unsafe bytes.withUnsafeBytes { unsafe Self.write(descriptor, $0) })
-            state.sentCount += UInt64(count)
-            if count == bytes.count { return (nil, false) }
-            state.unsent = Array(bytes[count...])
+            state.unsent += bytes
+            if state.isWriting || state.isBlocked { return (nil, false) }
+            state.isWriting = true
             return (nil, true)
         }
-        if mustWake { wake() }
+        if mustWrite { writeUnsent() }
         return failure
     }
 
-    func close() async {
-        state.withLock { $0.isClosing = true }
-        wake()
+    /// Writes until no bytes are left or the system takes no more.
+    ///
+    /// Only the caller that set `isWriting` calls this method. Commands that arrive meanwhile are written together.
+    private func writeUnsent() {
+        while true {
+            let chunk = state.withLock { state -> [UInt8]? in
+                if state.unsent.isEmpty || state.failure != nil {
+                    state.isWriting = false
+                    return nil
+                }
+                defer { state.unsent = [] }
+                state.handedCount += UInt64(state.unsent.count)
+                return state.unsent
+            }
+            guard let chunk else { return }
+            var rest = chunk[...]
+            do throws(Socket.Failure) {
+                while !rest.isEmpty { rest = rest.dropFirst(try socket.send(rest)) }
+            } catch {
+                block(rest, error)
+                return
+            }
+        }
     }
 
-    deinit {
-        _ = Self.close(descriptor)
-        _ = Self.close(wakeReader)
-        _ = Self.close(wakeWriter)
+    /// Leaves the rest of the bytes to the reader thread.
+    private func block(_ rest: ArraySlice<UInt8>, _ failure: Socket.Failure) {
+        state.withLock { state in
+            state.isWriting = false
+            state.handedCount -= UInt64(rest.count)
+            state.unsent = rest + state.unsent
+            state.isBlocked = true
+        }
+        // The reader thread finds every other failure when it writes or reads.
+        socket.wake()
     }
 
-    private static func close(_ file: Int32) -> Int32 {
-        #if canImport(Darwin)
-        Darwin.close(file)
-        #elseif canImport(Glibc)
-        Glibc.close(file)
-        #else
-        Musl.close(file)
-        #endif
-    }
+    func close() async { end("the connection was closed") }
 
-    private func wake() {
-        var byte: UInt8 = 0
-        _ = unsafe writeByte(wakeWriter, &byte)
-    }
-
-    // MARK: The thread
+    // MARK: The reader thread
 
     private func run() {
         var decoder = RESPDecoder()
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let (wantsWrite, mustEnd) = state.withLock { (!$0.unsent.isEmpty, $0.isClosing) }
-            if mustEnd { return end("the connection was closed") }
-            var files = (
-                pollfd(fd: descriptor, events: Int16(POLLIN) | (wantsWrite ? Int16(POLLOUT) : 0), revents: 0),
-                pollfd(fd: wakeReader, events: Int16(POLLIN), revents: 0)
-            )
-            let count = unsafe withUnsafeMutableBytes(of: &files) { files in
-                unsafe poll(files.baseAddress?.assumingMemoryBound(to: pollfd.self), 2, -1)
+        do throws(Socket.Failure) {
+            while let (isBlocked, wait) = nextWait() {
+                let (canRead, canWrite) = try socket.wait(forWriting: isBlocked, nanoseconds: wait)
+                if canWrite { unblock() }
+                if !canRead { continue }
+                let count: Int
+                do throws(Socket.Failure) { count = try socket.read(into: &buffer) } catch .wouldBlock { continue }
+                decoder.append(buffer[0..<count])
+                while let reply = try decoded(&decoder) { deliver(reply) }
             }
-            if count < 0 {
-                if errno == EINTR { continue }
-                return end("the socket failed with error \(errno)")
+        } catch {
+            switch error {
+            case .closed: end("the server closed the connection")
+            case .error(let number): end(Socket.describe(number))
+            case .wouldBlock: end("the socket failed")
             }
-            if files.1.revents != 0 { _ = unsafe buffer.withUnsafeMutableBytes { unsafe read(wakeReader, $0.baseAddress, $0.count) } }
-            if files.0.revents & Int16(POLLOUT) != 0, !flush() { return end("the socket failed with error \(errno)") }
-            if files.0.revents & ~Int16(POLLOUT) == 0 { continue }
-            let received = unsafe buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-            if received == 0 { return end("the server closed the connection") }
-            if received < 0 {
-                if errno == EAGAIN || errno == EINTR { continue }
-                return end("the socket failed with error \(errno)")
-            }
-            decoder.append(buffer[0..<received])
-            do throws(RESPDecoder.Malformed) {
-                while let reply = try decoder.next() { if !deliver(reply) { return end("an unexpected reply arrived") } }
-            } catch {
-                return end("the server sent malformed bytes")
-            }
+        }
+        // The remaining content of the socket is of no use to anyone.
+        socket.shutDown()
+    }
+
+    private func decoded(_ decoder: inout RESPDecoder) throws(Socket.Failure) -> RedisReply? {
+        do throws(RESPDecoder.Malformed) { return try decoder.next() } catch {
+            end("the server sent malformed bytes")
+            throw .closed
         }
     }
 
-    /// Writes unsent bytes, and returns `false` if the socket failed.
-    private func flush() -> Bool {
-        state.withLock { state in
-            let count = unsafe state.unsent.withUnsafeBytes { unsafe Self.write(descriptor, $0) }
-            if count < 0 { return errno == EAGAIN || errno == EINTR }
-            state.sentCount += UInt64(count)
-            state.unsent.removeFirst(count)
+    /// Returns how long the thread may wait, or `nil` after the end of the connection.
+    private func nextWait() -> (isBlocked: Bool, nanoseconds: Int64)? {
+        let (hasFailed, isBlocked, sentAt) = state.withLock { state in
+            let first = state.answered < state.calls.count ? state.calls[state.answered].sentAt : nil
+            return (state.failure != nil, state.isBlocked, first)
+        }
+        if hasFailed { return nil }
+        guard let sentAt else { return (isBlocked, limit) }
+        let left = sentAt.saturatingAdd(limit).saturatingSubtract(continuousNanoseconds())
+        if left > 0 { return (isBlocked, left) }
+        end("the server did not reply within \(Duration.nanoseconds(limit))")
+        return nil
+    }
+
+    private func unblock() {
+        let mustWrite = state.withLock { state in
+            if !state.isBlocked { return false }
+            state.isBlocked = false
+            state.isWriting = true
             return true
         }
+        if mustWrite { writeUnsent() }
     }
 
-    /// Gives a reply to its call, and returns `false` if no call waits.
-    private func deliver(_ reply: RedisReply) -> Bool {
-        let (isExpected, continuation) = state.withLock { state in
-            guard state.answered < state.calls.count else {
-                return (false, nil as CheckedContinuation<Result<RedisReply, ConnectionFailure>, Never>?)
-            }
-            let continuation = state.calls[state.answered].continuation
-            state.calls[state.answered].continuation = nil
+    /// Gives a reply to its call.
+    private func deliver(_ reply: RedisReply) {
+        let call = state.withLock { state -> SocketCall? in
+            guard state.answered < state.calls.count else { return nil }
+            let call = state.calls[state.answered]
             state.answered += 1
-            if state.answered == state.calls.count || state.answered > 256 {
+            if state.answered == state.calls.count {
+                state.calls.removeAll(keepingCapacity: true)
+                state.answered = 0
+            } else if state.answered > 256, state.answered * 2 > state.calls.count {
                 state.calls.removeFirst(state.answered)
                 state.answered = 0
             }
-            return (true, continuation)
+            return call
         }
-        continuation?.resume(returning: .success(reply))
-        return isExpected
+        if let call { call.finish(.success(reply)) } else { end("the server sent a reply without a command") }
     }
 
-    /// Fails all calls.
+    /// Ends the connection and fails all calls.
     private func end(_ explanation: String) {
-        let (calls, sentCount) = state.withLock { state in
-            state.failure = explanation
+        let (isFirst, calls, handedCount) = state.withLock { state in
+            let isFirst = state.failure == nil
+            if isFirst { state.failure = explanation }
             defer { (state.calls, state.answered, state.unsent) = ([], 0, []) }
-            return (state.calls, state.sentCount)
+            return (isFirst, state.calls.dropFirst(state.answered), state.handedCount)
         }
-        _ = shutdown(descriptor, Int32(SHUT_RDWR))
+        if isFirst {
+            socket.shutDown()
+            socket.wake()
+        }
         for call in calls {
-            call.continuation?.resume(
-                returning: .failure(ConnectionFailure(isSent: call.start < sentCount, explanation))
-            )
+            call.finish(.failure(ConnectionFailure(isSent: call.start < handedCount, explanation)))
         }
-    }
-
-    // MARK: The system
-
-    private static func write(_ file: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        #if canImport(Darwin)
-        unsafe Darwin.send(file, bytes.baseAddress, bytes.count, 0)
-        #elseif canImport(Glibc)
-        unsafe Glibc.send(file, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-        #else
-        unsafe Musl.send(file, bytes.baseAddress, bytes.count, MSG_NOSIGNAL)
-        #endif
-    }
-
-    private static func setNonBlocking(_ file: Int32) {
-        _ = fcntl(file, F_SETFL, fcntl(file, F_GETFL) | O_NONBLOCK)
-        _ = fcntl(file, F_SETFD, FD_CLOEXEC)
-    }
-
-    private static func openSocket(_ address: SocketAddress, _ timeout: Duration) throws(ConnectionFailure) -> Int32 {
-        switch address {
-        case .unix(let path):
-            var name = sockaddr_un()
-            name.sun_family = sa_family_t(AF_UNIX)
-            let bytes = Array(path.utf8)
-            let capacity = MemoryLayout.size(ofValue: name.sun_path)
-            guard bytes.count < capacity, !bytes.contains(0) else {
-                throw ConnectionFailure(isSent: false, "the path of the socket must have less than \(capacity) bytes")
-            }
-            unsafe withUnsafeMutableBytes(of: &name.sun_path) { unsafe $0.copyBytes(from: bytes) }
-            #if canImport(Glibc)
-            let file = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-            #else
-            let file = socket(AF_UNIX, SOCK_STREAM, 0)
-            #endif
-            guard file >= 0 else { throw ConnectionFailure(isSent: false, "no descriptor is free") }
-            let status = unsafe withUnsafeBytes(of: &name) { name in
-                unsafe Self.connect(file, name.baseAddress, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-            if status == 0 { return file }
-            let error = errno
-            _ = close(file)
-            throw ConnectionFailure(isSent: false, "the socket rejected the connection with error \(error)")
-        case .tcp:
-            throw ConnectionFailure(isSent: false, "not supported")
-        }
-    }
-
-    private static func connect(_ file: Int32, _ name: UnsafeRawPointer?, _ length: socklen_t) -> Int32 {
-        #if canImport(Darwin)
-        unsafe Darwin.connect(file, name?.assumingMemoryBound(to: sockaddr.self), length)
-        #elseif canImport(Glibc)
-        unsafe Glibc.connect(file, name?.assumingMemoryBound(to: sockaddr.self), length)
-        #else
-        unsafe Musl.connect(file, name?.assumingMemoryBound(to: sockaddr.self), length)
-        #endif
+        if isFirst { onLoss(explanation) }
     }
 }
-
-private func writeByte(_ file: Int32, _ byte: UnsafeRawPointer) -> Int { unsafe write(file, byte, 1) }
