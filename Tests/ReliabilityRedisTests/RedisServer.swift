@@ -20,6 +20,8 @@ final class RedisServer: Sendable {
     static let shared = Result { try RedisServer() }
 
     let directory: URL
+    /// The port, or 0 for a server that has only a Unix socket.
+    let port: Int
     private let settings: [String]
     private let process: Lock<Process?>
 
@@ -28,9 +30,12 @@ final class RedisServer: Sendable {
 
     /// Starts a server.
     ///
-    /// - Parameter settings: Further arguments of the server.
-    init(_ settings: [String] = []) throws {
+    /// - Parameters:
+    ///   - settings: Further arguments of the server.
+    ///   - hasPort: `true` for a server that also listens on a port of the loopback interface.
+    init(_ settings: String..., hasPort: Bool = false) throws {
         directory = URL(filePath: "/tmp").appending(path: "redis-\(UUID().uuidString.prefix(8))")
+        port = hasPort ? Int.random(in: 20_000..<32_000) : 0
         self.settings = settings
         process = Lock(nil)
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -42,7 +47,7 @@ final class RedisServer: Sendable {
         server.executableURL = URL(filePath: try #require(Self.executable, "redis-server is not installed"))
         server.arguments =
             [
-                "--port", "0", "--unixsocket", socketPath, "--dir", directory.path, "--save", "", "--logfile",
+                "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socketPath, "--dir", directory.path, "--save", "", "--logfile",
                 directory.appending(path: "log").path,
             ] + settings
         server.standardInput = FileHandle.nullDevice
@@ -52,17 +57,25 @@ final class RedisServer: Sendable {
         process.withLock { $0 = server }
     }
 
-    func signal(_ number: Int32) { if let id = process.withLock({ $0?.processIdentifier }) { kill(id, number) } }
+    /// Sends a signal to the server.
+    func signal(_ number: Int32) { if let id = process.withLock({ $0?.processIdentifier }) { Foundation.kill(id, number) } }
 
     /// Ends the server without any warning, and waits for its end.
-    func killServer() {
-        signal(SIGKILL)
-        process.withLock { $0.take() }?.waitUntilExit()
+    func kill() {
+        let server = process.withLock { $0.take() }
+        if let server { Foundation.kill(server.processIdentifier, SIGKILL) }
+        server?.waitUntilExit()
     }
 
     deinit {
-        killServer()
+        kill()
         try? FileManager.default.removeItem(at: directory)
+    }
+
+    /// Ends the server without any warning and starts the server again.
+    func restart() throws {
+        kill()
+        try start()
     }
 
     /// Opens a store.
@@ -76,12 +89,57 @@ final class RedisServer: Sendable {
         return try await RedisStore(configuration, address: try address, observer: observer)
     }
 
-    /// Runs a command on a connection of its own.
+    /// Opens a store over a transport that a closure changes.
+    func store(
+        _ name: String = UUID().uuidString,
+        through wrap: @escaping @Sendable (any RedisTransport) -> any RedisTransport
+    ) async throws -> RedisStore {
+        let address = try address
+        return try await RedisStore(.init(name: name)) {
+            wrap(try await SocketConnection.open(address, limit: .seconds(3)) { _ in })
+        }
+    }
+
+    /// Runs a command on a connection of its own, as soon as the server answers.
     @discardableResult
     func command(_ parts: String...) async throws -> RedisReply {
-        let connection = try await SocketConnection.open(try address, limit: .seconds(10)) { _ in }
-        let reply = try await connection.send(parts.map { Array($0.utf8) }, keys: 0..<0, limit: .seconds(10))
-        await connection.close()
-        return reply
+        let address = try address
+        let connection = try await eventually {
+            try? await SocketConnection.open(address, limit: .seconds(10)) { _ in }
+        }
+        defer { connection.end("the test has ended") }
+        return try await connection.send(parts.map { Array($0.utf8) }, keys: 0..<0, limit: .seconds(30))
     }
+}
+
+/// Returns the value of a closure as soon as there is one, within half a minute.
+func eventually<Value>(_ body: () async throws -> Value?) async throws -> Value {
+    for _ in 0..<3000 {
+        if let value = try await body() { return value }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+    throw StoreError(.failed, "the condition did not become true within half a minute")
+}
+
+/// Waits until a condition is true, within half a minute.
+func waitUntil(_ condition: () async throws -> Bool) async throws {
+    try await eventually { try await condition() ? () : nil }
+}
+
+extension RedisStore {
+    /// The reason of an operation's failure, or `nil` after a success.
+    func reason(_ body: (RedisStore) async throws(StoreError) -> Void) async -> StoreError.Reason? {
+        do throws(StoreError) {
+            try await body(self)
+            return nil
+        } catch { return error.reason }
+    }
+}
+
+/// Returns the error of opening a store.
+func openingError(_ open: () async throws -> RedisStore) async -> StoreError? {
+    do {
+        try await open().close()
+        return nil
+    } catch { return error as? StoreError }
 }

@@ -43,6 +43,8 @@ extension StoreError {
             self.init(.failed, "the user lacks the right to a command or key of the store (NOPERM); see the page Redis")
         case "WRONGTYPE":
             self.init(.failed, "a key of the store has content of another program (WRONGTYPE); choose another name")
+        case _ where text.hasPrefix("ERR max number of clients"):
+            self.init(.unavailable, "the server has reached its maximum number of clients (maxclients)")
         default: self.init(.failed, "the server rejected a command with an unexpected error")
         }
     }

@@ -20,7 +20,7 @@ struct RedisScript: Sendable {
 
     static let get = RedisScript(
         "get",
-        "",
+        "78fda33c26232f1a2fe2972f9eeab834a0ee2a15",
         flags: "no-writes",
         clock,
         """
@@ -34,12 +34,12 @@ struct RedisScript: Sendable {
     )
 
     /// Writes entries and adds records, or reports the first reason against both.
-    static let commit = RedisScript("commit", "", clock, versions, entries, records, commitBody)
+    static let commit = RedisScript("commit", "6ef97a5939706429f6a9b04ca1be4c904ffa25ec", clock, versions, entries, records, commitBody)
 
     /// The same script for commits that need no memory.
     static let commitWithoutGrowth = RedisScript(
         "commitWithoutGrowth",
-        "",
+        "ec98551dc53a2ae0fc06b01d010dbcf1ba874b37",
         flags: "allow-oom",
         clock,
         versions,
@@ -48,11 +48,11 @@ struct RedisScript: Sendable {
         commitBody
     )
 
-    static let update = RedisScript("update", "", clock, versions, entries, integers, updateBody)
+    static let update = RedisScript("update", "2e75adc1ade1c58618dd8786447fe9d82db8f260", clock, versions, entries, integers, updateBody)
 
     static let enqueue = RedisScript(
         "enqueue",
-        "",
+        "c8bf409e3ca16aa1a5558cb54123fab14be7fa51",
         clock,
         versions,
         records,
@@ -71,7 +71,7 @@ struct RedisScript: Sendable {
 
     static let claim = RedisScript(
         "claim",
-        "",
+        "ababdc5510e233ba914e76e32abb8f13e0923df9",
         flags: "allow-oom",
         clock,
         versions,
@@ -97,7 +97,7 @@ struct RedisScript: Sendable {
 
     static let settle = RedisScript(
         "settle",
-        "",
+        "5ab2b567a540b9891210181713c89bb7da37467a",
         flags: "allow-oom",
         clock,
         versions,
@@ -164,7 +164,7 @@ struct RedisScript: Sendable {
     /// Reads the first due time and the numbers of records at a single point in time.
     static let queue = RedisScript(
         "queue",
-        "",
+        "4d43d210dcd3045be6a795fab2b504bbf66a227d",
         flags: "no-writes",
         clock,
         """
@@ -175,7 +175,7 @@ struct RedisScript: Sendable {
 
     static let page = RedisScript(
         "page",
-        "",
+        "6eec3c2225c235dc8167f80a223dc8a9ed009636",
         flags: "no-writes",
         clock,
         """
@@ -197,7 +197,7 @@ struct RedisScript: Sendable {
     /// Removes keys without an entry from the index.
     static let prune = RedisScript(
         "prune",
-        "",
+        "ee33043331810f10841660150f0290fc5c2d639f",
         flags: "allow-oom",
         """
         for index = 2, #KEYS do

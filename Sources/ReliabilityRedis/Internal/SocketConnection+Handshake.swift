@@ -9,7 +9,7 @@ extension SocketConnection {
         _ address: RedisAddress,
         limit: Duration,
         onLoss: @escaping @Sendable (String) -> Void
-    ) async throws(StoreError) -> any RedisTransport {
+    ) async throws(StoreError) -> SocketConnection {
         let connection: SocketConnection
         do throws(ConnectionFailure) {
             connection = try await connect(to: address.endpoint, limit: limit, onLoss: onLoss)

@@ -233,7 +233,7 @@ final class SocketConnection: RedisTransport, Sendable {
     }
 
     /// Ends the connection and fails all calls.
-    private func end(_ explanation: String) {
+    func end(_ explanation: String) {
         let (isFirst, calls, handedCount) = state.withLock { state in
             let isFirst = state.failure == nil
             if isFirst { state.failure = explanation }
