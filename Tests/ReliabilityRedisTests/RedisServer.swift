@@ -33,7 +33,9 @@ final class RedisServer: Sendable {
     /// - Parameters:
     ///   - settings: Further arguments of the server.
     ///   - hasPort: `true` for a server that also listens on a port of the loopback interface.
-    init(_ settings: String..., hasPort: Bool = false) throws {
+    convenience init(_ settings: String..., hasPort: Bool = false) throws { try self.init(settings, hasPort: hasPort) }
+
+    init(_ settings: [String], hasPort: Bool = false) throws {
         directory = URL(filePath: "/tmp").appending(path: "redis-\(UUID().uuidString.prefix(8))")
         port = hasPort ? Int.random(in: 20_000..<32_000) : 0
         self.settings = settings
@@ -81,12 +83,19 @@ final class RedisServer: Sendable {
     /// Opens a store.
     func store(
         _ name: String = UUID().uuidString,
+        limits: ConnectionLimits = ConnectionLimits(),
         observer: (@Sendable (StoreConnectionEvent) -> Void)? = nil,
-        _ change: (inout RedisStore.Configuration) -> Void = { _ in }
+        configure change: (inout RedisStore.Configuration) -> Void = { _ in }
     ) async throws -> RedisStore {
         var configuration = RedisStore.Configuration(name: name)
         change(&configuration)
-        return try await RedisStore(configuration, address: try address, observer: observer)
+        let (address, limit) = (try address, configuration.commandTimeout)
+        return try await RedisStore(
+            configuration,
+            server: "the server",
+            limits: limits,
+            observer: observer
+        ) { onLoss throws(StoreError) in try await SocketConnection.open(address, limit: limit, onLoss: onLoss) }
     }
 
     /// Opens a store over a transport that a closure changes.
@@ -103,12 +112,21 @@ final class RedisServer: Sendable {
     /// Runs a command on a connection of its own, as soon as the server answers.
     @discardableResult
     func command(_ parts: String...) async throws -> RedisReply {
+        try await command(parts)
+    }
+
+    @discardableResult
+    func command(_ parts: [String]) async throws -> RedisReply { try await command(parts.map { Array($0.utf8) }) }
+
+    /// Runs a command with arguments of bytes.
+    @discardableResult
+    func command(_ parts: [[UInt8]]) async throws -> RedisReply {
         let address = try address
         let connection = try await eventually {
             try? await SocketConnection.open(address, limit: .seconds(10)) { _ in }
         }
         defer { connection.end("the test has ended") }
-        return try await connection.send(parts.map { Array($0.utf8) }, keys: 0..<0, limit: .seconds(30))
+        return try await connection.send(parts, keys: 0..<0, limit: .seconds(30))
     }
 }
 
@@ -127,6 +145,9 @@ func waitUntil(_ condition: () async throws -> Bool) async throws {
 }
 
 extension RedisStore {
+    /// The key of an entry on the server.
+    func rawKey(_ key: StoreKey) -> [UInt8] { RedisNames(configuration).entry(key) }
+
     /// The reason of an operation's failure, or `nil` after a success.
     func reason(_ body: (RedisStore) async throws(StoreError) -> Void) async -> StoreError.Reason? {
         do throws(StoreError) {

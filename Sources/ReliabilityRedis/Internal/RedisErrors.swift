@@ -39,7 +39,7 @@ extension StoreError {
             self.init(.unavailable, "the keys of the store are on another node (\(code)); use a client for clusters")
         case "NOAUTH": self.init(.failed, "the server requires a password (NOAUTH)")
         case "WRONGPASS": self.init(.failed, "the server rejected the user or the password (WRONGPASS)")
-        case "NOPERM":
+        case _ where code == "NOPERM" || text.hasPrefix("ERR The user executing the script can't"):
             self.init(.failed, "the user lacks the right to a command or key of the store (NOPERM); see the page Redis")
         case "WRONGTYPE":
             self.init(.failed, "a key of the store has content of another program (WRONGTYPE); choose another name")

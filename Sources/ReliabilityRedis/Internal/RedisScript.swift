@@ -34,12 +34,12 @@ struct RedisScript: Sendable {
     )
 
     /// Writes entries and adds records, or reports the first reason against both.
-    static let commit = RedisScript("commit", "6ef97a5939706429f6a9b04ca1be4c904ffa25ec", clock, versions, entries, records, commitBody)
+    static let commit = RedisScript("commit", "1b0376c60fd9fc87bc7ca894d18a29e099408f44", clock, versions, entries, records, commitBody)
 
     /// The same script for commits that need no memory.
     static let commitWithoutGrowth = RedisScript(
         "commitWithoutGrowth",
-        "ec98551dc53a2ae0fc06b01d010dbcf1ba874b37",
+        "0a7ab77e39151b4e747151d97bf55368e44ebe74",
         flags: "allow-oom",
         clock,
         versions,
@@ -52,7 +52,7 @@ struct RedisScript: Sendable {
 
     static let enqueue = RedisScript(
         "enqueue",
-        "c8bf409e3ca16aa1a5558cb54123fab14be7fa51",
+        "08fce4fd2851111f15513213fe74d97749fede9a",
         clock,
         versions,
         records,
@@ -311,7 +311,9 @@ struct RedisScript: Sendable {
         local function add(record)
           local queue = record.queue
           local recordVersion = issue()
-          local due = math.min(recordVersion + record.delay, 9007199254740991)
+          -- Versions of due records are in order. After a clock that was ahead, versions are ahead of the time.
+          local base = recordVersion - now < 1000000 and recordVersion or now
+          local due = math.min(base + record.delay, 9007199254740991)
           redis.call('HSET', KEYS[queue + 1], record.id, struct.pack('>I8I8I4B', recordVersion, due, 0, 0))
           redis.call('HSET', KEYS[queue + 2], record.id, record.payload)
           redis.call('ZADD', KEYS[queue], string.format('%.0f', due), record.id)
