@@ -11,6 +11,8 @@ private struct Network {
         case refusing
         /// Connections are accepted, and nothing is answered.
         case silent
+        /// Answers come after the limit of an attempt or a check.
+        case slow
         /// The server answers and does not keep a promise.
         case misconfigured
     }
@@ -30,8 +32,9 @@ private struct Network {
     private var pending: [(at: Int64, event: Event)] = []
     private var wakeAt = Int64.max
     private var nextClient = 0
-    private(set) var workInFlight = 0
     private(set) var problems: [String] = []
+    private var latestCheck: UInt64 = 0
+    private var latency: Int64 { health == .slow ? 4 * Self.second : 1_000_000 }
 
     static let second: Int64 = 1_000_000_000
 
@@ -51,11 +54,12 @@ private struct Network {
             case .connect(let number, let limit):
                 attemptTimes.append(now)
                 wakeAt = limit
-                pending.append((now + 1_000_000, .attemptEnds(number)))
+                pending.append((now + latency, .attemptEnds(number)))
             case .check(let number, let client, let limit):
                 if !openClients.contains(client) { problems.append("a check of a closed client") }
                 wakeAt = limit
-                pending.append((now + 1_000_000, .checkEnds(number, client)))
+                latestCheck = number
+                pending.append((now + latency, .checkEnds(number, client)))
             case .wait(let instant): wakeAt = instant
             case .close(let client):
                 if openClients.remove(client) == nil { problems.append("a client was closed twice") }
@@ -89,7 +93,7 @@ private struct Network {
     private mutating func finish(_ event: Event) {
         let error: StoreError? =
             switch health {
-            case .up: nil
+            case .up, .slow: nil
             case .refusing: StoreError(.unavailable, "refused")
             case .misconfigured: StoreError(.failed, "misconfigured")
             case .silent: nil
@@ -102,8 +106,11 @@ private struct Network {
             apply(machine.connected(number, nextClient, now: now, random: random.next()))
         case (.attemptEnds(let number), let error?):
             apply(machine.failedToConnect(number, error, now: now, random: random.next()))
-        case (.checkEnds(let number, _), let error):
-            apply(machine.checked(number, error, now: now, random: random.next()))
+        case (.checkEnds(let number, let client), let error):
+            let actions = machine.checked(number, error, now: now, random: random.next())
+            let isLate = number != latestCheck || !openClients.contains(client)
+            if isLate, !actions.isEmpty { problems.append("a late result of a check changed something") }
+            apply(actions)
         }
     }
 
@@ -249,6 +256,28 @@ struct ConnectionStateMachineTests {
         #expect(network.state == .ready)
     }
 
+    @Test("the late result of a check of an earlier client changes nothing")
+    func lateCheck() {
+        var machine = ConnectionStateMachine<Int>(ConnectionLimits())
+        let error = StoreError(.unavailable, "failed")
+        func check(_ client: Int) -> UInt64? {
+            _ = machine.connected(machine.number, client, now: 0, random: 0)
+            var number: UInt64?
+            for _ in 0..<3 {
+                for case .check(let check, _, _) in machine.failed(machine.number, error, now: 0) { number = check }
+            }
+            return number
+        }
+        _ = machine.start(now: 0)
+        let first = check(1)
+        _ = machine.lost(machine.number, error, now: 2 * Network.second, random: 0)
+        _ = machine.wake(now: 3 * Network.second, random: 0)
+        let second = check(2)
+        #expect(first != nil && second != nil && first != second)
+        #expect(machine.checked(first ?? 0, error, now: 0, random: 0).isEmpty)
+        #expect(!machine.checked(second ?? 0, error, now: 0, random: 0).isEmpty)
+    }
+
     @Test("a closed connection makes no attempt, and its client is closed")
     func closed() {
         var network = Network()
@@ -266,13 +295,14 @@ struct ConnectionStateMachineTests {
         var choice = SeededGenerator(seed: ~seed)
         var network = Network(seed: seed)
         for _ in 0..<60 {
-            switch Int.random(in: 0..<9, using: &choice) {
+            switch Int.random(in: 0..<10, using: &choice) {
             case 0...1: network.health = .up
             case 2: network.health = .refusing
             case 3: network.health = .silent
             case 4: network.health = .misconfigured
             case 5: network.lose()
             case 6: network.fail()
+            case 7: network.health = .slow
             default: break
             }
             network.run(for: .milliseconds(Int.random(in: 0...4000, using: &choice)))
