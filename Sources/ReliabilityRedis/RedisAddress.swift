@@ -4,7 +4,7 @@ public import ReliabilityStore
 /// The address of a Redis or Valkey server, with the credentials of a user.
 ///
 /// The description never contains the credentials.
-public struct RedisAddress: Hashable, Sendable, CustomStringConvertible {
+public struct RedisAddress: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     enum Endpoint: Hashable, Sendable {
         case tcp(host: String, port: UInt16)
         case unix(path: String)
@@ -46,11 +46,15 @@ public struct RedisAddress: Hashable, Sendable, CustomStringConvertible {
         }
         database = path.isEmpty ? 0 : try Self.number(path, "the database", 0...65_535)
         var port = 6379
-        if rest.hasPrefix("["), let end = rest.firstIndex(of: "]") {
+        if rest.utf8.first == UInt8(ascii: "[") {
+            guard let end = rest.firstIndex(of: "]") else { throw Self.invalid("the closing bracket is missing") }
             let after = rest[rest.index(after: end)...]
-            if after.hasPrefix(":") { port = try Self.number(String(after.dropFirst()), "the port", 1...65_535) }
+            if !after.isEmpty {
+                guard after.utf8.first == UInt8(ascii: ":") else { throw Self.invalid("a port must follow the bracket") }
+                port = try Self.number(String(after.dropFirst()), "the port", 1...65_535)
+            }
             rest = String(rest[rest.index(after: rest.startIndex)..<end])
-        } else if let colon = rest.lastIndex(of: ":") {
+        } else if let colon = rest.firstIndex(of: ":") {
             port = try Self.number(String(rest[rest.index(after: colon)...]), "the port", 1...65_535)
             rest = String(rest[..<colon])
         }
@@ -119,6 +123,9 @@ public struct RedisAddress: Hashable, Sendable, CustomStringConvertible {
     private static func invalid(_ explanation: String) -> StoreError {
         StoreError(.invalid, "the URL of the Redis server is invalid: \(explanation)")
     }
+
+    /// A mirror of the description, so that no dump contains the credentials.
+    public var customMirror: Mirror { Mirror(self, children: [(label: "address", value: description)]) }
 
     /// The host and port or the path, and the database.
     public var description: String {
