@@ -6,7 +6,7 @@ import Testing
 
 @testable import ReliabilityRedis
 
-@Suite("RedisStore conformance", .enabled(if: RedisServer.isInstalled))
+@Suite("RedisStore conformance", .enabled(if: RedisServer.isEnabled))
 struct RedisConformanceTests {
     /// All checks on one server, where each store has a name of its own.
     static let shared = StoreConformance(

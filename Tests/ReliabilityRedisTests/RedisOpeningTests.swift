@@ -5,7 +5,7 @@ import Testing
 
 @testable import ReliabilityRedis
 
-@Suite("Opening a RedisStore", .enabled(if: RedisServer.isInstalled))
+@Suite("Opening a RedisStore", .enabled(if: RedisServer.isEnabled))
 struct RedisOpeningTests {
     private static let secret = "s3cr3t-word"
 

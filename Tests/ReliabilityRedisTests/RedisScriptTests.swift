@@ -4,7 +4,7 @@ import Testing
 
 @testable import ReliabilityRedis
 
-@Suite("Scripts", .enabled(if: RedisServer.isInstalled))
+@Suite("Scripts", .enabled(if: RedisServer.isEnabled))
 struct RedisScriptTests {
     @Test("the digest of a script in the source is that of the server", arguments: RedisScript.all)
     func digest(script: RedisScript) async throws {
