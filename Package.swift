@@ -29,7 +29,7 @@ func tests(_ name: String, _ dependencies: [String] = []) -> Target {
 }
 
 let libraries = [
-    "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore",
+    "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityRedis",
     "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
     "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
 ]
