@@ -85,6 +85,7 @@ let package = Package(
                 "Outbox", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
             ]
         ),
+        tool("StoreTrace", ["ReliabilityStore", "ReliabilityTesting"]),
         tool("CrashChild", ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"], isExecutable: true),
         tool(
             "StoreCheck",
@@ -103,10 +104,10 @@ let package = Package(
         // Tests
         tests("ReliabilityCore"),
         tests("ReliabilityStore", ["ReliabilityStoreTesting"]),
-        tests("ReliabilityRedis", ["ReliabilityStore", "ReliabilityStoreTesting"]),
+        tests("ReliabilityRedis", ["ReliabilityStore", "ReliabilityStoreTesting", "StoreTrace"]),
         tests(
             "ReliabilityFileStore",
-            ["ReliabilityStore", "ReliabilityStoreTesting", "CrashChild", "StoreSimulation"]
+            ["ReliabilityStore", "ReliabilityStoreTesting", "CrashChild", "StoreSimulation", "StoreTrace"]
         ),
         tests("Timeout"),
         tests("Retry"),
