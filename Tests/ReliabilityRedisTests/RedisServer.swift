@@ -34,10 +34,13 @@ final class RedisServer: Sendable {
     /// - Parameters:
     ///   - settings: Further arguments of the server.
     ///   - hasPort: `true` for a server that also listens on a port of the loopback interface.
-    convenience init(_ settings: String..., hasPort: Bool = false) throws { try self.init(settings, hasPort: hasPort) }
+    ///   - folder: The folder of the server's directory.
+    convenience init(_ settings: String..., hasPort: Bool = false, in folder: URL = URL(filePath: "/tmp")) throws {
+        try self.init(settings, hasPort: hasPort, in: folder)
+    }
 
-    init(_ settings: [String], hasPort: Bool = false) throws {
-        directory = URL(filePath: "/tmp").appending(path: "redis-\(UUID().uuidString.prefix(8))")
+    init(_ settings: [String], hasPort: Bool = false, in folder: URL = URL(filePath: "/tmp")) throws {
+        directory = folder.appending(path: "redis-\(UUID().uuidString.prefix(8))")
         port = hasPort ? Int.random(in: 20_000..<32_000) : 0
         self.settings = settings
         process = Lock(nil)
