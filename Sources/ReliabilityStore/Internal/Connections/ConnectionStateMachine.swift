@@ -213,6 +213,9 @@ struct ConnectionStateMachine<Client: Sendable>: Sendable {
 
     var isClosed: Bool { if case .closed = phase { true } else { false } }
 
+    /// The client if the server is ready.
+    var readyClient: Client? { if case .ready(let client) = phase { client } else { nil } }
+
     private var client: Client? {
         switch phase {
         case .ready(let client): client
