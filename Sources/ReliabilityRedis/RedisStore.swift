@@ -84,6 +84,7 @@ public final class RedisStore: RecordStore {
             events: events
         )
         let readiness = RedisReadiness()
+        let sweep = RedisIndexSweep(names, limit: configuration.commandTimeout)
         let supervisor = ConnectionSupervisor<any RedisTransport>(
             .init(
                 name: server,
@@ -95,7 +96,10 @@ public final class RedisStore: RecordStore {
                     }
                     return transport
                 },
-                check: { transport throws(StoreError) in try await watch.check(transport) },
+                check: { transport throws(StoreError) in
+                    try await watch.check(transport)
+                    await sweep.run(transport)
+                },
                 close: { await $0.close() },
                 use: { readiness.use($0) }
             ),
