@@ -6,7 +6,7 @@ final class PostgresCommands: Sendable {
     /// The largest number of attempts of a statement that a conflict ended.
     static let maxAttempts = 3
 
-    private let transport: any PostgresTransport
+    let transport: any PostgresTransport
     private let timeout: Duration
     private let timeSource: TimeSource
     private let randomness: RandomSource

@@ -1,4 +1,4 @@
-internal import ReliabilityStore
+package import ReliabilityStore
 
 /// The meaning of the code of an error of the server.
 struct ServerError: Hashable, Sendable {
@@ -65,4 +65,11 @@ struct ServerError: Hashable, Sendable {
     static let wrongIsolation = "RL001"
 
     func storeError(_ sqlState: String) -> StoreError { StoreError(reason, "\(explanation) (SQLSTATE \(sqlState))") }
+}
+
+extension StoreError {
+    /// Creates the error for an error of the server.
+    package init(sqlState: String, isWrite: Bool) {
+        self = ServerError(sqlState, isWrite: isWrite).storeError(sqlState)
+    }
 }
