@@ -46,7 +46,7 @@ final class PostgresServer: Sendable {
         let files = FileManager.default
         try files.createDirectory(atPath: directory, withIntermediateDirectories: true)
         var command = ["/bin/sh", "-c", Self.script, "sh", Self.programs ?? "/nowhere", directory, origin?.directory ?? ""]
-        let standard = ["listen_addresses=", "shared_buffers=32MB", "max_wal_size=256MB", "log_min_messages=warning"]
+        let standard = ["listen_addresses=", "shared_buffers=32MB", "max_wal_size=256MB", "max_connections=500", "log_min_messages=warning"]
         for setting in standard + settings { command += ["-c", setting] }
         if getuid() == 0 {
             try files.setAttributes([.ownerAccountName: "postgres"], ofItemAtPath: directory)
