@@ -41,6 +41,7 @@ public final class LibPQSession: PostgresTransport {
     /// - Returns: The value of the operation.
     /// - Throws: The error of the operation, or `StoreError` if the transaction could not begin or was not committed. The
     ///   reason is `unknownOutcome` if the answer to the commit was lost.
+    @discardableResult
     public func withTransaction<Success>(
         isolation: Isolation? = nil,
         _ operation: () async throws -> Success

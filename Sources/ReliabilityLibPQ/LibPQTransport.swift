@@ -64,6 +64,7 @@ public final class LibPQTransport: PostgresTransport, CustomStringConvertible, C
     ///   - operation: The operation.
     /// - Returns: The value of the operation.
     /// - Throws: `ConnectionFailure` if there is no connection, or the error of the operation.
+    @discardableResult
     public func withSession<Success>(
         limit: Duration = .seconds(3),
         _ operation: (LibPQSession) async throws -> Success

@@ -2,6 +2,7 @@
 import Foundation
 import ReliabilityLibPQ
 import ReliabilityPostgres
+import ReliabilityStore
 import Testing
 
 /// A PostgreSQL cluster in a directory of its own, which ends with the test process.
@@ -45,8 +46,13 @@ final class PostgresServer: Sendable {
         directory = "/tmp/pg-\(UUID().uuidString.prefix(8))"
         let files = FileManager.default
         try files.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        var command = ["/bin/sh", "-c", Self.script, "sh", Self.programs ?? "/nowhere", directory, origin?.directory ?? ""]
-        let standard = ["listen_addresses=", "shared_buffers=32MB", "max_wal_size=256MB", "max_connections=500", "log_min_messages=warning"]
+        var command = [
+            "/bin/sh", "-c", Self.script, "sh", Self.programs ?? "/nowhere", directory, origin?.directory ?? "",
+        ]
+        let standard = [
+            "listen_addresses=", "shared_buffers=32MB", "max_wal_size=256MB", "max_connections=500",
+            "log_min_messages=warning",
+        ]
         for setting in standard + settings { command += ["-c", setting] }
         if getuid() == 0 {
             try files.setAttributes([.ownerAccountName: "postgres"], ofItemAtPath: directory)
@@ -129,6 +135,12 @@ func eventually(
         try #require(ContinuousClock.now - start < limit, "timeout: \(what)")
         try await Task.sleep(for: .milliseconds(10))
     }
+}
+
+/// Returns the error of an operation that must fail.
+func failure<Success>(_ body: () async throws -> Success) async -> StoreError? {
+    do { _ = try await body() } catch { return error as? StoreError }
+    return nil
 }
 
 extension PostgresTransport {

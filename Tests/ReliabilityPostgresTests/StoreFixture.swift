@@ -21,7 +21,9 @@ struct StoreFixture: Sendable {
     }
 
     /// Opens a store with connections of its own.
-    func store(_ configuration: LibPQTransport.Configuration = .init(), user: String = "postgres") async throws -> PostgresStore {
+    func store(_ configuration: LibPQTransport.Configuration = .init(), user: String = "postgres") async throws
+        -> PostgresStore
+    {
         let transport = try LibPQTransport(server.address(user: user), configuration: configuration)
         return try await PostgresStore(transport, configuration: .init(schema: schema))
     }
