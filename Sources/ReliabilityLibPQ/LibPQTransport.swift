@@ -13,8 +13,9 @@ public import ReliabilityStore
 /// statement.
 ///
 /// ```swift
-/// let transport = try LibPQTransport("postgres://shop:secret@db.internal/shop")
-/// let store = try await PostgresStore(transport)
+/// let store = try await PostgresStore {
+///     try LibPQTransport("postgres://shop:secret@db.internal/shop")
+/// }
 /// ```
 ///
 /// No description, error or event contains the user, the password or the text of the URL.

@@ -1,3 +1,4 @@
+public import ReliabilityCore
 internal import ReliabilityStore
 
 extension PostgresStore {
@@ -22,13 +23,16 @@ extension PostgresStore {
             self.callTimeout = callTimeout
         }
 
-        /// Returns the configuration if all values are valid.
-        func checked() throws(StoreError) -> Configuration {
-            try PostgresSchema.check(schema)
-            guard callTimeout > .zero else {
-                throw StoreError(.invalid, "callTimeout must be positive (is \(callTimeout))")
+        /// Checks the values.
+        ///
+        /// - Throws: `ConfigurationError` with all problems.
+        public func validate() throws(ConfigurationError) {
+            var problems = ConfigurationProblems("postgres store")
+            do throws(StoreError) { try PostgresSchema.check(schema) } catch {
+                problems.require(false, error.explanation)
             }
-            return self
+            problems.require(callTimeout > .zero, "callTimeout must be positive (is \(callTimeout))")
+            try problems.throwIfAny()
         }
     }
 }

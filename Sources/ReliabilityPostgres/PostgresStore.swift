@@ -10,47 +10,94 @@ public import ReliabilityStore
 ///
 /// ```swift
 /// try await PostgresSchema.migrate(client)      // once for each deployment
-/// let store = try await PostgresStore(client)
+/// let store = try await PostgresStore { client }
 /// ```
 ///
 /// The store never reads from a replica.
 public final class PostgresStore: RecordStore {
-    /// The limits and guarantees of the store.
-    ///
-    /// The durability follows from the settings of the server.
+    /// The limits and guarantees of the store. The durability follows from the settings of the server at the opening.
     public let capabilities: StoreCapabilities
+    private let supervisor: ConnectionSupervisor<any PostgresTransport>
     let commands: PostgresCommands
     let statements: Statements
     let floors = Lock(ClaimFloors())
 
     /// Opens a store over a client of the server.
     ///
-    /// The opening checks the server, its settings, the schema and the privileges, and changes nothing.
+    /// The opening checks the server, its settings, the schema and the privileges, and changes nothing. The store
+    /// watches the server until ``close()`` and replaces a client that fails.
     ///
     /// - Parameters:
-    ///   - transport: The client.
     ///   - configuration: The settings of the store. Defaults to the schema `reliability`.
-    /// - Throws: `StoreError`. The reason is `unavailable` for a replica or a server that does not answer. The reason is
-    ///   `failed` for a wrong setting, a missing privilege or a missing migration. The reason is `unsupportedFormat` for
-    ///   a schema that needs a later version of the library.
+    ///   - observer: Receives the changes of the connection's state. Defaults to `nil`.
+    ///   - connect: Returns a client of the server. The store calls the closure for the first client, and again to
+    ///     replace a client that fails. The store closes a client that the store has replaced.
+    /// - Throws: `StoreError`. The reason is `unavailable` for a replica or a server that does not answer in ten attempts.
+    ///   The reason is `failed` for a wrong setting, a missing privilege or a missing migration. The reason is
+    ///   `unsupportedFormat` for a schema that needs a later version of the library.
+    /// - Precondition: The configuration is valid.
     public convenience init(
-        _ transport: some PostgresTransport,
-        configuration: Configuration = Configuration()
+        _ configuration: Configuration = Configuration(),
+        observer: (@Sendable (StoreConnectionEvent) -> Void)? = nil,
+        connect: @escaping @Sendable () async throws -> any PostgresTransport
     ) async throws(StoreError) {
-        let configuration = try configuration.checked()
-        let commands = PostgresCommands(transport, timeout: configuration.callTimeout)
-        let facts = try await ServerFacts.verify(commands, schema: configuration.schema)
-        self.init(commands, schema: configuration.schema, durability: facts.durability)
+        try await self.init(configuration, limits: ConnectionLimits(), observer: observer, connect: connect)
     }
 
-    init(_ commands: PostgresCommands, schema: String, durability: StoreCapabilities.Durability) {
-        self.commands = commands
-        statements = Statements(schema: schema)
-        capabilities = StoreCapabilities(durability: durability, openedAt: nil, canStall: true)
+    package init(
+        _ configuration: Configuration,
+        limits: ConnectionLimits,
+        observer: (@Sendable (StoreConnectionEvent) -> Void)? = nil,
+        connect: @escaping @Sendable () async throws -> any PostgresTransport
+    ) async throws(StoreError) {
+        requireValid(configuration.validate)
+        let readiness = PostgresReadiness()
+        let statements = Statements(schema: configuration.schema)
+        let watch = ServerWatch(configuration)
+        let sweep = ExpirySweep(statements, timeout: configuration.callTimeout)
+        let supervisor = ConnectionSupervisor<any PostgresTransport>(
+            .init(
+                name: "the PostgreSQL server",
+                connect: { _ throws(StoreError) in
+                    let transport: any PostgresTransport
+                    do { transport = try await connect() } catch let error as StoreError { throw error } catch {
+                        throw StoreError(.unavailable, "the client did not connect", underlyingError: error)
+                    }
+                    do throws(StoreError) { try await watch.admit(transport) } catch {
+                        await transport.close()
+                        throw error
+                    }
+                    return transport
+                },
+                check: { transport throws(StoreError) in
+                    try await watch.check(transport)
+                    await sweep.run(transport)
+                },
+                close: { await $0.close() },
+                use: { readiness.use($0) }
+            ),
+            limits: limits,
+            events: EventSink(observer)
+        )
+        try await supervisor.open()
+        self.supervisor = supervisor
+        commands = PostgresCommands(.supervised(supervisor, readiness), timeout: configuration.callTimeout)
+        self.statements = statements
+        capabilities = StoreCapabilities(
+            durability: watch.facts?.durability ?? .none,
+            openedAt: nil,
+            canStall: true,
+            losesWritesOnFailover: watch.facts?.hasAsynchronousStandby ?? true
+        )
     }
 
-    /// Closes the connections.
-    public func close() async { await commands.close() }
+    /// The state of the connection to the server.
+    public var connectionState: StoreConnectionState { supervisor.connectionState }
+
+    /// Closes the client. Later calls are rejected as closed.
+    public func close() { supervisor.close() }
+
+    deinit { supervisor.close() }
 
     /// Reads entries at a single point in time.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {

@@ -12,7 +12,7 @@ import Testing
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct ConcurrencyTests {
     @Test("N33: a claim returns at most its limit, and all that are due up to the limit, under any plan")
@@ -35,7 +35,7 @@ struct ConcurrencyTests {
             }
             #expect(total == 300)
             try await fixture.admin.run("DELETE FROM \(fixture.schema).record")
-            await store.close()
+            store.close()
         }
         try await fixture.close()
     }
@@ -105,15 +105,11 @@ struct ConcurrencyTests {
             )
         }
         // The functions reject the isolation as well, for a setting that changes later.
-        let commands = PostgresCommands(transport, timeout: .seconds(3))
-        let store = PostgresStore(commands, schema: fixture.schema, durability: .powerLoss)
-        do {
-            let error = await failure {
-                try await store.commit(.put(StoreKey("a"), [], .never, if: .any)) as WriteResult
-            }
-            #expect(error?.explanation.contains("RL001") == true, "\(String(describing: error))")
-        }
-        await store.close()
+        let commands = PostgresCommands(.fixed(transport), timeout: .seconds(3))
+        let statement = Statements(schema: fixture.schema).sweep
+        let error = await failure { try await commands.write(statement, [.int4Array([]), .bytesArray([])]) }
+        #expect(error?.explanation.contains("RL001") == true, "\(String(describing: error))")
+        await transport.close()
         try await fixture.close()
     }
 
@@ -148,7 +144,7 @@ struct ConcurrencyTests {
             try await group.waitForAll()
         }
         #expect(!transport.codes.contains("40P01"))
-        await store.close()
+        store.close()
         try await fixture.close()
     }
 
@@ -175,13 +171,13 @@ struct ConcurrencyTests {
         let claims = try await store.claim("q", limit: 9, lease: .seconds(60))
         #expect(try await store.settle(claims.map { Settlement($0, .done) }) == [.settled])
         #expect(try await store.update(key, .gcra(interval: .seconds(1), burst: 1, cost: 1)).isAllowed)
-        #expect(try await store.removeExpired() == 0)
+        await ExpirySweep(store.statements, timeout: .seconds(3)).run(fixture.admin)
         #expect(
             try await fixture.admin.text(
                 "SELECT count(*) FROM pg_locks l JOIN pg_namespace n ON n.oid = l.classid WHERE locktype = 'advisory' AND n.nspname = '\(fixture.schema)'"
             ) == "0"
         )
-        await store.close()
+        store.close()
         try await fixture.close()
     }
 
@@ -204,7 +200,7 @@ struct ConcurrencyTests {
         }
         #expect(reasons.allSatisfy { $0 == nil || $0 == .unavailable })
         _ = try await store.commit(.put(StoreKey("after"), [1], .never, if: .any)) as WriteResult
-        await store.close()
+        store.close()
         await fixture.admin.close()
         server.stop()
     }

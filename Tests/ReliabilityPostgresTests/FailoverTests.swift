@@ -14,7 +14,7 @@ import Testing
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct FailoverTests {
     private static func put(_ store: PostgresStore, _ name: String, _ value: [UInt8] = [1]) async throws(StoreError)
@@ -33,7 +33,7 @@ struct FailoverTests {
         let fixture = try await StoreFixture(server)
         let store = try await fixture.store()
         try await body(server, fixture, store)
-        await store.close()
+        store.close()
         await fixture.admin.close()
     }
 
@@ -136,10 +136,12 @@ struct FailoverTests {
             let start = ContinuousClock.now
             let transport = try LibPQTransport(server.address())
             let error = await failure {
-                try await PostgresStore(
-                    transport,
-                    configuration: .init(schema: fixture.schema, callTimeout: .milliseconds(500))
-                )
+                var limits = ConnectionLimits()
+                limits.maxAttempts = 1
+                return try await PostgresStore(
+                    .init(schema: fixture.schema, callTimeout: .milliseconds(500)),
+                    limits: limits
+                ) { transport }
             }
             #expect(error?.reason == .unavailable)
             #expect(ContinuousClock.now - start < .milliseconds(1000))
@@ -178,7 +180,12 @@ struct FailoverTests {
         try await eventually("the replica has the schema") {
             try await admin.text("to_regclass('\(fixture.schema).entry') IS NOT NULL") == "true"
         }
-        let rejected = await failure { try await PostgresStore(admin, configuration: .init(schema: fixture.schema)) }
+        let rejected = await failure { 
+            var limits = ConnectionLimits()
+            limits.maxAttempts = 1
+            let address = replica.address()
+            return try await PostgresStore(.init(schema: fixture.schema), limits: limits) { try LibPQTransport(address) }
+        }
         #expect(rejected?.reason == .unavailable)
         try await admin.run("ALTER SYSTEM SET primary_conninfo = ''")
         try await admin.run("SELECT pg_reload_conf()")
@@ -191,17 +198,15 @@ struct FailoverTests {
             #expect(version > last)
             last = version
         }
-        await store.close()
+        store.close()
         await fixture.admin.close()
         try primary.signal(SIGQUIT)
         try await admin.run("SELECT pg_promote()")
-        let promoted = try await PostgresStore(
-            try LibPQTransport(replica.address()),
-            configuration: .init(schema: fixture.schema)
-        )
+        let address = replica.address()
+        let promoted = try await PostgresStore(.init(schema: fixture.schema)) { try LibPQTransport(address) }
         guard case .committed(let version?) = try await Self.put(promoted, "0") else { return }
         #expect(version > last)
-        await promoted.close()
+        promoted.close()
         await admin.close()
     }
 
@@ -216,7 +221,7 @@ struct FailoverTests {
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct PostgresCrashTests {
     private static let server = try? PostgresServer()
@@ -238,7 +243,7 @@ struct PostgresCrashTests {
             try await fixture.server.waitUntilReady()
             return try await open(fixture)
         },
-        close: { await $0.close() },
+        close: { $0.close() },
         makeStore: { _ in try await open(try await StoreFixture(server)) }
     )
 

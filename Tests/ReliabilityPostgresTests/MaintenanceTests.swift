@@ -11,41 +11,26 @@ import Testing
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct MaintenanceTests {
-    @Test("N25: a removal leaves no expired entry and keeps all others, with one client at a time")
+    @Test("N25: leftovers of expired entries are removed by the store itself, and all other entries stay")
     func removal() async throws {
-        try await withStore { store, fixture in
-            for first in stride(from: 0, to: 2560, by: 128) {
-                _ = try await store.commit(
-                    (first..<first + 128).map {
-                        .put(StoreKey("n25", "\($0)"), [1], $0 % 5 == 0 ? .never : .after(.milliseconds(1)), if: .any)
-                    }
-                )
-            }
-            try await eventually("the last entry has expired") { try await store.get(StoreKey("n25", "2559")) == nil }
-            let other = try await fixture.store()
-            async let first = store.removeExpired()
-            async let second = other.removeExpired()
-            let counts = [try await first, try await second]
-            #expect(counts.compactMap { $0 }.reduce(0, +) == 2048)
-            #expect(try await store.removeExpired() == 0)
-            #expect(try await fixture.admin.text("SELECT count(*) FROM \(fixture.schema).entry") == "512")
-            // Another client that holds the claim, or that died with the claim.
-            _ =
-                try await store.commit(
-                    .put(
-                        StoreKey("reliability-maintenance", "removeExpired"),
-                        [],
-                        .after(.milliseconds(300)),
-                        if: .absent
-                    )
-                ) as WriteResult
-            #expect(try await store.removeExpired() == nil)
-            try await eventually("the claim of the other client has ended") { try await store.removeExpired() != nil }
-            await other.close()
+        let fixture = try await StoreFixture()
+        let store = try await fixture.store(checkInterval: .milliseconds(10))
+        for first in stride(from: 0, to: 2560, by: 128) {
+            _ = try await store.commit(
+                (first..<first + 128).map {
+                    .put(StoreKey("n25", "\($0)"), [1], $0 % 5 == 0 ? .never : .after(.milliseconds(1)), if: .any)
+                }
+            )
         }
+        let count = "SELECT count(*) FROM \(fixture.schema).entry"
+        try await eventually("all expired entries are removed") { try await fixture.admin.text(count) == "512" }
+        let keys = (0..<2560).filter { $0 % 5 == 0 }.map { StoreKey("n25", "\($0)") }
+        #expect(try await store.get(keys).allSatisfy { $0 != nil })
+        store.close()
+        try await fixture.close()
     }
 
     @Test("N38: claims do not visit the dead entries that a held snapshot keeps")
@@ -84,7 +69,7 @@ struct MaintenanceTests {
             #expect(few * 4 < all, "\(few) blocks from the floor and \(all) from the first record")
             try await session.run("COMMIT")
         }
-        await store.close()
+        store.close()
         try await fixture.close()
     }
 

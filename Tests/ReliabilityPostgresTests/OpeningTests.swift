@@ -11,7 +11,7 @@ import Testing
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct OpeningTests {
     /// The privileges on the page for operators.
@@ -43,8 +43,10 @@ struct OpeningTests {
         #expect(try await store.settle(claims.map { Settlement($0, .done) }) == [.settled])
         _ = try await store.scan(key, after: nil, limit: 9)
         try await eventually("the entry has expired") { try await store.get(key) == nil }
-        #expect(try await store.removeExpired() == 1)
-        await store.close()
+        let sweep = ExpirySweep(store.statements, timeout: .seconds(3))
+        await sweep.run(try LibPQTransport(fixture.server.address(user: role)))
+        #expect(try await fixture.admin.text("SELECT count(*) FROM \(fixture.schema).entry") == "1")
+        store.close()
         try await fixture.admin.run("REVOKE UPDATE ON \(fixture.schema).record FROM \(role)")
         let error = await failure { try await fixture.store(user: role) }
         #expect(error?.explanation.contains("UPDATE on record") == true)
@@ -61,9 +63,9 @@ struct OpeningTests {
         #expect(missing?.reason == .failed && missing?.explanation.contains("PostgresSchema.migrate") == true)
         try await PostgresSchema.migrate(fixture.admin, schema: fixture.schema)
         try await PostgresSchema.migrate(fixture.admin, schema: fixture.schema)
-        await (try await fixture.store()).close()
+        (try await fixture.store()).close()
         try await fixture.admin.run("UPDATE \(fixture.schema).meta SET schema_version = 7, minimum_client = 1")
-        await (try await fixture.store()).close()
+        (try await fixture.store()).close()
         try await fixture.admin.run("UPDATE \(fixture.schema).meta SET minimum_client = 2")
         #expect(await failure { try await fixture.store() }?.reason == .unsupportedFormat(7))
         try await fixture.admin.run("UPDATE \(fixture.schema).meta SET schema_version = 0, minimum_client = 0")
@@ -84,7 +86,7 @@ struct OpeningTests {
             return
         }
         #expect(after.rawValue > before.rawValue + (1 << 39))
-        await store.close()
+        store.close()
         for statement in try PostgresSchema.rollbackSQL(version: 1, schema: fixture.schema).split(separator: ";\n") {
             try await fixture.admin.run(String(statement))
         }
@@ -127,7 +129,7 @@ struct OpeningTests {
                 )
                 let other = try await fixture.store()
                 _ = try await other.commit(.put(StoreKey("n43"), [1], .never, if: .any)) as WriteResult
-                await other.close()
+                other.close()
                 isOver.set()
                 return try await group.reduce(.zero, max)
             }
@@ -155,15 +157,13 @@ struct OpeningTests {
         let server = try #require(PostgresServer.shared)
         let admin = try await server.connect()
         try await PostgresSchema.migrate(admin, schema: "select")
-        let store = try await PostgresStore(
-            try LibPQTransport(server.address()),
-            configuration: .init(schema: "select")
-        )
+        let address = server.address()
+        let store = try await PostgresStore(.init(schema: "select")) { try LibPQTransport(address) }
         _ = try await store.commit([
             .put(StoreKey("a"), [1], .keep, if: .any), .put(StoreKey("b"), [1], .keep, if: .any),
         ])
         #expect(try await store.scan(StoreKey("a"), after: nil, limit: 1).entries.count == 1)
-        await store.close()
+        store.close()
         try await admin.run("DROP SCHEMA \"select\" CASCADE")
         await admin.close()
     }

@@ -13,7 +13,7 @@ import Testing
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct OutcomeTests {
     private let add = AtomicUpdate.add(1, within: 0...1000, expiry: .seconds(3600))
@@ -32,10 +32,7 @@ struct OutcomeTests {
     func unknownOutcome() async throws {
         let fixture = try await StoreFixture()
         let transport = try LibPQTransport(fixture.server.address(), configuration: .init(maxConnections: 1))
-        let slow = try await PostgresStore(
-            transport,
-            configuration: .init(schema: fixture.schema, callTimeout: .seconds(2))
-        )
+        let slow = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) { transport }
         let store = try await fixture.store()
         let key = StoreKey("n8")
         for _ in 0..<3 {
@@ -64,7 +61,7 @@ struct OutcomeTests {
             #expect(error?.reason == .unknownOutcome, "\(String(describing: error))")
         }
         #expect(try await store.update(key, read).remaining == before + 1)
-        for store in [slow, store, loser] { await store.close() }
+        for store in [slow, store, loser] { store.close() }
         try await fixture.close()
     }
 
@@ -72,10 +69,7 @@ struct OutcomeTests {
     func lateReplies() async throws {
         let fixture = try await StoreFixture()
         let transport = try LibPQTransport(fixture.server.address(), configuration: .init(maxConnections: 1))
-        let store = try await PostgresStore(
-            transport,
-            configuration: .init(schema: fixture.schema, callTimeout: .seconds(2))
-        )
+        let store = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) { transport }
         for name in ["a", "b"] {
             _ = try await store.commit(.put(StoreKey("n9", name), Array(name.utf8), .never, if: .any)) as WriteResult
         }
@@ -85,7 +79,7 @@ struct OutcomeTests {
             }
             #expect(try await store.get(StoreKey("n9", "b"))?.value == Array("b".utf8))
         }
-        await store.close()
+        store.close()
         try await fixture.close()
     }
 
@@ -169,7 +163,7 @@ struct OutcomeTests {
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name = '\(name)' AND xact_start IS NOT NULL"
             ) == "0"
         }
-        await store.close()
+        store.close()
         try await fixture.close()
     }
 }

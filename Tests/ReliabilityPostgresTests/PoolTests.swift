@@ -12,7 +12,7 @@ import Testing
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct PoolTests {
     private func transport(_ count: Int) async throws -> LibPQTransport {

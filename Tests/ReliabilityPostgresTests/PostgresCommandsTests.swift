@@ -13,7 +13,7 @@ struct PostgresCommandsTests {
     ) async -> (reason: StoreError.Reason?, attempts: Int, explanation: String) {
         let transport = ScriptedTransport(answers)
         let commands = PostgresCommands(
-            transport,
+            .fixed(transport),
             timeout: .seconds(3),
             randomness: RandomSource(SeededGenerator(seed: 1))
         )
@@ -79,23 +79,21 @@ struct PostgresCommandsTests {
         }
     }
 
-    @Test("a failover and the end of a connection are reported, so that the client can be replaced")
-    func reportsLostServers() async {
+    @Test("N32: only failures of the server count as its failures, and a demoted server is left")
+    func reportsLostServers() {
         for (code, isReported) in [
             ("25006", true), ("57P01", true), ("57P03", true), ("08006", true), ("57014", false),
         ] {
-            let reported = Lock(false)
-            let transport = ScriptedTransport([.code(code)])
-            let commands = PostgresCommands(transport, timeout: .seconds(3)) { _ in reported.withLock { $0 = true } }
-            await #expect(throws: StoreError.self) { try await commands.read("SELECT 1", []) }
-            #expect(reported.withLock { $0 } == isReported, "\(code)")
+            let error = ServerError(code, isWrite: false)
+            #expect(error.isOfServer == isReported, "\(code)")
+            #expect((error.reaction == .replaceClient) == (code == "25006"), "\(code)")
         }
     }
 
     @Test("a write in a cancelled task is not sent")
     func cancelledWrites() async {
         let transport = ScriptedTransport([])
-        let commands = PostgresCommands(transport, timeout: .seconds(3))
+        let commands = PostgresCommands(.fixed(transport), timeout: .seconds(3))
         let reason = await Task {
             unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
             do throws(StoreError) { _ = try await commands.write("SELECT 1", []) } catch {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("PostgresStore conformance", .serverTurn, .enabled(if: PostgresServer.programs != nil))
+@Suite("PostgresStore conformance", .serverTurn, .enabled(if: PostgresServer.isEnabled))
 struct PostgresConformanceTests {
     private static let fixtures = Lock<[ObjectIdentifier: StoreFixture]>([:])
 
@@ -18,14 +18,14 @@ struct PostgresConformanceTests {
         advance: { try await Task.sleep(for: $0) },
         reopen: { store, _ in
             let fixture = try fixture(of: store)
-            await store.close()
+            store.close()
             return try await open(fixture)
         },
         secondClient: { store, _ in try await open(try fixture(of: store)) },
-        loseAnswer: { store, _ in (store.commands.transport as? LossyTransport)?.loseNextAnswer() },
+        loseAnswer: { store, _ in (try store.commands.present().transport as? LossyTransport)?.loseNextAnswer() },
         close: { store in
             let fixture = try fixture(of: store)
-            await store.close()
+            store.close()
             // The schema of a second client may be removed already.
             _ = try? await fixture.close()
         },

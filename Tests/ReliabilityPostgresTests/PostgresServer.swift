@@ -13,6 +13,10 @@ import Testing
 final class PostgresServer: Sendable {
     static let programs = ["/usr/lib/postgresql/15/bin", "/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"]
         .first { FileManager.default.isExecutableFile(atPath: $0 + "/initdb") }
+    /// A Boolean value that indicates whether the tests with servers run.
+    ///
+    /// `RELIABILITY_NETWORK=1` asks for these tests, which then fail without a server.
+    static let isEnabled = ProcessInfo.processInfo.environment["RELIABILITY_NETWORK"] == "1"
     static let shared = try? PostgresServer()
 
     let directory: String

@@ -26,16 +26,22 @@ struct StoreFixture: Sendable {
     }
 
     /// Opens a store with connections of its own.
-    func store(_ configuration: LibPQTransport.Configuration = Self.patient, user: String = "postgres") async throws
-        -> PostgresStore
-    {
-        let transport = try LibPQTransport(server.address(user: user), configuration: configuration)
-        return try await PostgresStore(transport, configuration: .init(schema: schema, callTimeout: .seconds(15)))
+    func store(
+        _ configuration: LibPQTransport.Configuration = Self.patient,
+        user: String = "postgres",
+        checkInterval: Duration = .seconds(2)
+    ) async throws -> PostgresStore {
+        let address = server.address(user: user)
+        var limits = ConnectionLimits()
+        limits.checkInterval = checkInterval
+        return try await PostgresStore(.init(schema: schema, callTimeout: .seconds(15)), limits: limits) {
+            try LibPQTransport(address, configuration: configuration)
+        }
     }
 
     /// Opens a store over another client.
     func store(over transport: some PostgresTransport) async throws -> PostgresStore {
-        try await PostgresStore(transport, configuration: .init(schema: schema, callTimeout: .seconds(15)))
+        try await PostgresStore(.init(schema: schema, callTimeout: .seconds(15))) { transport }
     }
 
     func close() async throws {
@@ -52,11 +58,11 @@ func withStore(
     let fixture = try await StoreFixture()
     let store = try await fixture.store(configuration)
     do { try await body(store, fixture) } catch {
-        await store.close()
+        store.close()
         try? await fixture.close()
         throw error
     }
-    await store.close()
+    store.close()
     try await fixture.close()
 }
 #endif

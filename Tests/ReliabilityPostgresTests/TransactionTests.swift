@@ -11,7 +11,7 @@ import Testing
     .serialized,
     .serverTurn,
     .timeLimit(.minutes(10)),
-    .enabled(if: PostgresServer.programs != nil)
+    .enabled(if: PostgresServer.isEnabled)
 )
 struct TransactionTests {
     private struct Rollback: Error {}

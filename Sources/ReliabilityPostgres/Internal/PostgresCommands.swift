@@ -1,35 +1,43 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// Runs statements on a transport and translates failures.
-///
-/// Every call of a store passes through this class.
+/// The client for calls while the server is ready.
+final class PostgresReadiness: Sendable {
+    // A generic type of another module would not be specialized, and each call would look its metadata up.
+    private let lease = Lock<ConnectionSupervisor<any PostgresTransport>.Lease?>(nil)
+
+    var current: ConnectionSupervisor<any PostgresTransport>.Lease? { lease.withLock { $0 } }
+
+    func use(_ lease: ConnectionSupervisor<any PostgresTransport>.Lease?) { self.lease.withLock { $0 = lease } }
+}
+
+/// Runs statements on a client of the server and translates failures. Every call of a store passes through this class.
 final class PostgresCommands: Sendable {
+    /// The client of the calls.
+    enum Client: Sendable {
+        case fixed(any PostgresTransport)
+        case supervised(ConnectionSupervisor<any PostgresTransport>, PostgresReadiness)
+    }
+
     /// The largest number of attempts of a statement that a conflict ended.
     static let maxAttempts = 3
 
-    let transport: any PostgresTransport
+    private let client: Client
     private let timeout: Duration
     private let timeSource: TimeSource
     private let randomness: RandomSource
-    /// Receives each failure after which the connections must be replaced.
-    private let onLostServer: @Sendable (StoreError) -> Void
 
     init(
-        _ transport: any PostgresTransport,
+        _ client: Client,
         timeout: Duration,
         timeSource: TimeSource = .continuous,
-        randomness: RandomSource = RandomSource(SystemRandomNumberGenerator()),
-        onLostServer: @escaping @Sendable (StoreError) -> Void = { _ in }
+        randomness: RandomSource = RandomSource(SystemRandomNumberGenerator())
     ) {
-        self.transport = transport
+        self.client = client
         self.timeout = timeout
         self.timeSource = timeSource
         self.randomness = randomness
-        self.onLostServer = onLostServer
     }
-
-    func close() async { await transport.close() }
 
     /// Runs a statement that changes nothing.
     func read(_ sql: String, _ values: [PostgresValue]) async throws(StoreError) -> [[[UInt8]?]] {
@@ -58,16 +66,24 @@ final class PostgresCommands: Sendable {
         _ values: [PostgresValue],
         isWrite: Bool
     ) async throws(StoreError) -> [[[UInt8]?]] {
+        let (transport, lease) = try present()
         let limit = try limit()
         let end = timeSource.instant(after: limit)
         var remaining = limit
         var attempt = 1
         while true {
-            let reply = try await Self.query(transport, sql, values, isWrite: isWrite, limit: remaining)
+            let reply: PostgresReply
+            do throws(StoreError) {
+                reply = try await Self.query(transport, sql, values, isWrite: isWrite, limit: remaining)
+            } catch {
+                // A short limit of the caller is no evidence, and neither is the caller's cancellation.
+                if CancellationCause.current != .caller, limit >= timeout / 10 { report(error, lease, isLost: false) }
+                throw error
+            }
             guard let code = reply.sqlState else { return reply.rows }
             let failure = ServerError(code, isWrite: isWrite)
             let error = failure.storeError(code)
-            if failure.reaction == .reconnect { onLostServer(error) }
+            if failure.isOfServer { report(error, lease, isLost: failure.reaction == .replaceClient) }
             let attempts = failure.reaction.attempts
             // From 1 ms to 20 ms before the second attempt and to 40 ms before the third.
             let pause = Duration.nanoseconds(1_000_000 + randomness.next(upTo: 19_000_000 * Int64(attempt)))
@@ -76,6 +92,27 @@ final class PostgresCommands: Sendable {
             remaining = .nanoseconds(end.saturatingSubtract(timeSource.instant(after: pause)))
             guard remaining > .zero, (try? await timeSource.sleep(for: pause)) != nil else { throw error }
         }
+    }
+
+    /// Returns the present client, or throws while the server is not ready.
+    func present() throws(StoreError) -> (
+        transport: any PostgresTransport, lease: ConnectionSupervisor<any PostgresTransport>.Lease?
+    ) {
+        switch client {
+        case .fixed(let transport): return (transport, nil)
+        case .supervised(let supervisor, let readiness):
+            guard let lease = readiness.current else { throw supervisor.rejection() }
+            return (lease.client, lease)
+        }
+    }
+
+    private func report(
+        _ error: StoreError,
+        _ lease: ConnectionSupervisor<any PostgresTransport>.Lease?,
+        isLost: Bool
+    ) {
+        guard case .supervised(let supervisor, _) = client, let lease else { return }
+        if isLost { supervisor.lost(lease, error) } else { supervisor.failed(lease, error) }
     }
 
     /// Sends a statement once.
@@ -100,7 +137,7 @@ extension ServerError.Reaction {
     /// The largest number of attempts with an error of this kind.
     var attempts: Int {
         switch self {
-        case .none, .reconnect: 1
+        case .none, .replaceClient: 1
         case .tryAgain: PostgresCommands.maxAttempts
         case .tryAgainElsewhere: 2
         }

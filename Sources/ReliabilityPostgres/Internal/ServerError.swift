@@ -7,8 +7,8 @@ struct ServerError: Hashable, Sendable {
         case none
         /// Nothing happened, and the same statement may succeed.
         case tryAgain
-        /// The connection is of no further use.
-        case reconnect
+        /// The server is no primary any more, so another client must find the primary.
+        case replaceClient
         /// Nothing happened, and the same statement may succeed on another connection.
         case tryAgainElsewhere
     }
@@ -16,11 +16,19 @@ struct ServerError: Hashable, Sendable {
     let reason: StoreError.Reason
     let reaction: Reaction
     let explanation: String
+    /// A Boolean value that indicates whether the error is a failure of the server and not of the statement.
+    let isOfServer: Bool
 
-    private init(_ reason: StoreError.Reason, _ reaction: Reaction, _ explanation: String) {
+    private init(
+        _ reason: StoreError.Reason,
+        _ reaction: Reaction,
+        _ explanation: String,
+        isOfServer: Bool = false
+    ) {
         self.reason = reason
         self.reaction = reaction
         self.explanation = explanation
+        self.isOfServer = isOfServer
     }
 
     /// Creates the meaning of a code.
@@ -33,16 +41,16 @@ struct ServerError: Hashable, Sendable {
         switch sqlState {
         case "53100": self.init(.diskFull, .none, "the disk of the server is full")
         case "53200": self.init(.unavailable, .none, "the server has no memory or no locks left")
-        case "53300": self.init(.unavailable, .none, "the server has too many connections")
-        case "57P03": self.init(.unavailable, .reconnect, "the server is starting up or shutting down")
-        case "57P01", "57P02", "57P05": self.init(reconnecting, .reconnect, "the server ended the connection")
+        case "53300": self.init(.unavailable, .none, "the server has too many connections", isOfServer: true)
+        case "57P03": self.init(.unavailable, .none, "the server is starting up or shutting down", isOfServer: true)
+        case "57P01", "57P02", "57P05": self.init(reconnecting, .none, "the server ended the connection", isOfServer: true)
         case "57014": self.init(.unavailable, .none, "the statement exceeded the time limit of the server")
         // Contention alone must fail no call.
         case "55P03":
             self.init(.unavailable, .tryAgain, "a lock was held for longer than the time limit of the server")
         case "40001": self.init(.unavailable, .tryAgain, "the transaction conflicted with another transaction")
         case "40P01": self.init(.unavailable, .tryAgain, "the transaction was in a deadlock")
-        case "25006": self.init(.unavailable, .reconnect, "the server is a replica or accepts no writes")
+        case "25006": self.init(.unavailable, .replaceClient, "the server is a replica or accepts no writes", isOfServer: true)
         case "26000", "0A000": self.init(.failed, .tryAgainElsewhere, "the connection has an outdated statement")
         case "42883", "42P01", "3F000":
             self.init(.failed, .none, "the schema of the store is missing or too old; run PostgresSchema.migrate")
@@ -53,7 +61,7 @@ struct ServerError: Hashable, Sendable {
         default:
             let unexpected = "the server reported an unexpected error"
             switch sqlState.prefix(2) {
-            case "08": self.init(reconnecting, .reconnect, "the connection failed")
+            case "08": self.init(reconnecting, .none, "the connection failed", isOfServer: true)
             case "28": self.init(.failed, .none, "the server rejected the user or the password")
             case "53": self.init(.unavailable, .none, "the server has too few resources")
             case "57": self.init(.unavailable, .none, "the server was interrupted by its operator")

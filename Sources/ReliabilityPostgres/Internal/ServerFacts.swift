@@ -4,6 +4,8 @@ internal import ReliabilityStore
 struct ServerFacts: Hashable, Sendable {
     let durability: StoreCapabilities.Durability
     let schemaVersion: Int
+    /// A Boolean value that indicates whether a standby may lack acknowledged writes.
+    let hasAsynchronousStandby: Bool
 
     /// The version of the statements of this library, which a schema may exclude.
     static let client = 1
@@ -31,6 +33,7 @@ struct ServerFacts: Hashable, Sendable {
         let hasSchema = try row.bool()
         let mayUseSchema = try row.bool()
         let mayReadMeta = try row.integerOrNull(UInt8.self)
+        let hasAsynchronousStandby = try row.bool()
         let missing = try row.bytesOrNull().map { String(decoding: $0, as: UTF8.self) }
         if isReplica || isReadOnly { throw StoreError(.unavailable, "the server is a replica or accepts no writes") }
         guard serverVersion >= 150_000 else {
@@ -48,7 +51,19 @@ struct ServerFacts: Hashable, Sendable {
         guard mayReadMeta == 1 else { throw StoreError(.failed, "the role has no privilege SELECT on \(schema).meta") }
         let version = try await schemaVersion(commands, schema)
         if let missing { throw StoreError(.failed, "the role lacks privileges in the schema \(schema): \(missing)") }
-        return ServerFacts(durability: durability, schemaVersion: version)
+        return ServerFacts(
+            durability: durability,
+            schemaVersion: version,
+            hasAsynchronousStandby: hasAsynchronousStandby
+        )
+    }
+
+    /// Checks that a server that was checked before is still a primary.
+    static func verifyRole(_ commands: PostgresCommands) async throws(StoreError) {
+        let role = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
+        guard let first = try await commands.read(role, []).first else { throw .malformedReply }
+        var row = RowReader(first)
+        if try row.bool() { throw StoreError(.unavailable, "the server is a replica or accepts no writes") }
     }
 
     private static func schemaVersion(_ commands: PostgresCommands, _ schema: String) async throws(StoreError) -> Int {
@@ -114,6 +129,7 @@ struct ServerFacts: Hashable, Sendable {
           current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
           EXISTS (SELECT 1 FROM s), coalesce((SELECT has_schema_privilege(s.oid, 'USAGE') FROM s), false),
           (SELECT has_table_privilege(c.oid, 'SELECT') FROM c WHERE c.relname = 'meta'),
+          EXISTS (SELECT 1 FROM pg_stat_replication WHERE coalesce(sync_state, 'async') NOT IN ('sync', 'quorum')),
           (SELECT string_agg(text, ', ') FROM missing)
         """
 }
