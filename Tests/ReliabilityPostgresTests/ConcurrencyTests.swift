@@ -105,11 +105,20 @@ struct ConcurrencyTests {
             )
         }
         // The functions reject the isolation as well, for a setting that changes later.
-        let commands = PostgresCommands(.fixed(transport), timeout: .seconds(3))
-        let statement = Statements(schema: fixture.schema).sweep
-        let error = await failure { try await commands.write(statement, [.int4Array([]), .bytesArray([])]) }
+        let later = try LibPQTransport(fixture.server.address() + options, configuration: .init(serverLimits: nil))
+        let commands = PostgresCommands(.fixed(later), timeout: .seconds(3))
+        let write = StoreWrite.put(StoreKey("a"), [], .never, if: .any).arguments
+        let error = await failure {
+            try await commands.write(
+                Statements(schema: fixture.schema).write,
+                [
+                    .int4(0), .bytes(write.key), .int2(write.kind), .int2(write.condition), .int8(write.wanted),
+                    .int8(write.life), .bytes(write.value),
+                ]
+            )
+        }
         #expect(error?.explanation.contains("RL001") == true, "\(String(describing: error))")
-        await transport.close()
+        await later.close()
         try await fixture.close()
     }
 

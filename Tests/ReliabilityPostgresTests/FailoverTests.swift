@@ -108,6 +108,7 @@ struct FailoverTests {
                 isOver.set()
                 return try await group.reduce(into: []) { $0.append($1) }
             }
+            try await eventually("the store is ready") { store.connectionState == .ready }
             for outcome in outcomes {
                 let entry = try await store.update(
                     StoreKey("n49", "\(outcome.key)"),

@@ -3,7 +3,8 @@ import ReliabilityTesting
 
 /// A random sequence of calls to a store, whose answers are the same for every store.
 ///
-/// Times are hours and the trace takes seconds. Versions are replaced by the order in which the store issued them.
+/// Times are hours and the trace takes seconds. Versions are replaced by numbers in the order in which the trace meets
+/// the versions.
 package struct StoreTrace {
     package let seed: UInt64
     package let count: Int
@@ -91,7 +92,7 @@ struct TraceRun {
         switch pick(6) {
         case 0: .absent
         case 1: .present
-        case 2: .version(names.known.randomElement(using: &random) ?? StoreVersion(rawValue: 1))
+        case 2: .version(names.known.randomElement(using: &random) ?? StoreVersion(rawValue: UInt64(Int64.max)))
         default: .any
         }
     }
@@ -113,7 +114,7 @@ struct TraceRun {
         }
     }
 
-    /// Returns records of which at most one of each queue is due, because the order of equal due times is not specified.
+    /// Returns records of which at most one is due, because the order of equal due times is not specified.
     mutating func records() -> [NewRecord] {
         (0..<1 + pick(3)).map { position in
             NewRecord(
@@ -140,17 +141,14 @@ struct TraceRun {
     }
 }
 
-/// The versions of a store, named by the order in which the store issued them.
+/// The versions of a store, named by the order in which a trace meets the versions.
 struct VersionNames {
     private(set) var known: [StoreVersion] = []
 
-    /// Returns the name of a version, which is the number of known versions that are not higher.
-    ///
-    /// A version below an earlier version has the name "lower".
+    /// Returns the name of a version.
     mutating func name(_ version: StoreVersion?) -> String {
         guard let version else { return "-" }
         if let index = known.lastIndex(of: version) { return "v\(index)" }
-        if let last = known.last, version < last { return "lower" }
         known.append(version)
         return "v\(known.count - 1)"
     }
