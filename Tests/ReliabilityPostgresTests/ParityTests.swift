@@ -6,7 +6,7 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("Updates in SQL", .enabled(if: PostgresServer.programs != nil))
+@Suite("Updates in SQL", .serialized, .timeLimit(.minutes(5)), .enabled(if: PostgresServer.programs != nil))
 struct ParityTests {
     private struct Case {
         let update: AtomicUpdate

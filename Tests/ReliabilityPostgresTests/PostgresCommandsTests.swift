@@ -35,9 +35,9 @@ struct PostgresCommandsTests {
         }
     }
 
-    @Test("a conflict or a deadlock is tried three times and then unavailable")
+    @Test("a conflict, a deadlock or a held lock is tried three times and then unavailable")
     func conflicts() async {
-        for code in ["40001", "40P01"] {
+        for code in ["40001", "40P01", "55P03"] {
             let twice = await outcome([.code(code), .code(code)], isWrite: true)
             #expect(twice.reason == nil)
             #expect(twice.attempts == 3)
@@ -64,7 +64,7 @@ struct PostgresCommandsTests {
             ("53300", .unavailable, .unavailable), ("57P03", .unavailable, .unavailable),
             ("57P01", .unknownOutcome, .unavailable), ("57P02", .unknownOutcome, .unavailable),
             ("08006", .unknownOutcome, .unavailable), ("57014", .unavailable, .unavailable),
-            ("55P03", .unavailable, .unavailable), ("25006", .unavailable, .unavailable), ("42883", .failed, .failed),
+            ("25006", .unavailable, .unavailable), ("42883", .failed, .failed),
             ("42P01", .failed, .failed), ("3F000", .failed, .failed), ("42501", .failed, .failed),
             ("28P01", .failed, .failed), ("28000", .failed, .failed), ("RL001", .failed, .failed),
             ("XX000", .failed, .failed), ("22012", .failed, .failed),

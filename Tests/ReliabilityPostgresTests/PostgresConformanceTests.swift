@@ -45,7 +45,47 @@ struct PostgresConformanceTests {
 
     @Test(arguments: conformance.applicableChecks)
     func conforms(to check: StoreConformance.Check) async throws {
-        try await Self.conformance.run(check)
+        // All checks at the same time would take longer than the leases of some checks.
+        await Self.turns.wait()
+        do { try await Self.conformance.run(check) } catch {
+            Self.turns.end()
+            throw error
+        }
+        Self.turns.end()
+    }
+
+    private static let turns = Turns(6)
+}
+
+/// The right of a limited number of tests to run at the same time.
+private final class Turns: Sendable {
+    private let state: Lock<(free: Int, waiting: [CheckedContinuation<Void, Never>])>
+
+    init(_ count: Int) { state = Lock((count, [])) }
+
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            let isFree = state.withLock { state in
+                if state.free == 0 {
+                    state.waiting.append(continuation)
+                    return false
+                }
+                state.free -= 1
+                return true
+            }
+            if isFree { continuation.resume() }
+        }
+    }
+
+    func end() {
+        let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            if state.waiting.isEmpty {
+                state.free += 1
+                return nil
+            }
+            return state.waiting.removeFirst()
+        }
+        next?.resume()
     }
 }
 

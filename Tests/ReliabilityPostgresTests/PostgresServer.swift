@@ -1,5 +1,6 @@
 #if LibPQ
 import Foundation
+import ReliabilityCore
 import ReliabilityLibPQ
 import ReliabilityPostgres
 import ReliabilityStore
@@ -20,20 +21,29 @@ final class PostgresServer: Sendable {
 
     private static let script = """
         bin=$1; dir=$2; origin=$3; shift 3
-        start() { "$bin/postgres" -D "$dir/data" -k "$dir" "$@" >>"$dir/log" 2>&1 </dev/null & pid=$!; }
+        # A restart fails as long as processes of the last server run.
+        start() {
+          while [ ! -e "$dir/stop" ]; do
+            "$bin/postgres" -D "$dir/data" -k "$dir" "$@" >>"$dir/log" 2>&1 </dev/null
+            [ $? -eq 1 ] || break
+            sleep 0.1
+          done
+        }
         if [ -z "$origin" ]; then
           "$bin/initdb" -D "$dir/data" -U postgres -A trust -N --no-instructions >"$dir/initdb" 2>&1 || exit 1
         else
           "$bin/pg_basebackup" -h "$origin" -U postgres -D "$dir/data" -R -X stream -c fast >"$dir/initdb" 2>&1 || exit 1
         fi
-        start "$@"
+        start "$@" &
         while read -r command; do
-          wait "$pid"
-          start "$@"
+          wait
+          start "$@" &
         done
-        kill -CONT "$pid" 2>/dev/null
-        kill -QUIT "$pid" 2>/dev/null
-        wait "$pid"
+        touch "$dir/stop"
+        pid=$(head -n 1 "$dir/data/postmaster.pid")
+        kill -CONT "$pid"
+        kill -QUIT "$pid"
+        wait
         rm -rf "$dir"
         """
 
@@ -42,6 +52,7 @@ final class PostgresServer: Sendable {
     /// - Parameters:
     ///   - settings: Further settings as `name=value`.
     ///   - origin: The server that the new server replicates, or `nil` for an empty cluster.
+    /// - Throws: An error of the file system.
     init(_ settings: [String] = [], replicaOf origin: PostgresServer? = nil) throws {
         directory = "/tmp/pg-\(UUID().uuidString.prefix(8))"
         let files = FileManager.default
@@ -135,6 +146,14 @@ func eventually(
         try #require(ContinuousClock.now - start < limit, "timeout: \(what)")
         try await Task.sleep(for: .milliseconds(10))
     }
+}
+
+/// A Boolean value that one task sets and others read.
+final class Flag: Sendable {
+    private let value = Lock(false)
+
+    var isSet: Bool { value.withLock { $0 } }
+    func set() { value.withLock { $0 = true } }
 }
 
 /// Returns the error of an operation that must fail.

@@ -6,7 +6,12 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("Records in a user's transaction", .enabled(if: PostgresServer.programs != nil))
+@Suite(
+    "Records in a user's transaction",
+    .serialized,
+    .timeLimit(.minutes(5)),
+    .enabled(if: PostgresServer.programs != nil)
+)
 struct TransactionTests {
     private struct Rollback: Error {}
     private func record(_ id: String, _ payload: [UInt8] = [1]) -> NewRecord {

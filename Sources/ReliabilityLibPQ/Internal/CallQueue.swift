@@ -18,6 +18,7 @@ final class CallQueue: @unchecked Sendable {
     ///   - call: The call.
     ///   - onWaiting: Starts another thread. Called if no thread is idle.
     /// - Returns: The answer.
+    /// - Throws: `ConnectionFailure`.
     func run(
         _ call: Call,
         onWaiting: @escaping @Sendable () -> Void = {}

@@ -21,7 +21,9 @@ final class ConnectionPool: Sendable {
         self.configuration = configuration
     }
 
-    /// The number of the connections that are in use. A connection of an earlier number is closed before its next use.
+    /// The number of the connections that are in use.
+    ///
+    /// A connection of an earlier number is closed before its next use.
     var generation: Int { state.withLock { $0.generation } }
 
     /// Replaces all connections before their next use.

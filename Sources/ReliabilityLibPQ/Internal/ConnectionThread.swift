@@ -3,7 +3,9 @@ internal import ReliabilityCore
 internal import ReliabilityPostgres
 internal import ReliabilityStore
 
-/// The thread of a connection. All methods run on the thread.
+/// The thread of a connection.
+///
+/// All methods run on the thread.
 final class ConnectionThread {
     private let pool: ConnectionPool
     private let signal: ThreadSignal

@@ -49,7 +49,9 @@ internal import ReliabilityStore
         return rejection
     }
 
-    /// The code at the end of the message of libpq. The rest of the message names the user and the host.
+    /// The code at the end of the message of libpq.
+    ///
+    /// The rest of the message names the user and the host.
     private var rejection: Opening {
         guard let text = unsafe PQerrorMessage(connection) else { return .failed("the connection failed") }
         let lines = unsafe String(cString: text).split(whereSeparator: \.isNewline)

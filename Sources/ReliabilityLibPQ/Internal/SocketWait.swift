@@ -4,7 +4,9 @@ struct SocketWait {
     let signal: ThreadSignal
     /// The end, in nanoseconds of the continuous clock.
     let end: Int64
-    /// Returns `true` if the caller has left. A signal may belong to an earlier caller.
+    /// Returns `true` if the caller has left.
+    ///
+    /// A signal may belong to an earlier caller.
     var isAbandoned: () -> Bool = { false }
 
     /// Waits until the socket is ready.

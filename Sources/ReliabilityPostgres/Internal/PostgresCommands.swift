@@ -1,7 +1,9 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// Runs statements on a transport and translates failures. Every call of a store passes through this class.
+/// Runs statements on a transport and translates failures.
+///
+/// Every call of a store passes through this class.
 final class PostgresCommands: Sendable {
     /// The largest number of attempts of a statement that a conflict ended.
     static let maxAttempts = 3
