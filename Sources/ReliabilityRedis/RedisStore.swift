@@ -83,6 +83,8 @@ public final class RedisStore: RecordStore {
             RedisServerCheck(names: names, limit: configuration.commandTimeout, stated: configuration.durability),
             events: events
         )
+        let readiness = RedisReadiness()
+        let sweep = RedisIndexSweep(names, limit: configuration.commandTimeout)
         let supervisor = ConnectionSupervisor<any RedisTransport>(
             .init(
                 name: server,
@@ -94,8 +96,12 @@ public final class RedisStore: RecordStore {
                     }
                     return transport
                 },
-                check: { transport throws(StoreError) in try await watch.check(transport) },
-                close: { await $0.close() }
+                check: { transport throws(StoreError) in
+                    try await watch.check(transport)
+                    await sweep.run(transport)
+                },
+                close: { await $0.close() },
+                use: { readiness.use($0) }
             ),
             mustReachServer: configuration.durability == nil,
             limits: limits,
@@ -106,7 +112,7 @@ public final class RedisStore: RecordStore {
         self.configuration = configuration
         self.names = names
         self.supervisor = supervisor
-        commands = RedisCommands(supervisor, timeout: configuration.commandTimeout)
+        commands = RedisCommands(supervisor, readiness, timeout: configuration.commandTimeout)
         capabilities = StoreCapabilities(
             durability: configuration.durability ?? watch.durability,
             openedAt: nil,

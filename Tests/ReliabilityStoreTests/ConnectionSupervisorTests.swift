@@ -13,6 +13,7 @@ private final class FakeServer: Sendable {
         var closed: [Int] = []
         var onLoss: (@Sendable (String) -> Void)?
         var hasDeadline = false
+        var lease: ConnectionSupervisor<Int>.Lease?
     }
     let state = Lock(State())
 
@@ -37,7 +38,8 @@ private final class FakeServer: Sendable {
                 }
                 if let failure { throw failure }
             },
-            close: { [self] client in state.withLock { $0.closed.append(client) } }
+            close: { [self] client in state.withLock { $0.closed.append(client) } },
+            use: { [self] lease in state.withLock { $0.lease = lease } }
         )
     }
 }
@@ -58,19 +60,16 @@ struct ConnectionSupervisorTests {
         )
     }
 
-    private func rejection(_ supervisor: ConnectionSupervisor<Int>) -> StoreError? {
-        do throws(StoreError) {
-            _ = try supervisor.lease()
-            return nil
-        } catch { return error }
-    }
+    /// The client for calls, or `nil` while calls are rejected.
+    private var lease: ConnectionSupervisor<Int>.Lease? { fake.state.withLock { $0.lease } }
 
     @Test("an opened supervisor gives its client to calls")
     func opens() async throws {
         let supervisor = supervisor()
-        #expect(rejection(supervisor)?.reason == .unavailable)
+        #expect(lease == nil)
+        #expect(supervisor.rejection().reason == .unavailable)
         try await supervisor.open()
-        #expect(try supervisor.lease().client == 1)
+        #expect(lease?.client == 1)
         #expect(supervisor.connectionState == .ready)
     }
 
@@ -99,9 +98,10 @@ struct ConnectionSupervisorTests {
         fake.fail(StoreError(.unavailable, "refused"))
         let supervisor = supervisor(mustReachServer: false)
         try await supervisor.open()
-        let error = rejection(supervisor)
-        #expect(error?.reason == .unavailable)
-        #expect(error?.explanation == "the server is being connected (failed attempts: 1): refused")
+        let error = supervisor.rejection()
+        #expect(lease == nil)
+        #expect(error.reason == .unavailable)
+        #expect(error.explanation == "the server is being connected (failed attempts: 1): refused")
         fake.fail(nil)
         await clock.advance(by: .seconds(2), whenSleeping: 1)
         #expect(supervisor.connectionState == .ready)
@@ -113,13 +113,12 @@ struct ConnectionSupervisorTests {
         let supervisor = supervisor()
         try await supervisor.open()
         await clock.advance(by: .seconds(5), whenSleeping: 1)
-        let old = try supervisor.lease()
+        let old = try #require(lease)
         fake.state.withLock { $0.onLoss }?("the server closed the connection")
-        let new = try supervisor.lease()
-        #expect(new.client == 2)
+        #expect(lease?.client == 2)
         for _ in 0..<5 { supervisor.failed(old, StoreError(.unavailable, "late")) }
         supervisor.lost(old, StoreError(.unavailable, "late"))
-        #expect(try supervisor.lease().client == 2)
+        #expect(lease?.client == 2)
         supervisor.close()
         #expect(fake.state.withLock { $0.closed } == [1, 2])
         await events.wait(for: 4)
@@ -130,7 +129,7 @@ struct ConnectionSupervisorTests {
     func noDeadline() async throws {
         let supervisor = supervisor()
         try await supervisor.open()
-        let lease = try supervisor.lease()
+        let lease = try #require(lease)
         let deadline = Deadline(instant: TimeSource(clock).instant(after: .seconds(1)), timeSource: TimeSource(clock))
         DeadlineScope.$innermost.withValue(DeadlineScope(deadline)) {
             for _ in 0..<3 { supervisor.failed(lease, StoreError(.unavailable, "failed")) }
@@ -146,7 +145,8 @@ struct ConnectionSupervisorTests {
         try await supervisor.open()
         supervisor.close()
         #expect(clock.sleeperCount == 0)
-        #expect(rejection(supervisor)?.reason == .closed)
+        #expect(lease == nil)
+        #expect(supervisor.rejection().reason == .closed)
     }
 
     @Test("a supervisor that is released ends its timer and attempts")

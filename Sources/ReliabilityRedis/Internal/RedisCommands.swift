@@ -1,13 +1,25 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
+/// The client for calls while the server is ready.
+final class RedisReadiness: Sendable {
+    // A generic type of another module would not be specialized, and each call would look its metadata up.
+    private let lease = Lock<ConnectionSupervisor<any RedisTransport>.Lease?>(nil)
+
+    var current: ConnectionSupervisor<any RedisTransport>.Lease? { lease.withLock { $0 } }
+
+    func use(_ lease: ConnectionSupervisor<any RedisTransport>.Lease?) { self.lease.withLock { $0 = lease } }
+}
+
 /// Runs scripts on the present client of a server and translates failures.
 final class RedisCommands: Sendable {
     private let supervisor: ConnectionSupervisor<any RedisTransport>
+    private let readiness: RedisReadiness
     private let timeout: Duration
 
-    init(_ supervisor: ConnectionSupervisor<any RedisTransport>, timeout: Duration) {
+    init(_ supervisor: ConnectionSupervisor<any RedisTransport>, _ readiness: RedisReadiness, timeout: Duration) {
         self.supervisor = supervisor
+        self.readiness = readiness
         self.timeout = timeout
     }
 
@@ -64,7 +76,7 @@ final class RedisCommands: Sendable {
         _ keys: Range<Int>,
         isWrite: Bool
     ) async throws(StoreError) -> RedisReply {
-        let lease = try supervisor.lease()
+        guard let lease = readiness.current else { throw supervisor.rejection() }
         var limit = timeout
         if let remaining = Deadline.current?.remaining {
             if remaining <= .zero {

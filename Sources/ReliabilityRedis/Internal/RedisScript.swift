@@ -194,16 +194,19 @@ struct RedisScript: Sendable {
         """
     )
 
-    /// Removes keys without an entry from the index.
+    /// Removes keys without an entry from the index, and returns the number of keys.
     static let prune = RedisScript(
         "prune",
-        "ee33043331810f10841660150f0290fc5c2d639f",
+        "503d817737df6144380389270af88e9c92611086",
         flags: "allow-oom",
         """
+        local removed = 0
         for index = 2, #KEYS do
-          if redis.call('EXISTS', KEYS[index]) == 0 then redis.call('ZREM', KEYS[1], ARGV[index - 1]) end
+          if redis.call('EXISTS', KEYS[index]) == 0 then
+            removed = removed + redis.call('ZREM', KEYS[1], ARGV[index - 1])
+          end
         end
-        return 1
+        return removed
         """
     )
 

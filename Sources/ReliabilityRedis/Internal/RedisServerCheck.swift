@@ -21,16 +21,40 @@ struct RedisServerCheck: Sendable {
     /// - Throws: `unavailable` if the server cannot serve the store now, or `failed` if the server must be configured
     ///   differently.
     func facts(_ transport: any RedisTransport) async throws(StoreError) -> RedisServerFacts {
-        guard case .bytes(let bytes) = try await send([Array("INFO")], to: transport) else { throw .malformedReply }
-        let info = RedisInformation(bytes)
+        let info = try await information([Array("INFO")], transport)
         try checkVersion(info)
-        if info["role"] != "master" { throw StoreError(.unavailable, "the server is a replica; connect to the primary") }
+        try checkRole(info)
         try checkEviction(info)
         return RedisServerFacts(
             durability: try await durability(info, transport),
             hasReplicas: (info["connected_slaves"] ?? "0") != "0",
             origin: try await origin(transport)
         )
+    }
+
+    /// Reads the facts that can change at any time.
+    ///
+    /// - Parameter facts: The facts of an earlier check.
+    /// - Returns: The facts, of which the durability is that of the earlier check.
+    /// - Throws: `unavailable` if the server is no primary any more.
+    func update(_ facts: RedisServerFacts, _ transport: any RedisTransport) async throws(StoreError) -> RedisServerFacts {
+        let info = try await information([Array("INFO"), Array("replication")], transport)
+        try checkRole(info)
+        var facts = facts
+        facts.origin = try await origin(transport)
+        return facts
+    }
+
+    private func information(
+        _ command: [[UInt8]],
+        _ transport: any RedisTransport
+    ) async throws(StoreError) -> RedisInformation {
+        guard case .bytes(let bytes) = try await send(command, to: transport) else { throw .malformedReply }
+        return RedisInformation(bytes)
+    }
+
+    private func checkRole(_ info: RedisInformation) throws(StoreError) {
+        if info["role"] != "master" { throw StoreError(.unavailable, "the server is a replica; connect to the primary") }
     }
 
     private func checkVersion(_ info: RedisInformation) throws(StoreError) {

@@ -8,8 +8,13 @@ final class SocketCall: TimerEntry, @unchecked Sendable {
 
     typealias Reply = Result<RedisReply, ConnectionFailure>
 
+    // The state is a type of its own: a generic type of another module would not be specialized, and each call would
+    // look its metadata up.
     private struct State {
-        var rendezvous = Rendezvous<Reply>()
+        /// The caller, or `nil` before the caller waits and after the end of the wait.
+        var continuation: CheckedContinuation<Reply, Never>?
+        /// The end of the wait, or `nil` while the caller waits.
+        var reply: Reply?
         /// A Boolean value that indicates whether the command may be sent.
         var isAdmitted = false
         /// A Boolean value that indicates whether the caller's limit has a timer.
@@ -25,13 +30,16 @@ final class SocketCall: TimerEntry, @unchecked Sendable {
     ///
     /// - Returns: `false` if the caller has left and the command must not be sent.
     func begin(_ continuation: CheckedContinuation<Reply, Never>) -> Bool {
-        let resumption = state.withLock { state in
-            let resumption = state.rendezvous.wait(continuation)
-            state.isAdmitted = resumption == nil
-            return resumption
+        let reply = state.withLock { state -> Reply? in
+            if state.reply == nil {
+                state.continuation = continuation
+                state.isAdmitted = true
+            }
+            return state.reply
         }
-        resumption?.resume()
-        return resumption == nil
+        guard let reply else { return true }
+        continuation.resume(returning: reply)
+        return false
     }
 
     /// Resumes the caller, unless the caller has left.
@@ -43,10 +51,14 @@ final class SocketCall: TimerEntry, @unchecked Sendable {
     }
 
     private func finish(_ reply: (State) -> Reply) {
-        let (resumption, hasTimer) = state.withLock { ($0.rendezvous.resolve(reply($0)), $0.hasTimer) }
-        guard let resumption else { return }
+        let (continuation, hasTimer, reply) = state.withLock { state in
+            if let reply = state.reply { return (nil as CheckedContinuation<Reply, Never>?, false, reply) }
+            let reply = reply(state)
+            state.reply = reply
+            return (state.continuation.take(), state.hasTimer, reply)
+        }
         if hasTimer { TimeSource.continuous.cancel(self) }
-        resumption.resume()
+        continuation?.resume(returning: reply)
     }
 
     /// Resumes the caller of a command that was not sent.
@@ -57,7 +69,7 @@ final class SocketCall: TimerEntry, @unchecked Sendable {
         state.withLock { $0.hasTimer = true }
         TimeSource.continuous.arm(self, at: instant)
         // The reply may have come before the timer was armed.
-        if state.withLock({ $0.rendezvous.isResolved }) { TimeSource.continuous.cancel(self) }
+        if state.withLock({ $0.reply != nil }) { TimeSource.continuous.cancel(self) }
     }
 
     override func fire() { leave("the server did not reply within the caller's limit") }

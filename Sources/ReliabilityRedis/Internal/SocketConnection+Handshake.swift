@@ -43,7 +43,7 @@ extension SocketConnection {
             throw StoreError(.unavailable, error.explanation, underlyingError: error)
         }
         guard case .error(let text) = reply else { return }
-        if text.hasPrefix("ERR ") { throw StoreError(.failed, explanation) }
-        throw StoreError(serverError: text)
+        let error = StoreError(serverError: text)
+        throw error.reason == .failed && text.hasPrefix("ERR ") ? StoreError(.failed, explanation) : error
     }
 }

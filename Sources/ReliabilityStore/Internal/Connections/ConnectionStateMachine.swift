@@ -11,7 +11,7 @@ package struct ConnectionLimits: Hashable, Sendable {
     /// The mean time between two attempts to reach a server that is gone, and between two checks of a degraded server.
     package var probeInterval = Duration.seconds(1)
     /// The time between two checks of a server that answers.
-    package var checkInterval = Duration.seconds(15)
+    package var checkInterval = Duration.seconds(2)
     /// The longest duration of an attempt or a check.
     package var attemptLimit = Duration.seconds(3)
     /// The number of failed calls within ``failureWindow`` after which the server is degraded.
@@ -141,7 +141,7 @@ struct ConnectionStateMachine<Client: Sendable>: Sendable {
         guard check == checkNumber, isBusy, let client else { return [] }
         isBusy = false
         guard let error else {
-            failures = []
+            if case .degraded = phase { failures = [] }
             return change(to: .ready(client), nil) + [wait(limits.checkInterval, now)]
         }
         lastError = error
@@ -212,6 +212,9 @@ struct ConnectionStateMachine<Client: Sendable>: Sendable {
     // MARK: Parts
 
     var isClosed: Bool { if case .closed = phase { true } else { false } }
+
+    /// The client if the server is ready.
+    var readyClient: Client? { if case .ready(let client) = phase { client } else { nil } }
 
     private var client: Client? {
         switch phase {

@@ -22,17 +22,23 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
         /// Checks that the server answers and keeps the promises of the store.
         var check: @Sendable (Client) async throws(StoreError) -> Void
         var close: @Sendable (Client) async -> Void
+        /// Receives the client for calls when the server becomes ready, and `nil` when the server is not ready any more.
+        ///
+        /// The function runs under a lock.
+        var use: @Sendable (Lease?) -> Void
 
         package init(
             name: String,
             connect: @escaping @Sendable (_ onLoss: @escaping @Sendable (String) -> Void) async throws(StoreError) -> Client,
             check: @escaping @Sendable (Client) async throws(StoreError) -> Void,
-            close: @escaping @Sendable (Client) async -> Void
+            close: @escaping @Sendable (Client) async -> Void,
+            use: @escaping @Sendable (Lease?) -> Void
         ) {
             self.name = name
             self.connect = connect
             self.check = check
             self.close = close
+            self.use = use
         }
     }
 
@@ -118,20 +124,8 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
 
     // MARK: Calls
 
-    /// Returns the client if the server is ready.
-    ///
-    /// - Throws: `unavailable` with the reason if the server is not ready, or `closed`.
-    package func lease() throws(StoreError) -> Lease {
-        let (lease, machine) = state.withLock { state -> (Lease?, Machine?) in
-            if case .ready(let client) = state.machine.phase {
-                return (Lease(client: client, number: state.machine.number), nil)
-            }
-            return (nil, state.machine)
-        }
-        if let lease { return lease }
-        guard let machine else { throw StoreError(.failed, "the connection has no state") }
-        throw rejection(machine)
-    }
+    /// Returns the error for a call while the server is not ready.
+    package func rejection() -> StoreError { rejection(state.withLock { $0.machine }) }
 
     private func rejection(_ machine: Machine) -> StoreError {
         let cause = machine.lastError.map { ": \($0.explanation)" } ?? ""
@@ -168,6 +162,8 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
         let (actions, dropped, hasFailed) = state.withLock { state -> ([Machine.Action], [any Sendable], Bool) in
             // Read under the lock, so that the readings of the machine do not go back.
             let actions = transition(&state.machine, timeSource.now, random)
+            let number = state.machine.number
+            server.use(state.machine.readyClient.map { Lease(client: $0, number: number) })
             var dropped: [any Sendable] = []
             for case .report(let from, let to, let error) in actions {
                 // Under the lock, so that the events are in the order of the changes.

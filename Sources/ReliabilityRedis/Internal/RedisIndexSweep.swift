@@ -1,0 +1,49 @@
+internal import ReliabilityCore
+internal import ReliabilityStore
+
+/// Removes the keys of entries that have expired from the index, page by page.
+///
+/// The server itself removes an expired entry but not the entry's key in the index. A sweep goes through the index again
+/// and again. The sweep reads one page, and goes on while at least a quarter of a page was left over. The leftovers are
+/// therefore about a third of the entries at most.
+final class RedisIndexSweep: Sendable {
+    private static let pageSize = 256
+    private static let maxPages = 64
+
+    private let names: RedisNames
+    private let limit: Duration
+    /// The member after which the next page begins, or `nil` at the beginning.
+    private let cursor = Lock<[UInt8]?>(nil)
+
+    init(_ names: RedisNames, limit: Duration) {
+        self.names = names
+        self.limit = limit
+    }
+
+    /// Sweeps some pages. Without an answer of the server, a later sweep goes on.
+    func run(_ transport: any RedisTransport) async {
+        for _ in 0..<Self.maxPages {
+            guard let removed = try? await sweepPage(transport), removed >= Self.pageSize / 4 else { return }
+        }
+    }
+
+    /// Returns the number of keys that were removed.
+    private func sweepPage(_ transport: any RedisTransport) async throws -> Int64 {
+        let start = cursor.withLock { $0 }.map { Array("(") + $0 } ?? Array("-")
+        let range = [
+            Array("ZRANGE"), names.index, start, Array("+"), Array("BYLEX"), Array("LIMIT"), Array("0"),
+            Array(Self.pageSize),
+        ]
+        var reader = try ReplyReader(try await transport.send(range, keys: 1..<2, limit: limit))
+        var members: [[UInt8]] = []
+        while !reader.isAtEnd { members.append(try reader.bytes()) }
+        cursor.withLock { $0 = members.count < Self.pageSize ? nil : members.last }
+        if members.isEmpty { return 0 }
+        let keys = [names.index] + members.map { names.entry(StoreKey(encoded: $0)) }
+        let prune = [Array("EVALSHA"), RedisScript.prune.digest, Array<UInt8>(keys.count)] + keys + members
+        guard case .integer(let removed) = try await transport.send(prune, keys: 3..<3 + keys.count, limit: limit) else {
+            return 0
+        }
+        return removed
+    }
+}
