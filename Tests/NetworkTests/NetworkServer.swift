@@ -95,7 +95,7 @@ final class RedisNetworkServer: NetworkServer {
             return
         }
         replica = try RedisServer(durable + ["--replicaof", "127.0.0.1", "\(server.port)"], hasPort: true)
-        try await waitUntil { try await information("replication").contains("state=online") }
+        try await waitUntil { try await Self.information("replication", of: server).contains("state=online") }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: link) }
@@ -104,7 +104,7 @@ final class RedisNetworkServer: NetworkServer {
 
     func makeStore() async throws -> String { "store-\(UUID().uuidString.prefix(8))" }
 
-    private func information(_ section: String) async throws -> String {
+    private static func information(_ section: String, of server: RedisServer) async throws -> String {
         guard case .bytes(let bytes) = try await server.command("INFO", section) else { return "" }
         return String(decoding: bytes, as: UTF8.self)
     }
@@ -149,7 +149,8 @@ final class RedisNetworkServer: NetworkServer {
     private func promote() async throws {
         let replica = try #require(replica)
         try await server.command("FAILOVER", "TO", "127.0.0.1", "\(replica.port)", "TIMEOUT", "20000")
-        try await waitUntil { try await information("replication").contains("role:slave") }
+        // The old primary becomes a replica before the new primary has agreed.
+        try await waitUntil { try await Self.information("replication", of: replica).contains("role:master") }
         let next = link + "-next"
         try FileManager.default.createSymbolicLink(atPath: next, withDestinationPath: replica.socketPath)
         guard unsafe rename(next, link) == 0 else { throw CocoaError(.fileWriteUnknown) }
