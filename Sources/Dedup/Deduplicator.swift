@@ -46,10 +46,11 @@ public struct Deduplicator: Sendable {
     ///   - configuration: The answer to duplicates, the lease, and the required durability.
     ///   - keyspace: The keyspace of the deduplicator's keys in the store. No other part may use the keyspace.
     ///   - store: The store of claims and results.
-    ///   - storeFailure: The behavior while the store is down, and the timeout of a call to the store.
+    ///   - storeFailure: The mode `failOpen` or `failClosed` with the timeout of a call to the store.
     ///   - clock: The clock of lease renewals and of the store's timeout. Defaults to `ContinuousClock`.
     ///   - observer: Receives every event. Defaults to `nil`.
-    /// - Precondition: `configuration` and `storeFailure` are valid, and the store has the configured durability.
+    /// - Precondition: `configuration` and `storeFailure` are valid, `storeFailure` is no local fallback, and the store has
+    ///   the configured durability.
     public init(
         _ configuration: Configuration,
         keyspace: Keyspace,
@@ -80,6 +81,11 @@ public struct Deduplicator: Sendable {
     ) {
         requireValid(configuration.validate)
         requireValid(storeFailure.validate)
+        requireValid(
+            storeFailure.action == .failOpen || storeFailure.action == .failClosed,
+            "storeFailure of the deduplicator of \(keyspace) must be failOpen or failClosed: with a local fallback, two "
+                + "processes would run the same operation (is \(storeFailure.action))"
+        )
         store.capabilities.require(configuration.durability, for: "the deduplicator of \(keyspace)")
         self.keyspace = keyspace
         engine = DedupEngine(

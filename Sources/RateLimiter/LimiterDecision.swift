@@ -6,7 +6,12 @@ public struct LimiterDecision: Hashable, Sendable {
     /// A Boolean value that indicates whether the call was allowed without being counted, because the store was down.
     public let failedOpen: Bool
 
-    /// The most calls that can be allowed at the same time: the configuration's ``Limiter/Configuration/capacity``.
+    /// A Boolean value that indicates whether the share of this process decided about the call, because the store was
+    /// down.
+    public let isLocal: Bool
+
+    /// The most calls that can be allowed at the same time: the configuration's ``Limiter/Configuration/capacity``, or
+    /// the capacity of the share if ``isLocal`` is `true`.
     public let limit: Int
 
     /// The period of the limit: the configuration's ``Limiter/Configuration/period``.

@@ -16,7 +16,8 @@ public struct LimiterError: ReliabilityError, CustomStringConvertible {
         case invalidCost(Int)
         /// The key exceeds the longest key of the store.
         case keyTooLong(bytes: Int)
-        /// The store is down and the failure mode is `failClosed`.
+        /// The store is down and the failure mode is `failClosed`. With a local fallback, the cost exceeds the share or
+        /// the memory for the share is full.
         case storeUnavailable(StoreError)
     }
 

@@ -46,6 +46,21 @@ public final class InMemoryStore: RecordStore {
         return shards.get(key, at: clock.now)
     }
 
+    /// Plans and makes a write of one entry in one step, in a cancelled task as well.
+    ///
+    /// - Parameters:
+    ///   - key: The key of the entry, of any length.
+    ///   - plan: Takes the value of the entry and the store's time in nanoseconds since 1970, and returns a write of
+    ///     the entry without a condition or no write. A write without room is planned a second time.
+    /// - Returns: The result of the plan.
+    /// - Throws: ``StoreError`` with the reason ``StoreError/Reason/capacityExceeded`` if there is no room.
+    package func change<Result: Sendable>(
+        _ key: StoreKey,
+        _ plan: (_ value: [UInt8]?, _ now: Int64) -> (write: StoreWrite?, result: Result)
+    ) throws(StoreError) -> Result {
+        try shards.change(key, at: clock.now, plan)
+    }
+
     /// Makes all writes in one step or none.
     public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
         try checkCancellation()

@@ -186,4 +186,19 @@ struct DeduplicatorStoreFailureTests {
         // A claim that may have been written is released when the store recovers.
         #expect(fixture.clock.sleeperCount <= 1)
     }
+
+    @Test("a local fallback is rejected")
+    func localFallback() async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            _ = Deduplicator(
+                .reject(),
+                keyspace: "payments",
+                store: InMemoryStore(),
+                storeFailure: .localFallback(share: 0.5)
+            )
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("storeFailure of the deduplicator of payments must be failOpen or failClosed"))
+        #expect(text.contains("(is localFallback(share: 0.5))"))
+    }
 }

@@ -81,10 +81,13 @@ struct OutboxQueueStoreFailureTests {
         #expect(try await queue.oldestDueAge() == nil)
     }
 
-    @Test("a failOpen mode or a store below the required durability is rejected")
+    @Test("a mode other than failClosed or a store below the required durability is rejected")
     func invalidStore() async {
         await #expect(processExitsWith: .failure) {
             _ = OutboxQueue("test", store: InMemoryStore(), storeFailure: .failOpen())
+        }
+        await #expect(processExitsWith: .failure) {
+            _ = OutboxQueue("test", store: InMemoryStore(), storeFailure: .localFallback(share: 0.5))
         }
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             _ = OutboxQueue(

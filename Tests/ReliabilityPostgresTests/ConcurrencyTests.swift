@@ -7,7 +7,13 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("Concurrency in PostgreSQL", .serialized, .timeLimit(.minutes(5)), .enabled(if: PostgresServer.programs != nil))
+@Suite(
+    "Concurrency in PostgreSQL",
+    .serialized,
+    .serverTurn,
+    .timeLimit(.minutes(10)),
+    .enabled(if: PostgresServer.programs != nil)
+)
 struct ConcurrencyTests {
     @Test("N33: a claim returns at most its limit, and all that are due up to the limit, under any plan")
     func claimLimits() async throws {

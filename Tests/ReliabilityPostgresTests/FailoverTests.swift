@@ -9,7 +9,13 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("Failing PostgreSQL servers", .serialized, .timeLimit(.minutes(5)), .enabled(if: PostgresServer.programs != nil))
+@Suite(
+    "Failing PostgreSQL servers",
+    .serialized,
+    .serverTurn,
+    .timeLimit(.minutes(10)),
+    .enabled(if: PostgresServer.programs != nil)
+)
 struct FailoverTests {
     private static func put(_ store: PostgresStore, _ name: String, _ value: [UInt8] = [1]) async throws(StoreError)
         -> WriteResult
@@ -208,7 +214,8 @@ struct FailoverTests {
 @Suite(
     "PostgresStore after crashes",
     .serialized,
-    .timeLimit(.minutes(5)),
+    .serverTurn,
+    .timeLimit(.minutes(10)),
     .enabled(if: PostgresServer.programs != nil)
 )
 struct PostgresCrashTests {

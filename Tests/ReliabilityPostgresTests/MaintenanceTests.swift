@@ -9,7 +9,8 @@ import Testing
 @Suite(
     "Maintenance of a PostgresStore",
     .serialized,
-    .timeLimit(.minutes(5)),
+    .serverTurn,
+    .timeLimit(.minutes(10)),
     .enabled(if: PostgresServer.programs != nil)
 )
 struct MaintenanceTests {
@@ -50,7 +51,9 @@ struct MaintenanceTests {
     @Test("N38: claims do not visit the dead entries that a held snapshot keeps")
     func heldSnapshots() async throws {
         let fixture = try await StoreFixture()
-        let transport = RecordingTransport(try LibPQTransport(fixture.server.address()))
+        let transport = RecordingTransport(
+            try LibPQTransport(fixture.server.address(), configuration: StoreFixture.patient)
+        )
         let store = try await fixture.store(over: transport)
         try await fixture.admin.withSession { session in
             try await session.run("BEGIN ISOLATION LEVEL REPEATABLE READ")

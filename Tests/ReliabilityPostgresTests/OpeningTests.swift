@@ -9,7 +9,8 @@ import Testing
 @Suite(
     "Openings of a PostgresStore",
     .serialized,
-    .timeLimit(.minutes(5)),
+    .serverTurn,
+    .timeLimit(.minutes(10)),
     .enabled(if: PostgresServer.programs != nil)
 )
 struct OpeningTests {

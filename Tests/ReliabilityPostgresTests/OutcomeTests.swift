@@ -8,7 +8,13 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("Outcomes of PostgreSQL", .serialized, .timeLimit(.minutes(5)), .enabled(if: PostgresServer.programs != nil))
+@Suite(
+    "Outcomes of PostgreSQL",
+    .serialized,
+    .serverTurn,
+    .timeLimit(.minutes(10)),
+    .enabled(if: PostgresServer.programs != nil)
+)
 struct OutcomeTests {
     private let add = AtomicUpdate.add(1, within: 0...1000, expiry: .seconds(3600))
     private let read = AtomicUpdate.add(0, within: 0...1000, expiry: .seconds(3600))
@@ -28,7 +34,7 @@ struct OutcomeTests {
         let transport = try LibPQTransport(fixture.server.address(), configuration: .init(maxConnections: 1))
         let slow = try await PostgresStore(
             transport,
-            configuration: .init(schema: fixture.schema, callTimeout: .seconds(1))
+            configuration: .init(schema: fixture.schema, callTimeout: .seconds(2))
         )
         let store = try await fixture.store()
         let key = StoreKey("n8")
@@ -68,7 +74,7 @@ struct OutcomeTests {
         let transport = try LibPQTransport(fixture.server.address(), configuration: .init(maxConnections: 1))
         let store = try await PostgresStore(
             transport,
-            configuration: .init(schema: fixture.schema, callTimeout: .seconds(1))
+            configuration: .init(schema: fixture.schema, callTimeout: .seconds(2))
         )
         for name in ["a", "b"] {
             _ = try await store.commit(.put(StoreKey("n9", name), Array(name.utf8), .never, if: .any)) as WriteResult

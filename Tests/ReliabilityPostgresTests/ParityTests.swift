@@ -6,7 +6,13 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("Updates in SQL", .serialized, .timeLimit(.minutes(5)), .enabled(if: PostgresServer.programs != nil))
+@Suite(
+    "Updates in SQL",
+    .serialized,
+    .serverTurn,
+    .timeLimit(.minutes(10)),
+    .enabled(if: PostgresServer.programs != nil)
+)
 struct ParityTests {
     private struct Case {
         let update: AtomicUpdate

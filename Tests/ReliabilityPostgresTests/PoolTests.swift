@@ -7,7 +7,13 @@ import ReliabilityStore
 import ReliabilityTesting
 import Testing
 
-@Suite("LibPQTransport", .serialized, .timeLimit(.minutes(5)), .enabled(if: PostgresServer.programs != nil))
+@Suite(
+    "LibPQTransport",
+    .serialized,
+    .serverTurn,
+    .timeLimit(.minutes(10)),
+    .enabled(if: PostgresServer.programs != nil)
+)
 struct PoolTests {
     private func transport(_ count: Int) async throws -> LibPQTransport {
         try await #require(PostgresServer.shared).connect(.init(maxConnections: count, serverLimits: nil))

@@ -8,7 +8,7 @@ import Testing
 
 @testable import ReliabilityPostgres
 
-@Suite("PostgresStore conformance", .enabled(if: PostgresServer.programs != nil))
+@Suite("PostgresStore conformance", .serverTurn, .enabled(if: PostgresServer.programs != nil))
 struct PostgresConformanceTests {
     private static let fixtures = Lock<[ObjectIdentifier: StoreFixture]>([:])
 
@@ -37,7 +37,9 @@ struct PostgresConformanceTests {
     }
 
     private static func open(_ fixture: StoreFixture) async throws -> PostgresStore {
-        let transport = LossyTransport(try LibPQTransport(fixture.server.address()))
+        let transport = LossyTransport(
+            try LibPQTransport(fixture.server.address(), configuration: StoreFixture.patient)
+        )
         let store = try await fixture.store(over: transport)
         fixtures.withLock { $0[ObjectIdentifier(store)] = fixture }
         return store
@@ -45,47 +47,7 @@ struct PostgresConformanceTests {
 
     @Test(arguments: conformance.applicableChecks)
     func conforms(to check: StoreConformance.Check) async throws {
-        // All checks at the same time would take longer than the leases of some checks.
-        await Self.turns.wait()
-        do { try await Self.conformance.run(check) } catch {
-            Self.turns.end()
-            throw error
-        }
-        Self.turns.end()
-    }
-
-    private static let turns = Turns(6)
-}
-
-/// The right of a limited number of tests to run at the same time.
-private final class Turns: Sendable {
-    private let state: Lock<(free: Int, waiting: [CheckedContinuation<Void, Never>])>
-
-    init(_ count: Int) { state = Lock((count, [])) }
-
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            let isFree = state.withLock { state in
-                if state.free == 0 {
-                    state.waiting.append(continuation)
-                    return false
-                }
-                state.free -= 1
-                return true
-            }
-            if isFree { continuation.resume() }
-        }
-    }
-
-    func end() {
-        let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            if state.waiting.isEmpty {
-                state.free += 1
-                return nil
-            }
-            return state.waiting.removeFirst()
-        }
-        next?.resume()
+        try await Self.conformance.run(check)
     }
 }
 

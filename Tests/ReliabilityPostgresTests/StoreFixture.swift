@@ -8,6 +8,11 @@ import Testing
 
 /// Stores in schemas of their own on a server.
 struct StoreFixture: Sendable {
+    /// Time limits for a machine that does other work at the same time.
+    static let patient = LibPQTransport.Configuration(
+        serverLimits: .init(statement: .seconds(10), lock: .seconds(5), idleInTransaction: .seconds(60))
+    )
+
     let server: PostgresServer
     let schema: String
     /// A client for the statements of the test itself.
@@ -16,21 +21,21 @@ struct StoreFixture: Sendable {
     init(_ server: PostgresServer? = PostgresServer.shared, migrates: Bool = true) async throws {
         self.server = try #require(server)
         schema = "t_\(String(UInt64.random(in: 0...(.max)), radix: 36))"
-        admin = try await self.server.connect()
+        admin = try await self.server.connect(Self.patient)
         if migrates { try await PostgresSchema.migrate(admin, schema: schema) }
     }
 
     /// Opens a store with connections of its own.
-    func store(_ configuration: LibPQTransport.Configuration = .init(), user: String = "postgres") async throws
+    func store(_ configuration: LibPQTransport.Configuration = Self.patient, user: String = "postgres") async throws
         -> PostgresStore
     {
         let transport = try LibPQTransport(server.address(user: user), configuration: configuration)
-        return try await PostgresStore(transport, configuration: .init(schema: schema))
+        return try await PostgresStore(transport, configuration: .init(schema: schema, callTimeout: .seconds(15)))
     }
 
     /// Opens a store over another client.
     func store(over transport: some PostgresTransport) async throws -> PostgresStore {
-        try await PostgresStore(transport, configuration: .init(schema: schema))
+        try await PostgresStore(transport, configuration: .init(schema: schema, callTimeout: .seconds(15)))
     }
 
     func close() async throws {
@@ -41,7 +46,7 @@ struct StoreFixture: Sendable {
 
 /// Runs a test with a store in a schema of its own.
 func withStore(
-    _ configuration: LibPQTransport.Configuration = .init(),
+    _ configuration: LibPQTransport.Configuration = StoreFixture.patient,
     _ body: (PostgresStore, StoreFixture) async throws -> Void
 ) async throws {
     let fixture = try await StoreFixture()

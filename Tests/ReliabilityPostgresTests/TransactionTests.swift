@@ -9,7 +9,8 @@ import Testing
 @Suite(
     "Records in a user's transaction",
     .serialized,
-    .timeLimit(.minutes(5)),
+    .serverTurn,
+    .timeLimit(.minutes(10)),
     .enabled(if: PostgresServer.programs != nil)
 )
 struct TransactionTests {

@@ -194,12 +194,15 @@ struct RedisFailureTests {
         try await waitUntil { isReported.withLock { $0 } }
     }
 
-    @Test("N22: acknowledged writes of eight writers survive SIGKILL as the durability says")
-    func durability() async throws {
-        let server = try RedisServer("--appendonly", "yes")
+    @Test(
+        "N22: acknowledged writes of eight writers survive SIGKILL as the durability says",
+        arguments: [("no", StoreCapabilities.Durability.processCrash), ("always", .powerLoss)]
+    )
+    func durability(setting: String, durability: StoreCapabilities.Durability) async throws {
+        let server = try RedisServer("--appendonly", "yes", "--appendfsync", setting)
         try await server.command("PING")
         let store = try await server.store()
-        #expect(store.capabilities.durability == .processCrash)
+        #expect(store.capabilities.durability == durability)
         let acknowledged = Counter()
         var writers: [Task<Int, Never>] = []
         for writer in 0..<8 {
@@ -216,7 +219,7 @@ struct RedisFailureTests {
         }
         try await waitUntil { acknowledged.value > 2000 }
         try server.restart()
-        try await waitUntil { store.connectionState == .ready }
+        _ = try await eventually { try? await store.get([key]) }
         for (writer, task) in writers.enumerated() {
             for number in 0..<(await task.value) {
                 #expect(try await store.get(StoreKey(Keyspace("k"), "\(writer)-\(number)")) != nil)
@@ -258,7 +261,7 @@ struct RedisFailureTests {
 
     @Test("N27: a store is ready again after its server was gone")
     func gone() async throws {
-        let server = try RedisServer("--appendonly", "yes")
+        let server = try RedisServer("--appendonly", "yes", "--appendfsync", "always")
         try await server.command("PING")
         var limits = ConnectionLimits()
         limits.maxAttempts = 2

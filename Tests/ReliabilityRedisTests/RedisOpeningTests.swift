@@ -166,7 +166,7 @@ struct RedisOpeningTests {
 
     @Test("a store that states its durability opens without a server, and is ready when the server is there")
     func withoutServer() async throws {
-        let server = try RedisServer("--appendonly", "yes")
+        let server = try RedisServer("--appendonly", "yes", "--appendfsync", "no")
         try await server.command("PING")
         server.kill()
         let store = try await server.store(configure: { $0.durability = .processCrash })
@@ -190,7 +190,8 @@ struct RedisOpeningTests {
     @Test(
         "the durability is that of the server's settings",
         arguments: [
-            ([], StoreCapabilities.Durability.none), (["--appendonly", "yes"], .processCrash),
+            ([], StoreCapabilities.Durability.none), (["--appendonly", "yes"], .none),
+            (["--appendonly", "yes", "--appendfsync", "no"], .processCrash),
             (["--appendonly", "yes", "--appendfsync", "always"], .powerLoss),
         ]
     )

@@ -517,5 +517,11 @@ struct LayerAnalysisTests {
                 == "one call each 100 ms, bursts of 10, 2 for each call, for one key of mails; allows all calls while its "
                 + "store is down"
         )
+        let local = Limiter(.login, keyspace: "logins", store: store, storeFailure: .localFallback(share: 0.5))
+        #expect(
+            summary(local.policy(for: ["secret"]))
+                == "5 calls in 15 min, for one key of logins; limits each process to 2 calls in 15 min while its store is "
+                + "down"
+        )
     }
 }

@@ -80,9 +80,15 @@ struct RedisServerCheck: Sendable {
         let reply = try await reply([Array("CONFIG"), Array("GET"), Array("appendfsync")], from: transport)
         guard case .array(let parts) = reply, case .bytes(let value)? = parts.last else {
             // The server denies its settings, as many services do.
-            return stated ?? .processCrash
+            return stated ?? .none
         }
-        return value == Array("always") ? .powerLoss : .processCrash
+        switch String(decoding: value, as: UTF8.self) {
+        case "always": return .powerLoss
+        // The server writes to the file before each reply, and leaves the sync to the system.
+        case "no": return .processCrash
+        // While a sync of the second before is under way, the server replies up to two seconds before the write.
+        default: return .none
+        }
     }
 
     /// Reads the time at which the content of the store began, and begins the content of an empty store.

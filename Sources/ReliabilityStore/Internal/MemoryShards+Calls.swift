@@ -48,6 +48,31 @@ extension MemoryShards {
         }
     }
 
+    /// Plans and makes a write of one entry in one step.
+    ///
+    /// - Parameters:
+    ///   - key: The key of the entry.
+    ///   - now: The time of the call.
+    ///   - plan: Takes the value of the entry and the time, and returns a write without a condition or no write. A
+    ///     write without room is planned a second time.
+    /// - Returns: The result of the plan.
+    /// - Throws: `StoreError` if there is no room.
+    func change<Result: Sendable>(
+        _ key: StoreKey,
+        at now: Int64,
+        _ plan: (_ value: [UInt8]?, _ now: Int64) -> (write: StoreWrite?, result: Result)
+    ) throws(StoreError) -> Result {
+        func change(_ shard: inout EntryShard.State, _ now: Int64) -> Result? {
+            let (write, result) = plan(shard.index.live(key, at: now)?.entry(at: now).value, now)
+            guard let write else { return result }
+            return commit(write, in: &shard, lockedAt: now) == nil ? nil : result
+        }
+        let shard = self.shard(of: key)
+        let result = shard.withLock { shard in change(&shard, shard.advance(to: now, capacity)) }
+        if let result { return result }
+        return try changeWithReclaim(at: now) { now in shard.access { change(&$0, now) } }
+    }
+
     /// Makes writes with their shards locked, or returns `nil` if there is no room.
     private func commit(_ writes: [StoreWrite], lockedAt now: Int64) -> CommitResult? {
         let (delta, conflict) = evaluate(writes, at: now)
