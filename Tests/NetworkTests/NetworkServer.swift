@@ -25,7 +25,7 @@ enum Fault: String, CaseIterable, Sendable {
     /// The time for which a server is paused, which exceeds the time limits of `NetworkChild`.
     static let pauseDuration = Duration.milliseconds(1500)
     /// The number of terminations of all connections.
-    static let terminations = 8
+    static let terminations = 5
 }
 
 /// A kind of server.
@@ -40,7 +40,8 @@ enum Backend: String, CaseIterable, Sendable {
         switch self {
         case .redis: Fault.allCases
         #if LibPQ
-        case .postgres: Fault.allCases.filter { $0 != .flushed }
+        case .postgres:
+            Fault.allCases.filter { $0 != .flushed && ($0 != .full || PostgresNetworkServer.canBeFull) }
         #endif
         }
     }

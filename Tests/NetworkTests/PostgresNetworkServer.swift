@@ -93,29 +93,40 @@ final class PostgresNetworkServer: NetworkServer {
         await admin.close()
     }
 
-    /// Rejects new rows with the error of a full disk.
-    ///
-    /// A really full disk needs a file system of its own, which needs an administrator.
+    /// Moves the tables of the store to a small file system, fills the file system for some time and moves them back.
     private func fill(_ run: NetworkRun) async throws {
-        let admin = try await server.connect(.init(maxConnections: 1))
+        #if os(Linux)
+        let disk = try SmallDisk(megabytes: 4)
+        let files = FileManager.default
+        try files.setAttributes([.ownerAccountName: "postgres"], ofItemAtPath: disk.directory.path)
+        let admin = try await server.connect(.init(maxConnections: 1, serverLimits: nil))
         let schema = run.storeName
-        try await admin.run(
-            """
-            CREATE FUNCTION \(schema).full() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'no space left on device'; END $$
-            """
-        )
-        for table in ["entry", "record"] {
-            try await admin.run(
-                """
-                CREATE TRIGGER is_full BEFORE INSERT ON \(schema).\(table)
-                FOR EACH STATEMENT EXECUTE FUNCTION \(schema).full()
-                """
-            )
+        func moveTables(to tablespace: String) async throws {
+            for table in ["entry", "record"] {
+                try await admin.run("ALTER TABLE \(schema).\(table) SET TABLESPACE \(tablespace)")
+            }
         }
-        try await run.waitForEvent("store.disk_full")
-        try await admin.run("DROP FUNCTION \(schema).full() CASCADE")
+        try await admin.run("CREATE TABLESPACE \(schema) LOCATION '\(disk.directory.path)'")
+        try await moveTables(to: schema)
+        let filler = try disk.fill()
+        var failure: (any Error)?
+        do { try await run.waitForEvent("store.disk_full") } catch { failure = error }
+        // The shared server must not lose files with the small file system.
+        try files.removeItem(at: filler)
+        try await moveTables(to: "pg_default")
+        try await admin.run("DROP TABLESPACE \(schema)")
         await admin.close()
+        if let failure { throw failure }
+        #endif
+    }
+
+    /// A Boolean value that indicates whether a test may fill a file system.
+    static var canBeFull: Bool {
+        #if os(Linux)
+        SmallDisk.isAllowed
+        #else
+        false
+        #endif
     }
 }
 #endif

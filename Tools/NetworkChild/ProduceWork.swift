@@ -26,9 +26,11 @@ struct ProduceWork: Sendable {
     private func commit(_ id: String) async throws {
         // The order makes a second commit after an unknown outcome a conflict.
         let order = StoreWrite.put(StoreKey("orders", id), [], .never, if: .absent)
+        // A payload of this size soon needs more space on a full disk.
+        let payload = [UInt8](repeating: 1, count: 1500)
         while true {
             do {
-                try await outbox.commit([order], sending: [OutboxMessage(id: id, topic: "order", payload: [])])
+                try await outbox.commit([order], sending: [OutboxMessage(id: id, topic: "order", payload: payload)])
                 return
             } catch let conflict as OutboxConflict {
                 guard case .write(index: 0, current: .some) = conflict.reason else { throw conflict }
