@@ -123,7 +123,7 @@ public enum PostgresSchema {
               v_version integer := 0;
             BEGIN
               PERFORM set_config('lock_timeout', '2000', true);
-              PERFORM pg_advisory_xact_lock(8243118316933118561);
+              PERFORM pg_advisory_xact_lock(-1, hashtext('\(schema)'));
               IF to_regnamespace('\(s)') IS NULL THEN CREATE SCHEMA \(s); END IF;
               IF to_regclass('\(s).meta') IS NOT NULL THEN SELECT schema_version INTO v_version FROM \(s).meta; END IF;
               IF v_version < \(step.version) THEN

@@ -88,6 +88,17 @@ struct MaintenanceTests {
         try await fixture.close()
     }
 
+    @Test("a claim that is not full from the floor on takes earlier records in the same call")
+    func earlierRecords() async throws {
+        try await withStore { store, fixture in
+            _ = try await store.enqueue((0..<20).map { NewRecord(queue: "q", id: "\($0)", payload: []) })
+            #expect(try await store.claim("q", limit: 10, lease: .seconds(60)).count == 10)
+            try await fixture.admin.run("UPDATE \(fixture.schema).record SET due = 1 WHERE id = '19'::bytea")
+            let claims = try await store.claim("q", limit: 50, lease: .seconds(60))
+            #expect(claims.count == 10 && claims.first?.id == "19")
+        }
+    }
+
     @Test("a record that a transaction adds late is claimed although the floor has passed its due time")
     func lateRecords() async throws {
         try await withStore { store, fixture in
