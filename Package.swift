@@ -105,6 +105,14 @@ let package = Package(
             ]
         ),
         tool("StoreTrace", ["ReliabilityStore", "ReliabilityTesting"]),
+        tool(
+            "NetworkChild",
+            [
+                "ReliabilityCore", "ReliabilityStore", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ",
+                "Retry", "RateLimiter", "Dedup", "Outbox",
+            ],
+            isExecutable: true
+        ),
         tool("CrashChild", ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"], isExecutable: true),
         tool(
             "StoreCheck",
@@ -140,6 +148,13 @@ let package = Package(
         tests("ReliabilityTesting"),
         tests("ReliabilityStoreTesting", ["ReliabilityStore"]),
         .testTarget(name: "CallSimulationTests", dependencies: ["CallSimulation", "Retry"]),
+        .testTarget(
+            name: "NetworkTests",
+            dependencies: [
+                "NetworkChild", "ReliabilityCore", "ReliabilityStore", "ReliabilityRedis", "ReliabilityPostgres",
+                "ReliabilityLibPQ", "Outbox", "ReliabilityTesting",
+            ]
+        ),
         .testTarget(name: "OrdersTests", dependencies: ["orders", "Validation"]),
         .testTarget(
             name: "StoreInspectorTests",
