@@ -87,8 +87,10 @@ struct OpeningTests {
         }
         #expect(after.rawValue > before.rawValue + (1 << 39))
         store.close()
-        for statement in try PostgresSchema.rollbackSQL(version: 1, schema: fixture.schema).split(separator: ";\n") {
-            try await fixture.admin.run(String(statement))
+        let rollback = try PostgresSchema.rollbackSQL(version: 1, schema: fixture.schema).split(separator: ";\n")
+        // The statements are one transaction.
+        try await fixture.admin.withSession { session in
+            for statement in rollback { try await session.run(String(statement)) }
         }
         #expect(try await fixture.admin.text("to_regnamespace('\(fixture.schema)') IS NULL") == "true")
         try await fixture.close()

@@ -31,8 +31,10 @@ struct OutcomeTests {
     @Test("N8: a write without an answer is unknownOutcome, and is made once or never")
     func unknownOutcome() async throws {
         let fixture = try await StoreFixture()
-        let transport = try LibPQTransport(fixture.server.address(), configuration: .init(maxConnections: 1))
-        let slow = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) { transport }
+        let address = fixture.server.address()
+        let slow = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) {
+            try LibPQTransport(address, configuration: .init(maxConnections: 1))
+        }
         let store = try await fixture.store()
         let key = StoreKey("n8")
         for _ in 0..<3 {
@@ -68,8 +70,10 @@ struct OutcomeTests {
     @Test("N9: a reply that comes late reaches no other call")
     func lateReplies() async throws {
         let fixture = try await StoreFixture()
-        let transport = try LibPQTransport(fixture.server.address(), configuration: .init(maxConnections: 1))
-        let store = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) { transport }
+        let address = fixture.server.address()
+        let store = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) {
+            try LibPQTransport(address, configuration: .init(maxConnections: 1))
+        }
         for name in ["a", "b"] {
             _ = try await store.commit(.put(StoreKey("n9", name), Array(name.utf8), .never, if: .any)) as WriteResult
         }
@@ -77,6 +81,7 @@ struct OutcomeTests {
             try await whileStopped(store) {
                 await #expect(throws: StoreError.self) { try await store.get(StoreKey("n9", "a")) }
             }
+            try await eventually("the store is ready") { store.connectionState == .ready }
             #expect(try await store.get(StoreKey("n9", "b"))?.value == Array("b".utf8))
         }
         store.close()

@@ -25,11 +25,10 @@ func openStore(
     #if LibPQ
     if address.hasPrefix("postgres:") {
         let limits = LibPQTransport.Configuration.ServerLimits(statement: .milliseconds(600), lock: .milliseconds(400))
-        let transport = try LibPQTransport(address, configuration: .init(maxConnections: 4, serverLimits: limits))
-        return try await PostgresStore(
-            transport,
-            configuration: .init(schema: name, callTimeout: .milliseconds(800))
-        )
+        let configuration = PostgresStore.Configuration(schema: name, callTimeout: .milliseconds(800))
+        return try await PostgresStore(configuration, observer: observer) {
+            try LibPQTransport(address, configuration: .init(maxConnections: 4, serverLimits: limits))
+        }
     }
     #endif
     var configuration = RedisStore.Configuration(name: name)
