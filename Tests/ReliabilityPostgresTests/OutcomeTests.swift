@@ -21,6 +21,7 @@ struct OutcomeTests {
 
     /// Runs a body while the backend of the store's only connection does not run.
     private func whileStopped(_ store: PostgresStore, _ body: () async throws -> Void) async throws {
+        try await eventually("the store is ready") { store.connectionState == .ready }
         let row = try #require(try await store.commands.read("SELECT pg_backend_pid()", []).first)
         let process = try #require(row[0]?.integer(Int32.self))
         kill(process, SIGSTOP)
