@@ -63,7 +63,10 @@ let package = Package(
                 .target(name: "CLibPQ", condition: .when(traits: ["LibPQ"])),
             ]
         ),
-        tests("ReliabilityPostgres", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityLibPQ", "StoreTrace"]),
+        tests(
+            "ReliabilityPostgres",
+            ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityLibPQ", "StoreTrace"]
+        ),
         // Layer 2: calls
         module("Timeout", ["ReliabilityCore"]),
         module("Retry", ["ReliabilityCore"]),

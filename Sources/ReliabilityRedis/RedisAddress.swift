@@ -50,7 +50,9 @@ public struct RedisAddress: Hashable, Sendable, CustomStringConvertible, CustomR
             guard let end = rest.firstIndex(of: "]") else { throw Self.invalid("the closing bracket is missing") }
             let after = rest[rest.index(after: end)...]
             if !after.isEmpty {
-                guard after.utf8.first == UInt8(ascii: ":") else { throw Self.invalid("a port must follow the bracket") }
+                guard after.utf8.first == UInt8(ascii: ":") else {
+                    throw Self.invalid("a port must follow the bracket")
+                }
                 port = try Self.number(String(after.dropFirst()), "the port", 1...65_535)
             }
             rest = String(rest[rest.index(after: rest.startIndex)..<end])

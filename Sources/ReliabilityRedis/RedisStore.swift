@@ -74,7 +74,8 @@ public final class RedisStore: RecordStore {
         limits: ConnectionLimits = ConnectionLimits(),
         timeSource: TimeSource = .continuous,
         observer: (@Sendable (StoreConnectionEvent) -> Void)?,
-        connect: @escaping @Sendable (@escaping @Sendable (String) -> Void) async throws(StoreError) -> any RedisTransport
+        connect:
+            @escaping @Sendable (@escaping @Sendable (String) -> Void) async throws(StoreError) -> any RedisTransport
     ) async throws(StoreError) {
         requireValid(configuration.validate)
         let names = RedisNames(configuration)

@@ -181,11 +181,13 @@ struct FailoverTests {
         try await eventually("the replica has the schema") {
             try await admin.text("to_regclass('\(fixture.schema).entry') IS NOT NULL") == "true"
         }
-        let rejected = await failure { 
+        let rejected = await failure {
             var limits = ConnectionLimits()
             limits.maxAttempts = 1
             let address = replica.address()
-            return try await PostgresStore(.init(schema: fixture.schema), limits: limits) { try LibPQTransport(address) }
+            return try await PostgresStore(.init(schema: fixture.schema), limits: limits) {
+                try LibPQTransport(address)
+            }
         }
         #expect(rejected?.reason == .unavailable)
         try await admin.run("ALTER SYSTEM SET primary_conninfo = ''")

@@ -19,7 +19,8 @@ struct RESPDecoderTests {
         switch Int.random(in: 0..<(depth < 4 ? 6 : 4), using: &random) {
         case 0: .null
         case 1: .integer(Int64.random(in: .min ... .max, using: &random))
-        case 2: .bytes((0..<Int.random(in: 0..<40, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) })
+        case 2:
+            .bytes((0..<Int.random(in: 0..<40, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) })
         case 3: .error("ERR text")
         default: .array((0..<Int.random(in: 0..<5, using: &random)).map { _ in reply(&random, depth: depth + 1) })
         }
@@ -58,7 +59,8 @@ struct RESPDecoderTests {
     @Test(
         "malformed bytes are rejected",
         arguments: [
-            "?\r\n", "\r\n", ":abc\r\n", "$-2\r\n", "$5\r\nabcdefg", "*-2\r\n", "$999999999999\r\n", "*999999999999\r\n",
+            "?\r\n", "\r\n", ":abc\r\n", "$-2\r\n", "$5\r\nabcdefg", "*-2\r\n", "$999999999999\r\n",
+            "*999999999999\r\n",
             ":1\rx", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
         ]
     )
@@ -92,7 +94,9 @@ struct RESPDecoderTests {
     func encoder() {
         var bytes: [UInt8] = []
         RESPEncoder.append([Array("SET"), [0, 13, 10], Array(repeating: 7, count: 12)], to: &bytes)
-        #expect(bytes == Array("*3\r\n$3\r\nSET\r\n$3\r\n".utf8) + [0, 13, 10, 13, 10] + Array("$12\r\n".utf8)
-            + Array(repeating: 7, count: 12) + [13, 10])
+        #expect(
+            bytes == Array("*3\r\n$3\r\nSET\r\n$3\r\n".utf8) + [0, 13, 10, 13, 10] + Array("$12\r\n".utf8)
+                + Array(repeating: 7, count: 12) + [13, 10]
+        )
     }
 }

@@ -54,7 +54,8 @@ struct RedisAddressTests {
     @Test(
         "a wrong URL is rejected without its credentials",
         arguments: [
-            "", "redis", "redis://", "http://:secret@h", "rediss://:secret@h", "redis://:secret@", "redis://:secret@h:0",
+            "", "redis", "redis://", "http://:secret@h", "rediss://:secret@h", "redis://:secret@",
+            "redis://:secret@h:0",
             "redis://:secret@h:65536", "redis://:secret@h:x", "redis://:secret@h/x", "redis://:secret@h/-1",
             "redis://:secret%2@h", "redis://:secret%zz@h", "unix://:secret@relative", "unix:///s?database=1",
             "unix:///s?db=", "redis://:secret@[::1", "redis://:secret@h:6379:1", "redis://:secret@h/0?x=1",

@@ -62,14 +62,18 @@ struct RedisErrorTests {
 
     @Test("a reply lost after sending is an unknown outcome of a write and unavailable for a read")
     func lost() async throws {
-        let store = try await open(ScriptedServer { () throws(ConnectionFailure) in throw ConnectionFailure(isSent: true, "lost") })
+        let store = try await open(
+            ScriptedServer { () throws(ConnectionFailure) in throw ConnectionFailure(isSent: true, "lost") }
+        )
         #expect(await write(store) == .unknownOutcome)
         #expect(await read(store) == .unavailable)
     }
 
     @Test("a command that was not sent is unavailable")
     func notSent() async throws {
-        let store = try await open(ScriptedServer { () throws(ConnectionFailure) in throw ConnectionFailure(isSent: false, "refused") })
+        let store = try await open(
+            ScriptedServer { () throws(ConnectionFailure) in throw ConnectionFailure(isSent: false, "refused") }
+        )
         #expect(await write(store) == .unavailable)
         #expect(await read(store) == .unavailable)
     }

@@ -40,9 +40,11 @@ struct RedisFailureTests {
         #expect(filled > 10)
         let big = Array(repeating: UInt8(2), count: 10_000)
         #expect(await put(store, key, big) == .capacityExceeded)
-        #expect(await store.reason { store async throws(StoreError) in
-            _ = try await store.enqueue([NewRecord(queue: queue, id: "2", payload: big)])
-        } == .capacityExceeded)
+        #expect(
+            await store.reason { store async throws(StoreError) in
+                _ = try await store.enqueue([NewRecord(queue: queue, id: "2", payload: big)])
+            } == .capacityExceeded
+        )
         #expect(try await store.counts(queue) == RecordCounts(pending: 1, deadLetters: 0))
         #expect(try await store.get(key)?.value == [1])
         let claim = try #require(try await store.claim(queue, limit: 1, lease: .seconds(9)).first)

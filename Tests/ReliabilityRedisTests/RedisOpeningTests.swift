@@ -23,7 +23,10 @@ struct RedisOpeningTests {
         )
     }
 
-    @Test("N4: an evicting server is rejected at the opening, with the remedy", arguments: ["allkeys-lru", "volatile-ttl"])
+    @Test(
+        "N4: an evicting server is rejected at the opening, with the remedy",
+        arguments: ["allkeys-lru", "volatile-ttl"]
+    )
     func eviction(policy: String) async throws {
         let server = try RedisServer("--maxmemory", "100mb", "--maxmemory-policy", policy)
         try await server.command("PING")
@@ -45,7 +48,10 @@ struct RedisOpeningTests {
         }
         try await server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         try await waitUntil { store.connectionState == .degraded }
-        #expect(await store.reason { store async throws(StoreError) in _ = try await store.get([StoreKey(Keyspace("k"))]) } == .unavailable)
+        #expect(
+            await store.reason { store async throws(StoreError) in _ = try await store.get([StoreKey(Keyspace("k"))]) }
+                == .unavailable
+        )
         try await server.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
         try await waitUntil { store.connectionState == .ready }
         _ = try await store.get([StoreKey(Keyspace("k"))])
@@ -81,9 +87,10 @@ struct RedisOpeningTests {
         _ = try await store.page(queue, .pending, after: nil, limit: 10)
         for action in [Settlement.Action.deadLetter(reason: "r"), .redrive, .done] {
             let claims = try await store.claim(queue, limit: 1, lease: .seconds(9))
-            let token = if let claim = claims.first { claim.token } else {
-                try #require(try await store.page(queue, .deadLetter, after: nil, limit: 1).records.first).version
-            }
+            let token =
+                if let claim = claims.first { claim.token } else {
+                    try #require(try await store.page(queue, .deadLetter, after: nil, limit: 1).records.first).version
+                }
             #expect(try await store.settle([Settlement(queue: queue, id: "1", token: token, action)]) == [.settled])
         }
         _ = try await store.commit(.delete(key, if: .any))
@@ -91,7 +98,9 @@ struct RedisOpeningTests {
 
     @Test(
         "N24: missing rights are found at the opening",
-        arguments: ["+zadd", "+hset", "+setrange", "+persist", "+del", "+evalsha", "+script|load", "+info", "~{shop}:*"]
+        arguments: [
+            "+zadd", "+hset", "+setrange", "+persist", "+del", "+evalsha", "+script|load", "+info", "~{shop}:*",
+        ]
     )
     func missingRight(right: String) async throws {
         let server = try RedisServer()
@@ -131,8 +140,14 @@ struct RedisOpeningTests {
         let server = try RedisServer()
         try await server.command("PING")
         let key = StoreKey(Keyspace("k"), "a")
-        let first = try await RedisStore(.init(name: "a"), address: try RedisAddress("unix://\(server.socketPath)?db=1"))
-        let second = try await RedisStore(.init(name: "a"), address: try RedisAddress("unix://\(server.socketPath)?db=2"))
+        let first = try await RedisStore(
+            .init(name: "a"),
+            address: try RedisAddress("unix://\(server.socketPath)?db=1")
+        )
+        let second = try await RedisStore(
+            .init(name: "a"),
+            address: try RedisAddress("unix://\(server.socketPath)?db=2")
+        )
         _ = try await first.commit(.put(key, [1], .never, if: .absent))
         #expect(try await second.get(key) == nil)
         #expect(try await first.get(key)?.value == [1])
@@ -145,7 +160,8 @@ struct RedisOpeningTests {
         limits.maxDelay = .milliseconds(5)
         let address = try RedisAddress("redis://127.0.0.1:1/0")
         let error = await openingError {
-            try await RedisStore(.init(name: "a"), server: "s", limits: limits, observer: nil) { onLoss throws(StoreError) in
+            try await RedisStore(.init(name: "a"), server: "s", limits: limits, observer: nil) {
+                onLoss throws(StoreError) in
                 try await SocketConnection.open(address, limit: .seconds(3), onLoss: onLoss)
             }
         }

@@ -53,7 +53,8 @@ final class RedisServer: Sendable {
         server.executableURL = URL(filePath: try #require(Self.executable, "redis-server is not installed"))
         server.arguments =
             [
-                "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socketPath, "--dir", directory.path, "--save", "", "--logfile",
+                "--port", "\(port)", "--bind", "127.0.0.1", "--unixsocket", socketPath, "--dir", directory.path,
+                "--save", "", "--logfile",
                 directory.appending(path: "log").path,
             ] + settings
         server.standardInput = FileHandle.nullDevice
@@ -64,7 +65,9 @@ final class RedisServer: Sendable {
     }
 
     /// Sends a signal to the server.
-    func signal(_ number: Int32) { if let id = process.withLock({ $0?.processIdentifier }) { Foundation.kill(id, number) } }
+    func signal(_ number: Int32) {
+        if let id = process.withLock({ $0?.processIdentifier }) { Foundation.kill(id, number) }
+    }
 
     /// Ends the server without any warning, and waits for its end.
     func kill() {

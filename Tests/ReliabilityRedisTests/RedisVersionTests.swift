@@ -69,7 +69,10 @@ struct RedisVersionTests {
         withExtendedLifetime(replica) {}
     }
 
-    @Test("N12: updates, versions and ends are exact in 64 bits, as the definition of the updates", arguments: 1...4 as ClosedRange<UInt64>)
+    @Test(
+        "N12: updates, versions and ends are exact in 64 bits, as the definition of the updates",
+        arguments: 1...4 as ClosedRange<UInt64>
+    )
     func parity(seed: UInt64) async throws {
         let server = try RedisServer.shared.get()
         let recording = Lock<RecordingTransport?>(nil)
@@ -135,7 +138,8 @@ struct RedisVersionTests {
             let numbers = [number(&random), number(&random)]
             return [UInt8.random(in: 1...3, using: &random)]
                 + numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) } }
-        case 1: return (0..<Int.random(in: 0...33, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+        case 1:
+            return (0..<Int.random(in: 0...33, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
         default: return nil
         }
     }
@@ -196,7 +200,10 @@ struct RedisVersionTests {
         #expect(Set(keys).count == keys.count)
     }
 
-    @Test("N25: leftovers of expired entries in the index are removed by a scan or by the store itself", arguments: [true, false])
+    @Test(
+        "N25: leftovers of expired entries in the index are removed by a scan or by the store itself",
+        arguments: [true, false]
+    )
     func leftovers(scans: Bool) async throws {
         let server = try RedisServer.shared.get()
         var limits = ConnectionLimits()

@@ -64,7 +64,9 @@ private struct Network {
             case .close(let client):
                 if openClients.remove(client) == nil { problems.append("a client was closed twice") }
             case .report(let from, let to, _):
-                if let last = changes.last, last.to != from { problems.append("a change from \(from) after \(last.to)") }
+                if let last = changes.last, last.to != from {
+                    problems.append("a change from \(from) after \(last.to)")
+                }
                 changes.append((now, from, to))
             }
         }
@@ -150,7 +152,10 @@ struct ConnectionStateMachineTests {
         #expect(gaps.count > 150)
     }
 
-    @Test("N27: a store is ready within two seconds after its server is back, also after five minutes", arguments: 1...50)
+    @Test(
+        "N27: a store is ready within two seconds after its server is back, also after five minutes",
+        arguments: 1...50
+    )
     func recovery(seed: UInt64) {
         for outage in [Duration.milliseconds(50), .seconds(1), .seconds(5), .seconds(60), .seconds(300)] {
             for health in [Network.Health.refusing, .silent] {

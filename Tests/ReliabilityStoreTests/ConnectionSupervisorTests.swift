@@ -78,7 +78,10 @@ struct ConnectionSupervisorTests {
         fake.fail(StoreError(.unavailable, "refused"))
         let supervisor = supervisor()
         let opening = Task { try await supervisor.open() }
-        for _ in 0..<40 { await clock.advance(by: .seconds(2), whenSleeping: 1) ; if fake.state.withLock({ $0.attempts }) >= 10 { break } }
+        for _ in 0..<40 {
+            await clock.advance(by: .seconds(2), whenSleeping: 1)
+            if fake.state.withLock({ $0.attempts }) >= 10 { break }
+        }
         await #expect(throws: StoreError.self) { try await opening.value }
         #expect(fake.state.withLock { $0.attempts } == 10)
         #expect(supervisor.connectionState == .closed)

@@ -43,14 +43,16 @@ struct ServerError: Hashable, Sendable {
         case "53200": self.init(.unavailable, .none, "the server has no memory or no locks left")
         case "53300": self.init(.unavailable, .none, "the server has too many connections", isOfServer: true)
         case "57P03": self.init(.unavailable, .none, "the server is starting up or shutting down", isOfServer: true)
-        case "57P01", "57P02", "57P05": self.init(reconnecting, .none, "the server ended the connection", isOfServer: true)
+        case "57P01", "57P02", "57P05":
+            self.init(reconnecting, .none, "the server ended the connection", isOfServer: true)
         case "57014": self.init(.unavailable, .none, "the statement exceeded the time limit of the server")
         // Contention alone must fail no call.
         case "55P03":
             self.init(.unavailable, .tryAgain, "a lock was held for longer than the time limit of the server")
         case "40001": self.init(.unavailable, .tryAgain, "the transaction conflicted with another transaction")
         case "40P01": self.init(.unavailable, .tryAgain, "the transaction was in a deadlock")
-        case "25006": self.init(.unavailable, .replaceClient, "the server is a replica or accepts no writes", isOfServer: true)
+        case "25006":
+            self.init(.unavailable, .replaceClient, "the server is a replica or accepts no writes", isOfServer: true)
         case "26000", "0A000": self.init(.failed, .tryAgainElsewhere, "the connection has an outdated statement")
         case "42883", "42P01", "3F000":
             self.init(.failed, .none, "the schema of the store is missing or too old; run PostgresSchema.migrate")

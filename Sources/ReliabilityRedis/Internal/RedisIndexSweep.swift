@@ -41,7 +41,8 @@ final class RedisIndexSweep: Sendable {
         if members.isEmpty { return 0 }
         let keys = [names.index] + members.map { names.entry(StoreKey(encoded: $0)) }
         let prune = [Array("EVALSHA"), RedisScript.prune.digest, Array<UInt8>(keys.count)] + keys + members
-        guard case .integer(let removed) = try await transport.send(prune, keys: 3..<3 + keys.count, limit: limit) else {
+        guard case .integer(let removed) = try await transport.send(prune, keys: 3..<3 + keys.count, limit: limit)
+        else {
             return 0
         }
         return removed

@@ -34,7 +34,15 @@ struct RedisScript: Sendable {
     )
 
     /// Writes entries and adds records, or reports the first reason against both.
-    static let commit = RedisScript("commit", "1b0376c60fd9fc87bc7ca894d18a29e099408f44", clock, versions, entries, records, commitBody)
+    static let commit = RedisScript(
+        "commit",
+        "1b0376c60fd9fc87bc7ca894d18a29e099408f44",
+        clock,
+        versions,
+        entries,
+        records,
+        commitBody
+    )
 
     /// The same script for commits that need no memory.
     static let commitWithoutGrowth = RedisScript(
@@ -48,7 +56,15 @@ struct RedisScript: Sendable {
         commitBody
     )
 
-    static let update = RedisScript("update", "2e75adc1ade1c58618dd8786447fe9d82db8f260", clock, versions, entries, integers, updateBody)
+    static let update = RedisScript(
+        "update",
+        "2e75adc1ade1c58618dd8786447fe9d82db8f260",
+        clock,
+        versions,
+        entries,
+        integers,
+        updateBody
+    )
 
     static let enqueue = RedisScript(
         "enqueue",

@@ -37,7 +37,8 @@ struct RedisServerCheck: Sendable {
     /// - Parameter facts: The facts of an earlier check.
     /// - Returns: The facts, of which the durability is that of the earlier check.
     /// - Throws: `unavailable` if the server is no primary any more.
-    func update(_ facts: RedisServerFacts, _ transport: any RedisTransport) async throws(StoreError) -> RedisServerFacts {
+    func update(_ facts: RedisServerFacts, _ transport: any RedisTransport) async throws(StoreError) -> RedisServerFacts
+    {
         let info = try await information([Array("INFO"), Array("replication")], transport)
         try checkRole(info)
         var facts = facts
@@ -54,7 +55,9 @@ struct RedisServerCheck: Sendable {
     }
 
     private func checkRole(_ info: RedisInformation) throws(StoreError) {
-        if info["role"] != "master" { throw StoreError(.unavailable, "the server is a replica; connect to the primary") }
+        if info["role"] != "master" {
+            throw StoreError(.unavailable, "the server is a replica; connect to the primary")
+        }
     }
 
     private func checkVersion(_ info: RedisInformation) throws(StoreError) {

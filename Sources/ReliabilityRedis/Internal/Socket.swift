@@ -36,7 +36,9 @@ final class Socket: Sendable {
     init(_ endpoint: RedisAddress.Endpoint, limit: Duration) throws(ConnectionFailure) {
         let connected = try Self.connect(endpoint, continuousNanoseconds().saturatingAdd(limit.saturatingNanoseconds))
         var ends: (reader: Int32, writer: Int32) = (-1, -1)
-        let status = unsafe withUnsafeMutableBytes(of: &ends) { unsafe pipe($0.baseAddress?.assumingMemoryBound(to: Int32.self)) }
+        let status = unsafe withUnsafeMutableBytes(of: &ends) {
+            unsafe pipe($0.baseAddress?.assumingMemoryBound(to: Int32.self))
+        }
         guard status == 0 else {
             closeFile(connected)
             throw Self.noDescriptor
@@ -158,7 +160,10 @@ final class Socket: Sendable {
         var next: UnsafeMutablePointer<addrinfo>? = unsafe first
         while let address = unsafe next {
             do throws(ConnectionFailure) {
-                let name = unsafe UnsafeRawBufferPointer(start: address.pointee.ai_addr, count: Int(address.pointee.ai_addrlen))
+                let name = unsafe UnsafeRawBufferPointer(
+                    start: address.pointee.ai_addr,
+                    count: Int(address.pointee.ai_addrlen)
+                )
                 return try unsafe connect(address.pointee.ai_family, name, end)
             } catch { failure = error }
             unsafe next = address.pointee.ai_next
@@ -166,7 +171,9 @@ final class Socket: Sendable {
         throw failure
     }
 
-    private static func connect(_ family: Int32, _ name: UnsafeRawBufferPointer, _ end: Int64) throws(ConnectionFailure) -> Int32 {
+    private static func connect(_ family: Int32, _ name: UnsafeRawBufferPointer, _ end: Int64) throws(ConnectionFailure)
+        -> Int32
+    {
         let file = socket(family, streamType, 0)
         guard file >= 0 else { throw noDescriptor }
         makeNonBlocking(file)

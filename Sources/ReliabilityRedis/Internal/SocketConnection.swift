@@ -105,7 +105,9 @@ final class SocketConnection: RedisTransport, Sendable {
     private func add(_ call: SocketCall, _ bytes: [UInt8]) -> String? {
         let (failure, mustWrite) = state.withLock { state -> (String?, Bool) in
             if let failure = state.failure { return (failure, false) }
-            if state.calls.count - state.answered >= Self.maxCalls { return ("too many commands wait for a reply", false) }
+            if state.calls.count - state.answered >= Self.maxCalls {
+                return ("too many commands wait for a reply", false)
+            }
             call.start = state.totalCount
             state.calls.append(call)
             state.totalCount += UInt64(bytes.count)

@@ -29,7 +29,8 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
 
         package init(
             name: String,
-            connect: @escaping @Sendable (_ onLoss: @escaping @Sendable (String) -> Void) async throws(StoreError) -> Client,
+            connect:
+                @escaping @Sendable (_ onLoss: @escaping @Sendable (String) -> Void) async throws(StoreError) -> Client,
             check: @escaping @Sendable (Client) async throws(StoreError) -> Void,
             close: @escaping @Sendable (Client) async -> Void,
             use: @escaping @Sendable (Lease?) -> Void
@@ -167,7 +168,9 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
             var dropped: [any Sendable] = []
             for case .report(let from, let to, let error) in actions {
                 // Under the lock, so that the events are in the order of the changes.
-                if let event = events.emitUnderLock(.changed(from: from, to: to, reason: error)) { dropped.append(event) }
+                if let event = events.emitUnderLock(.changed(from: from, to: to, reason: error)) {
+                    dropped.append(event)
+                }
             }
             return (actions, dropped, state.machine.failedAttempts > 0)
         }
