@@ -15,7 +15,9 @@ public import ReliabilityStore
 ///
 /// The store never reads from a replica.
 public final class PostgresStore: RecordStore {
-    /// The limits and guarantees of the store. The durability follows from the settings of the server at the opening.
+    /// The limits and guarantees of the store.
+    ///
+    /// The durability follows from the settings of the server at the opening.
     public let capabilities: StoreCapabilities
     private let supervisor: ConnectionSupervisor<any PostgresTransport>
     let commands: PostgresCommands
@@ -94,7 +96,9 @@ public final class PostgresStore: RecordStore {
     /// The state of the connection to the server.
     public var connectionState: StoreConnectionState { supervisor.connectionState }
 
-    /// Closes the client. Later calls are rejected as closed.
+    /// Closes the client.
+    ///
+    /// Later calls are rejected as closed.
     public func close() { supervisor.close() }
 
     deinit { supervisor.close() }

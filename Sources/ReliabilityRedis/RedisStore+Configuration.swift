@@ -10,13 +10,17 @@ extension RedisStore {
         /// and control characters.
         public var name: String
 
-        /// The keyspaces whose entries cannot be scanned. Defaults to none.
+        /// The keyspaces whose entries cannot be scanned.
+        ///
+        /// Defaults to none.
         ///
         /// An entry in such a keyspace needs less memory. Choose keyspaces of rate limits and of deduplication. All
         /// processes must have the same value.
         public var keyspacesWithoutScan: Set<Keyspace>
 
-        /// The longest duration of a command, positive. Defaults to 3 seconds.
+        /// The longest duration of a command, positive.
+        ///
+        /// Defaults to 3 seconds.
         ///
         /// The deadline of the caller shortens the duration.
         public var commandTimeout: Duration

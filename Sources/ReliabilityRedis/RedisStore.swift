@@ -125,7 +125,9 @@ public final class RedisStore: RecordStore {
     /// The state of the connection to the server.
     public var connectionState: StoreConnectionState { supervisor.connectionState }
 
-    /// Closes the connection. Later calls are rejected as closed.
+    /// Closes the connection.
+    ///
+    /// Later calls are rejected as closed.
     public func close() { supervisor.close() }
 
     deinit { supervisor.close() }

@@ -16,5 +16,6 @@ struct RedisScriptTests {
 }
 
 extension RedisScript: CustomTestStringConvertible {
+    /// The name of the script.
     public var testDescription: String { name }
 }

@@ -35,6 +35,7 @@ final class RedisServer: Sendable {
     ///   - settings: Further arguments of the server.
     ///   - hasPort: `true` for a server that also listens on a port of the loopback interface.
     ///   - folder: The folder of the server's directory.
+    /// - Throws: An error of the file system, or that the server is not installed.
     convenience init(_ settings: String..., hasPort: Bool = false, in folder: URL = URL(filePath: "/tmp")) throws {
         try self.init(settings, hasPort: hasPort, in: folder)
     }

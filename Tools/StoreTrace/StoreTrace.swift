@@ -24,6 +24,7 @@ package struct StoreTrace {
     /// - Parameters:
     ///   - store: An empty store.
     ///   - advance: Moves the clock of a store in virtual time after each call.
+    /// - Returns: The lines.
     package func answers(of store: some RecordStore, advance: () -> Void = {}) async -> [String] {
         var run = TraceRun(seed: seed)
         var lines: [String] = []

@@ -10,7 +10,9 @@ final class ExpirySweep: Sendable {
     static let pageLength = 1000
     /// The number of keys that a statement removes.
     static let batchLength = 100
-    /// The largest number of pages of a sweep. The keys of each page are locked for a few milliseconds.
+    /// The largest number of pages of a sweep.
+    ///
+    /// The keys of each page are locked for a few milliseconds.
     private static let maxPages = 10
 
     private let statements: Statements
@@ -23,7 +25,9 @@ final class ExpirySweep: Sendable {
         self.timeout = timeout
     }
 
-    /// Sweeps some pages. After a failure, a later sweep goes on.
+    /// Sweeps some pages.
+    ///
+    /// After a failure, a later sweep goes on.
     func run(_ transport: any PostgresTransport) async {
         let commands = PostgresCommands(.fixed(transport), timeout: timeout)
         for _ in 0..<Self.maxPages {

@@ -11,7 +11,9 @@ final class PostgresReadiness: Sendable {
     func use(_ lease: ConnectionSupervisor<any PostgresTransport>.Lease?) { self.lease.withLock { $0 = lease } }
 }
 
-/// Runs statements on a client of the server and translates failures. Every call of a store passes through this class.
+/// Runs statements on a client of the server and translates failures.
+///
+/// Every call of a store passes through this class.
 final class PostgresCommands: Sendable {
     /// The client of the calls.
     enum Client: Sendable {

@@ -11,7 +11,9 @@ final class ServerWatch: Sendable {
         var hasBrokenPromise = false
     }
 
-    /// The number of checks of which one reads all facts. The others read what changes in a failover.
+    /// The number of checks of which one reads all facts.
+    ///
+    /// The others read what changes in a failover.
     private static let checksPerFacts = 15
 
     private let configuration: PostgresStore.Configuration

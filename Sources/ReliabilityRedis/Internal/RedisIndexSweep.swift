@@ -20,7 +20,9 @@ final class RedisIndexSweep: Sendable {
         self.limit = limit
     }
 
-    /// Sweeps some pages. Without an answer of the server, a later sweep goes on.
+    /// Sweeps some pages.
+    ///
+    /// Without an answer of the server, a later sweep goes on.
     func run(_ transport: any RedisTransport) async {
         for _ in 0..<Self.maxPages {
             guard let removed = try? await sweepPage(transport), removed >= Self.pageSize / 4 else { return }

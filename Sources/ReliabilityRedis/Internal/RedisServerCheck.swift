@@ -34,7 +34,9 @@ struct RedisServerCheck: Sendable {
 
     /// Reads the facts that can change at any time.
     ///
-    /// - Parameter facts: The facts of an earlier check.
+    /// - Parameters:
+    ///   - facts: The facts of an earlier check.
+    ///   - transport: The client.
     /// - Returns: The facts, of which the durability is that of the earlier check.
     /// - Throws: `unavailable` if the server is no primary any more.
     func update(_ facts: RedisServerFacts, _ transport: any RedisTransport) async throws(StoreError) -> RedisServerFacts

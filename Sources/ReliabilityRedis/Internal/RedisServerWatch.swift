@@ -12,7 +12,9 @@ final class RedisServerWatch: Sendable {
         var hasBrokenPromise = false
     }
 
-    /// The number of checks of which one reads all facts. The others read what changes in a failover.
+    /// The number of checks of which one reads all facts.
+    ///
+    /// The others read what changes in a failover.
     private static let checksPerFacts = 8
 
     private let server: RedisServerCheck

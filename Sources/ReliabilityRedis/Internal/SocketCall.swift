@@ -45,7 +45,9 @@ final class SocketCall: TimerEntry, @unchecked Sendable {
     /// Resumes the caller, unless the caller has left.
     func finish(_ reply: Reply) { finish { _ in reply } }
 
-    /// Resumes the caller without a reply. The server may receive the command if the command may be sent.
+    /// Resumes the caller without a reply.
+    ///
+    /// The server may receive the command if the command may be sent.
     func leave(_ explanation: String) {
         finish { .failure(ConnectionFailure(isSent: $0.isAdmitted, explanation)) }
     }

@@ -14,9 +14,13 @@ final class SocketConnection: RedisTransport, Sendable {
         var answered = 0
         /// The commands that no thread writes yet.
         var unsent: [UInt8] = []
-        /// A Boolean value that indicates whether a thread writes. The other callers add to `unsent`.
+        /// A Boolean value that indicates whether a thread writes.
+        ///
+        /// The other callers add to `unsent`.
         var isWriting = false
-        /// A Boolean value that indicates whether the system takes no more bytes. The reader thread then writes.
+        /// A Boolean value that indicates whether the system takes no more bytes.
+        ///
+        /// The reader thread then writes.
         var isBlocked = false
         /// The number of all bytes, and of the bytes that the system may have taken.
         var totalCount: UInt64 = 0

@@ -4,7 +4,9 @@ internal import ReliabilityCore
 package struct ConnectionLimits: Hashable, Sendable {
     /// The number of attempts to connect after which the server is gone.
     package var maxAttempts = 10
-    /// The longest delay after the first failed attempt. The limit doubles with each attempt.
+    /// The longest delay after the first failed attempt.
+    ///
+    /// The limit doubles with each attempt.
     package var firstDelay = Duration.milliseconds(100)
     /// The longest delay between two attempts.
     package var maxDelay = Duration.milliseconds(1500)
@@ -114,6 +116,7 @@ struct ConnectionStateMachine<Client: Sendable>: Sendable {
     ///   - error: The error. The server answered unless the reason is `unavailable`.
     ///   - now: The present reading of the clock.
     ///   - random: Random bits.
+    /// - Returns: The further work.
     mutating func failedToConnect(_ attempt: UInt64, _ error: StoreError, now: Int64, random: UInt64) -> [Action] {
         guard attempt == number, isBusy, !isClosed, client == nil else { return [] }
         isBusy = false
