@@ -179,6 +179,18 @@ if Context.environment["RELIABILITY_FUZZ"] == "1" {
     )
 }
 
+// `RELIABILITY_NETWORK=1` leaves out what the tests with servers do not need; see `.ci/network`.
+if Context.environment["RELIABILITY_NETWORK"] == "1" {
+    let others = [
+        "CallCheck", "CallSimulation", "CheckSupport", "CrashChild", "StoreCheck", "StoreSimulation", "store-inspector",
+    ]
+    package.targets.removeAll { target in
+        let hasServers =
+            target.name.contains("Redis") || target.name.contains("Postgres") || target.name == "NetworkTests"
+        return others.contains(target.name) || target.type == .test && !hasServers
+    }
+}
+
 for target in package.targets where target.type != .system {
     var settings: [SwiftSetting] = target.swiftSettings ?? []
     settings += [
