@@ -6,13 +6,16 @@ public import ReliabilityStore
 /// A single connection that an operation has for itself.
 ///
 /// ```swift
-/// try await transport.withSession { session in
-///     try await session.withTransaction {
-///         let insert = "INSERT INTO orders (id) VALUES ($1)"
-///         let id = PostgresValue(type: 25, bytes: Array(order.id.utf8))
-///         let reply = try await session.query(insert, [id], limit: .seconds(3))
-///         if let code = reply.sqlState { throw OrderError(code) }
-///         _ = try await store.enqueue([message], in: session)
+/// import ReliabilityLibPQ
+/// import ReliabilityPostgres
+///
+/// func insert(_ id: String, _ transport: LibPQTransport) async throws {
+///     try await transport.withSession { session in
+///         try await session.withTransaction {
+///             let value = PostgresValue(type: 25, bytes: Array(id.utf8))
+///             let reply = try await session.query("INSERT INTO orders (id) VALUES ($1)", [value], limit: .seconds(3))
+///             if reply.sqlState != nil { throw CancellationError() }
+///         }
 ///     }
 /// }
 /// ```

@@ -13,6 +13,9 @@ public import ReliabilityStore
 /// statement.
 ///
 /// ```swift
+/// import ReliabilityLibPQ
+/// import ReliabilityPostgres
+///
 /// let store = try await PostgresStore {
 ///     try LibPQTransport("postgres://shop:secret@db.internal/shop")
 /// }

@@ -9,8 +9,12 @@ public import ReliabilityStore
 /// the last commits.
 ///
 /// ```swift
-/// try await PostgresSchema.migrate(client)      // once for each deployment
-/// let store = try await PostgresStore { client }
+/// import ReliabilityPostgres
+///
+/// func openStore(_ connect: @escaping @Sendable () async throws -> any PostgresTransport) async throws -> PostgresStore {
+///     try await PostgresSchema.migrate(try await connect())      // once for each deployment
+///     return try await PostgresStore(connect: connect)
+/// }
 /// ```
 ///
 /// The store never reads from a replica.
