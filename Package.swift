@@ -89,7 +89,11 @@ let package = Package(
         // For tests
         module("ReliabilityTesting", ["ReliabilityCore"]),
         module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
-        .executableTarget(name: "orders", dependencies: ["Reliability"], path: "Examples/orders"),
+        .executableTarget(
+            name: "orders",
+            dependencies: ["Reliability", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ"],
+            path: "Examples/orders"
+        ),
         .executableTarget(
             name: "store-inspector",
             dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
