@@ -63,7 +63,10 @@ let package = Package(
                 .target(name: "CLibPQ", condition: .when(traits: ["LibPQ"])),
             ]
         ),
-        tests("ReliabilityPostgres", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityLibPQ", "StoreTrace"]),
+        tests(
+            "ReliabilityPostgres",
+            ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityLibPQ", "StoreTrace"]
+        ),
         // Layer 2: calls
         module("Timeout", ["ReliabilityCore"]),
         module("Retry", ["ReliabilityCore"]),
@@ -86,7 +89,11 @@ let package = Package(
         // For tests
         module("ReliabilityTesting", ["ReliabilityCore"]),
         module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
-        .executableTarget(name: "orders", dependencies: ["Reliability"], path: "Examples/orders"),
+        .executableTarget(
+            name: "orders",
+            dependencies: ["Reliability", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ"],
+            path: "Examples/orders"
+        ),
         .executableTarget(
             name: "store-inspector",
             dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],

@@ -46,11 +46,6 @@ final class LineWriter: Sendable {
         }
     }
 
-    /// Writes a line to a file, which makes nobody wait.
-    func writeNow(_ line: String) throws {
-        try queue.sync { try put(line + "\n") }
-    }
-
     /// Writes on the queue; after a failure nothing more, since part of a line may have been.
     private func put(_ text: String) throws {
         var rest = Array(text.utf8)[...]
@@ -140,24 +135,6 @@ final class LineReader: Sendable {
 
     /// Ends the lines, although there may be more.
     func stop() { continuation.finish() }
-}
-
-/// Reads a small file, without a last line that was cut off, which is also removed from it.
-func readLines(of path: String) throws -> [[UInt8]] {
-    let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw FileError("open", path) }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-        let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-        if count < 0 { throw FileError("read", path) }
-        guard count > 0 else { break }
-        bytes += chunk[..<count]
-    }
-    let end = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-    if end < bytes.count { guard ftruncate(descriptor, off_t(end)) == 0 else { throw FileError("mend", path) } }
-    return bytes[..<end].split(separator: UInt8(ascii: "\n")).map(Array.init)
 }
 
 /// Makes a directory, or a fresh one with a name of its own.

@@ -48,7 +48,7 @@ struct Orders {
         let input = try Input(options)
         stop.whenStopped(input.stop)
         let data = try makeDirectory(options.data)
-        let store = try await FileStore.open(at: data + "/store")
+        let storage = try await Storage.open(options, data: data)
         let calls = try LineWriter(appendingTo: data + "/calls.ndjson")
         let gateway = try Service(
             name: "gateway",
@@ -65,8 +65,8 @@ struct Orders {
             seed: options.seed &+ 2
         )
         let shipping = OutboxQueue(
-            OutboxQueue.Configuration("shipping", durability: .powerLoss),
-            store: store,
+            OutboxQueue.Configuration("shipping", durability: OrderDesk.durability),
+            store: storage.store,
             storeFailure: .failClosed()
         )
         let delivered = Mutex(0)
@@ -75,7 +75,10 @@ struct Orders {
                 maxAttempts: 50,
                 backoff: .exponential(initial: .milliseconds(20), max: .milliseconds(500), jitter: .equal),
                 concurrency: 32,
-                deliveryTimeout: .milliseconds(400)
+                deliveryTimeout: .milliseconds(400),
+                // What a killed desk was delivering, and what another desk has sent, is found soon.
+                lease: .seconds(5),
+                pollInterval: .milliseconds(500)
             ),
             queue: shipping
         ) { delivery in
@@ -95,35 +98,35 @@ struct Orders {
 
         // Everything is answered. What is still open is brought to its end, or left for the next start.
         let end = ContinuousClock.now + drainLimit
-        var open = 0
-        repeat {
-            let counts = try await shipping.counts()
-            open = desk.unsettledCount + counts.pending + counts.deadLetters
-            if open > 0 { try await Task.sleep(for: .milliseconds(20)) }
-        } while open > 0 && !stop.isStopped && ContinuousClock.now < end
+        while !stop.isStopped, ContinuousClock.now < end {
+            // A store that is down comes back, or the time is over.
+            if let open = try? await desk.openWork(), open == (0, RecordCounts(pending: 0, deadLetters: 0)) { break }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
         settling.cancel()
         progress.cancel()
         await settling.value
         await relay.drain(within: .seconds(2))
         await relaying.value
         await progress.value
-        let counts = try await shipping.counts()
-        open = desk.unsettledCount + counts.pending + counts.deadLetters
-        await store.close()
+        let open = try? await desk.openWork()
+        await storage.close()
         // Observers count the retries, timeouts and trips of the table.
         await ObserverDelivery.flush()
 
         try? await standardError.write(
-            desk.statistics.table(
-                delivered: delivered.withLock { $0 },
-                pending: counts.pending,
-                deadLetters: counts.deadLetters
-            )
+            desk.statistics.table(delivered: delivered.withLock { $0 }, waiting: open?.messages)
         )
         try? await standardError.write("data: \(data)")
         if let failure = input.failure() { throw failure }
-        if open == 0 || stop.isStopped { return 0 }
-        try? await standardError.write("orders: \(open) orders and messages are still open; start again to go on")
+        if stop.isStopped { return 0 }
+        guard let open else {
+            try? await standardError.write("orders: the store does not answer; start again to go on")
+            return 1
+        }
+        let count = open.orders + open.messages.pending + open.messages.deadLetters
+        if count == 0 { return 0 }
+        try? await standardError.write("orders: \(count) orders and messages are still open; start again to go on")
         return 1
     }
 

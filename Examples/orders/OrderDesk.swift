@@ -21,6 +21,8 @@ enum DeskError: String, ReliabilityError {
 /// Takes orders: each is charged once, and shipped once, whatever breaks in between.
 ///
 /// validation → dedup → rate limit → order stored as pending → charge → order accepted and message sent, in one commit.
+///
+/// Several desks can share a store: each settles whatever is pending, and the versions of the orders decide who did.
 final class OrderDesk: Sendable {
     /// What became of an order that was not rejected.
     enum Outcome: String {
@@ -33,6 +35,10 @@ final class OrderDesk: Sendable {
         var orderID: String?
         var error: ErrorResponse?
     }
+
+    static let durability = StoreCapabilities.Durability.powerLoss
+    static let claims: Keyspace = "dedup"
+    static let rates: Keyspace = "rate"
 
     let statistics = Statistics()
     private let store: any RecordStore
@@ -48,7 +54,6 @@ final class OrderDesk: Sendable {
     /// An order that may have been charged.
     private struct Unsettled {
         let order: Order
-        let version: StoreVersion
         var lastAttempt: ContinuousClock.Instant
     }
 
@@ -58,10 +63,13 @@ final class OrderDesk: Sendable {
         self.store = store
         self.shipping = shipping
         self.gateway = gateway
-        dedup = Deduplicator(.replay(retention: nil), keyspace: "dedup", store: store, storeFailure: .failClosed())
+        var replay = Deduplicator.Configuration.replay(retention: nil)
+        // When another desk has been killed, its customers wait so long before they can ask again.
+        replay.lease = .seconds(10)
+        dedup = Deduplicator(replay, keyspace: Self.claims, store: store, storeFailure: .failClosed())
         limiter = Limiter(
             .fixedWindow(ordersPerMinute, per: .seconds(60)),
-            keyspace: "rate",
+            keyspace: Self.rates,
             store: store,
             storeFailure: .failClosed()
         )
@@ -164,7 +172,7 @@ final class OrderDesk: Sendable {
             // the record of it decides: the order stays pending, whatever the last error says.
             if attempts == 0, (try? await removePending(order, version)) == true { throw error }
             unsettled.withLock {
-                $0[order.id] = Unsettled(order: order, version: version, lastAttempt: .now)
+                $0[order.id] = Unsettled(order: order, lastAttempt: .now)
             }
             return .pending
         }
@@ -220,6 +228,27 @@ final class OrderDesk: Sendable {
         return false
     }
 
+    /// The version of an order that is pending; nil when it was accepted or turned away.
+    private func pendingVersion(of order: Order) async throws -> StoreVersion? {
+        guard let record = try await store.get(Self.record(of: order.id)), record.value.first == Self.pending,
+            record.value.dropFirst().elementsEqual(order.canonical)
+        else { return nil }
+        return record.version
+    }
+
+    /// Takes a pending order over before it is charged again, so that whoever placed it cannot turn it away any more.
+    private func takeOver(_ order: Order, _ version: StoreVersion) async throws -> StoreVersion {
+        let put = StoreWrite.put(
+            Self.record(of: order.id),
+            [Self.pending] + order.canonical,
+            .never,
+            if: .version(version)
+        )
+        guard case .committed(let versions) = try await store.commit([put]), case let version?? = versions.first
+        else { throw DeskError.inProgress }
+        return version
+    }
+
     /// Accepts an order that was charged, and sends its message, in one step.
     private func accept(_ order: Order, _ version: StoreVersion, charged amount: Int64?) async throws {
         // Not ours to repair: the order stays pending, and the run ends saying so.
@@ -238,8 +267,10 @@ final class OrderDesk: Sendable {
                 sending: [message]
             )
         } catch let conflict as OutboxConflict {
-            // The order was accepted before, and its message sent with it.
-            guard case .write(index: 0, _) = conflict.reason else { throw conflict }
+            // Perhaps the order was accepted before, and its message sent with it. Otherwise another desk settles it.
+            guard case .write(index: 0, let current?) = conflict.reason, current.value.first == Self.accepted,
+                current.value.dropFirst().elementsEqual(order.canonical)
+            else { throw conflict }
         }
     }
 
@@ -250,27 +281,42 @@ final class OrderDesk: Sendable {
 
     private func isUnsettled(_ order: Order) -> Bool { unsettled.withLock { $0[order.id] != nil } }
 
-    /// Finds the orders that an earlier run left pending.
-    func loadPending() async throws {
+    /// Finds the orders that are pending in the store, whether an earlier run left them so or another desk did.
+    ///
+    /// - Returns: How many there are.
+    @discardableResult
+    func loadPending() async throws -> Int {
+        var count = 0
         var after: StoreKey?
         repeat {
-            let page = try await store.scan(StoreKey(Self.pendingIndex), after: after, limit: 500)
-            for (_, entry) in page.entries {
-                let id = String(decoding: entry.value, as: UTF8.self)
-                guard let record = try await store.get(Self.record(of: id)) else { continue }
+            let page = try await store.scan(StoreKey(Self.pendingIndex), after: after, limit: 100)
+            count += page.entries.count
+            let ids = page.entries.map { String(decoding: $0.entry.value, as: UTF8.self) }
+            let unknown = unsettled.withLock { unsettled in ids.filter { unsettled[$0] == nil } }
+            for case let record? in try await store.get(unknown.map(Self.record)) {
                 let order = try Order.parser.parse(record.value.dropFirst(), as: Order.init)
-                unsettled.withLock {
-                    $0[id] = Unsettled(order: order, version: record.version, lastAttempt: .now)
-                }
+                unsettled.withLock { $0[order.id] = $0[order.id] ?? Unsettled(order: order, lastAttempt: .now) }
             }
             after = page.next
         } while after != nil
+        return count
+    }
+
+    /// What is not at its end, in the whole store.
+    func openWork() async throws -> (orders: Int, messages: RecordCounts) {
+        (try await loadPending(), try await shipping.counts())
     }
 
     /// Asks the gateway about every open order until the task is cancelled.
     func settle() async {
         var wait = Duration.milliseconds(100)
+        var lastLook = ContinuousClock.now
         while !Task.isCancelled {
+            if lastLook.duration(to: .now) > .seconds(1) {
+                lastLook = .now
+                // While the store is down, what is known has to do.
+                _ = try? await loadPending()
+            }
             let open = unsettled.withLock { Array($0.values) }
             await withTaskGroup(of: Void.self) { group in
                 for (index, entry) in open.enumerated() {
@@ -287,15 +333,20 @@ final class OrderDesk: Sendable {
     private func settle(_ entry: Unsettled) async {
         let order = entry.order
         do {
+            guard var version = try await pendingVersion(of: order) else {
+                unsettled.withLock { $0[order.id] = nil }
+                return
+            }
             var amount = try await asking.run { try await gateway.find(key: order.gatewayKey) }
             if amount == nil {
                 // A call that is still on its way proves nothing by not being there yet.
                 guard entry.lastAttempt.duration(to: .now) > Service.slowest else { return }
                 // It did not happen: charge again, with the same key.
                 defer { unsettled.withLock { $0[order.id]?.lastAttempt = .now } }
+                version = try await takeOver(order, version)
                 amount = try await charging.run { try await charge(order) }
             }
-            try await accept(order, entry.version, charged: amount)
+            try await accept(order, version, charged: amount)
             unsettled.withLock { $0[order.id] = nil }
         } catch {
             // It stays open and is asked about again.

@@ -35,7 +35,12 @@ final class Statistics: Sendable {
     var answered: Int { state.withLock { $0.answered } }
 
     /// The table.
-    func table(delivered: Int, pending: Int, deadLetters: Int) -> String {
+    ///
+    /// - Parameters:
+    ///   - delivered: How many messages this run has delivered.
+    ///   - waiting: How many others there are, or nil when the store does not say.
+    /// - Returns: Its lines.
+    func table(delivered: Int, waiting: RecordCounts?) -> String {
         let state = state.withLock { $0 }
         var rows: [(String, String)] = []
         for outcome in ["executed", "replayed", "pending", "rejected"] {
@@ -43,7 +48,8 @@ final class Statistics: Sendable {
         }
         for (code, count) in state.codes.sorted(by: { $0.key < $1.key }) { rows.append(("  \(code)", "\(count)")) }
         for counter in Counter.allCases { rows.append((counter.rawValue, "\(state.counters[counter] ?? 0)")) }
-        rows.append(("messages delivered / pending / dead", "\(delivered) / \(pending) / \(deadLetters)"))
+        let others = waiting.map { "\($0.pending) / \($0.deadLetters)" } ?? "– / –"
+        rows.append(("messages delivered / pending / dead", "\(delivered) / \(others)"))
         let sorted = state.latencies.sorted { $0.key < $1.key }
         let percentiles = [50, 95, 99].map { percent in
             var slower = state.answered - state.answered * percent / 100

@@ -17,37 +17,60 @@ struct ServiceFailure: Error {}
 
 /// Somebody else's service: it remembers what it did in a ledger, and does nothing twice for one key.
 ///
-/// The order desk and the service share a process here, but nothing else: the desk sees what its calls return.
+/// The order desk and the service share a process here, but nothing else: the desk sees what its calls return. Desks in
+/// several processes have the same service, because the ledger alone decides what was done.
 actor Service {
     /// The longest time after which a slow call still acts.
     static let slowest = Duration.seconds(3)
 
     private let name: String
-    private let ledger: LineWriter
+    private let path: String
+    private let ledger: Ledger
     private let calls: LineWriter
     private let faults: Double
     private var randomness: Randomness
-    /// By the bytes of the key: strings of other bytes can be equal.
+    /// What the ledger says, by the bytes of the key: strings of other bytes can be equal.
     private var done: [[UInt8]: Int64] = [:]
 
     /// Opens a service with its ledger.
     init(name: String, ledger path: String, calls: LineWriter, faults: Double, seed: UInt64) throws {
         self.name = name
+        self.path = path
         self.calls = calls
         self.faults = faults
         randomness = Randomness(seed: seed)
-        for (number, line) in try readLines(of: path).enumerated() {
-            guard let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) else {
-                // To skip it would be to forget a charge.
-                throw FileError(description: "\(path): line \(number + 1) is no entry of a ledger")
-            }
-            let key = Array(entry.key.utf8)
-            done[key] = done[key] ?? entry.amount
+        ledger = try Ledger(path: path)
+        var entries: [[UInt8]: Int64] = [:]
+        try ledger.exchange { lines in
+            entries = try Self.entries(lines, of: path)
+            return nil
         }
-        ledger = try LineWriter(appendingTo: path)
+        done = entries
     }
 
-    /// Does what is asked, once for each key; a key seen before is answered from memory.
+    private static func entries(_ lines: [[UInt8]], of path: String) throws -> [[UInt8]: Int64] {
+        var entries: [[UInt8]: Int64] = [:]
+        for line in lines {
+            guard let entry = try? LedgerEntry.parser.parse(line, as: LedgerEntry.init) else {
+                // To skip it would be to forget a charge.
+                let text = String(decoding: line.prefix(100), as: UTF8.self)
+                throw FileError(description: "\(path): no entry of a ledger: \(json(text))")
+            }
+            let key = Array(entry.key.utf8)
+            entries[key] = entries[key] ?? entry.amount
+        }
+        return entries
+    }
+
+    /// Reads what this process and others have done since the last time, and writes down a line that depends on it.
+    private func exchange(_ decide: () -> String?) throws {
+        try ledger.exchange { lines in
+            done.merge(try Self.entries(lines, of: path)) { first, _ in first }
+            return decide()
+        }
+    }
+
+    /// Does what is asked, once for each key; a key seen before is answered from the ledger.
     ///
     /// - Returns: The amount that was booked for the key.
     func act(key: String, amount: Int64 = 0, fields: String) async throws -> Int64 {
@@ -80,6 +103,7 @@ actor Service {
         case .slow: try await Task.sleep(for: .milliseconds(Int64.random(in: 200...3000, using: &randomness)))
         case .hangs: try await Task.sleep(for: .seconds(86_400))
         }
+        try exchange { nil }
         return done[Array(key.utf8)]
     }
 
@@ -92,11 +116,13 @@ actor Service {
     }
 
     private func book(_ key: String, _ amount: Int64, _ fields: String) throws -> Int64 {
-        // Without a suspension: two calls with one key cannot both be the first, and what is in the ledger happened.
+        // In one exchange: two calls with one key cannot both be the first, and what is in the ledger happened.
         let key = Array(key.utf8)
-        let before = done[key]
-        try ledger.writeNow(#"{\#(fields),"repeat":\#(before != nil)}"#)
-        done[key] = before ?? amount
+        var before: Int64?
+        try exchange {
+            before = done[key]
+            return #"{\#(fields),"repeat":\#(before != nil)}"#
+        }
         return before ?? amount
     }
 }

@@ -264,7 +264,9 @@ struct OrdersTests {
         "invalid usage prints one line and exits with code 2",
         arguments: [
             ["--count"], ["--count", "many"], ["--faults", "2"], ["--what"], ["--input", "/does/not/exist"],
-            ["--input", "/"],
+            ["--input", "/"], ["--redis", "http://localhost"], ["--redis", "redis://a", "--postgres", "postgres://b"],
+            // Without the trait every URL is rejected, and with the trait this one.
+            ["--postgres", "secret"],
         ]
     )
     func usage(arguments: [String]) async throws {
@@ -272,6 +274,7 @@ struct OrdersTests {
         #expect(run.exitCode == 2)
         #expect(run.lines.isEmpty)
         #expect(run.errors.split(separator: "\n").count == 1, "\(run.errors)")
+        #expect(!run.errors.contains("secret"))
     }
 }
 
