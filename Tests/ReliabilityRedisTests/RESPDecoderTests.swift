@@ -94,9 +94,11 @@ struct RESPDecoderTests {
     func encoder() {
         var bytes: [UInt8] = []
         RESPEncoder.append([Array("SET"), [0, 13, 10], Array(repeating: 7, count: 12)], to: &bytes)
-        #expect(
-            bytes == Array("*3\r\n$3\r\nSET\r\n$3\r\n".utf8) + [0, 13, 10, 13, 10] + Array("$12\r\n".utf8)
-                + Array(repeating: 7, count: 12) + [13, 10]
-        )
+        var expected = Array("*3\r\n$3\r\nSET\r\n$3\r\n".utf8)
+        expected += [0, 13, 10, 13, 10]
+        expected += Array("$12\r\n".utf8)
+        expected += [UInt8](repeating: 7, count: 12)
+        expected += [13, 10]
+        #expect(bytes == expected)
     }
 }
