@@ -64,20 +64,11 @@ public final class PostgresStore: RecordStore {
         let supervisor = ConnectionSupervisor<any PostgresTransport>(
             .init(
                 name: "the PostgreSQL server",
-                connect: { _ throws(StoreError) in
-                    let transport: any PostgresTransport
-                    do { transport = try await connect() } catch let error as StoreError { throw error } catch {
-                        throw StoreError(.unavailable, "the client did not connect", underlyingError: error)
-                    }
-                    do throws(StoreError) { try await watch.admit(transport) } catch {
-                        await transport.close()
-                        throw error
-                    }
-                    return transport
-                },
+                connect: { _ throws(StoreError) in try await StoreError.translatingFailure(connect) },
+                admit: { transport throws(StoreError) in try await watch.admit(transport) },
                 check: { transport throws(StoreError) in
                     try await watch.check(transport)
-                    await sweep.run(transport)
+                    sweep.start(transport)
                 },
                 close: { await $0.close() },
                 use: { readiness.use($0) }

@@ -144,6 +144,21 @@ struct RedisFailureTests {
         #expect(try await store.get(key) == nil)
     }
 
+    @Test("an entry of another program with any bytes ends no process")
+    func foreignEntry() async throws {
+        let server = try RedisServer.shared.get()
+        let store = try await server.store()
+        for byte in [0, 0x7F, 0x80, 0xFF] as [UInt8] {
+            for length in [0, 15, 16, 40] {
+                try await server.command([Array("SET"), store.rawKey(key), Array(repeating: byte, count: length)])
+                let read = await store.reason { store async throws(StoreError) in _ = try await store.get([key]) }
+                #expect(read == (length < 16 ? .failed : nil), "\(length) times \(byte)")
+                _ = await put(store)
+                _ = await add(store)
+            }
+        }
+    }
+
     @Test("N18: a server that loads its data is not ready, and no caller waits")
     func loading() async throws {
         let server = try RedisServer("--appendonly", "yes", "--key-load-delay", "2000")

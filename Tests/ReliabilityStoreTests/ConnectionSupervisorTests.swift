@@ -9,6 +9,8 @@ import Testing
 private final class FakeServer: Sendable {
     struct State {
         var failure: StoreError?
+        /// The error of the check of a new client.
+        var rejection: StoreError?
         var attempts = 0
         var closed: [Int] = []
         var onLoss: (@Sendable (String) -> Void)?
@@ -30,6 +32,9 @@ private final class FakeServer: Sendable {
                 }
                 if let failure { throw failure }
                 return attempt
+            },
+            admit: { [self] _ throws(StoreError) in
+                if let rejection = state.withLock({ $0.rejection }) { throw rejection }
             },
             check: { [self] _ throws(StoreError) in
                 let failure = state.withLock { state in
@@ -94,6 +99,16 @@ struct ConnectionSupervisorTests {
         let error = await #expect(throws: StoreError.self) { try await supervisor.open() }
         #expect(error?.explanation == "the server evicts")
         #expect(fake.state.withLock { $0.attempts } == 1)
+    }
+
+    @Test("a client whose server is not admitted is closed")
+    func notAdmitted() async throws {
+        fake.state.withLock { $0.rejection = StoreError(.failed, "the server evicts") }
+        let supervisor = supervisor()
+        let error = await #expect(throws: StoreError.self) { try await supervisor.open() }
+        #expect(error?.explanation == "the server evicts")
+        #expect(fake.state.withLock { $0.closed } == [1])
+        #expect(lease == nil)
     }
 
     @Test("an opening that does not need the server returns after the first attempt")

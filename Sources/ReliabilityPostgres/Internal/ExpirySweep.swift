@@ -19,10 +19,26 @@ final class ExpirySweep: Sendable {
     private let timeout: Duration
     /// The key after which the next page begins.
     private let cursor = Lock<[UInt8]>([])
+    private let isRunning = Lock(false)
 
     init(_ statements: Statements, timeout: Duration) {
         self.statements = statements
         self.timeout = timeout
+    }
+
+    /// Starts a sweep in a task of its own, unless a sweep is under way.
+    ///
+    /// A sweep of many pages takes longer than the time limit of a check.
+    func start(_ transport: any PostgresTransport) {
+        let isFirst = isRunning.withLock { isRunning in
+            defer { isRunning = true }
+            return !isRunning
+        }
+        if !isFirst { return }
+        _ = startTask {
+            await self.run(transport)
+            self.isRunning.withLock { $0 = false }
+        }
     }
 
     /// Sweeps some pages.

@@ -3,20 +3,6 @@ internal import ReliabilityStore
 
 // Times are microseconds since 1970, as `bigint`.
 
-extension Duration {
-    /// The duration in whole microseconds, rounded up, between 0 and 2^53 - 1, which is 285 years.
-    var microsecondsUp: Int64 {
-        let nanoseconds = max(0, saturatingNanoseconds)
-        let microseconds = nanoseconds / 1000 + (nanoseconds % 1000 == 0 ? 0 : 1)
-        return min(microseconds, (1 << 53) - 1)
-    }
-
-    /// Returns the time from `now` until an instant.
-    static func untilMicrosecond(_ instant: Int64, from now: Int64) -> Duration {
-        .microseconds(instant.saturatingSubtract(now))
-    }
-}
-
 extension [UInt8] {
     /// The first bytes that are greater than all bytes with this prefix, or `nil` if there are none.
     var endOfPrefix: [UInt8]? {
@@ -103,19 +89,6 @@ extension AtomicUpdate {
         case .fixedWindow(let length, let limit, let cost):
             let life = max(1, length.saturatingNanoseconds)
             return Arguments(kind: 3, a: Int64(max(0, cost)), b: .min, c: Int64(limit), life: life)
-        }
-    }
-}
-
-extension EnqueueResult {
-    /// Creates a result from the number of the functions.
-    init(flag: Int64) throws(StoreError) {
-        switch flag {
-        case 0: self = .enqueued
-        case 1: self = .duplicate
-        case 2: self = .taken(by: .pending)
-        case 3: self = .taken(by: .deadLetter)
-        default: throw .malformedReply
         }
     }
 }

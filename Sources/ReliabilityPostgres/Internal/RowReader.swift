@@ -50,10 +50,6 @@ struct RowReader {
     }
 }
 
-extension StoreError {
-    static var malformedReply: StoreError { StoreError(.failed, "the server sent a malformed reply") }
-}
-
 extension StoreVersion {
     init(stored: Int64) { self.init(rawValue: UInt64(bitPattern: stored)) }
 

@@ -3,20 +3,6 @@ internal import ReliabilityStore
 
 // Times are microseconds since 1970. The numbers of a script are exact up to 2^53, which is in the year 2255.
 
-extension Duration {
-    /// The duration in whole microseconds, rounded up, between 0 and 2^53 - 1.
-    var microsecondsUp: Int64 {
-        let nanoseconds = max(0, saturatingNanoseconds)
-        let microseconds = nanoseconds / 1000 + (nanoseconds % 1000 == 0 ? 0 : 1)
-        return min(microseconds, (1 << 53) - 1)
-    }
-
-    /// Returns the time from `now` until an instant.
-    static func untilMicrosecond(_ instant: Int64, from now: Int64) -> Duration {
-        .microseconds(instant.saturatingSubtract(now))
-    }
-}
-
 extension StoreVersion {
     init(microseconds: Int64) { self.init(rawValue: UInt64(bitPattern: microseconds)) }
 }
@@ -25,7 +11,7 @@ extension StoreEntry {
     /// Creates an entry from the bytes of the server, or `nil` if the entry has expired.
     init?(stored bytes: [UInt8], at now: Int64) throws(StoreError) {
         guard bytes.count >= 16 else { throw .malformedReply }
-        let end = Int64(bytes.bigEndian(at: 8))
+        let end = Int64(clamping: bytes.bigEndian(at: 8))
         if end != 0, end <= now { return nil }
         self.init(
             value: Array(bytes[16...]),
@@ -36,7 +22,7 @@ extension StoreEntry {
 }
 
 extension [UInt8] {
-    /// Returns the eight bytes from an offset as a number, which must be at most 2^53.
+    /// Returns the eight bytes from an offset as a number.
     func bigEndian(at offset: Int) -> UInt64 {
         self[offset..<offset + 8].reduce(0) { $0 << 8 | UInt64($1) }
     }
@@ -108,19 +94,6 @@ extension AtomicUpdate {
     }
 }
 
-extension EnqueueResult {
-    /// Creates a result from the number of the scripts.
-    init(flag: Int64) throws(StoreError) {
-        switch flag {
-        case 0: self = .enqueued
-        case 1: self = .duplicate
-        case 2: self = .taken(by: .pending)
-        case 3: self = .taken(by: .deadLetter)
-        default: throw .malformedReply
-        }
-    }
-}
-
 extension Settlement {
     /// The arguments of the settlement in the script of settlements.
     func arguments(queue: Int) -> [[UInt8]] {
@@ -145,7 +118,7 @@ extension RecordInfo {
     /// Creates a description from the parts of a page.
     init(id: [UInt8], state: [UInt8], payload: [UInt8], at now: Int64) throws(StoreError) {
         guard state.count >= 21 else { throw .malformedReply }
-        let due = Int64(state.bigEndian(at: 8))
+        let due = Int64(clamping: state.bigEndian(at: 8))
         let attempts = state[16..<20].reduce(0) { $0 << 8 | Int($1) }
         let isDeadLetter = state[20] == 2
         let wait = Duration.untilMicrosecond(due, from: now)

@@ -14,10 +14,26 @@ final class RedisIndexSweep: Sendable {
     private let limit: Duration
     /// The member after which the next page begins, or `nil` at the beginning.
     private let cursor = Lock<[UInt8]?>(nil)
+    private let isRunning = Lock(false)
 
     init(_ names: RedisNames, limit: Duration) {
         self.names = names
         self.limit = limit
+    }
+
+    /// Starts a sweep in a task of its own, unless a sweep is under way.
+    ///
+    /// A sweep of many pages takes longer than the time limit of a check.
+    func start(_ transport: any RedisTransport) {
+        let isFirst = isRunning.withLock { isRunning in
+            defer { isRunning = true }
+            return !isRunning
+        }
+        if !isFirst { return }
+        _ = startTask {
+            await self.run(transport)
+            self.isRunning.withLock { $0 = false }
+        }
     }
 
     /// Sweeps some pages.

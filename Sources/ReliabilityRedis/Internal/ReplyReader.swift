@@ -54,7 +54,3 @@ struct ReplyReader {
 
     mutating func array() throws(StoreError) -> ReplyReader { try ReplyReader(try next()) }
 }
-
-extension StoreError {
-    static var malformedReply: StoreError { StoreError(.failed, "the server sent a malformed reply") }
-}

@@ -15,10 +15,14 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
     package struct Server: Sendable {
         /// The name and address of the server without credentials, for errors.
         var name: String
-        /// Connects and checks the server.
+        /// Connects to the server.
         ///
         /// The function's argument is called when the client cannot be used any more.
         var connect: @Sendable (_ onLoss: @escaping @Sendable (String) -> Void) async throws(StoreError) -> Client
+        /// Checks the server of a new client.
+        ///
+        /// A client that is not admitted is closed.
+        var admit: @Sendable (Client) async throws(StoreError) -> Void
         /// Checks that the server answers and keeps the promises of the store.
         var check: @Sendable (Client) async throws(StoreError) -> Void
         var close: @Sendable (Client) async -> Void
@@ -31,12 +35,14 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
             name: String,
             connect:
                 @escaping @Sendable (_ onLoss: @escaping @Sendable (String) -> Void) async throws(StoreError) -> Client,
+            admit: @escaping @Sendable (Client) async throws(StoreError) -> Void,
             check: @escaping @Sendable (Client) async throws(StoreError) -> Void,
             close: @escaping @Sendable (Client) async -> Void,
             use: @escaping @Sendable (Lease?) -> Void
         ) {
             self.name = name
             self.connect = connect
+            self.admit = admit
             self.check = check
             self.close = close
             self.use = use
@@ -228,6 +234,10 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
         do throws(StoreError) {
             let client = try await server.connect { [weak self] explanation in
                 self?.step { $0.lost(number, StoreError(.unavailable, explanation), now: $1, random: $2) }
+            }
+            do throws(StoreError) { try await server.admit(client) } catch {
+                await server.close(client)
+                throw error
             }
             step { $0.connected(number, client, now: $1, random: $2) }
         } catch {
