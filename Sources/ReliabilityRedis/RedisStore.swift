@@ -15,7 +15,7 @@ public final class RedisStore: RecordStore {
     private let commands: RedisCommands
     private let names: RedisNames
 
-    package init(_ connection: any RedisConnection, configuration: Configuration) async throws(StoreError) {
+    package init(_ connection: any RedisTransport, configuration: Configuration) async throws(StoreError) {
         names = RedisNames(configuration)
         commands = RedisCommands(connection)
         capabilities = StoreCapabilities(durability: .none, openedAt: nil, canStall: true)

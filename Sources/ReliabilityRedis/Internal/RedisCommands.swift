@@ -3,11 +3,11 @@ internal import ReliabilityStore
 
 /// Runs scripts on a connection and translates failures.
 final class RedisCommands: Sendable {
-    private let connection: any RedisConnection
+    private let connection: any RedisTransport
     /// The digests by which the server knows the scripts.
     private let digests = Lock<[String: [UInt8]]>([:])
 
-    init(_ connection: any RedisConnection) { self.connection = connection }
+    init(_ connection: any RedisTransport) { self.connection = connection }
 
     func close() async { await connection.close() }
 
@@ -83,7 +83,7 @@ final class RedisCommands: Sendable {
         isWrite: Bool
     ) async throws(StoreError) -> RedisReply {
         do throws(ConnectionFailure) {
-            return try await connection.send(command, keys: keys)
+            return try await connection.send(command, keys: keys, limit: .seconds(3))
         } catch {
             let reason: StoreError.Reason =
                 isWrite && error.isSent ? .unknownOutcome : Task.isCancelled ? .cancelled : .unavailable

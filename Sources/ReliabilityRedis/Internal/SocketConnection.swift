@@ -1,4 +1,5 @@
 internal import ReliabilityCore
+internal import ReliabilityStore
 
 #if canImport(Darwin)
 internal import Darwin
@@ -18,7 +19,7 @@ package enum SocketAddress: Hashable, Sendable {
 ///
 /// Commands are sent in the order of their calls, and a thread reads the replies. A call whose task is cancelled returns
 /// immediately, and its reply is dropped later.
-final class SocketConnection: RedisConnection, @unchecked Sendable {
+final class SocketConnection: RedisTransport, @unchecked Sendable {
     // @unchecked Sendable: `monitor` protects `state`. Only the reader thread uses `decoder`.
 
     private struct Call {
@@ -80,7 +81,11 @@ final class SocketConnection: RedisConnection, @unchecked Sendable {
 
     // MARK: Calls
 
-    func send(_ command: [[UInt8]], keys: Range<Int>) async throws(ConnectionFailure) -> RedisReply {
+    func send(
+        _ command: [[UInt8]],
+        keys: Range<Int>,
+        limit: Duration
+    ) async throws(ConnectionFailure) -> RedisReply {
         var bytes: [UInt8] = []
         RESPEncoder.append(command, to: &bytes)
         let number = state.withLock { state in
