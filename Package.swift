@@ -32,12 +32,16 @@ let libraries = [
     "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore",
     "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
     "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
+    "ReliabilityPostgres", "ReliabilityLibPQ",
 ]
 
 let package = Package(
     name: "swift-reliability",
     platforms: [.macOS(.v15), .iOS(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
     products: libraries.map { .library(name: $0, targets: [$0]) },
+    traits: [
+        .trait(name: "LibPQ", description: "Connections to PostgreSQL over the C library libpq")
+    ],
     targets: [
         // Layer 0
         module("ReliabilityCore"),
@@ -45,6 +49,21 @@ let package = Package(
         module("ReliabilityStore", ["ReliabilityCore"]),
         module("ReliabilityFileStore", ["ReliabilityCore", "ReliabilityStore"]),
         module("ReliabilityRedis", ["ReliabilityCore", "ReliabilityStore"]),
+        // PostgreSQL. The targets of libpq are empty without the trait.
+        module("ReliabilityPostgres", ["ReliabilityCore", "ReliabilityStore"]),
+        .systemLibrary(
+            name: "CLibPQ",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        module(
+            "ReliabilityLibPQ",
+            [
+                "ReliabilityCore", "ReliabilityStore", "ReliabilityPostgres",
+                .target(name: "CLibPQ", condition: .when(traits: ["LibPQ"])),
+            ]
+        ),
+        tests("ReliabilityPostgres", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityLibPQ"]),
         // Layer 2: calls
         module("Timeout", ["ReliabilityCore"]),
         module("Retry", ["ReliabilityCore"]),
@@ -177,7 +196,7 @@ if Context.environment["RELIABILITY_FUZZ"] == "1" {
     )
 }
 
-for target in package.targets {
+for target in package.targets where target.type != .system {
     var settings: [SwiftSetting] = target.swiftSettings ?? []
     settings += [
         .swiftLanguageMode(.v6),

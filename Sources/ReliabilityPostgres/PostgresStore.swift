@@ -1,0 +1,146 @@
+internal import ReliabilityCore
+public import ReliabilityStore
+
+/// A store in a PostgreSQL database from version 15 on, for several processes.
+///
+/// Each operation is one statement and takes effect in one transaction. A call needs no session, so the store works
+/// behind PgBouncer in transaction mode. All times are those of the server. A version is the timeline of the server's
+/// write-ahead log and a number of a sequence. Versions therefore increase even if a standby is promoted that misses
+/// the last commits.
+///
+/// ```swift
+/// try await PostgresSchema.migrate(client)      // once for each deployment
+/// let store = try await PostgresStore(client)
+/// ```
+///
+/// The store never reads from a replica.
+public final class PostgresStore: RecordStore {
+    /// The limits and guarantees of the store. The durability follows from the settings of the server.
+    public let capabilities: StoreCapabilities
+    let commands: PostgresCommands
+    let statements: Statements
+    let floors = Lock(ClaimFloors())
+
+    /// Opens a store over a client of the server.
+    ///
+    /// The opening checks the server, its settings, the schema and the privileges, and changes nothing.
+    ///
+    /// - Parameters:
+    ///   - transport: The client.
+    ///   - configuration: The settings of the store. Defaults to the schema `reliability`.
+    /// - Throws: `StoreError`. The reason is `unavailable` for a replica or a server that does not answer. The reason is
+    ///   `failed` for a wrong setting, a missing privilege or a missing migration. The reason is `unsupportedFormat` for
+    ///   a schema that needs a later version of the library.
+    public convenience init(
+        _ transport: some PostgresTransport,
+        configuration: Configuration = Configuration()
+    ) async throws(StoreError) {
+        let configuration = try configuration.checked()
+        let commands = PostgresCommands(transport, timeout: configuration.callTimeout)
+        let facts = try await ServerFacts.verify(commands, schema: configuration.schema)
+        self.init(commands, schema: configuration.schema, durability: facts.durability)
+    }
+
+    init(_ commands: PostgresCommands, schema: String, durability: StoreCapabilities.Durability) {
+        self.commands = commands
+        statements = Statements(schema: schema)
+        capabilities = StoreCapabilities(durability: durability, openedAt: nil, canStall: true)
+    }
+
+    /// Closes the connections.
+    public func close() async { await commands.close() }
+
+    /// Reads entries at a single point in time.
+    public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
+        for key in keys { try capabilities.check(key) }
+        if keys.isEmpty { return [] }
+        let rows = try await commands.read(statements.get, [.bytesArray(keys.map(\.encoded))])
+        guard rows.count == keys.count else { throw .malformedReply }
+        var entries: [StoreEntry?] = []
+        for row in rows {
+            var row = RowReader(row)
+            entries.append(try row.entry(at: try row.integer()))
+        }
+        return entries
+    }
+
+    /// Makes all writes in one step or none.
+    public func commit(_ writes: [StoreWrite]) async throws(StoreError) -> CommitResult {
+        if writes.count == 1 { return CommitResult(try await commit(writes[0])) }
+        switch try await commit(writes, enqueueing: []) {
+        case .committed(let versions, _): return .committed(versions)
+        case .conflict(let index, let current): return .conflict(index: index, current: current)
+        case .taken: throw .malformedReply
+        }
+    }
+
+    /// Makes a single write.
+    public func commit(_ write: StoreWrite) async throws(StoreError) -> WriteResult {
+        try checkCancellation()
+        try capabilities.check(write)
+        let arguments = write.arguments
+        let rows = try await commands.write(
+            statements.write,
+            [
+                .int4(KeyLocks.number(arguments.key)), .bytes(arguments.key), .int2(arguments.kind),
+                .int2(arguments.condition), .int8(arguments.wanted), .int8(arguments.life), .bytes(arguments.value),
+            ]
+        )
+        guard rows.count == 1 else { throw .malformedReply }
+        var row = RowReader(rows[0])
+        let isMade = try row.bool()
+        let now: Int64 = try row.integer()
+        return isMade ? .committed(try row.versionOrNull()) : .conflict(try row.entry(at: now))
+    }
+
+    /// Makes all writes and adds all records in one step, or does neither.
+    public func commit(
+        _ writes: [StoreWrite],
+        enqueueing records: [NewRecord]
+    ) async throws(StoreError) -> RecordCommitResult {
+        try checkCancellation()
+        try capabilities.checkCommit(writes, records)
+        if writes.isEmpty, records.isEmpty { return .committed([], records: []) }
+        let arguments = writes.map(\.arguments)
+        let keys = arguments.map(\.key)
+        let rows = try await commands.write(
+            statements.commit,
+            [
+                .int4Array(KeyLocks.numbers(keys)), .bytesArray(keys), .int2Array(arguments.map(\.kind)),
+                .int2Array(arguments.map(\.condition)), .int8Array(arguments.map(\.wanted)),
+                .int8Array(arguments.map(\.life)), .bytesArray(arguments.map(\.value)),
+            ] + records.arguments
+        )
+        return try Self.commitResult(rows, writes.count, records.count)
+    }
+
+    private static func commitResult(
+        _ rows: [[[UInt8]?]],
+        _ writeCount: Int,
+        _ recordCount: Int
+    ) throws(StoreError) -> RecordCommitResult {
+        var versions: [StoreVersion?] = []
+        var results: [EnqueueResult] = []
+        for row in rows {
+            var row = RowReader(row)
+            let kind: Int16 = try row.integer()
+            let now: Int64 = try row.integer()
+            let place = Int(try row.integer(Int32.self))
+            switch kind {
+            case 1: versions.append(try row.versionOrNull())
+            case 2: results.append(try EnqueueResult(flag: try row.integer()))
+            case 3: return .conflict(index: place, current: try row.entry(at: now))
+            case 4:
+                guard case .taken(let state) = try EnqueueResult(flag: try row.integer()) else { throw .malformedReply }
+                return .taken(index: place, by: state)
+            default: throw .malformedReply
+            }
+        }
+        guard versions.count == writeCount, results.count == recordCount else { throw .malformedReply }
+        return .committed(versions, records: results)
+    }
+
+    func checkCancellation() throws(StoreError) {
+        if Task.isCancelled { throw StoreError(.cancelled, "the task was cancelled before the write") }
+    }
+}

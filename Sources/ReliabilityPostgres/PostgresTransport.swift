@@ -1,0 +1,29 @@
+public import ReliabilityStore
+
+/// A client of a PostgreSQL server that runs single statements.
+///
+/// A service that already has a client of PostgreSQL implements the protocol over that client. The trait `LibPQ` has an
+/// implementation over libpq. A store needs no session: two statements may run on two connections.
+public protocol PostgresTransport: Sendable {
+    /// Sends a statement once and waits for its answer.
+    ///
+    /// The statement has placeholders such as `$1`. Arguments and results are in the binary format. An error of the
+    /// server is a reply. A call in a cancelled task returns promptly. A connection with a pending answer is never used
+    /// for another statement.
+    ///
+    /// - Parameters:
+    ///   - sql: The text of the statement.
+    ///   - values: The arguments.
+    ///   - limit: The longest time of the call, which includes the wait for a connection.
+    /// - Returns: The answer.
+    /// - Throws: `ConnectionFailure` if there is no answer. Its `isSent` is `false` only if the statement certainly did
+    ///   not run.
+    func query(
+        _ sql: String,
+        _ values: [PostgresValue],
+        limit: Duration
+    ) async throws(ConnectionFailure) -> PostgresReply
+
+    /// Closes the connections.
+    func close() async
+}
