@@ -151,9 +151,15 @@ let package = Package(
 
 // Integrations with other packages, each behind a trait of its own. Without a trait, no package is fetched.
 package.traits.formUnion([
-    .trait(name: "Valkey", description: "ReliabilityValkey: RedisStore over valkey-swift, with TLS, pools and clusters"),
+    .trait(
+        name: "Valkey",
+        description: "ReliabilityValkey: RedisStore over valkey-swift, with TLS, pools and clusters"
+    ),
     .trait(name: "PostgresNIO", description: "ReliabilityPostgresNIO: PostgresStore over PostgresNIO"),
-    .trait(name: "GRDB", description: "ReliabilityGRDB: a store, an outbox and idempotency in the tables of a GRDB database"),
+    .trait(
+        name: "GRDB",
+        description: "ReliabilityGRDB: a store, an outbox and idempotency in the tables of a GRDB database"
+    ),
 ])
 package.dependencies += [
     .package(url: "https://github.com/valkey-io/valkey-swift.git", from: "1.4.0", traits: []),
@@ -163,7 +169,9 @@ package.dependencies += [
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.93.0"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.6.3"),
 ]
-package.products += ["ReliabilityValkey", "ReliabilityGRDB"].map { .library(name: $0, targets: [$0]) }
+package.products += ["ReliabilityValkey", "ReliabilityPostgresNIO", "ReliabilityGRDB"].map {
+    .library(name: $0, targets: [$0])
+}
 package.targets += [
     module(
         "ReliabilityValkey",
@@ -175,6 +183,15 @@ package.targets += [
         ]
     ),
     module(
+        "ReliabilityPostgresNIO",
+        [
+            "ReliabilityCore", "ReliabilityStore", "ReliabilityPostgres", "Outbox",
+            .product(name: "PostgresNIO", package: "postgres-nio", condition: .when(traits: ["PostgresNIO"])),
+            .product(name: "NIOCore", package: "swift-nio", condition: .when(traits: ["PostgresNIO"])),
+            .product(name: "Logging", package: "swift-log", condition: .when(traits: ["PostgresNIO"])),
+        ]
+    ),
+    module(
         "ReliabilityGRDB",
         [
             "ReliabilityCore", "ReliabilityStore", "Outbox", "Dedup",
@@ -182,6 +199,10 @@ package.targets += [
         ]
     ),
     tests("ReliabilityValkey", ["ReliabilityRedis", "ReliabilityStore", "ReliabilityStoreTesting"]),
+    tests(
+        "ReliabilityPostgresNIO",
+        ["ReliabilityPostgres", "Outbox", "ReliabilityStore", "ReliabilityStoreTesting"]
+    ),
     tests("ReliabilityGRDB", ["Outbox", "Dedup", "ReliabilityStore", "ReliabilityStoreTesting"]),
 ]
 

@@ -31,7 +31,7 @@ public final class ValkeyTransport: RedisTransport {
     }
 
     private let client: Client
-    private let timeSource = TimeSource(ContinuousClock())
+    private let timeSource = TimeSource.continuous
     /// The task that runs the client, or `nil` if the program runs the client.
     private let running: Task<Void, Never>?
     private let isClosed = Lock(false)
@@ -160,6 +160,6 @@ extension ValkeyClientConfiguration {
 }
 
 extension Logger {
-    static var silent: Logger { Logger(label: "reliability.valkey") { _ in SwiftLogNoOpLogHandler() } }
+    static var silent: Logger { Logger(label: "ReliabilityValkey") { _ in SwiftLogNoOpLogHandler() } }
 }
 #endif

@@ -93,7 +93,7 @@ struct GRDBTransactionTests {
     }
 
     @Test func aConnectionWithoutATransactionIsRejected() async throws {
-        try await pool.writeWithoutTransaction { [outbox, message] db in
+        try await pool.writeWithoutTransaction { [outbox, message] db -> Void in
             #expect(throws: StoreError.self) { try outbox.send(message("a", [1]), in: db) }
         }
         #expect(try await outbox.counts().pending == 0)
@@ -101,7 +101,7 @@ struct GRDBTransactionTests {
 
     @Test func aQueueInAnotherStoreIsRejected() async throws {
         let other = OutboxQueue("orders", store: InMemoryStore(), storeFailure: .failClosed())
-        try await pool.write { [message] db in
+        try await pool.write { [message] db -> Void in
             #expect(throws: StoreError.self) { try other.send(message("a", [1]), in: db) }
         }
     }
@@ -140,7 +140,7 @@ struct GRDBTransactionTests {
     }
 
     @Test func anOperationThatThrowsLeavesNothing() async throws {
-        try await pool.write { [dedup] db in
+        try await pool.write { [dedup] db -> Void in
             #expect(throws: Rollback.self) {
                 _ = try dedup.run("charge", ["k"], in: db) { _ -> String in
                     try db.insertOrder("a")

@@ -8,7 +8,7 @@ extension StoreTransaction {
     /// The states of a record in its table.
     private enum State {
         static let pending = 0
-        /// Claimed and not settled since, or held back. The lease may have ended.
+        /// Claimed and not settled since, or held back, even if the lease has ended.
         static let leased = 1
         static let dead = 2
     }
@@ -151,7 +151,10 @@ extension StoreTransaction {
             UPDATE reliability_record SET version = ?, due = ?, attempts = ?, state = ?, reason = ?
             WHERE queue = ? AND id = ?
             """,
-            [keepsVersion ? record.version : nextVersion(), record.due, record.attempts, record.state, record.reason?.blob]
+            [
+                keepsVersion ? record.version : nextVersion(), record.due, record.attempts, record.state,
+                record.reason?.blob,
+            ]
                 + key
         )
         return true
@@ -208,7 +211,8 @@ extension StoreTransaction {
                     attempts: Int(record.attempts),
                     isLeased: record.state == State.leased && record.due > now,
                     due: isDead ? min(.zero, wait) : wait,
-                    deadLetterReason: isDead ? try row.decode(Data?.self, atIndex: 6).map { String(decoding: $0, as: UTF8.self) } : nil
+                    deadLetterReason: isDead
+                        ? try row.decode(Data?.self, atIndex: 6).map { String(decoding: $0, as: UTF8.self) } : nil
                 )
             )
             return true

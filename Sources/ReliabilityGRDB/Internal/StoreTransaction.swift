@@ -25,6 +25,7 @@ struct StoreTransaction {
     /// - Parameters:
     ///   - db: A connection in a transaction.
     ///   - wallClock: The time of the system in microseconds.
+    /// - Throws: `StoreError` or the error of the database if the tables are missing.
     init(_ db: Database, wallClock: Int64) throws {
         self.db = db
         let statement = try db.cachedStatement(sql: "SELECT version, clock FROM reliability_counter")
