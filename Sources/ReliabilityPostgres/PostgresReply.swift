@@ -2,7 +2,9 @@
 ///
 /// An error of the server is a reply with a value of ``sqlState``.
 public struct PostgresReply: Hashable, Sendable {
-    /// The rows. Each column has the bytes of the binary format or `nil` for a null.
+    /// The rows.
+    ///
+    /// Each column has the bytes of the binary format or `nil` for a null.
     public var rows: [[[UInt8]?]]
     /// The five characters of the error's code, or `nil` if the statement succeeded.
     public var sqlState: String?

@@ -2,7 +2,7 @@ internal import ReliabilityCore
 public import ReliabilityStore
 
 extension PostgresStore {
-    private static let sweepKey = StoreKey("reliability.maintenance", "removeExpired")
+    private static let sweepKey = StoreKey("reliability-maintenance", "removeExpired")
     private static let sweepLease = Duration.seconds(60)
 
     /// Removes the entries that have expired, to free their space.

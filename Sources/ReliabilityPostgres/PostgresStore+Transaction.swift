@@ -30,7 +30,7 @@ extension PostgresStore {
             isWrite: true,
             limit: try commands.limit()
         )
-        if let code = reply.sqlState { throw ServerError(code, isWrite: true).storeError(code) }
+        if let code = reply.sqlState { throw StoreError(sqlState: code, isWrite: true) }
         return try Self.enqueueResults(reply.rows, records.count)
     }
 }

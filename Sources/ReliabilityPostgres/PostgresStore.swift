@@ -15,7 +15,9 @@ public import ReliabilityStore
 ///
 /// The store never reads from a replica.
 public final class PostgresStore: RecordStore {
-    /// The limits and guarantees of the store. The durability follows from the settings of the server.
+    /// The limits and guarantees of the store.
+    ///
+    /// The durability follows from the settings of the server.
     public let capabilities: StoreCapabilities
     let commands: PostgresCommands
     let statements: Statements

@@ -63,7 +63,8 @@ extension PostgresValue {
     private static func array(_ type: UInt32, of element: UInt32, _ elements: [[UInt8]]) -> PostgresValue {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(elements.reduce(20) { $0 + 4 + $1.count })
-        bytes += Array(bigEndian: Int32(elements.isEmpty ? 0 : 1)) + Array(bigEndian: Int32(0)) + Array(bigEndian: element)
+        bytes +=
+            Array(bigEndian: Int32(elements.isEmpty ? 0 : 1)) + Array(bigEndian: Int32(0)) + Array(bigEndian: element)
         if !elements.isEmpty { bytes += Array(bigEndian: Int32(elements.count)) + Array(bigEndian: Int32(1)) }
         for element in elements { bytes += Array(bigEndian: Int32(element.count)) + element }
         return PostgresValue(type: type, bytes: bytes)

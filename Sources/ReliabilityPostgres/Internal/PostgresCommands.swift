@@ -1,12 +1,14 @@
 internal import ReliabilityCore
 internal import ReliabilityStore
 
-/// Runs statements on a transport and translates failures. Every call of a store passes through this class.
+/// Runs statements on a transport and translates failures.
+///
+/// Every call of a store passes through this class.
 final class PostgresCommands: Sendable {
     /// The largest number of attempts of a statement that a conflict ended.
     static let maxAttempts = 3
 
-    private let transport: any PostgresTransport
+    let transport: any PostgresTransport
     private let timeout: Duration
     private let timeSource: TimeSource
     private let randomness: RandomSource

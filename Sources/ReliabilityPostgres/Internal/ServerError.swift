@@ -1,4 +1,4 @@
-internal import ReliabilityStore
+package import ReliabilityStore
 
 /// The meaning of the code of an error of the server.
 struct ServerError: Hashable, Sendable {
@@ -37,7 +37,9 @@ struct ServerError: Hashable, Sendable {
         case "57P03": self.init(.unavailable, .reconnect, "the server is starting up or shutting down")
         case "57P01", "57P02", "57P05": self.init(reconnecting, .reconnect, "the server ended the connection")
         case "57014": self.init(.unavailable, .none, "the statement exceeded the time limit of the server")
-        case "55P03": self.init(.unavailable, .none, "a lock was held for longer than the time limit of the server")
+        // Contention alone must fail no call.
+        case "55P03":
+            self.init(.unavailable, .tryAgain, "a lock was held for longer than the time limit of the server")
         case "40001": self.init(.unavailable, .tryAgain, "the transaction conflicted with another transaction")
         case "40P01": self.init(.unavailable, .tryAgain, "the transaction was in a deadlock")
         case "25006": self.init(.unavailable, .reconnect, "the server is a replica or accepts no writes")
@@ -65,4 +67,11 @@ struct ServerError: Hashable, Sendable {
     static let wrongIsolation = "RL001"
 
     func storeError(_ sqlState: String) -> StoreError { StoreError(reason, "\(explanation) (SQLSTATE \(sqlState))") }
+}
+
+extension StoreError {
+    /// Creates the error for an error of the server.
+    package init(sqlState: String, isWrite: Bool) {
+        self = ServerError(sqlState, isWrite: isWrite).storeError(sqlState)
+    }
 }

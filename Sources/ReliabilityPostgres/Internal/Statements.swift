@@ -48,9 +48,11 @@ struct Statements: Sendable {
               CASE WHEN page.expires IS NULL OR page.expires > t.now THEN page.value END
             FROM t CROSS JOIN page WHERE page.n <= $4 AND page.before < 1048576 ORDER BY page.n
             """
-        enqueue = "SELECT u.flag FROM unnest(\(s).enqueue_v1($1, $2, $3, $4)) WITH ORDINALITY AS u (flag, n) ORDER BY u.n"
+        enqueue =
+            "SELECT u.flag FROM unnest(\(s).enqueue_v1($1, $2, $3, $4)) WITH ORDINALITY AS u (flag, n) ORDER BY u.n"
         claim = call("claim_v1", 4)
-        settle = "SELECT u.fits FROM unnest(\(s).settle_v1($1, $2, $3, $4, $5, $6)) WITH ORDINALITY AS u (fits, n) ORDER BY u.n"
+        settle =
+            "SELECT u.fits FROM unnest(\(s).settle_v1($1, $2, $3, $4, $5, $6)) WITH ORDINALITY AS u (fits, n) ORDER BY u.n"
         nextDue = """
             SELECT r.due - \(s).clock_v1() FROM \(s).record r WHERE r.queue = $1 AND r.state < 2 ORDER BY r.due LIMIT 1
             """

@@ -51,7 +51,7 @@ extension SchemaStep {
             END IF;
           END IF;
           IF v_changes THEN
-            o_state := decode(lpad(to_hex(p_kind), 2, '0'), 'hex') || int8send(v_count::bigint) || int8send(v_end::bigint);
+            o_state := decode(lpad(to_hex(p_kind::integer), 2, '0'), 'hex') || int8send(v_count::bigint) || int8send(v_end::bigint);
             o_ends := ceil(greatest(v_end, v_now + 1) / 1000)::bigint;
           END IF;
         END $function$

@@ -1,0 +1,141 @@
+#if LibPQ
+import Foundation
+import ReliabilityCore
+import ReliabilityLibPQ
+import ReliabilityPostgres
+import ReliabilityStore
+import ReliabilityTesting
+import Testing
+
+@Suite("LibPQTransport", .serialized, .timeLimit(.minutes(5)), .enabled(if: PostgresServer.programs != nil))
+struct PoolTests {
+    private func transport(_ count: Int) async throws -> LibPQTransport {
+        try await #require(PostgresServer.shared).connect(.init(maxConnections: count, serverLimits: nil))
+    }
+
+    private func number(_ value: Int32) -> PostgresValue {
+        PostgresValue(type: 23, bytes: (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) })
+    }
+
+    @Test(
+        "N30: calls wait in the order of their arrival, a cancelled wait ends promptly, and the wait counts towards the limit"
+    )
+    func waiting() async throws {
+        let transport = try await transport(1)
+        let finished = EventRecorder<Int>()
+        let first = Task { try await transport.query("SELECT pg_sleep(0.6)", [], limit: .seconds(5)) }
+        try await eventually("the first call runs") { try await isSleeping("0.6") }
+        var calls: [Task<Void, Never>] = []
+        for index in 0..<8 {
+            // The tasks start in place on Linux, so they arrive in this order.
+            calls.append(
+                startTask {
+                    _ = try? await transport.query("SELECT 1", [], limit: .seconds(5))
+                    finished.record(index)
+                }
+            )
+        }
+        for index in [1, 3, 5] { calls[index].cancel() }
+        #expect(await Set(finished.wait(for: 3)) == [1, 3, 5])
+        let start = ContinuousClock.now
+        await #expect(throws: ConnectionFailure.self) {
+            try await transport.query("SELECT 1", [], limit: .milliseconds(100))
+        }
+        #expect(ContinuousClock.now - start < .milliseconds(400))
+        _ = try await first.value
+        #expect(await Array(finished.wait(for: 8).dropFirst(3)) == [0, 2, 4, 6, 7])
+        await transport.close()
+    }
+
+    private func isSleeping(_ time: String) async throws -> Bool {
+        let admin = try await transport(1)
+        let count = try await admin.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(\(time))%' AND state = 'active'"
+        )
+        await admin.close()
+        return count == "1"
+    }
+
+    @Test("N31: a cancelled call harms no other call")
+    func cancellation() async throws {
+        let transport = try await transport(4)
+        var random = SeededGenerator(seed: 31)
+        let failures = await withTaskGroup(of: String?.self) { group in
+            for index in 0..<400 {
+                let isCancelled = Bool.random(using: &random)
+                group.addTask {
+                    let value = number(Int32(index))
+                    let call = Task {
+                        try await transport.query("SELECT $1::integer, pg_sleep(0.001)", [value], limit: .seconds(20))
+                    }
+                    if isCancelled { call.cancel() }
+                    switch await call.result {
+                    case .success(let reply):
+                        return reply.rows.first?.first == value.bytes ? nil : "call \(index) got another answer"
+                    case .failure(let error): return isCancelled ? nil : "call \(index): \(error)"
+                    }
+                }
+            }
+            return await group.reduce(into: [String]()) { if let failure = $1 { $0.append(failure) } }
+        }
+        #expect(failures == [], "seed 31")
+        await transport.close()
+    }
+
+    @Test("N26: no call exceeds its limit: an absent server, and many callers on two connections")
+    func limits() async throws {
+        let absent = try LibPQTransport("host=/nowhere")
+        var start = ContinuousClock.now
+        let refused = await #expect(throws: ConnectionFailure.self) {
+            try await absent.query("SELECT 1", [], limit: .seconds(3))
+        }
+        #expect(refused?.isSent == false && ContinuousClock.now - start < .seconds(1))
+        await absent.close()
+        let busy = try await transport(2)
+        start = ContinuousClock.now
+        let failed = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<500 {
+                group.addTask { (try? await busy.query("SELECT pg_sleep(3)", [], limit: .milliseconds(500))) == nil }
+            }
+            return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+        }
+        #expect(failed == 500 && ContinuousClock.now - start < .milliseconds(1500))
+        #expect(try await busy.text("SELECT 1") == "1")
+        await busy.close()
+    }
+
+    @Test("a reply has the binary format, nulls and errors, and values of any length arrive")
+    func replies() async throws {
+        let transport = try await transport(1)
+        let reply = try await transport.query("SELECT $1::integer, NULL, ''::bytea", [number(258)], limit: .seconds(5))
+        #expect(reply.rows == [[[0, 0, 1, 2], nil, []]])
+        let error = try await transport.query("SELECT 1 / $1::integer", [number(0)], limit: .seconds(5))
+        #expect(error.sqlState == "22012" && error.rows == [])
+        let large = [UInt8](repeating: 7, count: 8 << 20)
+        let echo = try await transport.query("SELECT $1", [PostgresValue(type: 17, bytes: large)], limit: .seconds(20))
+        #expect(echo.rows.first?.first == large)
+        #expect(
+            try await transport.query("SELECT $1", [PostgresValue(type: 17, bytes: nil)], limit: .seconds(5)).rows == [
+                [nil]
+            ]
+        )
+        await transport.close()
+        let closed = await #expect(throws: ConnectionFailure.self) {
+            try await transport.query("SELECT 1", [], limit: .seconds(1))
+        }
+        #expect(closed?.isSent == false)
+    }
+
+    @Test("an error during the commit is the answer of the statement, although its rows came first")
+    func lateErrors() async throws {
+        let transport = try await transport(1)
+        try await transport.run("CREATE TABLE IF NOT EXISTS deferred_parent (id integer PRIMARY KEY)")
+        try await transport.run(
+            "CREATE TABLE IF NOT EXISTS deferred (id integer REFERENCES deferred_parent DEFERRABLE INITIALLY DEFERRED)"
+        )
+        let reply = try await transport.query("INSERT INTO deferred VALUES (1) RETURNING id", [], limit: .seconds(5))
+        #expect(reply.sqlState == "23503" && reply.rows == [])
+        await transport.close()
+    }
+}
+#endif

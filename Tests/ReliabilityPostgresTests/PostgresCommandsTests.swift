@@ -1,0 +1,109 @@
+import ReliabilityCore
+import ReliabilityStore
+import ReliabilityTesting
+import Testing
+
+@testable import ReliabilityPostgres
+
+@Suite("PostgresCommands")
+struct PostgresCommandsTests {
+    private func outcome(
+        _ answers: [ScriptedTransport.Answer],
+        isWrite: Bool
+    ) async -> (reason: StoreError.Reason?, attempts: Int, explanation: String) {
+        let transport = ScriptedTransport(answers)
+        let commands = PostgresCommands(
+            transport,
+            timeout: .seconds(3),
+            randomness: RandomSource(SeededGenerator(seed: 1))
+        )
+        do throws(StoreError) {
+            _ = isWrite ? try await commands.write("SELECT 1", []) : try await commands.read("SELECT 1", [])
+            return (nil, transport.sent.count, "")
+        } catch { return (error.reason, transport.sent.count, error.explanation) }
+    }
+
+    @Test("a write without an answer is unknown, a write that was not sent is unavailable, and neither is sent again")
+    func lostAnswers() async {
+        for (isWrite, isSent, reason) in [
+            (true, true, StoreError.Reason.unknownOutcome), (true, false, .unavailable), (false, true, .unavailable),
+            (false, false, .unavailable),
+        ] {
+            let result = await outcome([.failure(isSent: isSent)], isWrite: isWrite)
+            #expect(result.reason == reason)
+            #expect(result.attempts == 1)
+        }
+    }
+
+    @Test("a conflict, a deadlock or a held lock is tried three times and then unavailable")
+    func conflicts() async {
+        for code in ["40001", "40P01", "55P03"] {
+            let twice = await outcome([.code(code), .code(code)], isWrite: true)
+            #expect(twice.reason == nil)
+            #expect(twice.attempts == 3)
+            let thrice = await outcome([.code(code), .code(code), .code(code)], isWrite: true)
+            #expect(thrice.reason == .unavailable)
+            #expect(thrice.attempts == 3)
+        }
+    }
+
+    @Test("an outdated statement is sent once more, on another connection")
+    func outdatedStatements() async {
+        for code in ["26000", "0A000"] {
+            #expect(await outcome([.code(code)], isWrite: true).reason == nil)
+            let twice = await outcome([.code(code), .code(code)], isWrite: true)
+            #expect(twice.reason == .failed)
+            #expect(twice.attempts == 2)
+        }
+    }
+
+    @Test(
+        "each code of the server has one meaning, and the text of the server is never copied",
+        arguments: [
+            ("53100", StoreError.Reason.diskFull, StoreError.Reason.diskFull), ("53200", .unavailable, .unavailable),
+            ("53300", .unavailable, .unavailable), ("57P03", .unavailable, .unavailable),
+            ("57P01", .unknownOutcome, .unavailable), ("57P02", .unknownOutcome, .unavailable),
+            ("08006", .unknownOutcome, .unavailable), ("57014", .unavailable, .unavailable),
+            ("25006", .unavailable, .unavailable), ("42883", .failed, .failed),
+            ("42P01", .failed, .failed), ("3F000", .failed, .failed), ("42501", .failed, .failed),
+            ("28P01", .failed, .failed), ("28000", .failed, .failed), ("RL001", .failed, .failed),
+            ("XX000", .failed, .failed), ("22012", .failed, .failed),
+        ]
+    )
+    func codes(code: String, write: StoreError.Reason, read: StoreError.Reason) async {
+        for (isWrite, reason) in [(true, write), (false, read)] {
+            let result = await outcome([.code(code)], isWrite: isWrite)
+            #expect(result.reason == reason)
+            #expect(result.attempts == 1)
+            #expect(result.explanation.contains(code) && !result.explanation.contains("secret"))
+        }
+    }
+
+    @Test("a failover and the end of a connection are reported, so that the client can be replaced")
+    func reportsLostServers() async {
+        for (code, isReported) in [
+            ("25006", true), ("57P01", true), ("57P03", true), ("08006", true), ("57014", false),
+        ] {
+            let reported = Lock(false)
+            let transport = ScriptedTransport([.code(code)])
+            let commands = PostgresCommands(transport, timeout: .seconds(3)) { _ in reported.withLock { $0 = true } }
+            await #expect(throws: StoreError.self) { try await commands.read("SELECT 1", []) }
+            #expect(reported.withLock { $0 } == isReported, "\(code)")
+        }
+    }
+
+    @Test("a write in a cancelled task is not sent")
+    func cancelledWrites() async {
+        let transport = ScriptedTransport([])
+        let commands = PostgresCommands(transport, timeout: .seconds(3))
+        let reason = await Task {
+            unsafe withUnsafeCurrentTask { task in unsafe task?.cancel() }
+            do throws(StoreError) { _ = try await commands.write("SELECT 1", []) } catch {
+                return Optional(error.reason)
+            }
+            return nil
+        }.value
+        #expect(reason == .cancelled)
+        #expect(transport.sent.isEmpty)
+    }
+}
