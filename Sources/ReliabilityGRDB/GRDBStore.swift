@@ -23,7 +23,7 @@ public final class GRDBStore: RecordStore {
     /// The limits and guarantees of the store.
     ///
     /// The durability is `powerLoss` only if the writing connection has `PRAGMA synchronous = FULL`. A `DatabasePool`
-    /// sets `NORMAL` by itself, and the durability is then `processCrash`. A database in memory has none.
+    /// sets `NORMAL` when the pool is opened, and the durability is then `processCrash`. A database in memory has none.
     public let capabilities: StoreCapabilities
     private let writer: any DatabaseWriter
     let clock: WallClock

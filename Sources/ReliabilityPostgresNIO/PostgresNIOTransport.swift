@@ -11,11 +11,15 @@ public import ReliabilityStore
 /// pool. The time limit of a call includes the wait for the connection. A call that is cancelled or late closes its
 /// connection, because PostgresNIO can neither cancel nor limit a statement.
 public final class PostgresNIOTransport: PostgresTransport {
+    /// The largest number of closed connections that a call tries.
+    private static let maxLeases = 20
+
     private let client: PostgresClient
     /// The task that runs the client, or `nil` if the program runs the client.
     private let running: Task<Void, Never>?
     private let logger: Logger
     private let isClosed = Lock(false)
+    private let isReplacing = Lock(false)
 
     private init(_ client: PostgresClient, isOwned: Bool, logger: Logger) {
         self.client = client
@@ -65,10 +69,39 @@ public final class PostgresNIOTransport: PostgresTransport {
     ) async throws(ConnectionFailure) -> PostgresReply {
         if isClosed.withLock({ $0 }) { throw ConnectionFailure(isSent: false, "the client was closed") }
         let query = PostgresQuery(sql, values)
-        return try await PostgresCall.run(limit: limit) { [client, logger] call in
-            try await client.withConnection { connection in
-                try await call.send(query, on: connection, logger: logger)
+        return try await PostgresCall.run(limit: limit) { [self, client, logger] call in
+            // A cancelled call has closed its connection.
+            defer { if Task.isCancelled { replaceConnection() } }
+            // The pool may lease a connection whose end the pool has not seen yet.
+            for _ in 0..<Self.maxLeases {
+                do {
+                    return try await client.withConnection { connection in
+                        try await call.send(query, on: connection, logger: logger)
+                    }
+                } catch is PostgresCall.Unsent where !Task.isCancelled {
+                    continue
+                } catch {
+                    if PostgresReply(error) == nil { replaceConnection() }
+                    throw error
+                }
             }
+            throw PostgresCall.Unsent()
+        }
+    }
+
+    /// Leases a connection in the place of a connection that was closed.
+    ///
+    /// The pool opens no connection for waiting calls when a connection closes. A further lease makes the pool open a
+    /// connection, which then serves the first waiting call.
+    private func replaceConnection() {
+        let isFirst = isReplacing.withLock { isReplacing in
+            defer { isReplacing = true }
+            return !isReplacing
+        }
+        if !isFirst { return }
+        Task { [client, weak self] in
+            _ = try? await client.withConnection { _ in }
+            self?.isReplacing.withLock { $0 = false }
         }
     }
 

@@ -20,15 +20,12 @@ struct GRDBStoreTests {
 
     @Test func durabilityIsReadFromTheDatabase() async throws {
         let fixture = try GRDBFixture(ManualClock())
-        let normal = try fixture.open()
-        #expect(try await GRDBStore(normal).capabilities.durability == .processCrash)
-        try normal.close()
-        let full = try fixture.open { configuration in
-            configuration.prepareDatabase { db in
-                if !db.configuration.readonly { try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA fullfsync = 1") }
-            }
+        let pool = try fixture.open()
+        #expect(try await GRDBStore(pool).capabilities.durability == .processCrash)
+        try await pool.writeWithoutTransaction {
+            try $0.execute(sql: "PRAGMA synchronous = FULL; PRAGMA fullfsync = 1")
         }
-        #expect(try await GRDBStore(full).capabilities.durability == .powerLoss)
+        #expect(try await GRDBStore(pool).capabilities.durability == .powerLoss)
         let memory = try DatabaseQueue()
         try await memory.write { try GRDBStore.createTables(in: $0) }
         #expect(try await GRDBStore(memory).capabilities.durability == .none)
@@ -51,7 +48,7 @@ struct GRDBStoreTests {
     }
 
     @Test func aSmallStepOfTheClockBackStopsTimeAndALargeStepIsFollowed() async throws {
-        let time = Mutex<Int64>(1_000_000_000_000)
+        let time = Mutex<Int64>(1_800_000_000_000_000_000)
         let queue = try DatabaseQueue()
         try await queue.write { try GRDBStore.createTables(in: $0) }
         let store = try await GRDBStore(queue, clock: WallClock { time.withLock { $0 } })

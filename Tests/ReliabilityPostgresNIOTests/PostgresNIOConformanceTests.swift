@@ -8,7 +8,7 @@ import Testing
 
 @testable import ReliabilityPostgresNIO
 
-@Suite("PostgresStore conformance through PostgresNIO", .enabled(if: NIOPostgresServer.programs != nil))
+@Suite("PostgresStore conformance through PostgresNIO", .serialized, .enabled(if: NIOPostgresServer.programs != nil))
 struct PostgresNIOConformanceTests {
     private static let schemas = Lock<[ObjectIdentifier: NIOSchema]>([:])
 

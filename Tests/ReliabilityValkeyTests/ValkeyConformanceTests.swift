@@ -9,7 +9,7 @@ import Valkey
 @testable import ReliabilityRedis
 @testable import ReliabilityValkey
 
-@Suite("RedisStore conformance through valkey-swift", .enabled(if: ValkeyServer.path != nil))
+@Suite("RedisStore conformance through valkey-swift", .serialized, .enabled(if: ValkeyServer.path != nil))
 struct ValkeyConformanceTests {
     private static let names = Lock<[ObjectIdentifier: String]>([:])
 

@@ -120,7 +120,7 @@ struct ValkeyTransportTests {
     }
 
     @Test func anACLUserIsAuthenticated() async throws {
-        let server = try ValkeyServer(["--user", "ada on >secret ~* +@all", "--user", "default off"])
+        let server = try ValkeyServer(["--user", "ada", "on", ">secret", "~*", "+@all"])
         let configuration = ValkeyClientConfiguration(
             authentication: .init(username: "ada", password: "secret")
         )

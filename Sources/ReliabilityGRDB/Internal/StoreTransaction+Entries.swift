@@ -135,7 +135,7 @@ extension StoreTransaction {
     /// Makes all updates or none, and shortens state from the far future in any case.
     mutating func update(_ updates: [(key: StoreKey, update: AtomicUpdate)]) throws -> UpdateResult {
         let applications = try updates.map { key, update in
-            update.apply(to: try current(key)?.value, now: now.saturatingMultiply(1000))
+            update.apply(to: try current(key)?.value, now: time)
         }
         let isApplied = applications.allSatisfy(\.decision.isAllowed)
         var hasChanged = false

@@ -10,21 +10,23 @@ internal import ReliabilityStore
 /// Times are microseconds since 1970. A version is a time or the last version plus 1. A version that a rollback took
 /// back is therefore not issued again, except within the same microsecond.
 struct StoreTransaction {
-    /// A step back of the system's clock below this time, in microseconds, stops the store's clock.
+    /// A step back of the system's clock below this time, in nanoseconds, stops the store's clock.
     ///
     /// After a larger step, the store's clock follows. A clock that was once wrong therefore stops no expiry forever.
-    private static let largestPause: Int64 = 1_000_000
+    private static let largestPause: Int64 = 1_000_000_000
 
     let db: Database
-    /// The time of all operations of the transaction.
-    let now: Int64
+    /// The time of all operations of the transaction, in nanoseconds since 1970.
+    let time: Int64
+    /// The time in microseconds since 1970.
+    var now: Int64 { time / 1000 }
     private var lastVersion: Int64
 
     /// Reads the counter of the tables.
     ///
     /// - Parameters:
     ///   - db: A connection in a transaction.
-    ///   - wallClock: The time of the system in microseconds.
+    ///   - wallClock: The time of the system in nanoseconds since 1970.
     /// - Throws: `StoreError` or the error of the database if the tables are missing.
     init(_ db: Database, wallClock: Int64) throws {
         self.db = db
@@ -33,8 +35,8 @@ struct StoreTransaction {
             throw StoreError(.failed, "the table reliability_counter has no row; run the migration again")
         }
         lastVersion = try row.decode(atIndex: 0)
-        let last: Int64 = try row.decode(atIndex: 1)
-        now = last > wallClock && last - wallClock < Self.largestPause ? last : wallClock
+        let last = try row.decode(Int64.self, atIndex: 1).saturatingMultiply(1000)
+        time = last > wallClock && last - wallClock < Self.largestPause ? last : wallClock
     }
 
     /// Issues a version.
@@ -81,12 +83,15 @@ struct StoreTransaction {
 
     /// Returns the end of a wait or a life of at least `duration`.
     func instant(after duration: Duration) -> Int64 {
-        let nanoseconds = max(0, duration.saturatingNanoseconds)
-        return now.saturatingAdd(nanoseconds / 1000 + (nanoseconds % 1000 == 0 ? 0 : 1))
+        if duration <= .zero { return now }
+        let end = time.saturatingAdd(duration.saturatingNanoseconds)
+        return end / 1000 + (end % 1000 == 0 ? 0 : 1)
     }
 
     /// Returns the time until an instant.
-    func wait(until instant: Int64) -> Duration { .microseconds(instant.saturatingSubtract(now)) }
+    func wait(until instant: Int64) -> Duration {
+        .nanoseconds(instant.saturatingMultiply(1000).saturatingSubtract(time))
+    }
 }
 
 extension Row {

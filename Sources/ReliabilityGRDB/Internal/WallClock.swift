@@ -10,8 +10,8 @@ final class WallClock: Sendable {
     /// - Parameter nanoseconds: Returns the time in nanoseconds since 1970.
     init(_ nanoseconds: @escaping @Sendable () -> Int64) { self.nanoseconds = nanoseconds }
 
-    /// The time in microseconds since 1970.
-    var now: Int64 { max(0, nanoseconds() / 1000) }
+    /// The time in nanoseconds since 1970.
+    var now: Int64 { max(0, nanoseconds()) }
 }
 
 /// A flag for the cancellation of a call.

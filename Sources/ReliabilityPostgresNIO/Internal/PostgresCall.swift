@@ -8,8 +8,8 @@ internal import ReliabilityStore
 
 /// A call with a time limit, whose statement is sent at most once.
 final class PostgresCall: Sendable {
-    /// The call ended before a connection was leased.
-    private struct Ended: Error {}
+    /// The statement was not sent, because the connection is closed or the call has ended.
+    struct Unsent: Error {}
 
     private let progress = CommandProgress()
 
@@ -49,16 +49,26 @@ final class PostgresCall: Sendable {
     ///
     /// PostgresNIO does not observe a cancellation. The end of the call therefore closes the connection.
     func send(_ query: PostgresQuery, on connection: PostgresConnection, logger: Logger) async throws -> PostgresReply {
-        if Task.isCancelled || !progress.begin() { throw Ended() }
-        return try await withTaskCancellationHandler {
-            var rows: [[[UInt8]?]] = []
-            for try await row in try await connection.query(query, logger: logger) {
-                rows.append(row.map { cell in cell.bytes.map { Array($0.readableBytesView) } })
-            }
-            return PostgresReply(rows: rows)
-        } onCancel: {
-            connection.close().whenComplete { _ in }
+        if Task.isCancelled || connection.isClosed || !progress.begin() { throw Unsent() }
+        let result: Result<PostgresReply, any Error>
+        do {
+            result = .success(
+                try await withTaskCancellationHandler {
+                    var rows: [[[UInt8]?]] = []
+                    for try await row in try await connection.query(query, logger: logger) {
+                        rows.append(row.map { cell in cell.bytes.map { Array($0.readableBytesView) } })
+                    }
+                    return PostgresReply(rows: rows)
+                } onCancel: {
+                    connection.close().whenComplete { _ in }
+                }
+            )
+        } catch {
+            result = .failure(error)
         }
+        // The pool must not lease a connection that is about to close.
+        if Task.isCancelled { try? await connection.close() }
+        return try result.get()
     }
 }
 
