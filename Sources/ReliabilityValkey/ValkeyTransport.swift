@@ -30,6 +30,9 @@ public final class ValkeyTransport: RedisTransport {
         }
     }
 
+    /// The largest number of closed connections that a call tries.
+    private static let maxLeases = 20
+
     private let client: Client
     private let timeSource = TimeSource.continuous
     /// The task that runs the client, or `nil` if the program runs the client.
@@ -117,10 +120,16 @@ public final class ValkeyTransport: RedisTransport {
         if Task.isCancelled { throw ConnectionFailure(isSent: false, "the task was cancelled before the command") }
         let command = BinaryCommand(command, keys: keys)
         let result = await withinLimit(limit, timeSource: timeSource) { [client] in
-            do throws(ValkeyClientError) {
-                return Result<RESPToken, ValkeyClientError>.success(try await client.execute(command))
-            } catch {
-                return .failure(error)
+            // The pool may lease a connection whose end the pool has not seen yet.
+            var leases = 0
+            while true {
+                do throws(ValkeyClientError) {
+                    return Result<RESPToken, ValkeyClientError>.success(try await client.execute(command))
+                } catch {
+                    leases += 1
+                    let isUsedUp = command.progress.isSent || Task.isCancelled || leases == Self.maxLeases
+                    if isUsedUp || !error.isClosed { return .failure(error) }
+                }
             }
         }
         // No attempt that is still running sends the command from here on.
@@ -144,6 +153,13 @@ public final class ValkeyTransport: RedisTransport {
         isClosed.withLock { $0 = true }
         running?.cancel()
         await running?.value
+    }
+}
+
+extension ValkeyClientError {
+    /// A Boolean value that indicates whether the leased connection was already closed.
+    fileprivate var isClosed: Bool {
+        [.connectionClosed, .connectionClosing, .connectionClosedDueToCancellation].contains(errorCode)
     }
 }
 

@@ -24,6 +24,9 @@ package final class CommandProgress: Sendable {
         }
     }
 
+    /// A Boolean value that indicates whether the command may have been sent.
+    package var isSent: Bool { state.withLock { $0.isSent } }
+
     /// Ends the call.
     ///
     /// - Returns: A Boolean value that indicates whether the command may have been sent.
