@@ -62,8 +62,8 @@ struct ValkeyTransportTests {
         let server = try ValkeyServer()
         let transport = ValkeyTransport.connect(to: server.address)
         _ = try await transport.send(command("PING"), keys: 0..<0, limit: .seconds(3))
-        server.send(SIGSTOP)
-        defer { server.send(SIGCONT) }
+        try server.send(SIGSTOP)
+        defer { try? server.send(SIGCONT) }
         let start = ContinuousClock.now
         let failure = await failure { () async throws(ConnectionFailure) in
             try await transport.send(command("INCR", "n"), keys: 1..<2, limit: .milliseconds(200))
@@ -77,12 +77,12 @@ struct ValkeyTransportTests {
         let server = try ValkeyServer()
         let transport = ValkeyTransport.connect(to: server.address)
         _ = try await transport.send(command("SET", "a", "1"), keys: 1..<2, limit: .seconds(3))
-        server.send(SIGSTOP)
+        try server.send(SIGSTOP)
         let lost = await failure { () async throws(ConnectionFailure) in
             try await transport.send(command("GET", "a"), keys: 1..<2, limit: .milliseconds(100))
         }
         #expect(lost != nil)
-        server.send(SIGCONT)
+        try server.send(SIGCONT)
         let reply = try await transport.send(command("GET", "other"), keys: 1..<2, limit: .seconds(3))
         #expect(reply == .null)
         await transport.close()
