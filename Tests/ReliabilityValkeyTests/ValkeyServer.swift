@@ -22,7 +22,7 @@ final class ValkeyServer: Sendable {
         "$@" >/dev/null 2>&1 </dev/null &
         echo $! >"$directory/pid"
         read -r line
-        kill -CONT $! ; kill $! ; wait $!
+        kill -KILL $! ; wait $!
         rm -rf "$directory"
         """
 
