@@ -22,7 +22,7 @@ final class ValkeyServer: Sendable {
         "$@" >/dev/null 2>&1 </dev/null &
         echo $! >"$directory/pid"
         read -r line
-        kill -KILL $! ; wait $!
+        kill -KILL $!
         rm -rf "$directory"
         """
 
