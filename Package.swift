@@ -172,6 +172,63 @@ let package = Package(
     ]
 )
 
+// Integrations with other packages, each behind a trait of its own. Without a trait, no package is fetched.
+package.traits.formUnion([
+    .trait(
+        name: "Valkey",
+        description: "ReliabilityValkey: RedisStore over valkey-swift, with TLS, pools and clusters"
+    ),
+    .trait(name: "PostgresNIO", description: "ReliabilityPostgresNIO: PostgresStore over PostgresNIO"),
+    .trait(
+        name: "GRDB",
+        description: "ReliabilityGRDB: a store, an outbox and idempotency in the tables of a GRDB database"
+    ),
+])
+package.dependencies += [
+    .package(url: "https://github.com/valkey-io/valkey-swift.git", from: "1.4.0", traits: []),
+    .package(url: "https://github.com/vapor/postgres-nio.git", from: "1.33.0"),
+    .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    // The types in the interfaces of valkey-swift and PostgresNIO.
+    .package(url: "https://github.com/apple/swift-nio.git", from: "2.93.0"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.6.3"),
+]
+package.products += ["ReliabilityValkey", "ReliabilityPostgresNIO", "ReliabilityGRDB"].map {
+    .library(name: $0, targets: [$0])
+}
+package.targets += [
+    module(
+        "ReliabilityValkey",
+        [
+            "ReliabilityCore", "ReliabilityStore", "ReliabilityRedis",
+            .product(name: "Valkey", package: "valkey-swift", condition: .when(traits: ["Valkey"])),
+            .product(name: "NIOCore", package: "swift-nio", condition: .when(traits: ["Valkey"])),
+            .product(name: "Logging", package: "swift-log", condition: .when(traits: ["Valkey"])),
+        ]
+    ),
+    module(
+        "ReliabilityPostgresNIO",
+        [
+            "ReliabilityCore", "ReliabilityStore", "ReliabilityPostgres", "Outbox",
+            .product(name: "PostgresNIO", package: "postgres-nio", condition: .when(traits: ["PostgresNIO"])),
+            .product(name: "NIOCore", package: "swift-nio", condition: .when(traits: ["PostgresNIO"])),
+            .product(name: "Logging", package: "swift-log", condition: .when(traits: ["PostgresNIO"])),
+        ]
+    ),
+    module(
+        "ReliabilityGRDB",
+        [
+            "ReliabilityCore", "ReliabilityStore", "Outbox", "Dedup",
+            .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["GRDB"])),
+        ]
+    ),
+    tests("ReliabilityValkey", ["ReliabilityRedis", "ReliabilityStore", "ReliabilityStoreTesting"]),
+    tests(
+        "ReliabilityPostgresNIO",
+        ["ReliabilityPostgres", "ReliabilityLibPQ", "Outbox", "ReliabilityStore", "ReliabilityStoreTesting"]
+    ),
+    tests("ReliabilityGRDB", ["Outbox", "Dedup", "ReliabilityStore", "ReliabilityStoreTesting"]),
+]
+
 // `RELIABILITY_FUZZ=1` adds the fuzzers of the file store; `.ci/fuzz` builds them with libFuzzer.
 if Context.environment["RELIABILITY_FUZZ"] == "1" {
     package.targets.append(
@@ -189,8 +246,7 @@ if Context.environment["RELIABILITY_NETWORK"] == "1" {
         "CallCheck", "CallSimulation", "CheckSupport", "CrashChild", "StoreCheck", "StoreSimulation", "store-inspector",
     ]
     package.targets.removeAll { target in
-        let hasServers =
-            target.name.contains("Redis") || target.name.contains("Postgres") || target.name == "NetworkTests"
+        let hasServers = ["Redis", "Valkey", "Postgres", "GRDB", "NetworkTests"].contains { target.name.contains($0) }
         return others.contains(target.name) || target.type == .test && !hasServers
     }
 }

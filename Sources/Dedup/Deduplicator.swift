@@ -38,7 +38,8 @@ public struct Deduplicator: Sendable {
     public var configuration: Configuration { engine.configuration }
     /// The keyspace of the deduplicator's keys in the store.
     public let keyspace: Keyspace
-    private let engine: DedupEngine
+    package let store: any KeyValueStore
+    let engine: DedupEngine
 
     /// Creates a deduplicator.
     ///
@@ -88,6 +89,7 @@ public struct Deduplicator: Sendable {
         )
         store.capabilities.require(configuration.durability, for: "the deduplicator of \(keyspace)")
         self.keyspace = keyspace
+        self.store = store
         engine = DedupEngine(
             configuration,
             store: store,

@@ -134,6 +134,9 @@ public struct OutboxQueue: Sendable {
         return result
     }
 
+    /// Wakes the relays of the same value or a copy in the process.
+    package func wakeRelays() { relays.wake() }
+
     /// Returns the number of pending messages and the number of dead letters.
     ///
     /// - Returns: The counts. A message that is being delivered is pending.

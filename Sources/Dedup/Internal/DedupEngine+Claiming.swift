@@ -26,12 +26,7 @@ extension DedupEngine {
         _ fingerprint: [UInt8]?
     ) async throws -> ClaimOutcome {
         if request.key.isIncomplete { throw rejection(request, .incompleteKey) }
-        let record = StoredClaim(
-            state: .inProgress,
-            id: .unique(),
-            retentionMilliseconds: configuration.claimRetentionMilliseconds,
-            digest: fingerprint.map(SHA256.digest)
-        )
+        let record = newClaim(fingerprint)
         localClaims.insert(record.id)
         do {
             let outcome = try await claim(request, key, record)
@@ -42,6 +37,16 @@ extension DedupEngine {
             localClaims.remove(record.id)
             throw error
         }
+    }
+
+    /// Returns the record of a new claim.
+    func newClaim(_ fingerprint: [UInt8]?) -> StoredClaim {
+        StoredClaim(
+            state: .inProgress,
+            id: .unique(),
+            retentionMilliseconds: configuration.claimRetentionMilliseconds,
+            digest: fingerprint.map(SHA256.digest)
+        )
     }
 
     nonisolated(nonsending) private func claim(

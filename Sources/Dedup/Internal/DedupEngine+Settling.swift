@@ -2,11 +2,14 @@ internal import ReliabilityCore
 internal import ReliabilityStore
 
 extension DedupEngine {
-    /// Writes the result of an operation.
+    /// Returns the record of a finished operation and the expiry of the record.
     ///
-    /// - Returns: `true` if the store has recorded within the timeout that the operation ran.
-    func complete(_ claim: HeldClaim, with result: [UInt8]) async -> Bool {
-        var done = claim.record
+    /// - Returns: The record, its expiry, and the error if the store has no room for a result of this length.
+    func finalRecord(
+        of claim: StoredClaim,
+        with result: [UInt8]
+    ) -> (record: StoredClaim, expiry: Expiry, tooLarge: StoreError?) {
+        var done = claim
         done.state = .doneWithoutResult
         var expiry = Expiry.never
         var tooLarge: StoreError?
@@ -23,8 +26,16 @@ extension DedupEngine {
                 done = withoutResult
             }
         }
+        return (done, expiry, tooLarge)
+    }
+
+    /// Writes the result of an operation.
+    ///
+    /// - Returns: `true` if the store has recorded within the timeout that the operation ran.
+    func complete(_ claim: HeldClaim, with result: [UInt8]) async -> Bool {
+        let (done, expiry, tooLarge) = finalRecord(of: claim.record, with: result)
         let machine = SettleStateMachine(token: claim.token, record: done, expiry: expiry)
-        let end = await settle(claim.key, machine) { [self, done, expiry, tooLarge] end in
+        let end = await settle(claim.key, machine) { [self] end in
             finish(claim)
             let request = claim.request
             switch end {

@@ -1,0 +1,1 @@
+../ReliabilityPostgresTests/PostgresServer.swift

@@ -1,0 +1,1 @@
+../ReliabilityRedisTests/RedisServer.swift
