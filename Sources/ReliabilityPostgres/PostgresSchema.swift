@@ -107,7 +107,7 @@ public enum PostgresSchema {
     ) async throws(StoreError) -> StoreError? {
         let reply = try await PostgresCommands.query(transport, statement, [], isWrite: true, limit: .seconds(30))
         guard let code = reply.sqlState else { return nil }
-        let error = ServerError(code, isWrite: true).storeError(code)
+        let error = ServerError(code, isWrite: true).storeError(code, isOpening: true)
         switch code {
         case "55P03", "57014", "40001", "40P01": return error
         default: throw error
