@@ -38,7 +38,8 @@ public final class PostgresStore: RecordStore {
     ///   - observer: Receives the changes of the connection's state. Defaults to `nil`.
     ///   - connect: Returns a client of the server. The store calls the closure for the first client, and again to
     ///     replace a client that fails. The store closes a client that the store has replaced.
-    /// - Throws: `StoreError`. The reason is `unavailable` for a replica or a server that does not answer in ten attempts.
+    /// - Throws: `StoreError`, whose explanation names the server and the remedy, without credentials. The reason is
+    ///   `unavailable` for a replica or a server that does not answer in ten attempts.
     ///   The reason is `failed` for a wrong setting, a missing privilege or a missing migration. The reason is
     ///   `unsupportedFormat` for a schema that needs a later version of the library.
     /// - Precondition: The configuration is valid.
@@ -64,6 +65,7 @@ public final class PostgresStore: RecordStore {
         let supervisor = ConnectionSupervisor<any PostgresTransport>(
             .init(
                 name: "the PostgreSQL server",
+                address: { $0.serverAddress },
                 connect: { _ throws(StoreError) in try await StoreError.translatingFailure(connect) },
                 admit: { transport throws(StoreError) in try await watch.admit(transport) },
                 check: { transport throws(StoreError) in

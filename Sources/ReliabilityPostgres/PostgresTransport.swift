@@ -5,6 +5,11 @@ public import ReliabilityStore
 /// A service that already has a client of PostgreSQL implements the protocol over that client. The trait `LibPQ` has an
 /// implementation over libpq. A store needs no session: two statements may run on two connections.
 public protocol PostgresTransport: Sendable {
+    /// The hosts and ports or the socket, and the database, or `nil` if the client does not know the server.
+    ///
+    /// The address has no credentials, because errors contain the address. Defaults to `nil`.
+    var serverAddress: String? { get }
+
     /// Sends a statement once and waits for its answer.
     ///
     /// The statement has placeholders such as `$1`. Arguments and results are in the binary format. An error of the
@@ -26,4 +31,9 @@ public protocol PostgresTransport: Sendable {
 
     /// Closes the connections.
     func close() async
+}
+
+extension PostgresTransport {
+    /// An unknown address.
+    public var serverAddress: String? { nil }
 }

@@ -164,6 +164,10 @@ struct RedisOpeningTests {
             let error = await openingError { try await open(server, credentials) }
             #expect(error?.reason == .failed)
             #expect(error?.explanation.contains("(WRONGPASS); correct the address or the user") == true)
+            #expect(
+                error?.explanation.hasPrefix("the Redis server at \(server.socketPath) database 0 cannot be used: ")
+                    == true
+            )
             #expect(!"\(String(describing: error)) \(String(reflecting: error))".contains(Self.secret))
         }
         let error = await openingError { try await server.store() }
@@ -177,7 +181,10 @@ struct RedisOpeningTests {
         try await server.command("PING")
         let address = try RedisAddress("unix://\(server.socketPath)?db=99")
         let error = await openingError { try await RedisStore(.init(name: "a"), address: address) }
-        #expect(error?.explanation == "the server has no database 99")
+        #expect(
+            error?.explanation
+                == "the Redis server at \(address) cannot be used: the server has no database 99; correct the number of the database"
+        )
     }
 
     @Test("stores with the same name in two databases are apart")
@@ -205,13 +212,23 @@ struct RedisOpeningTests {
         limits.maxDelay = .milliseconds(5)
         let address = try RedisAddress("redis://127.0.0.1:1/0")
         let error = await openingError {
-            try await RedisStore(.init(name: "a"), server: "s", limits: limits, observer: nil) {
+            try await RedisStore(
+                .init(name: "a"),
+                server: "the Redis server at \(address)",
+                limits: limits,
+                observer: nil
+            ) {
                 onLoss throws(StoreError) in
                 try await SocketConnection.open(address, limit: .seconds(3), onLoss: onLoss)
             }
         }
         #expect(error?.reason == .unavailable)
-        #expect(error?.explanation == "the server refused the connection")
+        #expect(
+            error?.explanation == """
+                the Redis server at 127.0.0.1:1/0 cannot be used: the server refused the connection; start the server or \
+                correct the address
+                """
+        )
     }
 
     @Test("a store over TCP serves calls")
@@ -272,7 +289,10 @@ struct RedisOpeningTests {
                 }
             }
         }
-        #expect(error?.explanation == "the server must be Redis 7 or Valkey 8 or later (is 6)")
+        #expect(
+            error?.explanation
+                == "the Redis server cannot be used: the server must be Redis 7 or Valkey 8 or later (is 6)"
+        )
     }
 
     @Test("the cancellation of an opening ends the opening")

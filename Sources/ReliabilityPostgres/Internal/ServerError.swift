@@ -63,7 +63,12 @@ struct ServerError: Hashable, Sendable {
         case "40001": self.init(.unavailable, .tryAgain, "the transaction conflicted with another transaction")
         case "40P01": self.init(.unavailable, .tryAgain, "the transaction was in a deadlock")
         case "25006":
-            self.init(.unavailable, .replaceClient, "the server is a replica or accepts no writes", isOfServer: true)
+            self.init(
+                .unavailable,
+                .replaceClient,
+                "the server is a replica or accepts no writes; connect to the primary",
+                isOfServer: true
+            )
         case "26000", "0A000": self = .remediable("the connection has an outdated statement", .tryAgainElsewhere)
         case "42883", "42P01", "3F000":
             self = .remediable("the schema of the store is missing or too old; run PostgresSchema.migrate")
