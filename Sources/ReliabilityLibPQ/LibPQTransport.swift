@@ -59,6 +59,16 @@ public final class LibPQTransport: PostgresTransport, CustomStringConvertible, C
         try await pool.run(Call(sql, values, limit: limit))
     }
 
+    /// Receives the notifications of a channel on a connection and a thread of their own.
+    ///
+    /// A pooler such as PgBouncer does not pass notifications on. The call then throws an error with the reason `failed`.
+    public func listen(
+        _ channel: String,
+        receive: @escaping @Sendable (_ payload: String?) -> Void
+    ) async throws(StoreError) {
+        try await pool.listen(channel, receive: receive)
+    }
+
     /// Closes all connections and rejects waiting calls.
     ///
     /// The method returns when all threads have ended, at the latest after the limits of the running calls.

@@ -27,6 +27,7 @@ public final class PostgresStore: RecordStore {
     let commands: PostgresCommands
     let statements: Statements
     let floors = Lock(ClaimFloors())
+    let listener: EnqueueListener?
 
     /// Opens a store over a client of the server.
     ///
@@ -59,7 +60,8 @@ public final class PostgresStore: RecordStore {
     ) async throws(StoreError) {
         requireValid(configuration.validate)
         let readiness = PostgresReadiness()
-        let statements = Statements(schema: configuration.schema)
+        let events = EventSink(observer)
+        let statements = Statements(schema: configuration.schema, notifies: configuration.usesNotifications)
         let watch = ServerWatch(configuration)
         let sweep = ExpirySweep(statements, timeout: configuration.callTimeout)
         let supervisor = ConnectionSupervisor<any PostgresTransport>(
@@ -76,9 +78,12 @@ public final class PostgresStore: RecordStore {
                 use: { readiness.use($0) }
             ),
             limits: limits,
-            events: EventSink(observer)
+            events: events
         )
         try await supervisor.open()
+        listener =
+            configuration.usesNotifications
+            ? EnqueueListener(channel: configuration.schema, readiness, limits: limits, events: events) : nil
         self.supervisor = supervisor
         commands = PostgresCommands(.supervised(supervisor, readiness), timeout: configuration.callTimeout)
         self.statements = statements
@@ -96,9 +101,12 @@ public final class PostgresStore: RecordStore {
     /// Closes the client.
     ///
     /// Later calls are rejected as closed.
-    public func close() { supervisor.close() }
+    public func close() {
+        listener?.close()
+        supervisor.close()
+    }
 
-    deinit { supervisor.close() }
+    deinit { close() }
 
     /// Reads entries at a single point in time.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
@@ -154,7 +162,7 @@ public final class PostgresStore: RecordStore {
         let arguments = writes.map(\.arguments)
         let keys = arguments.map(\.key)
         let rows = try await commands.write(
-            statements.commit,
+            records.isEmpty ? statements.commit : statements.commitWithRecords,
             [
                 .int4Array(KeyLocks.numbers(keys)), .bytesArray(keys), .int2Array(arguments.map(\.kind)),
                 .int2Array(arguments.map(\.condition)), .int8Array(arguments.map(\.wanted)),

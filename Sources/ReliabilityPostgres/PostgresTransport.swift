@@ -29,6 +29,21 @@ public protocol PostgresTransport: Sendable {
         limit: Duration
     ) async throws(ConnectionFailure) -> PostgresReply
 
+    /// Receives the notifications of a channel on a connection that runs nothing else.
+    ///
+    /// The call returns after the cancellation of the task and ends when the client is closed. Defaults to an error with
+    /// the reason `failed`.
+    ///
+    /// - Parameters:
+    ///   - channel: The name of the channel.
+    ///   - receive: Receives `nil` when the listening has begun, and then the payload of each notification.
+    /// - Throws: `StoreError` with the reason `unavailable` if the connection is not opened or lost, or with the reason
+    ///   `failed` if the client or a pooler cannot receive notifications.
+    func listen(
+        _ channel: String,
+        receive: @escaping @Sendable (_ payload: String?) -> Void
+    ) async throws(StoreError)
+
     /// Closes the connections.
     func close() async
 }
@@ -36,4 +51,12 @@ public protocol PostgresTransport: Sendable {
 extension PostgresTransport {
     /// An unknown address.
     public var serverAddress: String? { nil }
+
+    /// Reports that the client receives no notifications.
+    public func listen(
+        _ channel: String,
+        receive: @escaping @Sendable (_ payload: String?) -> Void
+    ) async throws(StoreError) {
+        throw StoreError(.failed, "the client does not receive notifications")
+    }
 }

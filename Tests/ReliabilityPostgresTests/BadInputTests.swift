@@ -129,7 +129,12 @@ struct BadInputTests {
         let address = fixture.server.address()
         let place = "at \(fixture.server.directory)/.s.PGSQL.5432 database postgres cannot be used: "
         let old = OldServerTransport(try LibPQTransport(address))
-        expect(await error(old), .failed, "server cannot be used: ", "the server must be PostgreSQL 15 or later (is 14)")
+        expect(
+            await error(old),
+            .failed,
+            "server cannot be used: ",
+            "the server must be PostgreSQL 15 or later (is 14)"
+        )
         try await fixture.admin.run("UPDATE \(fixture.schema).meta SET schema_version = 7, minimum_client = 2")
         expect(await error(try LibPQTransport(address)), .unsupportedFormat(7), place, "update the library")
         try await fixture.admin.run("UPDATE \(fixture.schema).meta SET schema_version = 0, minimum_client = 0")

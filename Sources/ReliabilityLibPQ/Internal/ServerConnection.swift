@@ -75,6 +75,8 @@ internal import ReliabilityStore
             "No such file or directory",
             "the socket of the server does not exist; start the server or correct the address"
         ),
+        // PgBouncer reports a startup option with this code.
+        ("08P01", "a pooler rejects the startup options; pass serverLimits: nil to LibPQTransport.Configuration"),
         ("Permission denied", "the system denies access to the socket of the server"),
         ("in recovery mode", "the server is a replica or accepts no writes; connect to the primary"),
         ("hot standby", "the server is a replica or accepts no writes; connect to the primary"),
@@ -98,6 +100,26 @@ internal import ReliabilityStore
             guard unsafe PQconsumeInput(connection) == 1, unsafe PQisBusy(connection) == 0 else { return false }
         }
         return false
+    }
+
+    var socket: Int32 { unsafe PQsocket(connection) }
+
+    /// The number of the server's process, as the other end of the connection states the number.
+    ///
+    /// A pooler states another number than the server.
+    var processNumber: Int32 { unsafe PQbackendPID(connection) }
+
+    /// Reads the input of an idle connection, or returns `false` if the connection is lost.
+    func readInput() -> Bool { unsafe PQconsumeInput(connection) == 1 && isUsable }
+
+    /// Takes the payloads of the notifications that were read.
+    func takeNotifications() -> [String] {
+        var payloads: [String] = []
+        while let notification = unsafe PQnotifies(connection) {
+            if let payload = unsafe notification.pointee.extra { payloads.append(unsafe String(cString: payload)) }
+            unsafe PQfreemem(notification)
+        }
+        return payloads
     }
 
     func ping(_ wait: SocketWait) -> Bool {

@@ -75,6 +75,8 @@ struct ServerError: Hashable, Sendable {
         case "42501":
             self = .remediable("the role lacks a privilege; grant the privileges of the page PostgreSQL")
         case "3D000": self = .remediable("the database does not exist; create it or correct the address")
+        case "54000":
+            self = .remediable("a limit of the server is exceeded; end the listener that fills the notification queue")
         case Self.wrongIsolation:
             self = .remediable("default_transaction_isolation must be read committed for the role of the store")
         default:
