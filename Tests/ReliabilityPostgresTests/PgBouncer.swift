@@ -38,7 +38,8 @@ final class PgBouncer: Sendable {
             """
         try Data(settings.utf8).write(to: URL(filePath: directory + "/settings"))
         try Data(users.map { "\"\($0)\" \"\"\n" }.joined().utf8).write(to: URL(filePath: directory + "/users"))
-        let script = #""$1" "$2/settings" & read -r _; kill -TERM $!; wait; rm -rf "$2""#
+        // PgBouncer inherits the blocked signals of the thread that starts the process.
+        let script = #""$1" "$2/settings" & read -r _; kill -KILL $!; rm -rf "$2""#
         var command = ["/bin/sh", "-c", script, "sh", try #require(Self.program, "PgBouncer is missing"), directory]
         if getuid() == 0 {
             // PgBouncer does not run as root.
