@@ -65,7 +65,7 @@ let package = Package(
         ),
         tests(
             "ReliabilityPostgres",
-            ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityLibPQ", "StoreTrace"]
+            ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityLibPQ", "StoreTrace", "Outbox"]
         ),
         // Layer 2: calls
         module("Timeout", ["ReliabilityCore"]),

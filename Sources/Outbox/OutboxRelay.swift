@@ -104,7 +104,11 @@ public final class OutboxRelay: Sendable {
     /// of the queue's `storeFailure`. Therefore a cancelled call returns within the sum of both times.
     @concurrent public func run() async {
         let number = queue.relays.add { [weak self] in self?.wake() }
-        defer { queue.relays.remove(number) }
+        let stopWaking = queue.store.onEnqueue(queue.name) { [weak self] in self?.wake() }
+        defer {
+            queue.relays.remove(number)
+            stopWaking()
+        }
         let start = timeSource.now
         // Relays of the same process wait for different times after a crash.
         let spread = Double(random.next(upTo: 1000)) / 2000 + 0.5

@@ -21,9 +21,13 @@ public import ReliabilityStore
 /// }
 /// ```
 ///
-/// No description, error or event contains the user, the password or the text of the URL.
+/// No description, error or event contains the user or the password. Errors of a store contain ``serverAddress``.
 public final class LibPQTransport: PostgresTransport, CustomStringConvertible, CustomReflectable {
     private let pool: ConnectionPool
+    /// The hosts and ports or the sockets, and the database.
+    ///
+    /// The user and the password are not part of the address. A text with unusual characters is left out.
+    public let serverAddress: String?
 
     /// Creates a pool without a connection.
     ///
@@ -31,7 +35,8 @@ public final class LibPQTransport: PostgresTransport, CustomStringConvertible, C
     ///   - address: A URL such as `postgres://user:password@host:port/database`, or a text of libpq such as
     ///     `host=/run/postgresql dbname=shop`. With several hosts, the connections go to the primary.
     ///   - configuration: The settings of the connections. Defaults to 8 connections.
-    /// - Throws: `StoreError` with the reason `invalid` for an address that libpq cannot parse.
+    /// - Throws: `StoreError` with the reason `invalid` for an address that libpq cannot parse, or with a port that is
+    ///     no number.
     /// - Precondition: `maxConnections` is at least 1.
     public init(_ address: String, configuration: Configuration = Configuration()) throws(StoreError) {
         requireValid(
@@ -39,6 +44,7 @@ public final class LibPQTransport: PostgresTransport, CustomStringConvertible, C
             "maxConnections must be at least 1 (is \(configuration.maxConnections))"
         )
         let parameters = try ConnectionParameters(address, serverLimits: configuration.serverLimits)
+        serverAddress = parameters.address
         pool = ConnectionPool(parameters, configuration: configuration)
     }
 
@@ -51,6 +57,16 @@ public final class LibPQTransport: PostgresTransport, CustomStringConvertible, C
         limit: Duration
     ) async throws(ConnectionFailure) -> PostgresReply {
         try await pool.run(Call(sql, values, limit: limit))
+    }
+
+    /// Receives the notifications of a channel on a connection and a thread of their own.
+    ///
+    /// A pooler such as PgBouncer does not pass notifications on. The call then throws an error with the reason `failed`.
+    public func listen(
+        _ channel: String,
+        receive: @escaping @Sendable (_ payload: String?) -> Void
+    ) async throws(StoreError) {
+        try await pool.listen(channel, receive: receive)
     }
 
     /// Closes all connections and rejects waiting calls.

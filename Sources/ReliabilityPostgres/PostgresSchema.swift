@@ -69,14 +69,17 @@ public enum PostgresSchema {
 
     /// Brings a database to ``version``.
     ///
-    /// Each step is one transaction under an advisory lock. A step waits at most two seconds for a lock and is tried up
-    /// to ten times. Other clients therefore wait at most two seconds. A database that has the version already is not
-    /// changed.
+    /// Each step is one transaction under an advisory lock. A step waits at most two seconds for a lock. Other clients
+    /// therefore wait at most two seconds. A database that has the version already is not changed.
+    ///
+    /// A step is tried up to ten times if the server cannot be reached or the step waits too long for a lock. An attempt
+    /// to reach the server takes at most three seconds, as at the opening of a store. Other errors are reported
+    /// immediately.
     ///
     /// - Parameters:
     ///   - transport: A client with the privileges to create a schema, tables and functions.
     ///   - schema: The name of the schema. Defaults to `reliability`.
-    /// - Throws: `StoreError`.
+    /// - Throws: `StoreError`, whose explanation names the server and the remedy, without credentials.
     public static func migrate(
         _ transport: some PostgresTransport,
         schema: String = "reliability"
@@ -87,31 +90,44 @@ public enum PostgresSchema {
     static func migrate(
         _ transport: some PostgresTransport,
         schema: String,
-        steps: [SchemaStep]
+        steps: [SchemaStep],
+        limits: ConnectionLimits = ConnectionLimits()
     ) async throws(StoreError) {
         try check(schema)
         for step in steps {
             var attempt = 1
-            while let error = try await run(statement(step, schema), on: transport) {
+            while let error = await failure(of: statement(step, schema), on: transport, limits) {
+                // A step checks the present version first, so a step with an unknown outcome is repeated as well.
+                guard [.unavailable, .unknownOutcome].contains(error.reason), attempt < limits.maxAttempts else {
+                    let server = ["the PostgreSQL server", transport.serverAddress].compactMap(\.self)
+                    throw StoreError(
+                        error.reason,
+                        "\(server.joined(separator: " at ")) cannot be migrated: \(error.explanation)",
+                        underlyingError: error.underlyingError
+                    )
+                }
+                try? await Task.sleep(for: min(limits.firstDelay * (1 << (attempt - 1)), limits.maxDelay))
                 attempt += 1
-                guard attempt <= 10, !Task.isCancelled else { throw error }
-                try? await Task.sleep(for: .milliseconds(100 * attempt))
             }
         }
     }
 
-    /// Runs a step and returns an error after which the step may succeed, or `nil` after success.
-    private static func run(
-        _ statement: String,
-        on transport: some PostgresTransport
-    ) async throws(StoreError) -> StoreError? {
-        let reply = try await PostgresCommands.query(transport, statement, [], isWrite: true, limit: .seconds(30))
-        guard let code = reply.sqlState else { return nil }
-        let error = ServerError(code, isWrite: true).storeError(code)
-        switch code {
-        case "55P03", "57014", "40001", "40P01": return error
-        default: throw error
+    /// Runs a step and returns its error, or `nil` after success.
+    private static func failure(
+        of step: String,
+        on transport: some PostgresTransport,
+        _ limits: ConnectionLimits
+    ) async -> StoreError? {
+        // A step may take long, and a server that cannot be reached may not.
+        for (sql, limit) in [("SELECT 1", limits.attemptLimit), (step, .seconds(30))] {
+            do throws(StoreError) {
+                let reply = try await PostgresCommands.query(transport, sql, [], isWrite: true, limit: limit)
+                if let code = reply.sqlState {
+                    return ServerError(code, isWrite: true).storeError(code, isOpening: true)
+                }
+            } catch { return error }
         }
+        return nil
     }
 
     /// A step as a single statement, which runs in one transaction on any connection.

@@ -12,15 +12,27 @@ extension PostgresStore {
         ///
         /// The `statement_timeout` of the server must be shorter, so that most timeouts have a definite outcome.
         public var callTimeout: Duration
+        /// A Boolean value that indicates whether the store sends and receives notifications of new records.
+        ///
+        /// A notification wakes the relays of other processes before their next poll. The commits of records then wait
+        /// for each other (see <doc:PostgreSQL>). The client must implement
+        /// ``PostgresTransport/listen(_:receive:)``, and relays poll otherwise.
+        public var usesNotifications: Bool
 
         /// Creates a configuration.
         ///
         /// - Parameters:
         ///   - schema: The name of the database schema. Defaults to `reliability`.
         ///   - callTimeout: The longest time of a call, positive. Defaults to 3 seconds.
-        public init(schema: String = "reliability", callTimeout: Duration = .seconds(3)) {
+        ///   - usesNotifications: `true` if new records wake the relays of other processes. Defaults to `false`.
+        public init(
+            schema: String = "reliability",
+            callTimeout: Duration = .seconds(3),
+            usesNotifications: Bool = false
+        ) {
             self.schema = schema
             self.callTimeout = callTimeout
+            self.usesNotifications = usesNotifications
         }
 
         /// Checks the values.

@@ -10,6 +10,15 @@ extension PostgresStore {
         return try Self.enqueueResults(try await commands.write(statements.enqueue, records.arguments), records.count)
     }
 
+    /// Registers an action for new records of a queue.
+    ///
+    /// The store calls the action only with ``Configuration/usesNotifications``. A lost connection of the notifications
+    /// is replaced, and the action is then called once.
+    public func onEnqueue(_ queue: QueueName, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        guard let listener else { return {} }
+        return listener.add(queue, action)
+    }
+
     static func enqueueResults(_ rows: [[[UInt8]?]], _ count: Int) throws(StoreError) -> [EnqueueResult] {
         guard rows.count == count else { throw .malformedReply }
         var results: [EnqueueResult] = []

@@ -27,6 +27,7 @@ public final class PostgresStore: RecordStore {
     let commands: PostgresCommands
     let statements: Statements
     let floors = Lock(ClaimFloors())
+    let listener: EnqueueListener?
 
     /// Opens a store over a client of the server.
     ///
@@ -38,7 +39,8 @@ public final class PostgresStore: RecordStore {
     ///   - observer: Receives the changes of the connection's state. Defaults to `nil`.
     ///   - connect: Returns a client of the server. The store calls the closure for the first client, and again to
     ///     replace a client that fails. The store closes a client that the store has replaced.
-    /// - Throws: `StoreError`. The reason is `unavailable` for a replica or a server that does not answer in ten attempts.
+    /// - Throws: `StoreError`, whose explanation names the server and the remedy, without credentials. The reason is
+    ///   `unavailable` for a replica or a server that does not answer in ten attempts.
     ///   The reason is `failed` for a wrong setting, a missing privilege or a missing migration. The reason is
     ///   `unsupportedFormat` for a schema that needs a later version of the library.
     /// - Precondition: The configuration is valid.
@@ -58,12 +60,14 @@ public final class PostgresStore: RecordStore {
     ) async throws(StoreError) {
         requireValid(configuration.validate)
         let readiness = PostgresReadiness()
-        let statements = Statements(schema: configuration.schema)
+        let events = EventSink(observer)
+        let statements = Statements(schema: configuration.schema, notifies: configuration.usesNotifications)
         let watch = ServerWatch(configuration)
         let sweep = ExpirySweep(statements, timeout: configuration.callTimeout)
         let supervisor = ConnectionSupervisor<any PostgresTransport>(
             .init(
                 name: "the PostgreSQL server",
+                address: { $0.serverAddress },
                 connect: { _ throws(StoreError) in try await StoreError.translatingFailure(connect) },
                 admit: { transport throws(StoreError) in try await watch.admit(transport) },
                 check: { transport throws(StoreError) in
@@ -74,9 +78,12 @@ public final class PostgresStore: RecordStore {
                 use: { readiness.use($0) }
             ),
             limits: limits,
-            events: EventSink(observer)
+            events: events
         )
         try await supervisor.open()
+        listener =
+            configuration.usesNotifications
+            ? EnqueueListener(channel: configuration.schema, readiness, limits: limits, events: events) : nil
         self.supervisor = supervisor
         commands = PostgresCommands(.supervised(supervisor, readiness), timeout: configuration.callTimeout)
         self.statements = statements
@@ -94,9 +101,12 @@ public final class PostgresStore: RecordStore {
     /// Closes the client.
     ///
     /// Later calls are rejected as closed.
-    public func close() { supervisor.close() }
+    public func close() {
+        listener?.close()
+        supervisor.close()
+    }
 
-    deinit { supervisor.close() }
+    deinit { close() }
 
     /// Reads entries at a single point in time.
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
@@ -152,7 +162,7 @@ public final class PostgresStore: RecordStore {
         let arguments = writes.map(\.arguments)
         let keys = arguments.map(\.key)
         let rows = try await commands.write(
-            statements.commit,
+            records.isEmpty ? statements.commit : statements.commitWithRecords,
             [
                 .int4Array(KeyLocks.numbers(keys)), .bytesArray(keys), .int2Array(arguments.map(\.kind)),
                 .int2Array(arguments.map(\.condition)), .int8Array(arguments.map(\.wanted)),

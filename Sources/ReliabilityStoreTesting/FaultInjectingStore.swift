@@ -157,6 +157,12 @@ public final class FaultInjectingStore: RecordStore {
         }
     }
 
+    /// Registers the action with the wrapped store.
+    public func onEnqueue(_ queue: QueueName, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        guard let records = store as? any RecordStore else { return {} }
+        return records.onEnqueue(queue, action)
+    }
+
     // MARK: Faults
 
     private func recordStore() throws(StoreError) -> any RecordStore {

@@ -1,4 +1,5 @@
 #if LibPQ
+import Outbox
 import ReliabilityCore
 import ReliabilityLibPQ
 import ReliabilityStore
@@ -50,6 +51,42 @@ struct OpeningTests {
         try await fixture.admin.run("REVOKE UPDATE ON \(fixture.schema).record FROM \(role)")
         let error = await failure { try await fixture.store(user: role) }
         #expect(error?.explanation.contains("UPDATE on record") == true)
+        try await fixture.close()
+        let admin = try await fixture.server.connect()
+        try await admin.run("DROP ROLE \(role)")
+        await admin.close()
+    }
+
+    @Test("a relay waits while a privilege is missing, and delivers when the privilege is granted again")
+    func revokedPrivileges() async throws {
+        let fixture = try await StoreFixture()
+        let role = "role_\(fixture.schema)"
+        try await fixture.admin.run("CREATE ROLE \(role) LOGIN")
+        for grant in Self.grants(fixture.schema, role) { try await fixture.admin.run(grant) }
+        let store = try await fixture.store(user: role)
+        let queue = OutboxQueue("q", store: store, storeFailure: .failClosed())
+        let stopped = Flag()
+        let delivered = Flag()
+        let observer: @Sendable (OutboxEvent) -> Void = { if case .stopped = $0 { stopped.set() } }
+        let relay = OutboxRelay(.init(pollInterval: .milliseconds(10)), queue: queue, observer: observer) { _ in
+            delivered.set()
+        }
+        let relaying = Task { await relay.run() }
+        try await fixture.admin.run("REVOKE UPDATE ON \(fixture.schema).record FROM \(role)")
+        try await eventually("a claim is rejected") {
+            await failure { try await store.claim("q", limit: 1, lease: .seconds(9)) } != nil
+        }
+        for _ in 0..<5 {
+            let error = await failure { try await store.claim("q", limit: 1, lease: .seconds(9)) }
+            #expect(error?.reason == .unavailable && error?.explanation.contains("privilege") == true)
+        }
+        try await queue.commit([], sending: [OutboxMessage(id: "a", topic: "t", payload: [1])])
+        try await fixture.admin.run("GRANT UPDATE ON \(fixture.schema).record TO \(role)")
+        try await eventually("the message is delivered") { delivered.isSet }
+        #expect(!stopped.isSet)
+        relay.drain()
+        await relaying.value
+        store.close()
         try await fixture.close()
         let admin = try await fixture.server.connect()
         try await admin.run("DROP ROLE \(role)")

@@ -68,7 +68,7 @@ struct PostgresCommandsTests {
             ("25006", .unavailable, .unavailable), ("42883", .failed, .failed),
             ("42P01", .failed, .failed), ("3F000", .failed, .failed), ("42501", .failed, .failed),
             ("28P01", .failed, .failed), ("28000", .failed, .failed), ("RL001", .failed, .failed),
-            ("XX000", .failed, .failed), ("22012", .failed, .failed),
+            ("XX000", .failed, .failed), ("58030", .failed, .failed), ("22012", .failed, .failed),
         ]
     )
     func codes(code: String, write: StoreError.Reason, read: StoreError.Reason) async {
@@ -77,6 +77,23 @@ struct PostgresCommandsTests {
             #expect(result.reason == reason)
             #expect(result.attempts == 1)
             #expect(result.explanation.contains(code) && !result.explanation.contains("secret"))
+        }
+    }
+
+    @Test("an error that the operator of the server can remove is permanent only at the opening of a store")
+    func remediableErrors() {
+        for (code, isRemediable) in [
+            ("42501", true), ("28P01", true), ("28000", true), ("3D000", true), ("42883", true), ("42P01", true),
+            ("3F000", true), ("RL001", true), ("26000", true), ("0A000", true), ("58030", true), ("XX000", true),
+            ("22012", false), ("42601", false), ("P0001", false),
+        ] {
+            for isWrite in [true, false] {
+                let opening = ServerError(code, isWrite: isWrite).storeError(code, isOpening: true)
+                let inUse = StoreError(sqlState: code, isWrite: isWrite)
+                #expect(opening.reason == .failed, "\(code)")
+                #expect(inUse.reason == (isRemediable ? .unavailable : .failed), "\(code)")
+                #expect(inUse.explanation == opening.explanation)
+            }
         }
     }
 

@@ -29,12 +29,18 @@ struct StoreFixture: Sendable {
     func store(
         _ configuration: LibPQTransport.Configuration = Self.patient,
         user: String = "postgres",
-        checkInterval: Duration = .seconds(2)
+        checkInterval: Duration = .seconds(2),
+        usesNotifications: Bool = false,
+        observer: (@Sendable (StoreConnectionEvent) -> Void)? = nil
     ) async throws -> PostgresStore {
         let address = server.address(user: user)
         var limits = ConnectionLimits()
         limits.checkInterval = checkInterval
-        return try await PostgresStore(.init(schema: schema, callTimeout: .seconds(15)), limits: limits) {
+        return try await PostgresStore(
+            .init(schema: schema, callTimeout: .seconds(15), usesNotifications: usesNotifications),
+            limits: limits,
+            observer: observer
+        ) {
             try LibPQTransport(address, configuration: configuration)
         }
     }

@@ -111,6 +111,51 @@ struct RedisOpeningTests {
         #expect(error?.explanation.contains("NOPERM") == true)
     }
 
+    @Test("a right that a user loses is unavailable, and calls work when the user has the right again")
+    func revokedRight() async throws {
+        let server = try RedisServer()
+        try await server.command(["ACL", "SETUSER", "shop", "on", ">\(Self.secret)"] + Self.leastRights)
+        let store = try await open(server, "shop:\(Self.secret)")
+        let queue = QueueName("q")
+        _ = try await store.enqueue([NewRecord(queue: queue, id: "1", payload: [1])])
+        try await server.command("ACL", "SETUSER", "shop", "-zadd")
+        for _ in 0..<5 {
+            let error = await openingError {
+                _ = try await store.claim(queue, limit: 1, lease: .seconds(9))
+                return store
+            }
+            #expect(error?.reason == .unavailable)
+            #expect(error?.explanation.contains("NOPERM") == true)
+        }
+        try await server.command("ACL", "SETUSER", "shop", "+zadd")
+        #expect(try await store.claim(queue, limit: 1, lease: .seconds(9)).map(\.id) == ["1"])
+    }
+
+    @Test("a password that changes is unavailable, and calls work when the old password is valid again")
+    func rotatedPassword() async throws {
+        let server = try RedisServer("--requirepass", "right")
+        try await waitUntil { (try? await server.command("PING")) != nil }
+        let store = try await open(server, ":right")
+        let operations = try await SocketConnection.open(
+            try RedisAddress("unix://:right@\(server.socketPath)?db=0"),
+            limit: .seconds(9)
+        ) { _ in }
+        func run(_ parts: String...) async throws {
+            _ = try await operations.send(parts.map { Array($0.utf8) }, keys: 0..<0, limit: .seconds(9))
+        }
+        try await run("CONFIG", "SET", "requirepass", "other")
+        try await run("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        try await waitUntil { store.connectionState == .degraded }
+        let key = StoreKey(Keyspace("k"))
+        #expect(
+            await store.reason { store async throws(StoreError) in _ = try await store.get([key]) } == .unavailable
+        )
+        try await run("CONFIG", "SET", "requirepass", "right")
+        try await waitUntil { store.connectionState == .ready }
+        _ = try await store.get([key])
+        operations.end("the test has ended")
+    }
+
     @Test("wrong credentials are one clear error at the opening, without the credentials")
     func credentials() async throws {
         let server = try RedisServer("--requirepass", "right")
@@ -118,11 +163,15 @@ struct RedisOpeningTests {
         for credentials in ["\(Self.secret)-user:\(Self.secret)", ":\(Self.secret)"] {
             let error = await openingError { try await open(server, credentials) }
             #expect(error?.reason == .failed)
-            #expect(error?.explanation == "the server rejected the user or the password (WRONGPASS)")
+            #expect(error?.explanation.contains("(WRONGPASS); correct the address or the user") == true)
+            #expect(
+                error?.explanation.hasPrefix("the Redis server at \(server.socketPath) database 0 cannot be used: ")
+                    == true
+            )
             #expect(!"\(String(describing: error)) \(String(reflecting: error))".contains(Self.secret))
         }
         let error = await openingError { try await server.store() }
-        #expect(error?.explanation == "the server requires a password (NOAUTH)")
+        #expect(error?.explanation.contains("(NOAUTH); add the password") == true)
         try await open(server, ":right").close()
     }
 
@@ -132,7 +181,10 @@ struct RedisOpeningTests {
         try await server.command("PING")
         let address = try RedisAddress("unix://\(server.socketPath)?db=99")
         let error = await openingError { try await RedisStore(.init(name: "a"), address: address) }
-        #expect(error?.explanation == "the server has no database 99")
+        #expect(
+            error?.explanation
+                == "the Redis server at \(address) cannot be used: the server has no database 99; correct the number of the database"
+        )
     }
 
     @Test("stores with the same name in two databases are apart")
@@ -160,13 +212,23 @@ struct RedisOpeningTests {
         limits.maxDelay = .milliseconds(5)
         let address = try RedisAddress("redis://127.0.0.1:1/0")
         let error = await openingError {
-            try await RedisStore(.init(name: "a"), server: "s", limits: limits, observer: nil) {
+            try await RedisStore(
+                .init(name: "a"),
+                server: "the Redis server at \(address)",
+                limits: limits,
+                observer: nil
+            ) {
                 onLoss throws(StoreError) in
                 try await SocketConnection.open(address, limit: .seconds(3), onLoss: onLoss)
             }
         }
         #expect(error?.reason == .unavailable)
-        #expect(error?.explanation == "the server refused the connection")
+        #expect(
+            error?.explanation == """
+                the Redis server at 127.0.0.1:1/0 cannot be used: the server refused the connection; start the server or \
+                correct the address
+                """
+        )
     }
 
     @Test("a store over TCP serves calls")
@@ -227,7 +289,10 @@ struct RedisOpeningTests {
                 }
             }
         }
-        #expect(error?.explanation == "the server must be Redis 7 or Valkey 8 or later (is 6)")
+        #expect(
+            error?.explanation
+                == "the Redis server cannot be used: the server must be Redis 7 or Valkey 8 or later (is 6)"
+        )
     }
 
     @Test("the cancellation of an opening ends the opening")

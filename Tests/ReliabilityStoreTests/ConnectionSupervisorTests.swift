@@ -97,7 +97,7 @@ struct ConnectionSupervisorTests {
         fake.fail(StoreError(.failed, "the server evicts"))
         let supervisor = supervisor()
         let error = await #expect(throws: StoreError.self) { try await supervisor.open() }
-        #expect(error?.explanation == "the server evicts")
+        #expect(error?.explanation == "the server cannot be used: the server evicts")
         #expect(fake.state.withLock { $0.attempts } == 1)
     }
 
@@ -106,7 +106,7 @@ struct ConnectionSupervisorTests {
         fake.state.withLock { $0.rejection = StoreError(.failed, "the server evicts") }
         let supervisor = supervisor()
         let error = await #expect(throws: StoreError.self) { try await supervisor.open() }
-        #expect(error?.explanation == "the server evicts")
+        #expect(error?.explanation == "the server cannot be used: the server evicts")
         #expect(fake.state.withLock { $0.closed } == [1])
         #expect(lease == nil)
     }

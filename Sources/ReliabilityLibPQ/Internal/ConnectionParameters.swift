@@ -6,13 +6,19 @@ internal import ReliabilityStore
 struct ConnectionParameters: Sendable {
     private(set) var keywords: [String] = []
     private(set) var values: [String] = []
+    /// The hosts and ports or the sockets, and the database.
+    let address: String
 
     init(
         _ address: String,
         serverLimits: LibPQTransport.Configuration.ServerLimits?
     ) throws(StoreError) {
         // The message of libpq may quote the address.
-        let invalid = StoreError(.invalid, "the address of the PostgreSQL server is invalid")
+        let invalid = StoreError(
+            .invalid,
+            "the address of the PostgreSQL server is invalid; write postgres://user:password@host:port/database "
+                + "or keywords such as host=name port=5432 dbname=name"
+        )
         guard !address.utf8.contains(0), let options = unsafe PQconninfoParse(address, nil) else { throw invalid }
         defer { unsafe PQconninfoFree(options) }
         var given: [String: String] = [:]
@@ -23,6 +29,7 @@ struct ConnectionParameters: Sendable {
             }
             index += 1
         }
+        self.address = try ServerAddress(given).description
         if let limits = serverLimits {
             given["options"] = [given["options"], limits.options].compactMap { $0 }.joined(separator: " ")
         }

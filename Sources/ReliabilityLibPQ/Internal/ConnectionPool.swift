@@ -8,7 +8,11 @@ final class ConnectionPool: Sendable {
     private struct State {
         var threads = 0
         var generation = 0
+        var listeners: [ObjectIdentifier: NotificationListener] = [:]
+        var isClosed = false
         var waiters: [CheckedContinuation<Void, Never>] = []
+
+        var hasThreads: Bool { threads > 0 || !listeners.isEmpty }
     }
 
     let parameters: ConnectionParameters
@@ -47,22 +51,57 @@ final class ConnectionPool: Sendable {
         if !isStarted { endThread() }
     }
 
-    private func endThread() {
+    private func endThread() { end { $0.threads -= 1 } }
+
+    /// Records the end of a thread and resumes the tasks that wait for the last thread.
+    private func end(_ change: (inout State) -> Void) {
         let waiters = state.withLock { state in
-            state.threads -= 1
-            return state.threads == 0 ? exchange(&state.waiters, with: []) : []
+            change(&state)
+            return state.hasThreads ? [] : exchange(&state.waiters, with: [])
         }
         for waiter in waiters { waiter.resume() }
     }
 
-    func close() { queue.close() }
+    /// Receives notifications until the listener ends.
+    func listen(_ channel: String, receive: @escaping @Sendable (String?) -> Void) async throws(StoreError) {
+        guard let listener = NotificationListener(channel, receive: receive) else {
+            throw StoreError(.unavailable, "the system has no file descriptors left")
+        }
+        let identifier = ObjectIdentifier(listener)
+        let isClosed = state.withLock { state in
+            if !state.isClosed { state.listeners[identifier] = listener }
+            return state.isClosed
+        }
+        if isClosed { throw Self.closed }
+        let isStarted = tryToStartThread { [self] in
+            listener.run(parameters, checkInterval: configuration.idleCheckInterval)
+            end { $0.listeners[identifier] = nil }
+        }
+        if !isStarted {
+            listener.end(StoreError(.unavailable, "the system has no threads left"))
+            end { $0.listeners[identifier] = nil }
+        }
+        let error = await listener.wait()
+        if error.reason != .cancelled { throw error }
+    }
+
+    private static let closed = StoreError(.unavailable, "the connection is closed")
+
+    func close() {
+        queue.close()
+        let listeners = state.withLock { state in
+            state.isClosed = true
+            return state.listeners
+        }
+        for listener in listeners.values { listener.end(Self.closed) }
+    }
 
     func closeAndWait() async {
         close()
         await withCheckedContinuation { continuation in
             let isOver = state.withLock { state in
-                if state.threads > 0 { state.waiters.append(continuation) }
-                return state.threads == 0
+                if state.hasThreads { state.waiters.append(continuation) }
+                return !state.hasThreads
             }
             if isOver { continuation.resume() }
         }

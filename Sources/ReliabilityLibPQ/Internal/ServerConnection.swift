@@ -53,15 +53,39 @@ internal import ReliabilityStore
     ///
     /// The rest of the message names the user and the host.
     private var rejection: Opening {
-        guard let text = unsafe PQerrorMessage(connection) else { return .failed("the connection failed") }
-        let lines = unsafe String(cString: text).split(whereSeparator: \.isNewline)
+        guard let message = unsafe PQerrorMessage(connection) else { return .failed("the connection failed") }
+        let text = unsafe String(cString: message)
+        let lines = text.split(whereSeparator: \.isNewline)
         let known = ["57P03", "3D000", "53300", "42501", "28000", "28P01"]
         for line in lines.reversed() {
             let code = String(line.suffix(5))
             if line.contains("FATAL"), known.contains(code) { return .rejected(sqlState: code) }
         }
-        return .failed("the connection to the server failed")
+        // libpq finds this problem itself, because the server asked for a password.
+        if text.contains("no password supplied") { return .rejected(sqlState: "28P01") }
+        let remedy = Self.remedies.first { text.contains($0.text) }?.explanation
+        return .failed(remedy ?? "the connection to the server failed; see the address and the log of the server")
     }
+
+    /// Parts of the messages of libpq, and what they mean for the operator.
+    private static let remedies = [
+        ("could not translate host name", "the name of the server cannot be resolved; correct the address"),
+        ("Connection refused", "the server refused the connection; start the server or correct the address"),
+        (
+            "No such file or directory",
+            "the socket of the server does not exist; start the server or correct the address"
+        ),
+        // PgBouncer reports a startup option with this code.
+        ("08P01", "a pooler rejects the startup options; pass serverLimits: nil to LibPQTransport.Configuration"),
+        ("Permission denied", "the system denies access to the socket of the server"),
+        ("in recovery mode", "the server is a replica or accepts no writes; connect to the primary"),
+        ("hot standby", "the server is a replica or accepts no writes; connect to the primary"),
+        ("read-only", "the server is a replica or accepts no writes; connect to the primary"),
+        ("SSL", "the server and the client do not agree on TLS; see sslmode and the certificates"),
+        ("certificate", "the server and the client do not agree on TLS; see sslmode and the certificates"),
+        ("invalid ", "libpq rejects a parameter of the address; correct the address"),
+        ("could not match", "the address needs a port for each host, or one port"),
+    ].map { (text: $0, explanation: $1) }
 
     var isUsable: Bool { unsafe !isBroken && PQstatus(connection) == CONNECTION_OK }
     var isIdle: Bool { unsafe PQtransactionStatus(connection) == PQTRANS_IDLE }
@@ -76,6 +100,26 @@ internal import ReliabilityStore
             guard unsafe PQconsumeInput(connection) == 1, unsafe PQisBusy(connection) == 0 else { return false }
         }
         return false
+    }
+
+    var socket: Int32 { unsafe PQsocket(connection) }
+
+    /// The number of the server's process, as the other end of the connection states the number.
+    ///
+    /// A pooler states another number than the server.
+    var processNumber: Int32 { unsafe PQbackendPID(connection) }
+
+    /// Reads the input of an idle connection, or returns `false` if the connection is lost.
+    func readInput() -> Bool { unsafe PQconsumeInput(connection) == 1 && isUsable }
+
+    /// Takes the payloads of the notifications that were read.
+    func takeNotifications() -> [String] {
+        var payloads: [String] = []
+        while let notification = unsafe PQnotifies(connection) {
+            if let payload = unsafe notification.pointee.extra { payloads.append(unsafe String(cString: payload)) }
+            unsafe PQfreemem(notification)
+        }
+        return payloads
     }
 
     func ping(_ wait: SocketWait) -> Bool {

@@ -17,7 +17,9 @@ final class PostgresReadiness: Sendable {
 final class PostgresCommands: Sendable {
     /// The client of the calls.
     enum Client: Sendable {
+        /// A client whose server is checked.
         case fixed(any PostgresTransport)
+        /// The present client of a store in use.
         case supervised(ConnectionSupervisor<any PostgresTransport>, PostgresReadiness)
     }
 
@@ -84,7 +86,7 @@ final class PostgresCommands: Sendable {
             }
             guard let code = reply.sqlState else { return reply.rows }
             let failure = ServerError(code, isWrite: isWrite)
-            let error = failure.storeError(code)
+            let error = failure.storeError(code, isOpening: lease == nil)
             if failure.isOfServer { report(error, lease, isLost: failure.reaction == .replaceClient) }
             let attempts = failure.reaction.attempts
             // From 1 ms to 20 ms before the second attempt and to 40 ms before the third.

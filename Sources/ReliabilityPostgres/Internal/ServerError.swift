@@ -18,17 +18,28 @@ struct ServerError: Hashable, Sendable {
     let explanation: String
     /// A Boolean value that indicates whether the error is a failure of the server and not of the statement.
     let isOfServer: Bool
+    /// A Boolean value that indicates whether the operator of the server can remove the cause of a permanent error.
+    ///
+    /// Such an error is permanent only at the opening of a store.
+    let isRemediable: Bool
 
     private init(
         _ reason: StoreError.Reason,
         _ reaction: Reaction,
         _ explanation: String,
-        isOfServer: Bool = false
+        isOfServer: Bool = false,
+        isRemediable: Bool = false
     ) {
         self.reason = reason
         self.reaction = reaction
         self.explanation = explanation
         self.isOfServer = isOfServer
+        self.isRemediable = isRemediable
+    }
+
+    /// Creates the meaning of a code whose cause the operator can remove while stores are open.
+    private static func remediable(_ explanation: String, _ reaction: Reaction = .none) -> ServerError {
+        ServerError(.failed, reaction, explanation, isRemediable: true)
     }
 
     /// Creates the meaning of a code.
@@ -52,22 +63,34 @@ struct ServerError: Hashable, Sendable {
         case "40001": self.init(.unavailable, .tryAgain, "the transaction conflicted with another transaction")
         case "40P01": self.init(.unavailable, .tryAgain, "the transaction was in a deadlock")
         case "25006":
-            self.init(.unavailable, .replaceClient, "the server is a replica or accepts no writes", isOfServer: true)
-        case "26000", "0A000": self.init(.failed, .tryAgainElsewhere, "the connection has an outdated statement")
+            self.init(
+                .unavailable,
+                .replaceClient,
+                "the server is a replica or accepts no writes; connect to the primary",
+                isOfServer: true
+            )
+        case "26000", "0A000": self = .remediable("the connection has an outdated statement", .tryAgainElsewhere)
         case "42883", "42P01", "3F000":
-            self.init(.failed, .none, "the schema of the store is missing or too old; run PostgresSchema.migrate")
-        case "42501": self.init(.failed, .none, "the role has too few privileges")
-        case "3D000": self.init(.failed, .none, "the database does not exist")
+            self = .remediable("the schema of the store is missing or too old; run PostgresSchema.migrate")
+        case "42501":
+            self = .remediable("the role lacks a privilege; grant the privileges of the page PostgreSQL")
+        case "3D000": self = .remediable("the database does not exist; create it or correct the address")
+        case "54000":
+            self = .remediable("a limit of the server is exceeded; end the listener that fills the notification queue")
         case Self.wrongIsolation:
-            self.init(.failed, .none, "default_transaction_isolation must be read committed for the role of the store")
+            self = .remediable("default_transaction_isolation must be read committed for the role of the store")
         default:
             let unexpected = "the server reported an unexpected error"
             switch sqlState.prefix(2) {
             case "08": self.init(reconnecting, .none, "the connection failed", isOfServer: true)
-            case "28": self.init(.failed, .none, "the server rejected the user or the password")
+            case "28":
+                self = .remediable(
+                    "the server rejected the user or the password; correct the address, the role or pg_hba.conf"
+                )
             case "53": self.init(.unavailable, .none, "the server has too few resources")
             case "57": self.init(.unavailable, .none, "the server was interrupted by its operator")
-            case "XX": self.init(.failed, .none, "the server reported an internal error")
+            case "58": self = .remediable("the server failed to use its files; see the log of the server")
+            case "XX": self = .remediable("the server reported an internal error; see the log of the server")
             default: self.init(.failed, .none, unexpected)
             }
         }
@@ -76,12 +99,20 @@ struct ServerError: Hashable, Sendable {
     /// The code with which the functions of the store reject an isolation other than read committed.
     static let wrongIsolation = "RL001"
 
-    func storeError(_ sqlState: String) -> StoreError { StoreError(reason, "\(explanation) (SQLSTATE \(sqlState))") }
+    /// Returns the error for a code.
+    ///
+    /// - Parameters:
+    ///   - sqlState: The code.
+    ///   - isOpening: `true` for a check of a server, after which an opening fails with the error.
+    /// - Returns: The error, which is permanent only if no operator can remove the cause or the store is being opened.
+    func storeError(_ sqlState: String, isOpening: Bool) -> StoreError {
+        StoreError(isRemediable && !isOpening ? .unavailable : reason, "\(explanation) (SQLSTATE \(sqlState))")
+    }
 }
 
 extension StoreError {
-    /// Creates the error for an error of the server.
+    /// Creates the error for an error of the server in a call of a user.
     package init(sqlState: String, isWrite: Bool) {
-        self = ServerError(sqlState, isWrite: isWrite).storeError(sqlState)
+        self = ServerError(sqlState, isWrite: isWrite).storeError(sqlState, isOpening: false)
     }
 }

@@ -35,7 +35,9 @@ struct ServerFacts: Hashable, Sendable {
         let mayReadMeta = try row.integerOrNull(UInt8.self)
         let hasAsynchronousStandby = try row.bool()
         let missing = try row.bytesOrNull().map { String(decoding: $0, as: UTF8.self) }
-        if isReplica || isReadOnly { throw StoreError(.unavailable, "the server is a replica or accepts no writes") }
+        if isReplica || isReadOnly {
+            throw StoreError(.unavailable, "the server is a replica or accepts no writes; connect to the primary")
+        }
         guard serverVersion >= 150_000 else {
             throw StoreError(.failed, "the server must be PostgreSQL 15 or later (is \(serverVersion / 10_000))")
         }
@@ -46,11 +48,11 @@ struct ServerFacts: Hashable, Sendable {
             )
         }
         guard hasSchema else { throw notMigrated(schema, "is missing") }
-        guard mayUseSchema else { throw StoreError(.failed, "the role has no privilege USAGE on the schema \(schema)") }
+        guard mayUseSchema else { throw lacksPrivileges(schema, "USAGE on the schema") }
         guard let mayReadMeta else { throw notMigrated(schema, "has no version") }
-        guard mayReadMeta == 1 else { throw StoreError(.failed, "the role has no privilege SELECT on \(schema).meta") }
+        guard mayReadMeta == 1 else { throw lacksPrivileges(schema, "SELECT on meta") }
         let version = try await schemaVersion(commands, schema)
-        if let missing { throw StoreError(.failed, "the role lacks privileges in the schema \(schema): \(missing)") }
+        if let missing { throw lacksPrivileges(schema, missing) }
         return ServerFacts(
             durability: durability,
             schemaVersion: version,
@@ -63,7 +65,9 @@ struct ServerFacts: Hashable, Sendable {
         let role = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
         guard let first = try await commands.read(role, []).first else { throw .malformedReply }
         var row = RowReader(first)
-        if try row.bool() { throw StoreError(.unavailable, "the server is a replica or accepts no writes") }
+        if try row.bool() {
+            throw StoreError(.unavailable, "the server is a replica or accepts no writes; connect to the primary")
+        }
     }
 
     private static func schemaVersion(_ commands: PostgresCommands, _ schema: String) async throws(StoreError) -> Int {
@@ -75,11 +79,18 @@ struct ServerFacts: Hashable, Sendable {
         guard minimumClient <= client else {
             throw StoreError(
                 .unsupportedFormat(version),
-                "the schema \(schema) has version \(version), which needs a later version of the library"
+                "the schema \(schema) has version \(version), which needs a later version of the library; update the library"
             )
         }
         guard version >= PostgresSchema.version else { throw notMigrated(schema, "has version \(version)") }
         return version
+    }
+
+    private static func lacksPrivileges(_ schema: String, _ missing: String) -> StoreError {
+        StoreError(
+            .failed,
+            "the role lacks privileges in the schema \(schema) (\(missing)); grant the privileges of the page PostgreSQL"
+        )
     }
 
     private static func notMigrated(_ schema: String, _ state: String) -> StoreError {

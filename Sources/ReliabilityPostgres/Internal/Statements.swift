@@ -4,6 +4,8 @@ struct Statements: Sendable {
     let get: String
     let write: String
     let commit: String
+    /// The commit of at least one record.
+    let commitWithRecords: String
     let update: String
     let updateOne: String
     let scan: String
@@ -17,9 +19,19 @@ struct Statements: Sendable {
     let expired: String
     let sweep: String
 
-    init(schema: String) {
+    /// Creates the texts.
+    ///
+    /// - Parameters:
+    ///   - schema: The name of the schema.
+    ///   - notifies: `true` if new records send a notification when their transaction is committed. Defaults to `false`.
+    init(schema: String, notifies: Bool = false) {
         self.schema = schema
         let s = PostgresSchema.quoted(schema)
+        // The channel has the name of the schema, and the payload is the queue. The server sends equal notifications of
+        // a transaction once.
+        func notification(of queue: String, if condition: String) -> String {
+            notifies ? ", CASE WHEN \(condition) THEN pg_notify('\(schema)', encode(\(queue), 'hex'))::text END" : ""
+        }
         func call(_ function: String, _ count: Int, columns: String = "*") -> String {
             "SELECT \(columns) FROM \(s).\(function)(\((1...count).map { "$\($0)" }.joined(separator: ", ")))"
         }
@@ -32,6 +44,11 @@ struct Statements: Sendable {
             """
         write = call("write_v1", 7)
         commit = call("commit_v1", 11)
+        commitWithRecords = call(
+            "commit_v1",
+            11,
+            columns: "*" + notification(of: "($8)[o_place + 1]", if: "o_kind = 2 AND o_version = 0")
+        )
         update = call("update_v1", 7)
         updateOne = call("update_one_v1", 7)
         // $1 is the first key, $2 whether the first key belongs to the page, $3 the end and $4 the limit of the page.
@@ -48,8 +65,10 @@ struct Statements: Sendable {
               CASE WHEN page.expires IS NULL OR page.expires > t.now THEN page.value END
             FROM t CROSS JOIN page WHERE page.n <= $4 AND page.before < 1048576 ORDER BY page.n
             """
-        enqueue =
-            "SELECT u.flag FROM unnest(\(s).enqueue_v1($1, $2, $3, $4)) WITH ORDINALITY AS u (flag, n) ORDER BY u.n"
+        enqueue = """
+            SELECT u.flag\(notification(of: "($1)[u.n]", if: "u.flag = 0"))
+            FROM unnest(\(s).enqueue_v1($1, $2, $3, $4)) WITH ORDINALITY AS u (flag, n) ORDER BY u.n
+            """
         claim = call("claim_v1", 4)
         settle =
             "SELECT u.fits FROM unnest(\(s).settle_v1($1, $2, $3, $4, $5, $6)) WITH ORDINALITY AS u (fits, n) ORDER BY u.n"

@@ -68,7 +68,7 @@ final class RedisCommands: Sendable {
 
     private func checked(_ reply: RedisReply) throws(StoreError) -> RedisReply {
         guard case .error(let text) = reply else { return reply }
-        throw StoreError(serverError: text)
+        throw StoreError(replyInUse: text)
     }
 
     private func reply(
@@ -107,8 +107,8 @@ final class RedisCommands: Sendable {
     /// Records an error reply that says that the server cannot serve the store.
     private func record(_ text: String, _ lease: ConnectionSupervisor<any RedisTransport>.Lease) {
         switch RedisErrorKind(text) {
-        case .unavailable: supervisor.failed(lease, StoreError(serverError: text))
-        case .demoted: supervisor.lost(lease, StoreError(serverError: text))
+        case .unavailable: supervisor.failed(lease, StoreError(replyInUse: text))
+        case .demoted: supervisor.lost(lease, StoreError(replyInUse: text))
         case .other: break
         }
     }

@@ -217,8 +217,8 @@ final class Socket: Sendable {
 
     static func describe(_ error: Int32) -> String {
         switch error {
-        case ECONNREFUSED: "the server refused the connection"
-        case ENOENT: "the socket of the server does not exist"
+        case ECONNREFUSED: "the server refused the connection; start the server or correct the address"
+        case ENOENT: "the socket of the server does not exist; start the server or correct the address"
         case EACCES, EPERM: "the system denies access to the socket of the server"
         case ECONNRESET, EPIPE: "the server closed the connection"
         case EHOSTUNREACH, ENETUNREACH: "the server cannot be reached"

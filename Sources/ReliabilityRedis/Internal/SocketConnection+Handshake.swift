@@ -32,7 +32,11 @@ extension SocketConnection {
         }
         if address.database != 0 {
             let database = address.database
-            try await run([Array("SELECT"), Array(database)], limit, "the server has no database \(database)")
+            try await run(
+                [Array("SELECT"), Array(database)],
+                limit,
+                "the server has no database \(database); correct the number of the database"
+            )
         }
     }
 

@@ -90,4 +90,20 @@ public protocol RecordStore: KeyValueStore {
         after: String?,
         limit: Int
     ) async throws(StoreError) -> RecordPage
+
+    /// Registers an action for new records of a queue, which other processes may have added.
+    ///
+    /// The action is a hint: the store may omit a call or call the action without a new record. Most stores never call
+    /// the action. The action must return promptly.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - action: The action, such as the wake-up of a relay.
+    /// - Returns: A function that removes the registration.
+    func onEnqueue(_ queue: QueueName, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
+}
+
+extension RecordStore {
+    /// Registers nothing, because the store reports no new records.
+    public func onEnqueue(_ queue: QueueName, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void { {} }
 }

@@ -13,8 +13,10 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
 
     /// The functions for a kind of server.
     package struct Server: Sendable {
-        /// The name and address of the server without credentials, for errors.
+        /// The name of the server without credentials, for errors.
         var name: String
+        /// Returns the address of a client's server without credentials, or `nil` if the name contains the address.
+        var address: @Sendable (Client) -> String?
         /// Connects to the server.
         ///
         /// The function's argument is called when the client cannot be used any more.
@@ -33,6 +35,7 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
 
         package init(
             name: String,
+            address: @escaping @Sendable (Client) -> String? = { _ in nil },
             connect:
                 @escaping @Sendable (_ onLoss: @escaping @Sendable (String) -> Void) async throws(StoreError) -> Client,
             admit: @escaping @Sendable (Client) async throws(StoreError) -> Void,
@@ -41,6 +44,7 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
             use: @escaping @Sendable (Lease?) -> Void
         ) {
             self.name = name
+            self.address = address
             self.connect = connect
             self.admit = admit
             self.check = check
@@ -55,6 +59,8 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
     private struct State {
         var machine: Machine
         var opening = Opening()
+        /// The address of the server of the last client.
+        var address: String?
         var timer: TimeSource.Timer?
         var timerNumber: UInt64 = 0
     }
@@ -113,9 +119,25 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
         }
         if case .failure(let error) = result {
             close()
-            throw error
+            throw openingError(error)
         }
     }
+
+    /// Adds the name of the server to an error.
+    private func openingError(_ error: StoreError) -> StoreError {
+        switch error.reason {
+        case .cancelled, .closed: error
+        default:
+            StoreError(
+                error.reason,
+                "\(name) cannot be used: \(error.explanation)",
+                underlyingError: error.underlyingError
+            )
+        }
+    }
+
+    /// The name and the address of the server.
+    private var name: String { server.name + (state.withLock { $0.address }.map { " at \($0)" } ?? "") }
 
     private func finishOpening(_ result: Result<Void, StoreError>) {
         state.withLock { $0.opening.resolve(result) }?.resume()
@@ -135,16 +157,17 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
     package func rejection() -> StoreError { rejection(state.withLock { $0.machine }) }
 
     private func rejection(_ machine: Machine) -> StoreError {
+        let name = name
         let cause = machine.lastError.map { ": \($0.explanation)" } ?? ""
         return switch machine.phase {
         case .closed: StoreError(.closed, "the store was closed")
-        case .gone: StoreError(.unavailable, "\(server.name) is gone\(cause)", underlyingError: machine.lastError)
+        case .gone: StoreError(.unavailable, "\(name) is gone\(cause)", underlyingError: machine.lastError)
         case .degraded:
-            StoreError(.unavailable, "\(server.name) is degraded\(cause)", underlyingError: machine.lastError)
+            StoreError(.unavailable, "\(name) is degraded\(cause)", underlyingError: machine.lastError)
         case .connecting, .ready:
             StoreError(
                 .unavailable,
-                "\(server.name) is being connected (failed attempts: \(machine.failedAttempts))\(cause)",
+                "\(name) is being connected (failed attempts: \(machine.failedAttempts))\(cause)",
                 underlyingError: machine.lastError
             )
         }
@@ -235,6 +258,8 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
             let client = try await server.connect { [weak self] explanation in
                 self?.step { $0.lost(number, StoreError(.unavailable, explanation), now: $1, random: $2) }
             }
+            let address = server.address(client)
+            state.withLock { $0.address = address }
             do throws(StoreError) { try await server.admit(client) } catch {
                 await server.close(client)
                 throw error
