@@ -42,8 +42,12 @@ private func open(_ address: String) async throws -> PostgresStore {
         for task in 0..<tasks {
             group.addTask {
                 for number in stride(from: task, to: count, by: tasks) {
-                    let id = Content.digits(number)
-                    try await queue.commit([], sending: [OutboxMessage(id: id, topic: "placed", payload: Content.payload)])
+                    let message = OutboxMessage(
+                        id: Content.digits(number),
+                        topic: "placed",
+                        payload: Content.payload
+                    )
+                    try await queue.commit([], sending: [message])
                 }
             }
         }

@@ -38,7 +38,13 @@ extension [UInt8] {
         return [UInt8(ascii: "+")]
     }
 
-    init(_ number: some BinaryInteger) { self = Array(String(number).utf8) }
+    /// Creates the decimal digits of a number.
+    init(_ number: some BinaryInteger) {
+        self = []
+        reserveCapacity(20)
+        if number < 0 { append(UInt8(ascii: "-")) }
+        append(decimal: UInt64(number.magnitude))
+    }
 
     init(_ text: String) { self = Array(text.utf8) }
 
@@ -61,7 +67,8 @@ extension Int64 {
             guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
             let digit = Int64(byte - UInt8(ascii: "0"))
             let (tens, isTooLarge) = number.multipliedReportingOverflow(by: 10)
-            let (sum, overflows) = isNegative ? tens.subtractingReportingOverflow(digit) : tens.addingReportingOverflow(digit)
+            // The negative numbers have one number more.
+            let (sum, overflows) = tens.addingReportingOverflow(isNegative ? -digit : digit)
             if isTooLarge || overflows { return nil }
             number = sum
         }
