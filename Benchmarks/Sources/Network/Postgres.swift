@@ -53,12 +53,13 @@ private func open(_ address: String) async throws -> PostgresStore {
         }
         try await group.waitForAll()
     }
+    let enqueueing = (ContinuousClock.now - start) / .seconds(1)
     while delivered.load(ordering: .relaxed) < count { try await Task.sleep(for: .milliseconds(1)) }
     while try await queue.counts().pending > 0 { try await Task.sleep(for: .milliseconds(1)) }
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     running.cancel()
     await running.value
-    return ["perSecond": Double(count) / elapsed]
+    return ["perSecond": Double(count) / elapsed, "enqueuedPerSecond": Double(count) / enqueueing]
 }
 
 /// Records from their enqueueing to their settlement, 100 in each call of a task.

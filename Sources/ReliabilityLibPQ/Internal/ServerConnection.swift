@@ -10,8 +10,7 @@ internal import ReliabilityStore
     private let connection: OpaquePointer?
     /// A Boolean value that indicates whether an answer is pending that no call waits for.
     private var isBroken = false
-    /// The names of the prepared statements by their texts.
-    private var statements: [String: String] = [:]
+    private var statements: [Statement: String] = [:]
     /// The largest number of prepared statements, for callers that compose texts.
     private static let maxStatements = 64
 
@@ -26,6 +25,13 @@ internal import ReliabilityStore
     }
 
     deinit { unsafe PQfinish(connection) }
+
+    /// A statement that the server has prepared under a name.
+    private struct Statement: Hashable {
+        let sql: String
+        /// The types of the arguments, which are a part of the prepared statement.
+        let types: [UInt32]
+    }
 
     enum Opening {
         case opened
@@ -103,12 +109,13 @@ internal import ReliabilityStore
     ) -> Result<PostgresReply, ConnectionFailure> {
         let types = values.map(\.type)
         let count = Int32(values.count)
-        var name = statements[sql]
+        let statement = Statement(sql: sql, types: types)
+        var name = prepares ? statements[statement] : nil
         if prepares, name == nil, statements.count < Self.maxStatements {
             let newName = "r\(statements.count)"
             let answer = answer(to: unsafe PQsendPrepare(connection, newName, sql, count, types), wait)
             guard case .success(let reply) = answer, reply.sqlState == nil else { return answer }
-            statements[sql] = newName
+            statements[statement] = newName
             name = newName
         }
         let formats = [Int32](repeating: 1, count: values.count)
