@@ -60,6 +60,16 @@ struct RedisErrorTests {
         #expect(store.connectionState == .ready)
     }
 
+    @Test("a server that loads its data is unavailable, because its settings are not those of its use")
+    func loading() async throws {
+        let text = "redis_version:7.0.15\r\nrole:master\r\nloading:1\r\naof_enabled:0\r\n"
+        let check = RedisServerCheck(names: RedisNames(.init(name: "a")), limit: .seconds(1), stated: nil)
+        let error = await #expect(throws: StoreError.self) {
+            try await check.facts(ScriptedServer { .bytes(Array(text.utf8)) })
+        }
+        #expect(error?.reason == .unavailable)
+    }
+
     @Test("a reply lost after sending is an unknown outcome of a write and unavailable for a read")
     func lost() async throws {
         let store = try await open(
