@@ -48,3 +48,17 @@ let package = Package(
         ),
     ]
 )
+
+// `RELIABILITY_NETWORK=1` builds only the program of `network`, which needs libpq.
+if Context.environment["RELIABILITY_NETWORK"] == "1" {
+    package.dependencies = [.package(name: "swift-reliability", path: "..", traits: ["LibPQ"])]
+    let products = ["ReliabilityStore", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ", "Outbox"]
+    package.targets = [
+        .executableTarget(
+            name: "Network",
+            dependencies: products.map { .product(name: $0, package: "swift-reliability") },
+            path: "Sources/Network",
+            swiftSettings: settings
+        )
+    ]
+}

@@ -6,7 +6,9 @@ extension LibPQTransport {
     public struct Configuration: Hashable, Sendable {
         /// The time limits that the server enforces in each session, or `nil` behind a pooler in transaction mode.
         ///
-        /// The limits are startup options, which PgBouncer rejects. Set the limits with `ALTER ROLE … SET` instead.
+        /// The limits are startup options, which PgBouncer rejects. Set the limits with `ALTER ROLE … SET` instead. With
+        /// a value, each connection prepares the statements that it runs. A pooler in transaction mode does not support
+        /// prepared statements.
         public var serverLimits: ServerLimits?
         /// The largest number of connections, at least 1.
         public var maxConnections: Int

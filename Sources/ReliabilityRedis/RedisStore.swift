@@ -134,9 +134,13 @@ public final class RedisStore: RecordStore {
     public func get(_ keys: [StoreKey]) async throws(StoreError) -> [StoreEntry?] {
         for key in keys { try capabilities.check(key) }
         if keys.isEmpty { return [] }
-        var reply = try await commands.read(.get, keys: [names.version] + keys.map(names.entry), [])
+        var entryNames = [names.version]
+        entryNames.reserveCapacity(1 + keys.count)
+        for key in keys { entryNames.append(names.entry(key)) }
+        var reply = try await commands.read(.get, keys: entryNames, [])
         let now = try reply.integer()
         var entries: [StoreEntry?] = []
+        entries.reserveCapacity(keys.count)
         for _ in keys { entries.append(try reply.entry(at: now)) }
         return entries
     }
@@ -158,16 +162,21 @@ public final class RedisStore: RecordStore {
         try checkCancellation()
         try capabilities.checkCommit(writes, records)
         if writes.isEmpty, records.isEmpty { return .committed([], records: []) }
-        var arguments = [Array(String(writes.count).utf8)]
-        for write in writes { arguments += write.arguments(member: names.member(of: write.key)) }
-        let (queueKeys, recordArguments) = names.arguments(of: records)
-        let keys = [names.version, names.index] + writes.map { names.entry($0.key) } + queueKeys
+        var keys = [names.version, names.index]
+        keys.reserveCapacity(2 + writes.count)
+        var arguments = [Word.number(writes.count)]
+        arguments.reserveCapacity(1 + 6 * writes.count)
+        for write in writes {
+            keys.append(names.entry(write.key))
+            write.append(to: &arguments, member: names.member(of: write.key))
+        }
+        if !records.isEmpty {
+            let (queueKeys, recordArguments) = names.arguments(of: records)
+            keys += queueKeys
+            arguments += recordArguments
+        }
         let grows = !records.isEmpty || writes.contains(where: \.isPut)
-        var reply = try await commands.write(
-            grows ? .commit : .commitWithoutGrowth,
-            keys: keys,
-            arguments + recordArguments
-        )
+        var reply = try await commands.write(grows ? .commit : .commitWithoutGrowth, keys: keys, arguments)
         let status = try reply.integer()
         let now = try reply.integer()
         if status == 1 {
@@ -192,12 +201,17 @@ public final class RedisStore: RecordStore {
         try checkCancellation()
         try capabilities.checkUpdates(updates)
         if updates.isEmpty { return UpdateResult(isApplied: true, decisions: []) }
+        var keys = [names.version, names.index]
+        keys.reserveCapacity(2 + updates.count)
         var arguments: [[UInt8]] = []
+        arguments.reserveCapacity(3 * updates.count)
         for (key, update) in updates {
             let (kind, constants) = update.arguments
-            arguments += [kind, constants, names.member(of: key)]
+            keys.append(names.entry(key))
+            arguments.append(kind)
+            arguments.append(constants)
+            arguments.append(names.member(of: key))
         }
-        let keys = [names.version, names.index] + updates.map { names.entry($0.key) }
         var reply = try await commands.write(.update, keys: keys, arguments)
         let isApplied = try reply.integer() == 1
         let now = try reply.integer().saturatingMultiply(1000)

@@ -132,6 +132,47 @@ struct PoolTests {
         #expect(closed?.isSent == false)
     }
 
+    @Test(
+        "a connection prepares its statements, unless a pooler may stand before the server",
+        arguments: [true, false]
+    )
+    func prepared(isDirect: Bool) async throws {
+        let server = try #require(PostgresServer.shared)
+        let transport = try await server.connect(.init(maxConnections: 1, serverLimits: isDirect ? .init() : nil))
+        let count = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%$1 AS wanted'"
+        for value in 1...3 as ClosedRange<Int32> {
+            let reply = try await transport.query("SELECT $1 AS wanted", [number(value)], limit: .seconds(5))
+            #expect(reply.rows == [[number(value).bytes]])
+        }
+        #expect(try await transport.text(count) == (isDirect ? "1" : "0"))
+        // The same text with another type is another statement.
+        let bytes = PostgresValue(type: 17, bytes: [7])
+        #expect(try await transport.query("SELECT $1 AS wanted", [bytes], limit: .seconds(5)).rows == [[[7]]])
+        #expect(try await transport.text(count) == (isDirect ? "2" : "0"))
+        await transport.close()
+    }
+
+    @Test("a session of a user leaves no connection without its prepared statements")
+    func preparedAfterSession() async throws {
+        let transport = try await #require(PostgresServer.shared).connect(.init(maxConnections: 1))
+        for _ in 0..<3 {
+            #expect(try await transport.text("SELECT 1") == "1")
+            try await transport.withSession { session in
+                _ = try await session.query("DEALLOCATE ALL", [], limit: .seconds(5))
+            }
+        }
+        await transport.close()
+    }
+
+    @Test("more different statements than a connection prepares are answered")
+    func manyStatements() async throws {
+        let transport = try await #require(PostgresServer.shared).connect(.init(maxConnections: 1))
+        for number in 0..<200 { #expect(try await transport.text("SELECT \(number)") == "\(number)") }
+        let count = try await transport.text("SELECT count(*) FROM pg_prepared_statements")
+        #expect(try #require(Int(count)) <= 64)
+        await transport.close()
+    }
+
     @Test("an error during the commit is the answer of the statement, although its rows came first")
     func lateErrors() async throws {
         let transport = try await transport(1)

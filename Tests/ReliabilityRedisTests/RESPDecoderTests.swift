@@ -90,6 +90,26 @@ struct RESPDecoderTests {
         }
     }
 
+    @Test(
+        "a number of 64 bits is decoded exactly, and other digits are no number",
+        arguments: [
+            "0", "-0", "+7", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
+            "-9223372036854775809", "92233720368547758070", "", "-", "+", "--1", "1-", "1 ", "0x1", "/", ":",
+        ]
+    )
+    func numbers(text: String) {
+        #expect(Int64(decimal: Array(text.utf8)[...]) == Int64(text))
+    }
+
+    @Test(
+        "the digits of a number are the digits of its description",
+        arguments: [0, 9, 10, 15, 16, 12_345, .max, -1, .min]
+    )
+    func digits(number: Int64) {
+        #expect(Array<UInt8>(number) == Array("\(number)".utf8))
+        if number >= 0 { #expect(Word.number(Int(number)) == Array("\(number)".utf8)) }
+    }
+
     @Test("a command is an array of strings of bytes")
     func encoder() {
         var bytes: [UInt8] = []

@@ -62,6 +62,16 @@ struct RedisErrorTests {
         #expect(store.connectionState == .ready)
     }
 
+    @Test("a server that loads its data is unavailable, because its settings are not those of its use")
+    func loading() async throws {
+        let text = "redis_version:7.0.15\r\nrole:master\r\nloading:1\r\naof_enabled:0\r\n"
+        let check = RedisServerCheck(names: RedisNames(.init(name: "a")), limit: .seconds(1), stated: nil)
+        let error = await #expect(throws: StoreError.self) {
+            try await check.facts(SameReply(reply: .bytes(Array(text.utf8))))
+        }
+        #expect(error?.reason == .unavailable)
+    }
+
     @Test("a reply lost after sending is an unknown outcome of a write and unavailable for a read")
     func lost() async throws {
         let store = try await open(
@@ -90,6 +100,17 @@ struct RedisErrorTests {
     private func read(_ store: RedisStore) async -> StoreError.Reason? {
         await store.reason { store async throws(StoreError) in _ = try await store.get([StoreKey(Keyspace("k"), "a")]) }
     }
+}
+
+/// A server that gives the same reply to each command.
+private struct SameReply: RedisTransport {
+    let reply: RedisReply
+
+    func send(_ command: [[UInt8]], keys: Range<Int>, limit: Duration) async throws(ConnectionFailure) -> RedisReply {
+        reply
+    }
+
+    func close() async {}
 }
 
 /// A server that passes each check and answers each script with a scripted reply.

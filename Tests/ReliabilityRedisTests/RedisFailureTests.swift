@@ -339,6 +339,29 @@ struct RedisFailureTests {
         #expect(store.connectionState == .ready)
     }
 
+    @Test("a command is sent while an earlier command has no reply")
+    func pipelining() async throws {
+        let server = try RedisServer()
+        try await server.command("PING")
+        let connection = try await SocketConnection.open(server.address, limit: .seconds(30)) { _ in }
+        defer { connection.end("the test has ended") }
+        @Sendable func send(_ parts: String...) async throws -> RedisReply {
+            try await connection.send(parts.map { Array($0.utf8) }, keys: 0..<0, limit: .seconds(30))
+        }
+        let first = Task { try await send("BLPOP", "list", "0") }
+        try await waitUntil { try await server.clients().contains("cmd=blpop") }
+        let second = Task { try await send("GET", "missing") }
+        // The server has read the second command and holds the command back.
+        try await waitUntil {
+            try await server.clients().split(separator: "\n").contains {
+                $0.contains("cmd=blpop") && !$0.contains(" qbuf=0 ")
+            }
+        }
+        try await server.command("RPUSH", "list", "a")
+        #expect(try await first.value == .array([.bytes(Array("list")), .bytes(Array("a"))]))
+        #expect(try await second.value == .null)
+    }
+
     @Test("the deadline of a caller ends the caller's wait and not the connection")
     func deadline() async throws {
         let server = try RedisServer()
@@ -369,6 +392,14 @@ struct RedisFailureTests {
         #expect(reason == .unknownOutcome || reason == .closed)
         #expect(await put(store) == .closed)
         server.signal(SIGCONT)
+    }
+}
+
+extension RedisServer {
+    /// The connections of the server with their last commands.
+    fileprivate func clients() async throws -> String {
+        guard case .bytes(let text) = try await command("CLIENT", "LIST") else { return "" }
+        return String(decoding: text, as: UTF8.self)
     }
 }
 

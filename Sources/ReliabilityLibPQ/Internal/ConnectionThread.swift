@@ -36,7 +36,9 @@ final class ConnectionThread {
 
     private func serve(_ call: Call, on connection: ServerConnection) {
         guard call.beginSending() else { return }
-        let answer = connection.query(call.sql, call.values, wait(for: call))
+        // A pooler in transaction mode may run the next statement on another connection of the server.
+        let prepares = pool.configuration.serverLimits != nil
+        let answer = connection.query(call.sql, call.values, prepares: prepares, wait(for: call))
         lastUse = continuousNanoseconds()
         if case .success(let reply) = answer, let code = reply.sqlState {
             // A server that rejects writes is not the primary any more, and no statement succeeds on a prepared
@@ -67,10 +69,7 @@ final class ConnectionThread {
         guard self.connection === connection else { return }
         // The settings of the session must not reach the next caller.
         let wait = SocketWait(signal: signal, end: TimeSource.continuous.instant(after: .seconds(1)))
-        let isClean =
-            connection.isIdle
-            && (try? connection.query("DISCARD ALL", [], wait).get())?.sqlState == nil
-        if !isClean || !connection.isUsable { drop() }
+        if !connection.isIdle || !connection.discardState(wait) { drop() }
         lastUse = continuousNanoseconds()
     }
 

@@ -10,6 +10,9 @@ internal import ReliabilityStore
     private let connection: OpaquePointer?
     /// A Boolean value that indicates whether an answer is pending that no call waits for.
     private var isBroken = false
+    private var statements: [Statement: String] = [:]
+    /// The largest number of prepared statements, for callers that compose texts.
+    private static let maxStatements = 64
 
     init(_ parameters: ConnectionParameters) {
         unsafe connection = withCStrings(parameters.keywords) { keywords in
@@ -22,6 +25,13 @@ internal import ReliabilityStore
     }
 
     deinit { unsafe PQfinish(connection) }
+
+    /// A statement that the server has prepared under a name.
+    private struct Statement: Hashable {
+        let sql: String
+        /// The types of the arguments, which are a part of the prepared statement.
+        let types: [UInt32]
+    }
 
     enum Opening {
         case opened
@@ -129,19 +139,49 @@ internal import ReliabilityStore
 
     /// Sends a statement and waits for its whole answer.
     ///
-    /// The answer is complete only when the server is ready for the next statement. The server sends the rows of a
-    /// statement before the commit.
+    /// - Parameters:
+    ///   - sql: The text.
+    ///   - values: The arguments.
+    ///   - prepares: `true` to prepare the statement at its first use. The server then parses and plans the text once.
+    ///   - wait: The limits of the wait.
+    /// - Returns: The answer. An error in the preparation is an answer too.
     func query(
         _ sql: String,
         _ values: [PostgresValue],
+        prepares: Bool = false,
         _ wait: SocketWait
     ) -> Result<PostgresReply, ConnectionFailure> {
         let types = values.map(\.type)
-        let lengths = values.map { Int32(clamping: $0.bytes?.count ?? 0) }
-        let formats = [Int32](repeating: 1, count: values.count)
-        let isQueued = unsafe withValues(values[...], []) { pointers in
-            unsafe PQsendQueryParams(connection, sql, Int32(values.count), types, pointers, lengths, formats, 1)
+        let count = Int32(values.count)
+        let statement = Statement(sql: sql, types: types)
+        var name = prepares ? statements[statement] : nil
+        if prepares, name == nil, statements.count < Self.maxStatements {
+            let newName = "r\(statements.count)"
+            let answer = answer(to: unsafe PQsendPrepare(connection, newName, sql, count, types), wait)
+            guard case .success(let reply) = answer, reply.sqlState == nil else { return answer }
+            statements[statement] = newName
+            name = newName
         }
+        let formats = [Int32](repeating: 1, count: values.count)
+        let isQueued = unsafe withValues(values) { pointers, lengths in
+            if let name { return unsafe PQsendQueryPrepared(connection, name, count, pointers, lengths, formats, 1) }
+            return unsafe PQsendQueryParams(connection, sql, count, types, pointers, lengths, formats, 1)
+        }
+        return answer(to: isQueued, wait)
+    }
+
+    /// Ends the state of a session, and returns a Boolean value that indicates whether the connection can be used again.
+    func discardState(_ wait: SocketWait) -> Bool {
+        // The server also discards the prepared statements.
+        statements = [:]
+        return (try? query("DISCARD ALL", [], wait).get())?.sqlState == nil && isUsable
+    }
+
+    /// Sends what libpq has queued and waits for the whole answer.
+    ///
+    /// The answer is complete only when the server is ready for the next statement. The server sends the rows of a
+    /// statement before the commit.
+    private func answer(to isQueued: Int32, _ wait: SocketWait) -> Result<PostgresReply, ConnectionFailure> {
         guard isQueued == 1 else { return broken("the statement could not be sent completely") }
         while true {
             let flushed = unsafe PQflush(connection)
@@ -195,21 +235,26 @@ private func rows(of result: OpaquePointer) -> [[[UInt8]?]] {
     }
 }
 
-/// Calls `body` with pointers to the bytes of values, with `nil` for a null.
+/// Calls `body` with pointers to the bytes of values, with `nil` for a null, and the lengths of the values.
 private func withValues<Result>(
-    _ values: ArraySlice<PostgresValue>,
-    _ pointers: [UnsafePointer<CChar>?],
-    _ body: ([UnsafePointer<CChar>?]) -> Result
+    _ values: [PostgresValue],
+    _ body: (_ pointers: [UnsafePointer<CChar>?], _ lengths: [Int32]) -> Result
 ) -> Result {
-    guard let value = values.first else { return unsafe body(pointers) }
-    guard let bytes = value.bytes else { return unsafe withValues(values.dropFirst(), pointers + [nil], body) }
-    // A pointer that is not null, also for no bytes.
-    return unsafe (bytes.isEmpty ? [0] : bytes).withUnsafeBytes { bytes in
-        unsafe withValues(
-            values.dropFirst(),
-            pointers + [bytes.baseAddress?.assumingMemoryBound(to: CChar.self)],
-            body
-        )
+    let lengths = values.map { Int32(clamping: $0.bytes?.count ?? 0) }
+    // The last byte gives a pointer that is not null for no bytes.
+    var all: [UInt8] = []
+    all.reserveCapacity(lengths.reduce(1) { $0 + Int($1) })
+    for value in values { if let bytes = value.bytes { all += bytes } }
+    all.append(0)
+    return unsafe all.withUnsafeBytes { all in
+        var next = unsafe all.baseAddress?.assumingMemoryBound(to: CChar.self)
+        var pointers: [UnsafePointer<CChar>?] = unsafe []
+        unsafe pointers.reserveCapacity(values.count)
+        for (value, length) in zip(values, lengths) {
+            unsafe pointers.append(value.bytes == nil ? nil : next)
+            unsafe next = next.map { unsafe $0 + Int(length) }
+        }
+        return unsafe body(pointers, lengths)
     }
 }
 

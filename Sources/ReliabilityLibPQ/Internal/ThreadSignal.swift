@@ -51,18 +51,20 @@ final class ThreadSignal: Sendable {
                 case .writing: POLLOUT
                 case .both: POLLIN | POLLOUT
                 }
-            var polled = [
+            var polled = (
                 pollfd(fd: socket, events: Int16(events), revents: 0),
-                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
-            ]
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+            )
             let milliseconds = Int32(clamping: min(left / 1_000_000 + 1, 60_000))
-            let count = unsafe poll(&polled, 2, milliseconds)
-            if polled[1].revents != 0 {
+            let count = unsafe withUnsafeMutableBytes(of: &polled) {
+                unsafe poll($0.baseAddress?.assumingMemoryBound(to: pollfd.self), 2, milliseconds)
+            }
+            if polled.1.revents != 0 {
                 var bytes = [UInt8](repeating: 0, count: 64)
                 while unsafe read(output, &bytes, 64) > 0 {}
                 return .signalled
             }
-            if count > 0, polled[0].revents != 0 { return .ready }
+            if count > 0, polled.0.revents != 0 { return .ready }
         }
     }
 

@@ -5,7 +5,16 @@ internal import ReliabilityStore
 extension [UInt8] {
     /// The big-endian bytes of an integer.
     init(bigEndian number: some FixedWidthInteger) {
-        self = (0..<number.bitWidth / 8).reversed().map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+        self = []
+        reserveCapacity(number.bitWidth / 8)
+        append(bigEndian: number)
+    }
+
+    /// Appends the big-endian bytes of an integer.
+    mutating func append(bigEndian number: some FixedWidthInteger) {
+        for shift in stride(from: number.bitWidth - 8, through: 0, by: -8) {
+            append(UInt8(truncatingIfNeeded: number >> shift))
+        }
     }
 
     /// The big-endian integer in the bytes, or `nil` if the number of bytes is another.
@@ -63,10 +72,17 @@ extension PostgresValue {
     private static func array(_ type: UInt32, of element: UInt32, _ elements: [[UInt8]]) -> PostgresValue {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(elements.reduce(20) { $0 + 4 + $1.count })
-        bytes +=
-            Array(bigEndian: Int32(elements.isEmpty ? 0 : 1)) + Array(bigEndian: Int32(0)) + Array(bigEndian: element)
-        if !elements.isEmpty { bytes += Array(bigEndian: Int32(elements.count)) + Array(bigEndian: Int32(1)) }
-        for element in elements { bytes += Array(bigEndian: Int32(element.count)) + element }
+        bytes.append(bigEndian: Int32(elements.isEmpty ? 0 : 1))
+        bytes.append(bigEndian: Int32(0))
+        bytes.append(bigEndian: element)
+        if !elements.isEmpty {
+            bytes.append(bigEndian: Int32(elements.count))
+            bytes.append(bigEndian: Int32(1))
+        }
+        for element in elements {
+            bytes.append(bigEndian: Int32(element.count))
+            bytes += element
+        }
         return PostgresValue(type: type, bytes: bytes)
     }
 }

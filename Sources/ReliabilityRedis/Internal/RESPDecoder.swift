@@ -111,7 +111,7 @@ struct RESPDecoder {
     }
 
     private func number(_ range: Range<Int>) throws(Malformed) -> Int64 {
-        guard let number = Int64(String(decoding: bytes[range], as: UTF8.self)) else { throw Malformed() }
+        guard let number = Int64(decimal: bytes[range]) else { throw Malformed() }
         return number
     }
 

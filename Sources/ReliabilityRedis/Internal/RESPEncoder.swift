@@ -13,11 +13,7 @@ enum RESPEncoder {
 
     private static func append(_ kind: UInt8, _ number: Int, to bytes: inout [UInt8]) {
         bytes.append(kind)
-        if number < 10 {
-            bytes.append(UInt8(ascii: "0") + UInt8(number))
-        } else {
-            bytes.append(contentsOf: String(number).utf8)
-        }
+        bytes.append(decimal: UInt64(number))
         bytes.append(13)
         bytes.append(10)
     }

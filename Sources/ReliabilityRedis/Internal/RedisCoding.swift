@@ -24,7 +24,9 @@ extension StoreEntry {
 extension [UInt8] {
     /// Returns the eight bytes from an offset as a number.
     func bigEndian(at offset: Int) -> UInt64 {
-        self[offset..<offset + 8].reduce(0) { $0 << 8 | UInt64($1) }
+        var number: UInt64 = 0
+        for index in offset..<offset + 8 { number = number << 8 | UInt64(self[index]) }
+        return number
     }
 
     /// The end of a range of members that begin with these bytes.
@@ -36,61 +38,143 @@ extension [UInt8] {
         return [UInt8(ascii: "+")]
     }
 
-    init(_ number: some BinaryInteger) { self = Array(String(number).utf8) }
+    /// Creates the decimal digits of a number.
+    init(_ number: some BinaryInteger) {
+        self = []
+        reserveCapacity(20)
+        if number < 0 { append(UInt8(ascii: "-")) }
+        append(decimal: UInt64(number.magnitude))
+    }
 
     init(_ text: String) { self = Array(text.utf8) }
+
+    /// Appends the decimal digits of a number.
+    mutating func append(decimal number: UInt64) {
+        if number >= 10 { append(decimal: number / 10) }
+        append(UInt8(ascii: "0") + UInt8(number % 10))
+    }
+}
+
+extension Int64 {
+    /// Creates a number from its decimal digits with an optional sign, or `nil` for other bytes or too large a number.
+    init?(decimal bytes: ArraySlice<UInt8>) {
+        guard let first = bytes.first else { return nil }
+        let isNegative = first == UInt8(ascii: "-")
+        let digits = isNegative || first == UInt8(ascii: "+") ? bytes.dropFirst() : bytes
+        if digits.isEmpty { return nil }
+        var number: Int64 = 0
+        for byte in digits {
+            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+            let digit = Int64(byte - UInt8(ascii: "0"))
+            let (tens, isTooLarge) = number.multipliedReportingOverflow(by: 10)
+            // The negative numbers have one number more.
+            let (sum, overflows) = tens.addingReportingOverflow(isNegative ? -digit : digit)
+            if isTooLarge || overflows { return nil }
+            number = sum
+        }
+        self = number
+    }
+}
+
+/// Parts of commands that are allocated once.
+enum Word {
+    static let evalSHA = Array("EVALSHA")
+    static let eval = Array("EVAL")
+    static let put = Array("put")
+    static let delete = Array("delete")
+    static let touch = Array("touch")
+    static let check = Array("check")
+    static let any = Array("any")
+    static let absent = Array("absent")
+    static let present = Array("present")
+    static let version = Array("version")
+    static let never = Array("never")
+    static let keep = Array("keep")
+    static let add = Array("add")
+    static let window = Array("window")
+    static let gcra = Array("gcra")
+    private static let smallNumbers = (0..<16).map { Array<UInt8>($0) }
+
+    /// The digits of a number.
+    static func number(_ number: Int) -> [UInt8] {
+        smallNumbers.indices.contains(number) ? smallNumbers[number] : Array(number)
+    }
 }
 
 extension StoreWrite {
-    /// The arguments of the write in the script of commits.
-    func arguments(member: [UInt8]) -> [[UInt8]] {
-        let kind: String
-        let condition: WriteCondition
-        var expiry = Expiry.keep
-        var value: [UInt8] = []
+    /// Appends the arguments of the write in the script of commits.
+    func append(to arguments: inout [[UInt8]], member: [UInt8]) {
         switch self {
-        case .put(_, let bytes, let life, let c): (kind, value, expiry, condition) = ("put", bytes, life, c)
-        case .delete(_, let c): (kind, condition) = ("delete", c)
-        case .touch(_, let life, let c): (kind, expiry, condition) = ("touch", life, c)
-        case .check(_, let c): (kind, condition) = ("check", c)
+        case .put(_, let value, let expiry, let condition):
+            arguments.append(Word.put)
+            Self.append(condition, expiry, value, member, to: &arguments)
+        case .delete(_, let condition):
+            arguments.append(Word.delete)
+            Self.append(condition, .keep, [], member, to: &arguments)
+        case .touch(_, let expiry, let condition):
+            arguments.append(Word.touch)
+            Self.append(condition, expiry, [], member, to: &arguments)
+        case .check(_, let condition):
+            arguments.append(Word.check)
+            Self.append(condition, .keep, [], member, to: &arguments)
         }
-        let conditionName: String
+    }
+
+    private static func append(
+        _ condition: WriteCondition,
+        _ expiry: Expiry,
+        _ value: [UInt8],
+        _ member: [UInt8],
+        to arguments: inout [[UInt8]]
+    ) {
         var version: [UInt8] = []
         switch condition {
-        case .any: conditionName = "any"
-        case .absent: conditionName = "absent"
-        case .present: conditionName = "present"
-        case .version(let wanted): (conditionName, version) = ("version", Array(wanted.rawValue))
+        case .any: arguments.append(Word.any)
+        case .absent: arguments.append(Word.absent)
+        case .present: arguments.append(Word.present)
+        case .version(let wanted):
+            arguments.append(Word.version)
+            version = Array(wanted.rawValue)
         }
-        let life: [UInt8]
+        arguments.append(version)
         switch expiry {
-        case .never: life = Array("never")
-        case .keep: life = Array("keep")
-        case .after(let duration): life = Array(max(duration, .microseconds(1)).microsecondsUp)
+        case .never: arguments.append(Word.never)
+        case .keep: arguments.append(Word.keep)
+        case .after(let duration): arguments.append(Array(max(duration, .microseconds(1)).microsecondsUp))
         }
-        return [Array(kind), Array(conditionName), version, life, value, member]
+        arguments.append(value)
+        arguments.append(member)
     }
 }
 
 extension AtomicUpdate {
     /// The kind and the constants of the update in the script of updates.
     var arguments: (kind: [UInt8], constants: [UInt8]) {
-        func pack(_ numbers: Int64...) -> [UInt8] {
-            numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * Int64($0))) } }
-        }
         switch self {
         case .add(let amount, let range, let expiry):
             let life = max(1, expiry.saturatingNanoseconds)
-            return (Array("add"), pack(amount, range.lowerBound, range.upperBound, life))
+            return (Word.add, Self.packed(amount, range.lowerBound, range.upperBound, life))
         case .fixedWindow(let length, let limit, let cost):
             let life = max(1, length.saturatingNanoseconds)
-            return (Array("window"), pack(Int64(max(0, cost)), .min, Int64(limit), life))
+            return (Word.window, Self.packed(Int64(max(0, cost)), .min, Int64(limit), life))
         case .gcra(let interval, let burst, let cost):
             let interval = max(1, interval.saturatingNanoseconds)
             let (need, isTooMuch) = interval.multipliedReportingOverflow(by: Int64(max(0, cost)))
             let capacity = interval.saturatingMultiply(Int64(max(1, burst)))
-            return (Array("gcra"), pack(capacity, isTooMuch ? 0 : need, isTooMuch ? 1 : 0))
+            return (Word.gcra, Self.packed(capacity, isTooMuch ? 0 : need, isTooMuch ? 1 : 0))
         }
+    }
+
+    /// The big-endian bytes of numbers.
+    private static func packed(_ numbers: Int64...) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(8 * numbers.count)
+        for number in numbers {
+            for shift in stride(from: 56 as Int64, through: 0, by: -8) {
+                bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+            }
+        }
+        return bytes
     }
 }
 

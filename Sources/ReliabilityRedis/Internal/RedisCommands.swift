@@ -55,13 +55,17 @@ final class RedisCommands: Sendable {
         isWrite: Bool
     ) async throws(StoreError) -> RedisReply {
         let positions = 3..<3 + keys.count
-        let rest = [Array<UInt8>(keys.count)] + keys + arguments
-        let reply = try await reply([Array("EVALSHA"), script.digest] + rest, positions, isWrite: isWrite)
+        var command: [[UInt8]] = []
+        command.reserveCapacity(3 + keys.count + arguments.count)
+        command += [Word.evalSHA, script.digest, Word.number(keys.count)]
+        command += keys
+        command += arguments
+        let reply = try await reply(command, positions, isWrite: isWrite)
         if case .error(let text) = reply, text.hasPrefix("NOSCRIPT") {
             // The server has lost its scripts, and nothing ran.
-            return try checked(
-                try await self.reply([Array("EVAL"), script.source] + rest, positions, isWrite: isWrite)
-            )
+            command[0] = Word.eval
+            command[1] = script.source
+            return try checked(try await self.reply(command, positions, isWrite: isWrite))
         }
         return try checked(reply)
     }

@@ -3,7 +3,9 @@ internal import ReliabilityStore
 /// The keys of a store on the server.
 struct RedisNames: Sendable {
     private let prefix: [UInt8]
-    private let keyspacesWithoutIndex: Set<[UInt8]>
+    /// The first bytes of the keys of entries.
+    private let entryPrefix: [UInt8]
+    private let keyspacesWithoutIndex: [StoreKey]
     /// The key of the last version.
     let version: [UInt8]
     /// The key of the set with the keys of all entries in their order.
@@ -15,23 +17,26 @@ struct RedisNames: Sendable {
 
     init(_ configuration: RedisStore.Configuration) {
         prefix = Array("{\(configuration.name)}:")
-        keyspacesWithoutIndex = Set(configuration.keyspacesWithoutScan.map { StoreKey($0).encoded })
+        entryPrefix = prefix + Array("e:")
+        keyspacesWithoutIndex = configuration.keyspacesWithoutScan.map { StoreKey($0) }
         version = prefix + Array("v")
         index = prefix + Array("i")
         origin = prefix + Array("o")
         probe = prefix + Array("probe")
     }
 
-    func entry(_ key: StoreKey) -> [UInt8] { prefix + Array("e:") + key.encoded }
+    func entry(_ key: StoreKey) -> [UInt8] {
+        var name: [UInt8] = []
+        name.reserveCapacity(entryPrefix.count + key.byteCount)
+        name += entryPrefix
+        key.append(to: &name)
+        return name
+    }
 
     /// Returns the member of the index for a key, or no bytes if the keyspace has no index.
     func member(of key: StoreKey) -> [UInt8] { hasIndex(key) ? key.encoded : [] }
 
-    func hasIndex(_ key: StoreKey) -> Bool {
-        if keyspacesWithoutIndex.isEmpty { return true }
-        let encoded = key.encoded
-        return !keyspacesWithoutIndex.contains(Array(encoded.prefix(1 + Int(encoded[0]))))
-    }
+    func hasIndex(_ key: StoreKey) -> Bool { !keyspacesWithoutIndex.contains { key.hasPrefix($0) } }
 
     private func queue(_ kind: String, _ name: QueueName) -> [UInt8] { prefix + Array(kind) + Array(name.description) }
 

@@ -22,6 +22,8 @@ struct RedisServerCheck: Sendable {
     ///   differently.
     func facts(_ transport: any RedisTransport) async throws(StoreError) -> RedisServerFacts {
         let info = try await information([Array("INFO")], transport)
+        // While a server loads its append-only file, the server reports the file as disabled.
+        if info["loading"] == "1" { throw StoreError(.unavailable, "the server loads its data") }
         try checkVersion(info)
         try checkRole(info)
         try checkEviction(info)

@@ -26,7 +26,7 @@ struct ReplyReader {
         switch try next() {
         case .integer(let number): return number
         case .bytes(let bytes):
-            guard let number = Int64(String(decoding: bytes, as: UTF8.self)) else { throw .malformedReply }
+            guard let number = Int64(decimal: bytes[...]) else { throw .malformedReply }
             return number
         case .null: return nil
         case .array, .error: throw .malformedReply

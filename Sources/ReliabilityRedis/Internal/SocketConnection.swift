@@ -14,6 +14,8 @@ final class SocketConnection: RedisTransport, Sendable {
         var answered = 0
         /// The commands that no thread writes yet.
         var unsent: [UInt8] = []
+        /// A Boolean value that indicates whether a task will write `unsent`.
+        var isFlushScheduled = false
         /// A Boolean value that indicates whether a thread writes.
         ///
         /// The other callers add to `unsent`.
@@ -30,6 +32,8 @@ final class SocketConnection: RedisTransport, Sendable {
 
     /// The largest number of commands without a reply.
     private static let maxCalls = 10_000
+    /// The largest buffer that is kept for later commands.
+    private static let maxIdleCapacity = 1 << 16
 
     private let socket: Socket
     /// The longest time in nanoseconds from a command to its reply.
@@ -103,42 +107,79 @@ final class SocketConnection: RedisTransport, Sendable {
         return try result.get()
     }
 
+    /// The writer of a command.
+    private enum Writer {
+        /// The caller of the command.
+        case caller
+        /// A task that runs after the tasks that are ready to run.
+        case task
+        /// The writer of an earlier command.
+        case other
+        /// The command is not written.
+        case none(String)
+    }
+
     /// Adds a call and sends its command as far as the system takes bytes without a wait.
     ///
     /// - Returns: The reason why the command is not sent, or `nil`.
     private func add(_ call: SocketCall, _ bytes: [UInt8]) -> String? {
-        let (failure, mustWrite) = state.withLock { state -> (String?, Bool) in
-            if let failure = state.failure { return (failure, false) }
+        let writer = state.withLock { state -> Writer in
+            if let failure = state.failure { return .none(failure) }
             if state.calls.count - state.answered >= Self.maxCalls {
-                return ("too many commands wait for a reply", false)
+                return .none("too many commands wait for a reply")
             }
             call.start = state.totalCount
             state.calls.append(call)
             state.totalCount += UInt64(bytes.count)
             state.unsent += bytes
-            if state.isWriting || state.isBlocked { return (nil, false) }
+            if state.isWriting || state.isBlocked || state.isFlushScheduled { return .other }
+            // While the server is at work, the commands of all tasks that are ready to run are written together. A
+            // write takes longer than the rest of a call.
+            if state.calls.count - state.answered > 1 {
+                state.isFlushScheduled = true
+                return .task
+            }
             state.isWriting = true
-            return (nil, true)
+            return .caller
+        }
+        switch writer {
+        case .caller: writeUnsent()
+        case .task: Task.detached(priority: Task.currentPriority) { self.flush() }
+        case .other: break
+        case .none(let failure): return failure
+        }
+        return nil
+    }
+
+    /// Writes what no other thread writes.
+    private func flush() {
+        let mustWrite = state.withLock { state in
+            state.isFlushScheduled = false
+            if state.isWriting || state.isBlocked || state.unsent.isEmpty { return false }
+            state.isWriting = true
+            return true
         }
         if mustWrite { writeUnsent() }
-        return failure
     }
 
     /// Writes until no bytes are left or the system takes no more.
     ///
     /// Only the caller that set `isWriting` calls this method. Commands that arrive meanwhile are written together.
     private func writeUnsent() {
+        var chunk: [UInt8] = []
         while true {
-            let chunk = state.withLock { state -> [UInt8]? in
-                if state.unsent.isEmpty || state.failure != nil {
+            let mustWrite = state.withLock { state in
+                chunk.removeAll(keepingCapacity: chunk.capacity <= Self.maxIdleCapacity)
+                // The two buffers take turns.
+                swap(&chunk, &state.unsent)
+                if chunk.isEmpty || state.failure != nil {
                     state.isWriting = false
-                    return nil
+                    return false
                 }
-                defer { state.unsent = [] }
-                state.handedCount += UInt64(state.unsent.count)
-                return state.unsent
+                state.handedCount += UInt64(chunk.count)
+                return true
             }
-            guard let chunk else { return }
+            if !mustWrite { return }
             var rest = chunk[...]
             do throws(Socket.Failure) {
                 while !rest.isEmpty { rest = rest.dropFirst(try socket.send(rest)) }
@@ -176,7 +217,7 @@ final class SocketConnection: RedisTransport, Sendable {
                 let count: Int
                 do throws(Socket.Failure) { count = try socket.read(into: &buffer) } catch .wouldBlock { continue }
                 decoder.append(buffer[0..<count])
-                while let reply = try decoded(&decoder) { deliver(reply) }
+                try deliver(from: &decoder)
             }
         } catch {
             switch error {
@@ -189,8 +230,13 @@ final class SocketConnection: RedisTransport, Sendable {
         socket.shutDown()
     }
 
-    private func decoded(_ decoder: inout RESPDecoder) throws(Socket.Failure) -> RedisReply? {
-        do throws(RESPDecoder.Malformed) { return try decoder.next() } catch {
+    private func deliver(from decoder: inout RESPDecoder) throws(Socket.Failure) {
+        var replies: [RedisReply] = []
+        do throws(RESPDecoder.Malformed) {
+            while let reply = try decoder.next() { replies.append(reply) }
+            deliver(replies)
+        } catch {
+            deliver(replies)
             end("the server sent malformed bytes")
             throw .closed
         }
@@ -220,12 +266,11 @@ final class SocketConnection: RedisTransport, Sendable {
         if mustWrite { writeUnsent() }
     }
 
-    /// Gives a reply to its call.
-    private func deliver(_ reply: RedisReply) {
-        let call = state.withLock { state -> SocketCall? in
-            guard state.answered < state.calls.count else { return nil }
-            let call = state.calls[state.answered]
-            state.answered += 1
+    /// Gives replies to their calls.
+    private func deliver(_ replies: [RedisReply]) {
+        let calls = state.withLock { state in
+            let calls = Array(state.calls[state.answered...].prefix(replies.count))
+            state.answered += calls.count
             if state.answered == state.calls.count {
                 state.calls.removeAll(keepingCapacity: true)
                 state.answered = 0
@@ -233,9 +278,10 @@ final class SocketConnection: RedisTransport, Sendable {
                 state.calls.removeFirst(state.answered)
                 state.answered = 0
             }
-            return call
+            return calls
         }
-        if let call { call.finish(.success(reply)) } else { end("the server sent a reply without a command") }
+        for (call, reply) in zip(calls, replies) { call.finish(.success(reply)) }
+        if calls.count < replies.count { end("the server sent a reply without a command") }
     }
 
     /// Ends the connection and fails all calls.

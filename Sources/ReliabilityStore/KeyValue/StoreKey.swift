@@ -96,6 +96,13 @@ public struct StoreKey: Hashable, Comparable, Sendable {
         }
     }
 
+    /// Appends the encoded bytes.
+    package func append(to bytes: inout [UInt8]) {
+        withKeyBytes { key in
+            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(start: key.base, count: key.count))
+        }
+    }
+
     /// Returns a hash that spreads keys over shards.
     @inline(__always)
     func hash(seed: UInt64) -> UInt64 {
@@ -117,7 +124,7 @@ public struct StoreKey: Hashable, Comparable, Sendable {
 
     /// Returns a Boolean value that indicates whether the key begins with all components of `prefix`.
     public func hasPrefix(_ prefix: StoreKey) -> Bool {
-        prefix.byteCount <= byteCount && encoded.starts(with: prefix.encoded)
+        withKeyBytes { key in prefix.withKeyBytes { key.hasPrefix($0) } }
     }
 
     /// Returns a Boolean value that indicates whether the first key precedes the second key in the order of their
