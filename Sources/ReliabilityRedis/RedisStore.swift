@@ -239,7 +239,8 @@ public final class RedisStore: RecordStore {
         let entries = try await get(keys)
         let missing = zip(keys, entries).filter { $1 == nil }.map(\.0)
         if !missing.isEmpty {
-            try await commands.prune(missing.map { (names.entry($0), $0.encoded) }, names.index)
+            // The entries were read. Without the removal, the store itself removes the keys later.
+            try? await commands.prune(missing.map { (names.entry($0), $0.encoded) }, names.index)
         }
         return StorePage(
             entries: zip(keys, entries).compactMap { key, entry in entry.map { (key, $0) } },
