@@ -11,9 +11,9 @@ internal import ReliabilityStore
     /// A Boolean value that indicates whether an answer is pending that no call waits for.
     private var isBroken = false
 
-    init(_ parameters: ConnectionParameters) {
+    init(_ parameters: ConnectionParameters, firstHost: Int) {
         unsafe connection = withCStrings(parameters.keywords) { keywords in
-            unsafe withCStrings(parameters.values) { values in unsafe PQconnectStartParams(keywords, values, 0) }
+            unsafe withCStrings(parameters.values(firstHost: firstHost)) { values in unsafe PQconnectStartParams(keywords, values, 0) }
         }
         // Otherwise libpq prints the notices of the server.
         unsafe PQsetNoticeProcessor(connection, { _, _ in }, nil)
