@@ -42,7 +42,9 @@ struct ConnectionParameters: Sendable {
 
     private static let hostKeywords = ["host", "hostaddr", "port"]
 
-    private static func parts(_ list: String) -> [Substring] { list.split(separator: ",", omittingEmptySubsequences: false) }
+    private static func parts(_ list: String) -> [Substring] {
+        list.split(separator: ",", omittingEmptySubsequences: false)
+    }
 
     /// Returns the values with another order of the hosts, which begins with the host of an index.
     func values(firstHost: Int) -> [String] {

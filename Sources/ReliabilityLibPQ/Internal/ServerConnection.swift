@@ -13,7 +13,9 @@ internal import ReliabilityStore
 
     init(_ parameters: ConnectionParameters, firstHost: Int) {
         unsafe connection = withCStrings(parameters.keywords) { keywords in
-            unsafe withCStrings(parameters.values(firstHost: firstHost)) { values in unsafe PQconnectStartParams(keywords, values, 0) }
+            unsafe withCStrings(parameters.values(firstHost: firstHost)) { values in
+                unsafe PQconnectStartParams(keywords, values, 0)
+            }
         }
         // Otherwise libpq prints the notices of the server.
         unsafe PQsetNoticeProcessor(connection, { _, _ in }, nil)
