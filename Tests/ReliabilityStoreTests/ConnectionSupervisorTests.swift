@@ -183,11 +183,11 @@ struct ConnectionSupervisorTests {
         fake.state.withLock { $0.hangs = true }
         let supervisor = supervisor(mustReachServer: false)
         let opening = Task { try await supervisor.open() }
-        await clock.advance(by: .seconds(3), whenSleeping: 1)
+        // The end of the attempt and its cancellation have a timer each.
+        await clock.advance(by: .seconds(3), whenSleeping: 2)
         try await opening.value
         fake.state.withLock { $0.hangs = false }
-        // The cancellation has a timer of its own, which may be armed after the first advance.
-        for _ in 0..<2 { await clock.advance(by: .seconds(3), whenSleeping: 1) }
+        await clock.advance(by: .seconds(2), whenSleeping: 1)
         #expect(await fake.closings.wait(for: 1).first == 1)
         #expect(fake.state.withLock { $0.cancelledAttempts } == 1)
         #expect(lease?.client == 2)
