@@ -45,7 +45,9 @@ extension LibPQTransport {
             /// A client that abandons a statement closes its connection. The server then ends the statement within a
             /// second.
             var options: String {
-                func milliseconds(_ limit: Duration) -> Int64 { max(1, limit.saturatingNanoseconds / 1_000_000) }
+                func milliseconds(_ limit: Duration) -> Int32 {
+                    max(1, Int32(clamping: limit.saturatingNanoseconds / 1_000_000))
+                }
                 return [
                     "-c statement_timeout=\(milliseconds(statement))",
                     "-c lock_timeout=\(milliseconds(lock))",

@@ -71,7 +71,8 @@ public final class LibPQTransport: PostgresTransport, CustomStringConvertible, C
 
     /// Closes all connections and rejects waiting calls.
     ///
-    /// The method returns when all threads have ended, at the latest after the limits of the running calls.
+    /// The method returns when all threads have ended, after the limits of the running calls and the ends of all
+    /// sessions.
     public func close() async { await pool.closeAndWait() }
 
     /// Runs an operation with a connection of its own.

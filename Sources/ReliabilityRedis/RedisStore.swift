@@ -227,7 +227,8 @@ public final class RedisStore: RecordStore {
 
     /// Reads entries in the order of their keys.
     ///
-    /// The keys of a page are read first and then the entries. An entry that is removed between the two is left out.
+    /// A page has at most 256 entries and ends after about 1 MiB of values. The keys of a page are read first and then
+    /// the entries. An entry that is removed between the two is left out.
     public func scan(_ prefix: StoreKey, after: StoreKey?, limit: Int) async throws(StoreError) -> StorePage {
         try capabilities.checkPositive(limit, "limit")
         if !names.hasIndex(prefix) { throw StoreError(.invalid, "the keyspace is configured without scans") }
@@ -248,16 +249,27 @@ public final class RedisStore: RecordStore {
         var members = try ReplyReader(reply)
         var keys: [StoreKey] = []
         while !members.isAtEnd { keys.append(StoreKey(encoded: try members.bytes())) }
-        let isLast = keys.count <= limit
+        let count = keys.count
         keys = Array(keys.prefix(limit))
-        let entries = try await get(keys)
+        if keys.isEmpty { return StorePage(entries: [], next: nil) }
+        var values = try await commands.read(
+            .getPage,
+            keys: [names.version] + keys.map(names.entry),
+            [Array(1 << 20)]
+        )
+        let now = try values.integer()
+        var entries: [StoreEntry?] = []
+        while !values.isAtEnd { entries.append(try values.entry(at: now)) }
+        guard (1...keys.count).contains(entries.count) else { throw .malformedReply }
+        keys = Array(keys.prefix(entries.count))
         let missing = zip(keys, entries).filter { $1 == nil }.map(\.0)
         if !missing.isEmpty {
-            try await commands.prune(missing.map { (names.entry($0), $0.encoded) }, names.index)
+            // The entries were read. Without the removal, the store itself removes the keys later.
+            try? await commands.prune(missing.map { (names.entry($0), $0.encoded) }, names.index)
         }
         return StorePage(
             entries: zip(keys, entries).compactMap { key, entry in entry.map { (key, $0) } },
-            next: isLast ? nil : keys.last
+            next: keys.count == count ? nil : keys.last
         )
     }
 }

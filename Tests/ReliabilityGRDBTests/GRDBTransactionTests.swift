@@ -181,6 +181,23 @@ struct GRDBTransactionTests {
         #expect(!result.isReplay)
     }
 
+    @Test func aRollbackToASavepointTakesTheMessageAndTheResultBack() async throws {
+        try await pool.write { [dedup, outbox, message] db in
+            try db.insertOrder("a")
+            try db.inSavepoint {
+                _ = try dedup.run("charge", ["k"], in: db) { _ in "first" }
+                try outbox.send(message("m", [1]), in: db)
+                return .rollback
+            }
+            let second = try dedup.run("charge", ["k"], in: db) { _ in "second" }
+            #expect(!second.isReplay && second.value == "second")
+            try outbox.send(message("m", [2]), in: db)
+        }
+        #expect(try await outbox.counts().pending == 1)
+        let replay = try await dedup.run("charge", ["k"]) { _ in "never" }
+        #expect(replay.isReplay && replay.value == "second")
+    }
+
     @Test func theMessageAndTheResultAreOneStep() async throws {
         for _ in 0..<2 {
             try await pool.write { [dedup, outbox, message] db in

@@ -62,6 +62,35 @@ struct PoolTests {
         return count == "1"
     }
 
+    @Test("N17: a host that accepts connections and does not answer hides no other host")
+    func stoppedHost() async throws {
+        let server = try #require(PostgresServer.shared)
+        try await server.waitUntilReady()
+        let stopped = try PostgresServer()
+        try await stopped.waitUntilReady()
+        try stopped.signal(SIGSTOP)
+        let transport = try LibPQTransport(
+            "host=\(stopped.directory),\(server.directory) user=postgres dbname=postgres",
+            configuration: .init(maxConnections: 2)
+        )
+        try await eventually("the second host answers", within: .seconds(5)) {
+            (try? await transport.query("SELECT 1", [], limit: .milliseconds(500)))?.rows.count == 1
+        }
+        await transport.close()
+        try stopped.signal(SIGCONT)
+        stopped.stop()
+    }
+
+    @Test("time limits of the server that exceed its largest value are shortened")
+    func largeServerLimits() async throws {
+        let limit = Duration.seconds(1 << 40)
+        let transport = try await #require(PostgresServer.shared).connect(
+            .init(maxConnections: 1, serverLimits: .init(statement: limit, lock: limit, idleInTransaction: limit))
+        )
+        #expect(try await transport.text("current_setting('statement_timeout')") == "2147483647ms")
+        await transport.close()
+    }
+
     @Test("N31: a cancelled call harms no other call")
     func cancellation() async throws {
         let transport = try await transport(4)

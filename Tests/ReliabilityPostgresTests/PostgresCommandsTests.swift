@@ -24,6 +24,26 @@ struct PostgresCommandsTests {
         } catch { return (error.reason, transport.sent.count, error.explanation) }
     }
 
+    @Test("calls beyond the limit are rejected and never sent")
+    func waitingCalls() async throws {
+        let transport = SilentTransport()
+        let commands = PostgresCommands(.fixed(transport), timeout: .seconds(600))
+        let rejected = EventRecorder<StoreError.Reason>()
+        let calls = (0..<WaitingCalls.limit + 100).map { _ in
+            startTask {
+                do throws(StoreError) { _ = try await commands.write("SELECT 1", []) } catch {
+                    rejected.record(error.reason)
+                }
+            }
+        }
+        #expect(await rejected.wait(for: 100).allSatisfy { $0 == .unavailable })
+        transport.answer()
+        for call in calls { await call.value }
+        #expect(rejected.events.count == 100)
+        #expect(transport.sentCount == WaitingCalls.limit)
+        #expect(try await commands.read("SELECT 1", []).isEmpty)
+    }
+
     @Test("a write without an answer is unknown, a write that was not sent is unavailable, and neither is sent again")
     func lostAnswers() async {
         for (isWrite, isSent, reason) in [

@@ -114,6 +114,28 @@ struct TransactionTests {
         }
     }
 
+    @Test(
+        "N47: an id whose record was removed after the snapshot is enqueued once",
+        arguments: [LibPQSession.Isolation.readCommitted, .repeatableRead, .serializable]
+    )
+    func removedRecords(isolation: LibPQSession.Isolation) async throws {
+        try await withStore { store, fixture in
+            _ = try await store.enqueue([record("b", [1])])
+            let claims = try await store.claim("q", limit: 1, lease: .seconds(60))
+            try await fixture.admin.withSession { session in
+                try await session.withTransaction(isolation: isolation) {
+                    try await session.run("SELECT 1 FROM \(fixture.schema).record")
+                    _ = try await store.settle(claims.map { Settlement($0, .done) })
+                    let results = try await store.enqueue([record("a"), record("b", [2]), record("c")], in: session)
+                    #expect(results == [.enqueued, .enqueued, .enqueued])
+                    #expect(try await store.enqueue([record("b", [2])], in: session) == [.duplicate])
+                    #expect(try await store.enqueue([record("b", [1])], in: session) == [.taken(by: .pending)])
+                }
+            }
+            #expect(try await store.counts("q").pending == 3)
+        }
+    }
+
     @Test("a failed statement rolls the transaction back, although the caller ignores its answer")
     func failedStatements() async throws {
         try await withStore { store, fixture in

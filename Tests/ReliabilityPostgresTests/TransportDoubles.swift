@@ -35,6 +35,39 @@ final class ScriptedTransport: PostgresTransport {
     func close() async {}
 }
 
+/// A transport that answers no statement before ``answer()``.
+final class SilentTransport: PostgresTransport {
+    private let state = Lock<(isSilent: Bool, sent: Int, waiting: [CheckedContinuation<Void, Never>])>((true, 0, []))
+
+    var sentCount: Int { state.withLock { $0.sent } }
+
+    func answer() {
+        let waiting = state.withLock { state in
+            state.isSilent = false
+            return state.waiting
+        }
+        for continuation in waiting { continuation.resume() }
+    }
+
+    func query(
+        _ sql: String,
+        _ values: [PostgresValue],
+        limit: Duration
+    ) async throws(ConnectionFailure) -> PostgresReply {
+        await withCheckedContinuation { continuation in
+            let isSilent = state.withLock { state in
+                state.sent += 1
+                if state.isSilent { state.waiting.append(continuation) }
+                return state.isSilent
+            }
+            if !isSilent { continuation.resume() }
+        }
+        return PostgresReply()
+    }
+
+    func close() async {}
+}
+
 /// A transport that records the arguments and the codes of another transport.
 final class RecordingTransport: PostgresTransport {
     private let transport: any PostgresTransport

@@ -40,6 +40,27 @@ struct RedisDiskTests {
         withExtendedLifetime(disk) {}
     }
 
+    @Test("N20: a full disk fails no scan, although a scan removes leftovers of expired entries")
+    func scan() async throws {
+        let disk = try SmallDisk(megabytes: 4)
+        let server = try RedisServer("--appendonly", "yes", "--appenddirname", "aof", in: disk.directory)
+        try await server.command("PING")
+        var limits = ConnectionLimits()
+        limits.checkInterval = .seconds(60)
+        let store = try await server.store(limits: limits)
+        let expiring = StoreKey(Keyspace("k"), "b")
+        _ = try await store.commit([
+            .put(key, [1], .never, if: .any), .put(expiring, [1], .after(.milliseconds(50)), if: .any),
+        ])
+        let filler = try disk.fill()
+        let big = Array(repeating: UInt8(2), count: 200_000)
+        #expect(try await eventually { await put(store, big) } == .diskFull)
+        try await waitUntil { try await store.get(expiring) == nil }
+        #expect(try await store.scan(StoreKey(Keyspace("k")), after: nil, limit: 10).entries.map(\.key) == [key])
+        try FileManager.default.removeItem(at: filler)
+        withExtendedLifetime(disk) {}
+    }
+
     @Test("N21: a server that dies of a full disk leaves an unknown outcome, and no call hangs")
     func diesOfFullDisk() async throws {
         let disk = try SmallDisk(megabytes: 4)

@@ -263,6 +263,32 @@ struct RedisFailureTests {
         try await waitUntil { await put(store) == nil }
     }
 
+    @Test("N32: calls beyond the limit are rejected, are no failures of the server and harm no other call")
+    func manyCalls() async throws {
+        let server = try RedisServer()
+        try await server.command("PING")
+        var limits = ConnectionLimits()
+        limits.checkInterval = .seconds(60)
+        let store = try await server.store(limits: limits, configure: { $0.commandTimeout = .seconds(30) })
+        server.signal(SIGSTOP)
+        let rejected = EventRecorder<StoreError.Reason?>()
+        let calls = (0..<12_000).map { _ in
+            Task {
+                let reason = await add(store)
+                if reason != nil { rejected.record(reason) }
+                return reason
+            }
+        }
+        // The other calls wait, because the server does not answer.
+        #expect(await rejected.wait(for: 12_000 - WaitingCalls.limit).allSatisfy { $0 == .unavailable })
+        server.signal(SIGCONT)
+        var made: Int64 = 0
+        for call in calls where await call.value == nil { made += 1 }
+        #expect(made == WaitingCalls.limit)
+        #expect(try await count(store) == made)
+        #expect(store.connectionState == .ready)
+    }
+
     @Test("N28: a server that accepts a connection and does not answer is not ready")
     func stoppedBeforeOpening() async throws {
         let server = try RedisServer()

@@ -234,6 +234,24 @@ struct RedisVersionTests {
     }
 }
 
+extension RedisVersionTests {
+    @Test("N25: the store removes leftovers also after the server has lost its scripts")
+    func leftoversWithoutScripts() async throws {
+        let server = try RedisServer()
+        try await server.command("PING")
+        var limits = ConnectionLimits()
+        limits.checkInterval = .milliseconds(10)
+        let store = try await server.store(limits: limits)
+        try await server.command("SCRIPT", "FLUSH")
+        _ = try await store.commit(
+            (0..<100).map { .put(StoreKey(Keyspace("k"), "\($0)"), [1], .after(.milliseconds(100)), if: .any) }
+        )
+        let index = "{\(store.configuration.name)}:i"
+        #expect(try await server.command("ZCARD", index) == .integer(100))
+        try await waitUntil { try await server.command("ZCARD", index) == .integer(0) }
+    }
+}
+
 /// A transport that keeps the commands and the last reply.
 final class RecordingTransport: RedisTransport {
     private let inner: any RedisTransport

@@ -15,9 +15,13 @@ private final class FakeServer: Sendable {
         var closed: [Int] = []
         var onLoss: (@Sendable (String) -> Void)?
         var hasDeadline = false
+        /// A Boolean value that indicates whether attempts do not end before their cancellation.
+        var hangs = false
+        var cancelledAttempts = 0
         var lease: ConnectionSupervisor<Int>.Lease?
     }
     let state = Lock(State())
+    let closings = EventRecorder<Int>()
 
     func fail(_ error: StoreError?) { state.withLock { $0.failure = error } }
 
@@ -25,10 +29,14 @@ private final class FakeServer: Sendable {
         .init(
             name: "the server",
             connect: { [self] onLoss throws(StoreError) in
-                let (attempt, failure) = state.withLock { state in
+                let (attempt, failure, hangs) = state.withLock { state in
                     state.attempts += 1
                     state.onLoss = onLoss
-                    return (state.attempts, state.failure)
+                    return (state.attempts, state.failure, state.hangs)
+                }
+                if hangs {
+                    try? await Task.sleep(for: .seconds(3600))
+                    state.withLock { $0.cancelledAttempts += 1 }
                 }
                 if let failure { throw failure }
                 return attempt
@@ -43,7 +51,10 @@ private final class FakeServer: Sendable {
                 }
                 if let failure { throw failure }
             },
-            close: { [self] client in state.withLock { $0.closed.append(client) } },
+            close: { [self] client in
+                state.withLock { $0.closed.append(client) }
+                closings.record(client)
+            },
             use: { [self] lease in state.withLock { $0.lease = lease } }
         )
     }
@@ -165,6 +176,22 @@ struct ConnectionSupervisorTests {
         #expect(clock.sleeperCount == 0)
         #expect(lease == nil)
         #expect(supervisor.rejection().reason == .closed)
+    }
+
+    @Test("an attempt that takes too long is cancelled, and its client is closed")
+    func cancelsAttempts() async throws {
+        fake.state.withLock { $0.hangs = true }
+        let supervisor = supervisor(mustReachServer: false)
+        let opening = Task { try await supervisor.open() }
+        // The end of the attempt and its cancellation have a timer each.
+        await clock.advance(by: .seconds(3), whenSleeping: 2)
+        try await opening.value
+        fake.state.withLock { $0.hangs = false }
+        await clock.advance(by: .seconds(2), whenSleeping: 1)
+        #expect(await fake.closings.wait(for: 1).first == 1)
+        #expect(fake.state.withLock { $0.cancelledAttempts } == 1)
+        #expect(lease?.client == 2)
+        supervisor.close()
     }
 
     @Test("a supervisor that is released ends its timer and attempts")

@@ -9,6 +9,11 @@ struct ConnectionParameters: Sendable {
     /// The hosts and ports or the sockets, and the database.
     let address: String
 
+    /// The number of hosts.
+    var hostCount: Int {
+        zip(keywords, values).map { Self.hostKeywords.contains($0) ? Self.parts($1).count : 1 }.max() ?? 1
+    }
+
     init(
         _ address: String,
         serverLimits: LibPQTransport.Configuration.ServerLimits?
@@ -39,6 +44,21 @@ struct ConnectionParameters: Sendable {
         for (keyword, value) in given.sorted(by: { $0.key < $1.key }) {
             keywords.append(keyword)
             values.append(value)
+        }
+    }
+
+    private static let hostKeywords = ["host", "hostaddr", "port"]
+
+    private static func parts(_ list: String) -> [Substring] {
+        list.split(separator: ",", omittingEmptySubsequences: false)
+    }
+
+    /// Returns the values with another order of the hosts, which begins with the host of an index.
+    func values(firstHost: Int) -> [String] {
+        zip(keywords, values).map { keyword, value in
+            let parts = Self.parts(value)
+            guard Self.hostKeywords.contains(keyword), parts.indices.contains(firstHost) else { return value }
+            return (parts[firstHost...] + parts[..<firstHost]).joined(separator: ",")
         }
     }
 }

@@ -10,6 +10,7 @@ final class ConnectionPool: Sendable {
         var generation = 0
         var listeners: [ObjectIdentifier: NotificationListener] = [:]
         var isClosed = false
+        var firstHost = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
 
         var hasThreads: Bool { threads > 0 || !listeners.isEmpty }
@@ -29,6 +30,12 @@ final class ConnectionPool: Sendable {
     ///
     /// A connection of an earlier number is closed before its next use.
     var generation: Int { state.withLock { $0.generation } }
+
+    /// The index of the host that an attempt to connect begins with.
+    var firstHost: Int {
+        get { state.withLock { $0.firstHost } }
+        set { state.withLock { $0.firstHost = newValue } }
+    }
 
     /// Replaces all connections before their next use.
     func replaceConnections() { state.withLock { $0.generation += 1 } }

@@ -14,9 +14,11 @@ internal import ReliabilityStore
     /// The largest number of prepared statements, for callers that compose texts.
     private static let maxStatements = 64
 
-    init(_ parameters: ConnectionParameters) {
+    init(_ parameters: ConnectionParameters, firstHost: Int) {
         unsafe connection = withCStrings(parameters.keywords) { keywords in
-            unsafe withCStrings(parameters.values) { values in unsafe PQconnectStartParams(keywords, values, 0) }
+            unsafe withCStrings(parameters.values(firstHost: firstHost)) { values in
+                unsafe PQconnectStartParams(keywords, values, 0)
+            }
         }
         // Otherwise libpq prints the notices of the server.
         unsafe PQsetNoticeProcessor(connection, { _, _ in }, nil)

@@ -1,4 +1,6 @@
 #if LibPQ
+internal import ReliabilityCore
+
 /// The limits of the waits of a thread for the socket of its connection.
 struct SocketWait {
     let signal: ThreadSignal
@@ -8,6 +10,16 @@ struct SocketWait {
     ///
     /// A signal may belong to an earlier caller.
     var isAbandoned: () -> Bool = { false }
+
+    /// Returns a wait that ends after a part of the remaining time.
+    func part(of count: Int) -> SocketWait {
+        let now = continuousNanoseconds()
+        return SocketWait(
+            signal: signal,
+            end: now.saturatingAdd(end.saturatingSubtract(now) / Int64(count)),
+            isAbandoned: isAbandoned
+        )
+    }
 
     /// Waits until the socket is ready.
     ///

@@ -46,6 +46,6 @@ struct ClaimFloors {
         }
         let start = floors[queue]?.nextFullStart ?? now.saturatingAdd(Self.interval)
         if floors.count >= Self.capacity, floors[queue] == nil { floors.removeAll() }
-        floors[queue] = Floor(due: max(0, lastDue - Self.margin), nextFullStart: start)
+        floors[queue] = Floor(due: max(0, lastDue.saturatingSubtract(Self.margin)), nextFullStart: start)
     }
 }

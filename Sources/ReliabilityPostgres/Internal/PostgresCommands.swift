@@ -30,6 +30,7 @@ final class PostgresCommands: Sendable {
     private let timeout: Duration
     private let timeSource: TimeSource
     private let randomness: RandomSource
+    private let waiting = WaitingCalls()
 
     init(
         _ client: Client,
@@ -72,6 +73,8 @@ final class PostgresCommands: Sendable {
     ) async throws(StoreError) -> [[[UInt8]?]] {
         let (transport, lease) = try present()
         let limit = try limit()
+        defer { waiting.end() }
+        try waiting.begin()
         let end = timeSource.instant(after: limit)
         var remaining = limit
         var attempt = 1

@@ -29,7 +29,9 @@ extension SchemaStep {
                 WHEN x.state = 2 THEN 3 WHEN x.payload = u.payload THEN 1 ELSE 2 END)::smallint ORDER BY u.n)
               INTO v_flags
               FROM unnest(p_queues, p_ids, p_payloads) WITH ORDINALITY AS u (queue, id, payload, n)
-              LEFT JOIN \(s).record x ON x.queue = u.queue AND x.id = u.id;
+              -- An old snapshot may show a removed record beside the record of this transaction.
+              LEFT JOIN LATERAL (SELECT r.id, r.state, r.payload FROM \(s).record r
+                WHERE r.queue = u.queue AND r.id = u.id ORDER BY r.version DESC LIMIT 1) x ON true;
             EXIT WHEN array_position(v_flags, NULL) IS NULL;
           END LOOP;
           RETURN v_flags;

@@ -16,6 +16,7 @@ final class RedisCommands: Sendable {
     private let supervisor: ConnectionSupervisor<any RedisTransport>
     private let readiness: RedisReadiness
     private let timeout: Duration
+    private let waiting = WaitingCalls()
 
     init(_ supervisor: ConnectionSupervisor<any RedisTransport>, _ readiness: RedisReadiness, timeout: Duration) {
         self.supervisor = supervisor
@@ -88,6 +89,8 @@ final class RedisCommands: Sendable {
             }
             limit = min(limit, remaining)
         }
+        defer { waiting.end() }
+        try waiting.begin()
         do throws(ConnectionFailure) {
             let reply = try await lease.client.send(command, keys: keys, limit: limit)
             if case .error(let text) = reply { record(text, lease) }

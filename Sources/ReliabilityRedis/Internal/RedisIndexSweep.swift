@@ -55,14 +55,21 @@ final class RedisIndexSweep: Sendable {
         var reader = try ReplyReader(try await transport.send(range, keys: 1..<2, limit: limit))
         var members: [[UInt8]] = []
         while !reader.isAtEnd { members.append(try reader.bytes()) }
-        cursor.withLock { $0 = members.count < Self.pageSize ? nil : members.last }
-        if members.isEmpty { return 0 }
-        let keys = [names.index] + members.map { names.entry(StoreKey(encoded: $0)) }
-        let prune = [Array("EVALSHA"), RedisScript.prune.digest, Array<UInt8>(keys.count)] + keys + members
-        guard case .integer(let removed) = try await transport.send(prune, keys: 3..<3 + keys.count, limit: limit)
-        else {
+        if members.isEmpty {
+            cursor.withLock { $0 = nil }
             return 0
         }
+        let keys = [names.index] + members.map { names.entry(StoreKey(encoded: $0)) }
+        let rest = [Array<UInt8>(keys.count)] + keys + members
+        let positions = 3..<3 + keys.count
+        let script = RedisScript.prune
+        var reply = try await transport.send([Array("EVALSHA"), script.digest] + rest, keys: positions, limit: limit)
+        if case .error(let text) = reply, text.hasPrefix("NOSCRIPT") {
+            reply = try await transport.send([Array("EVAL"), script.source] + rest, keys: positions, limit: limit)
+        }
+        guard case .integer(let removed) = reply else { return 0 }
+        let last = members.count < Self.pageSize ? nil : members.last
+        cursor.withLock { $0 = last }
         return removed
     }
 }

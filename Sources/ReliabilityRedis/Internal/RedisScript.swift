@@ -33,6 +33,24 @@ struct RedisScript: Sendable {
         """
     )
 
+    /// Reads entries until the entries have a number of bytes.
+    static let getPage = RedisScript(
+        "getPage",
+        "ad0795fbe49086d04d9a0e90b46b14df9c7af768",
+        flags: "no-writes",
+        clock,
+        """
+        local reply, bytes = {now}, 0
+        for index = 2, #KEYS do
+          if bytes >= tonumber(ARGV[1]) then break end
+          local value = redis.call('MGET', KEYS[index])[1]
+          if value then bytes = bytes + #value end
+          reply[#reply + 1] = value
+        end
+        return reply
+        """
+    )
+
     /// Writes entries and adds records, or reports the first reason against both.
     static let commit = RedisScript(
         "commit",
@@ -255,5 +273,7 @@ struct RedisScript: Sendable {
         """
     )
 
-    static let all = [get, commit, commitWithoutGrowth, update, enqueue, claim, settle, queue, page, prune]
+    static let all = [
+        get, getPage, commit, commitWithoutGrowth, update, enqueue, claim, settle, queue, page, prune,
+    ]
 }

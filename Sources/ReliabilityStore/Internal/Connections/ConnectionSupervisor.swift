@@ -214,10 +214,10 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
         switch action {
         case .connect(let number, let limit):
             wait(until: limit)
-            _ = startTask(on: timeSource.taskExecutor) { await self.connect(number) }
+            startWork { await self.connect(number) }
         case .check(let number, let client, let limit):
             wait(until: limit)
-            _ = startTask(on: timeSource.taskExecutor) { await self.check(number, client) }
+            startWork { await self.check(number, client) }
         case .wait(let instant): wait(until: instant)
         case .close(let client):
             let close = server.close
@@ -229,6 +229,16 @@ package final class ConnectionSupervisor<Client: Sendable>: Sendable {
                 if mustReachServer || new == .degraded { finishOpening(.failure(error)) }
             default: break
             }
+        }
+    }
+
+    /// Starts an attempt or a check, and cancels the work at the limit.
+    ///
+    /// The result of work that ignores the cancellation is dropped.
+    private func startWork(_ work: @escaping @Sendable () async -> Void) {
+        let limit = state.withLock { $0.machine.limits.attemptLimit }
+        _ = startTask(on: timeSource.taskExecutor) { [timeSource] in
+            _ = await withinLimit(limit, timeSource: timeSource, operation: work)
         }
     }
 
