@@ -10,6 +10,7 @@ final class ConnectionPool: Sendable {
         var generation = 0
         var listeners: [ObjectIdentifier: NotificationListener] = [:]
         var isClosed = false
+        /// The index of the host that the next attempt to connect begins with.
         var firstHost = 0
         var waiters: [CheckedContinuation<Void, Never>] = []
 
@@ -31,10 +32,23 @@ final class ConnectionPool: Sendable {
     /// A connection of an earlier number is closed before its next use.
     var generation: Int { state.withLock { $0.generation } }
 
-    /// The index of the host that an attempt to connect begins with.
-    var firstHost: Int {
-        get { state.withLock { $0.firstHost } }
-        set { state.withLock { $0.firstHost = newValue } }
+    /// Opens a connection to the first host that answers.
+    ///
+    /// libpq waits until the end for a host that does not answer. Each host therefore has a part of the time.
+    func openConnection(_ wait: SocketWait) -> (ServerConnection, ServerConnection.Opening) {
+        let count = parameters.hostCount
+        var host = state.withLock { $0.firstHost }
+        var left = count
+        while true {
+            let connection = ServerConnection(parameters, firstHost: host)
+            let part = wait.part(of: left)
+            let opening = connection.open(part)
+            if case .opened = opening { state.withLock { $0.firstHost = host } }
+            left -= 1
+            let isLate = if case .failed = opening { continuousNanoseconds() >= part.end } else { false }
+            if !isLate || left == 0 || wait.isAbandoned() { return (connection, opening) }
+            host = (host + 1) % count
+        }
     }
 
     /// Replaces all connections before their next use.
@@ -81,7 +95,7 @@ final class ConnectionPool: Sendable {
         }
         if isClosed { throw Self.closed }
         let isStarted = tryToStartThread { [self] in
-            listener.run(parameters, checkInterval: configuration.idleCheckInterval)
+            listener.run(self)
             end { $0.listeners[identifier] = nil }
         }
         if !isStarted {

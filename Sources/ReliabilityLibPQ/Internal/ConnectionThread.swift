@@ -102,7 +102,7 @@ final class ConnectionThread {
         }
         drop()
         generation = current
-        let (connection, opening) = openConnection(wait)
+        let (connection, opening) = pool.openConnection(wait)
         switch opening {
         case .opened:
             self.connection = connection
@@ -110,25 +110,6 @@ final class ConnectionThread {
             return .success(connection)
         case .rejected(let code): return .failure(.rejected(code))
         case .failed(let explanation): return .failure(.failed(explanation))
-        }
-    }
-
-    /// Opens a connection to the first host that answers.
-    ///
-    /// libpq waits until the end for a host that does not answer. Each host therefore has a part of the time.
-    private func openConnection(_ wait: SocketWait) -> (ServerConnection, ServerConnection.Opening) {
-        let count = pool.parameters.hostCount
-        var host = pool.firstHost
-        var left = count
-        while true {
-            let connection = ServerConnection(pool.parameters, firstHost: host)
-            let part = wait.part(of: left)
-            let opening = connection.open(part)
-            if case .opened = opening { pool.firstHost = host }
-            left -= 1
-            let isLate = if case .failed = opening { continuousNanoseconds() >= part.end } else { false }
-            if !isLate || left == 0 || wait.isAbandoned() { return (connection, opening) }
-            host = (host + 1) % count
         }
     }
 

@@ -41,9 +41,9 @@ final class NotificationListener: Sendable {
     }
 
     /// Receives notifications until the end, on the thread of the listener.
-    func run(_ parameters: ConnectionParameters, checkInterval: Duration) {
-        let connection = ServerConnection(parameters)
-        switch connection.open(wait(for: .seconds(3))) {
+    func run(_ pool: ConnectionPool) {
+        let (connection, opening) = pool.openConnection(wait(for: .seconds(3)))
+        switch opening {
         case .opened: break
         case .rejected(let code): return end(StoreError(sqlState: code, isWrite: false))
         case .failed(let explanation): return end(StoreError(.unavailable, explanation))
@@ -53,7 +53,7 @@ final class NotificationListener: Sendable {
         var isAlive = true
         while isAlive, !isEnded {
             for payload in connection.takeNotifications() { receive(payload) }
-            switch signal.wait(socket: connection.socket, .reading, until: wait(for: checkInterval).end) {
+            switch signal.wait(socket: connection.socket, .reading, until: wait(for: pool.configuration.idleCheckInterval).end) {
             case .ready: isAlive = connection.readInput()
             // A server that vanished sends nothing.
             case .elapsed: isAlive = connection.ping(wait(for: .seconds(3)))
