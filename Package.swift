@@ -30,7 +30,7 @@ func tests(_ name: String, _ dependencies: [String] = []) -> Target {
 
 let libraries = [
     "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityRedis",
-    "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
+    "Timeout", "Retry", "CircuitBreaker", "Bulkhead", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
     "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
     "ReliabilityPostgres", "ReliabilityLibPQ",
 ]
@@ -71,6 +71,7 @@ let package = Package(
         module("Timeout", ["ReliabilityCore"]),
         module("Retry", ["ReliabilityCore"]),
         module("CircuitBreaker", ["ReliabilityCore"]),
+        module("Bulkhead", ["ReliabilityCore"]),
         module("RateLimiter", ["ReliabilityCore", "ReliabilityStore"]),
         // Layer 2: durable
         module("Dedup", ["ReliabilityCore", "ReliabilityStore"]),
@@ -146,6 +147,7 @@ let package = Package(
         tests("Timeout"),
         tests("Retry"),
         tests("CircuitBreaker"),
+        tests("Bulkhead", ["Timeout"]),
         tests("RateLimiter", ["ReliabilityStore", "ReliabilityStoreTesting"]),
         tests("Dedup", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore"]),
         tests("Outbox", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore", "Retry"]),
