@@ -118,7 +118,9 @@ struct BulkheadPolicyTests {
         permit.release()
     }
 
-    @Test("INV-13: cancel racing grant ⇒ either caller owns it or it passes to the next waiter, never lost, never doubled")
+    @Test(
+        "INV-13: cancel racing grant ⇒ either caller owns it or it passes to the next waiter, never lost, never doubled"
+    )
     func cancellation() async throws {
         for seed in 0..<200 {
             var random = SeededGenerator(seed: UInt64(seed))

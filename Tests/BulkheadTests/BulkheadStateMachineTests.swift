@@ -57,7 +57,10 @@ struct BulkheadStateMachineTests {
         var machine = machine(2, maxWaiting: 1)
         guard case .admitted = arrive(&machine, 1).arrival, case .admitted = arrive(&machine, 2).arrival,
             case .waits(_, let until) = arrive(&machine, 3).arrival
-        else { Issue.record("wrong arrivals"); return }
+        else {
+            Issue.record("wrong arrivals")
+            return
+        }
         #expect(until == second)
         #expect(rejection(arrive(&machine, 4).arrival) == .full)
         #expect(next(&machine) == [3: nil])
@@ -73,7 +76,10 @@ struct BulkheadStateMachineTests {
         // The place is free, but the waiting call has not been resumed yet.
         let isAdmitted = machine.tryAdmit()
         #expect(!isAdmitted)
-        guard case .waits = arrive(&machine, 2).arrival else { Issue.record("the call did not wait"); return }
+        guard case .waits = arrive(&machine, 2).arrival else {
+            Issue.record("the call did not wait")
+            return
+        }
         let filled = ends(machine.fill(now: 0))
         #expect(filled == [1: nil])
     }
@@ -96,7 +102,10 @@ struct BulkheadStateMachineTests {
         arrive(&machine, 2, .low)
         arrive(&machine, 3, .normal)
         let (arrival, displaced) = arrive(&machine, 4, .high)
-        guard case .waits = arrival else { Issue.record("the call did not wait"); return }
+        guard case .waits = arrival else {
+            Issue.record("the call did not wait")
+            return
+        }
         #expect(displaced?.waiter == 2)
         // The same or a lower priority displaces nobody.
         #expect(rejection(arrive(&machine, 5, .low).arrival) == .full)
@@ -164,7 +173,7 @@ struct BulkheadStateMachineTests {
 
     @Test("an overloaded queue admits the newest call and rejects calls that waited longer than the target")
     func adaptiveLIFO() {
-        let order = BulkheadPolicy.Configuration.Order.adaptiveLIFO(target: .milliseconds(5), interval: .milliseconds(100))
+        let order = BulkheadPolicy.Configuration.Order.adaptiveLIFO
         let millisecond: Int64 = 1_000_000
         var machine = machine(1, order: order)
         arrive(&machine, 0)

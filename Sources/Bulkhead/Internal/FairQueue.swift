@@ -25,7 +25,9 @@ struct FairQueue<Element: Sendable>: Sendable {
         /// The number of uses of the place, which outdates old tickets.
         var number: UInt32 = 0
         var tenant = none
-        /// The neighbors in the line of the tenant. `next` links free places too.
+        /// The neighbors in the line of the tenant.
+        ///
+        /// `next` links free places too.
         var next = none
         var previous = none
     }
@@ -38,7 +40,9 @@ struct FairQueue<Element: Sendable>: Sendable {
         /// The neighbors in the ring of tenants, whose turn comes after `previousTurn` and before `nextTurn`.
         var nextTurn = none
         var previousTurn = none
-        /// The neighbors among the tenants with the same number of elements. `nextPeer` links free lines too.
+        /// The neighbors among the tenants with the same number of elements.
+        ///
+        /// `nextPeer` links free lines too.
         var nextPeer = none
         var previousPeer = none
     }

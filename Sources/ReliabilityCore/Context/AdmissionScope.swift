@@ -12,7 +12,7 @@ package indirect enum AdmissionScope: Sendable {
     @TaskLocal package static var innermost: AdmissionScope?
 
     /// Returns the scope of work that a limit admits in the current task.
-        package init(_ limit: any AdmissionLimit) {
+    package init(_ limit: any AdmissionLimit) {
         if let outer = AdmissionScope.innermost { self = .nested(limit, in: outer) } else { self = .single(limit) }
     }
 
