@@ -24,10 +24,7 @@ extension BulkheadPolicy {
             /// A priority is overloaded if calls of that priority have waited without a pause for `interval`. The
             /// newest call then has the best chance to end in time. Calls that have waited longer than `target` are
             /// rejected. See Nichols and Jacobson, "Controlling Queue Delay", 2012, and Maurer, "Fail at Scale", 2015.
-            case adaptiveLIFO(target: Duration, interval: Duration)
-
-            /// The order ``adaptiveLIFO(target:interval:)`` with 5 and 100 milliseconds.
-            public static let adaptiveLIFO = Order.adaptiveLIFO(target: .milliseconds(5), interval: .milliseconds(100))
+            case adaptiveLIFO(target: Duration = .milliseconds(5), interval: Duration = .milliseconds(100))
         }
 
         /// The number of calls that run at the same time.

@@ -52,7 +52,7 @@ struct BulkheadPolicyTests {
 
     @Test("no more calls than the limit run at the same time, and all of them end")
     func limit() async throws {
-        let bulkhead = BulkheadPolicy(.limit(3, maxWaiting: 1000, maxWait: .seconds(60)))
+        let bulkhead = bulkhead(.limit(3, maxWaiting: 1000, maxWait: .seconds(60)))
         let peak = Peak()
         try await withThrowingTaskGroup { group in
             for _ in 0..<500 {
@@ -124,7 +124,7 @@ struct BulkheadPolicyTests {
     func cancellation() async throws {
         for seed in 0..<200 {
             var random = SeededGenerator(seed: UInt64(seed))
-            let bulkhead = BulkheadPolicy(.limit(2, maxWaiting: 100, maxWait: .seconds(60)))
+            let bulkhead = bulkhead(.limit(2, maxWaiting: 100, maxWait: .seconds(60)))
             let tasks = (0..<20).map { _ in
                 Task {
                     do { try await bulkhead.run { await Task.yield() } } catch is CancellationError { return }

@@ -173,7 +173,7 @@ struct BulkheadStateMachineTests {
 
     @Test("an overloaded queue admits the newest call and rejects calls that waited longer than the target")
     func adaptiveLIFO() {
-        let order = BulkheadPolicy.Configuration.Order.adaptiveLIFO
+        let order = BulkheadPolicy.Configuration.Order.adaptiveLIFO()
         let millisecond: Int64 = 1_000_000
         var machine = machine(1, order: order)
         arrive(&machine, 0)
@@ -190,7 +190,7 @@ struct BulkheadStateMachineTests {
 
     @Test("a low priority that waits behind higher priorities does not make these overloaded")
     func overloadOfOnePriority() {
-        var machine = machine(1, order: .adaptiveLIFO)
+        var machine = machine(1, order: .adaptiveLIFO())
         arrive(&machine, 0)
         arrive(&machine, 1, .low)
         arrive(&machine, 2, .high, at: second)
@@ -237,7 +237,7 @@ struct BulkheadStateMachineTests {
     func quiescence(seed: Int) {
         var random = SeededGenerator(seed: UInt64(seed))
         let limit = Int.random(in: 1...4, using: &random)
-        let order: BulkheadPolicy.Configuration.Order = Bool.random(using: &random) ? .adaptiveLIFO : .firstInFirstOut
+        let order: BulkheadPolicy.Configuration.Order = Bool.random(using: &random) ? .adaptiveLIFO() : .firstInFirstOut
         var machine = machine(limit, maxWaiting: Int.random(in: 0...6, using: &random), order: order)
         var (running, now) = (0, Int64(0))
         var waiting: [Int: Machine.Ticket] = [:]
