@@ -112,6 +112,7 @@ let package = Package(
                 "Outbox", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
             ]
         ),
+        tool("StormModel", ["Reliability", "ReliabilityCore"]),
         tool("StoreTrace", ["ReliabilityStore", "ReliabilityTesting"]),
         tool(
             "NetworkChild",
@@ -130,7 +131,7 @@ let package = Package(
         tool(
             "CallCheck",
             [
-                "CallSimulation", "CheckSupport", "ReliabilityCore", "Timeout", "Retry", "CircuitBreaker",
+                "CallSimulation", "CheckSupport", "ReliabilityCore", "StormModel", "Timeout", "Retry", "CircuitBreaker",
                 "ReliabilityTesting",
             ],
             isExecutable: true
