@@ -92,7 +92,9 @@ let package = Package(
         module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
         .executableTarget(
             name: "orders",
-            dependencies: ["Reliability", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ"],
+            dependencies: [
+                "Reliability", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ", "StormModel",
+            ],
             path: "Examples/orders"
         ),
         .executableTarget(

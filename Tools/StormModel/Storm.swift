@@ -5,20 +5,25 @@ internal import Reliability
 /// A time of calm is followed by ten times the load that the gateway bears, and by calm again.
 package struct Storm: Sendable {
     /// The number of calls that the gateway serves at the same time.
-    package var workers = 10
+    package let workers = 10
     /// The typical time of the gateway for a call, which varies by a fifth.
-    package var service = Duration.milliseconds(100)
+    package let service = Duration.milliseconds(100)
     /// The time after which a client has left.
-    package var patience = Duration.seconds(1)
+    package let patience = Duration.seconds(1)
     /// The lengths of the calm before the storm, of the storm and of the calm afterwards, in seconds.
-    package var seconds = (before: 10, storm: 60, after: 10)
+    package let seconds: (before: Int, storm: Int, after: Int)
     /// The load of the calm and of the storm, as multiples of the capacity.
-    package var load = (calm: 0.5, storm: 10.0)
+    package let load = (calm: 0.5, storm: 10.0)
     /// The share of each priority, the lowest first.
-    package var shares: [Double] = [0.5, 0.43, 0.05, 0.02]
+    package let shares: [Double] = [0.5, 0.43, 0.05, 0.02]
 
-    /// Creates a storm of a minute.
-    package init() {}
+    /// Creates a storm with up to 10 seconds of calm before and after the storm.
+    ///
+    /// - Parameter seconds: The length of the storm. Defaults to 60 seconds.
+    package init(seconds: Int = 60) {
+        let calm = min(10, seconds)
+        self.seconds = (before: calm, storm: seconds, after: calm)
+    }
 
     /// The number of calls that the gateway serves in a second.
     package var capacity: Double { Double(workers) / (service / .seconds(1)) }

@@ -1,5 +1,5 @@
-internal import ReliabilityCore
 internal import Reliability
+internal import ReliabilityCore
 
 /// The results of a storm.
 package struct StormReport: Sendable {
