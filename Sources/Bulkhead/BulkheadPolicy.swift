@@ -25,6 +25,8 @@ public import ReliabilityCore
 /// Share one bulkhead among all calls to a dependency, or among all requests of a service.
 public struct BulkheadPolicy: CallPolicy {
     @usableFromInline let places: BulkheadPlaces
+    /// The scope of calls outside of other bulkheads.
+    private let outermostScope: AdmissionScope
     @usableFromInline let classify: @Sendable (any Error) -> Outcome
 
     /// Creates a bulkhead from a configuration.
@@ -45,6 +47,7 @@ public struct BulkheadPolicy: CallPolicy {
         requireValid(configuration.validate)
         self.classify = classify
         places = BulkheadPlaces(configuration, timeSource: TimeSource(clock), events: EventSink(observer))
+        outermostScope = AdmissionScope(places)
     }
 
     /// The current configuration.
@@ -115,13 +118,18 @@ public struct BulkheadPolicy: CallPolicy {
         }
         let wasCancelledBefore = Task.isCancelled
         do {
-            let success = try await places.run(operation)
+            // The operation keeps its place if its caller leaves the operation.
+            let success = try await AdmissionScope.innermost.withValue(scope) { try await operation() }
             endReturned(wasCancelledBefore, start)
             return success
         } catch {
             endThrown(error, wasCancelledBefore, start)
             throw error
         }
+    }
+
+    @usableFromInline var scope: AdmissionScope {
+        if let outer = AdmissionScope.innermost.get() { AdmissionScope(places, in: outer) } else { outermostScope }
     }
 
     @usableFromInline

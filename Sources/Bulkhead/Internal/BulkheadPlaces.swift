@@ -91,14 +91,6 @@ final class BulkheadPlaces: AdmissionLimit, Sendable {
         return error
     }
 
-    /// Runs an operation that keeps its place if its caller leaves the operation.
-    @usableFromInline
-    nonisolated(nonsending) func run<Success>(
-        _ operation: nonisolated(nonsending) () async throws -> Success
-    ) async throws -> Success {
-        try await AdmissionScope.$innermost.withValue(AdmissionScope(self)) { try await operation() }
-    }
-
     // MARK: End
 
     /// Ends a call and gives its place to the next call.

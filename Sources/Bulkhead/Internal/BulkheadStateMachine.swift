@@ -32,22 +32,26 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
         case rejected(BulkheadError)
     }
 
-    private(set) var configuration: BulkheadPolicy.Configuration
+    private(set) var limit: Int
     private(set) var running = 0
     private(set) var waiting = 0
+    private(set) var counters = BulkheadCounters()
+    private var isAdaptive: Bool
+    private(set) var configuration: BulkheadPolicy.Configuration
     private var queues = CallPriority.allCases.map { _ in FairQueue<Waiter>() }
     /// The reading at which each queue was empty for the last time.
     private var emptyUntil = CallPriority.allCases.map { _ in Int64.min }
     private var adaptation: LimitAdaptation?
     private var typicalDuration = TypicalDuration()
-    private(set) var counters = BulkheadCounters()
-    private(set) var limit: Int
 
     init(_ configuration: BulkheadPolicy.Configuration) {
         self.configuration = configuration
         switch configuration.limit {
-        case .fixed(let count): limit = count
+        case .fixed(let count):
+            limit = count
+            isAdaptive = false
         case .adaptive(let settings):
+            isAdaptive = true
             adaptation = LimitAdaptation(settings)
             limit = settings.initial
         }
@@ -56,7 +60,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     /// A Boolean value that indicates whether the durations of calls that begin now are of use.
     ///
     /// The clock is not read while most places are free.
-    var needsDuration: Bool { adaptation != nil || running * 2 >= limit }
+    var needsDuration: Bool { isAdaptive || running * 2 >= limit }
 
     // MARK: Arrivals
 
@@ -243,9 +247,11 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
         switch new.limit {
         case .fixed(let count):
             adaptation = nil
+            isAdaptive = false
             defer { limit = count }
             return limit != count
         case .adaptive(let settings):
+            isAdaptive = true
             if adaptation == nil { adaptation = LimitAdaptation(settings) } else { adaptation?.reload(settings) }
             return applyAdaptation()
         }

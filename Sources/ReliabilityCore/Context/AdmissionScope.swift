@@ -2,38 +2,35 @@
 ///
 /// A caller can leave its work behind, as with an abandoning timeout. The work then occupies its places until the work
 /// ends.
-package indirect enum AdmissionScope: Sendable {
-    /// A single limit.
-    case single(any AdmissionLimit)
-    /// A limit inside of other limits.
-    case nested(any AdmissionLimit, in: AdmissionScope)
+@usableFromInline
+package final class AdmissionScope: Sendable {
+    /// The innermost scope of the current task, or `nil` if there is none.
+    // Not a property with the macro, whose declarations cannot be used from inlinable functions.
+    @usableFromInline package static let innermost = TaskLocal<AdmissionScope?>(wrappedValue: nil)
 
-    /// The limits of the current task, or `nil` if there is none.
-    @TaskLocal package static var innermost: AdmissionScope?
+    private let limit: any AdmissionLimit
+    private let outer: AdmissionScope?
 
-    /// Returns the scope of work that a limit admits in the current task.
-    package init(_ limit: any AdmissionLimit) {
-        if let outer = AdmissionScope.innermost { self = .nested(limit, in: outer) } else { self = .single(limit) }
+    /// Creates a scope.
+    ///
+    /// - Parameters:
+    ///   - limit: The limit.
+    ///   - outer: The enclosing scope, or `nil` if there is none. Defaults to `nil`.
+    package init(_ limit: any AdmissionLimit, in outer: AdmissionScope? = nil) {
+        self.limit = limit
+        self.outer = outer
     }
 
     /// Occupies a further place of each limit, also beyond the limit.
     package func occupy() {
-        switch self {
-        case .single(let limit): limit.occupy()
-        case .nested(let limit, let outer):
-            limit.occupy()
-            outer.occupy()
-        }
+        limit.occupy()
+        outer?.occupy()
     }
 
     /// Releases a place of each limit.
     package func vacate() {
-        switch self {
-        case .single(let limit): limit.vacate()
-        case .nested(let limit, let outer):
-            limit.vacate()
-            outer.vacate()
-        }
+        limit.vacate()
+        outer?.vacate()
     }
 }
 

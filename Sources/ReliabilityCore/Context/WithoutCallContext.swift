@@ -28,7 +28,7 @@ nonisolated(nonsending) public func withoutCallContext<Success>(
             try await SendTracker.$current.withValue(nil) {
                 try await CallTrace.$current.withValue(nil) {
                     try await ProbeScope.$innermost.withValue(nil) {
-                        try await AdmissionScope.$innermost.withValue(nil) { try await operation() }
+                        try await AdmissionScope.innermost.withValue(nil) { try await operation() }
                     }
                 }
             }
@@ -49,7 +49,7 @@ public func withoutCallContext<Success>(_ operation: () throws -> Success) rethr
             try SendTracker.$current.withValue(nil) {
                 try CallTrace.$current.withValue(nil) {
                     try ProbeScope.$innermost.withValue(nil) {
-                        try AdmissionScope.$innermost.withValue(nil) { try operation() }
+                        try AdmissionScope.innermost.withValue(nil) { try operation() }
                     }
                 }
             }

@@ -24,7 +24,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
     private let grace: Int64
     private let abandoned: AbandonedOperations
     /// The places that an abandoned operation keeps.
-    private let admission = AdmissionScope.innermost
+    private let admission = AdmissionScope.innermost.get()
     private let dispose: @Sendable (Success) async -> Void
     private let state = Lock(State())
 
