@@ -30,7 +30,7 @@ func tests(_ name: String, _ dependencies: [String] = []) -> Target {
 
 let libraries = [
     "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityRedis",
-    "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
+    "Timeout", "Retry", "CircuitBreaker", "Bulkhead", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
     "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
     "ReliabilityPostgres", "ReliabilityLibPQ",
 ]
@@ -71,6 +71,7 @@ let package = Package(
         module("Timeout", ["ReliabilityCore"]),
         module("Retry", ["ReliabilityCore"]),
         module("CircuitBreaker", ["ReliabilityCore"]),
+        module("Bulkhead", ["ReliabilityCore"]),
         module("RateLimiter", ["ReliabilityCore", "ReliabilityStore"]),
         // Layer 2: durable
         module("Dedup", ["ReliabilityCore", "ReliabilityStore"]),
@@ -83,7 +84,7 @@ let package = Package(
             "Reliability",
             [
                 "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "Timeout", "Retry", "CircuitBreaker",
-                "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract",
+                "Bulkhead", "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract",
             ]
         ),
         // For tests
@@ -91,7 +92,9 @@ let package = Package(
         module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
         .executableTarget(
             name: "orders",
-            dependencies: ["Reliability", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ"],
+            dependencies: [
+                "Reliability", "ReliabilityRedis", "ReliabilityPostgres", "ReliabilityLibPQ", "StormModel",
+            ],
             path: "Examples/orders"
         ),
         .executableTarget(
@@ -111,6 +114,7 @@ let package = Package(
                 "Outbox", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
             ]
         ),
+        tool("StormModel", ["Reliability", "ReliabilityCore"]),
         tool("StoreTrace", ["ReliabilityStore", "ReliabilityTesting"]),
         tool(
             "NetworkChild",
@@ -129,7 +133,7 @@ let package = Package(
         tool(
             "CallCheck",
             [
-                "CallSimulation", "CheckSupport", "ReliabilityCore", "Timeout", "Retry", "CircuitBreaker",
+                "CallSimulation", "CheckSupport", "ReliabilityCore", "StormModel", "Timeout", "Retry", "CircuitBreaker",
                 "ReliabilityTesting",
             ],
             isExecutable: true
@@ -146,6 +150,7 @@ let package = Package(
         tests("Timeout"),
         tests("Retry"),
         tests("CircuitBreaker"),
+        tests("Bulkhead", ["Timeout"]),
         tests("RateLimiter", ["ReliabilityStore", "ReliabilityStoreTesting"]),
         tests("Dedup", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore"]),
         tests("Outbox", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore", "Retry"]),

@@ -32,7 +32,12 @@ struct Orders {
             exit(0)
         }
         do {
-            exit(try await run(Options(arguments), standardError))
+            let options = try Options(arguments)
+            if options.isStorm {
+                try await runStorm(seconds: options.seconds, seed: options.seed)
+                exit(0)
+            }
+            exit(try await run(options, standardError))
         } catch let error as Options.UsageError {
             try? await standardError.write(error.line)
         } catch {

@@ -8,6 +8,9 @@ struct Options {
     var data: String?
     var rate = 20
     var concurrency = 32
+    /// True for a storm in place of orders, with its length in seconds.
+    var isStorm = false
+    var seconds = 60
     /// The server of the store, or nil for a store in the data directory.
     var server: Server?
     /// The name of the store on its server.
@@ -20,6 +23,7 @@ struct Options {
     static let usage = """
         usage: orders [--input FILE|-] [--count N] [--seed N] [--faults 0…1] [--data DIR] [--rate N] [--concurrency N]
                       [--redis URL | --postgres URL] [--name NAME]
+               orders --storm [--seconds N] [--seed N]
 
           --input FILE     newline-delimited JSON orders; - reads standard input; without it orders are generated
           --count N        how many orders to generate (1000)
@@ -31,6 +35,8 @@ struct Options {
           --name NAME      the name of the store on its server, for PostgreSQL the schema (orders)
           --rate N         orders per minute and customer (20)
           --concurrency N  orders in flight at once (32)
+          --storm          instead: ten times the requests that a gateway bears, with and without guards
+          --seconds N      the length of the storm (60)
         """
 
     /// Why a command line was not understood: one clear line.
@@ -41,9 +47,13 @@ struct Options {
     init(_ arguments: [String]) throws {
         var arguments = arguments[...]
         while let name = arguments.popFirst() {
+            if name == "--storm" {
+                isStorm = true
+                continue
+            }
             let known = [
                 "--input", "--count", "--seed", "--faults", "--data", "--rate", "--concurrency",
-                "--redis", "--postgres", "--name",
+                "--redis", "--postgres", "--name", "--seconds",
             ]
             guard known.contains(name) else {
                 throw UsageError(line: "orders: unknown argument \(name); try --help")
@@ -59,6 +69,7 @@ struct Options {
             case "--name": self.name = try Self.storeName(value)
             case "--count": count = try Self.number(name, value, 0...10_000_000)
             case "--seed": seed = UInt64(try Self.number(name, value, 0...Int.max))
+            case "--seconds": seconds = try Self.number(name, value, 1...3600)
             case "--rate": rate = try Self.number(name, value, 1...1_000_000)
             case "--concurrency": concurrency = try Self.number(name, value, 1...10_000)
             default:

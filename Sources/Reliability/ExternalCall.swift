@@ -1,3 +1,4 @@
+public import Bulkhead
 public import CircuitBreaker
 public import RateLimiter
 public import ReliabilityCore
@@ -12,7 +13,7 @@ public import Retry
 /// ```
 ///
 /// From the outside to the inside, the policies are a time limit for the whole call, an optional rate limit, retries
-/// within a budget, the circuit breaker, and a time limit for each attempt. Create an external call for each dependency
+/// within a budget, the circuit breaker, an optional bulkhead, and a time limit for each attempt. Create an external call for each dependency
 /// and keep the value. All calls through the value share the breaker and the budget.
 ///
 /// The category of an error decides how the policies treat the error. A fault of the request, such as a declined card,
@@ -50,6 +51,8 @@ public final class ExternalCall: CallPolicy {
     ///   - configuration: The configuration, such as `.database(.idempotent)`.
     ///   - rateLimit: The rate limit, or `nil`. A call consumes from the limit once for all of its attempts. Defaults
     ///     to `nil`.
+    ///   - bulkhead: The bulkhead, or `nil`. Each attempt needs a place, and no place is held during the wait for the
+    ///     next attempt. The wait for a place is not part of the time of an attempt. Defaults to `nil`.
     ///   - budget: The budget for the retries of all calls. Defaults to a new budget.
     ///   - classify: The error whose category decides how the policies treat an error, or `nil` if the error itself
     ///     decides. The closure does not change the error that is thrown.
@@ -61,6 +64,7 @@ public final class ExternalCall: CallPolicy {
         _ name: String,
         _ configuration: Configuration,
         rateLimit: LimiterPolicy? = nil,
+        bulkhead: BulkheadPolicy? = nil,
         budget: RetryBudget = RetryBudget(),
         classify: (@Sendable (any Error) -> (any ReliabilityError)?)? = nil,
         clock: some Clock<Duration> = ContinuousClock(),
@@ -93,6 +97,7 @@ public final class ExternalCall: CallPolicy {
                         idempotency,
                         rateLimit,
                         breaker,
+                        bulkhead,
                         budget,
                         classify,
                         clock: clock,

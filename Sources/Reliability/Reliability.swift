@@ -1,3 +1,4 @@
+@_exported public import Bulkhead
 @_exported public import CircuitBreaker
 @_exported public import Dedup
 @_exported public import ErrorContract

@@ -21,6 +21,17 @@ struct OptionsTests {
         #expect(postgres.name == "shop_2")
     }
 
+    @Test("--storm takes the place of orders and has a length")
+    func storm() throws {
+        #expect(try !Options([]).isStorm)
+        let options = try Options(["--storm", "--seconds", "5", "--seed", "3"])
+        #expect(options.isStorm)
+        #expect(options.seconds == 5)
+        #expect(options.seed == 3)
+        #expect(try Options(["--storm"]).seconds == 60)
+        #expect(throws: Options.UsageError.self) { try Options(["--storm", "--seconds", "0"]) }
+    }
+
     @Test(
         "a second server, a missing value and a name that a server rejects are usage errors",
         arguments: [

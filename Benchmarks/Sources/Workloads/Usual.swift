@@ -51,3 +51,19 @@ actor UsualBreaker {
         }
     }
 }
+
+/// The textbook semaphore: an actor with a list of waiting callers.
+actor UsualSemaphore {
+    private var places: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(places: Int) { self.places = places }
+
+    func wait() async {
+        if places > 0 { places -= 1 } else { await withCheckedContinuation { waiting.append($0) } }
+    }
+
+    func signal() {
+        if waiting.isEmpty { places += 1 } else { waiting.removeFirst().resume() }
+    }
+}

@@ -10,6 +10,10 @@ public enum Workload: String, CaseIterable, Sendable {
     case timeoutSuspending = "timeout-suspending.ours"
     case usualRetry = "retry.usual"
     case retry = "retry.ours"
+    case usualBulkhead = "bulkhead.usual"
+    case bulkhead = "bulkhead.ours"
+    case usualBulkheadCall = "bulkhead-call.usual"
+    case bulkheadCall = "bulkhead-call.ours"
     case usualPipeline = "pipeline.usual"
     case pipeline = "pipeline.ours"
 
@@ -43,6 +47,23 @@ public enum Workload: String, CaseIterable, Sendable {
         case .retry:
             let retry = RetryPolicy(.idempotent(maxAttempts: 3))
             for index in 0..<count { keep(try await retry.run { try await work(index) }) }
+        case .usualBulkhead, .usualBulkheadCall:
+            let semaphore = UsualSemaphore(places: 10)
+            for index in 0..<count {
+                await semaphore.wait()
+                keep(try await work(index))
+                await semaphore.signal()
+            }
+        case .bulkhead:
+            let bulkhead = BulkheadPolicy(.limit(10))
+            for index in 0..<count {
+                let permit = try await bulkhead.acquire()
+                keep(try await work(index))
+                permit.release()
+            }
+        case .bulkheadCall:
+            let bulkhead = BulkheadPolicy(.limit(10))
+            for index in 0..<count { keep(try await bulkhead.run { try await work(index) }) }
         case .usualPipeline:
             let breaker = UsualBreaker()
             for index in 0..<count {

@@ -1,3 +1,4 @@
+internal import Bulkhead
 internal import CircuitBreaker
 internal import RateLimiter
 internal import ReliabilityCore
@@ -8,8 +9,12 @@ internal import Timeout
 @usableFromInline
 final class ExternalCallPipelines: Sendable {
     @usableFromInline typealias Policies = NestedPolicy<
-        NestedPolicy<NestedPolicy<NestedPolicy<TimeoutPolicy, OptionalPolicy<LimiterPolicy>>, RetryPolicy>, Breaker>,
-        TimeoutPolicy
+        NestedPolicy<
+            NestedPolicy<
+                NestedPolicy<NestedPolicy<TimeoutPolicy, OptionalPolicy<LimiterPolicy>>, RetryPolicy>, Breaker
+            >,
+            OptionalPolicy<BulkheadPolicy>
+        >, TimeoutPolicy
     >
 
     let configuration: ExternalCall.Configuration
@@ -37,6 +42,7 @@ extension ExternalCall.Configuration {
         _ idempotency: Idempotency,
         _ rateLimit: LimiterPolicy?,
         _ breaker: Breaker,
+        _ bulkhead: BulkheadPolicy?,
         _ budget: RetryBudget,
         _ classify: (@Sendable (any Error) -> (any ReliabilityError)?)?,
         clock: some Clock<Duration>,
@@ -54,6 +60,7 @@ extension ExternalCall.Configuration {
         if let rateLimit { rateLimit }
         RetryPolicy(retry, budget: budget, classifyForeign: classify, clock: clock, randomness: randomness)
         breaker
+        if let bulkhead { bulkhead }
         TimeoutPolicy(.limit(attemptTimeout), clock: clock)
     }
 }

@@ -150,6 +150,11 @@ struct LayerAnalysis {
                 )
             }
         }
+        if layer.kind == .bulkhead, let retry = inside.firstIndex(where: isRetry) {
+            warnings.append(
+                "\(name(position)) is outside \(name(retry)): a call keeps its place during the waits between attempts"
+            )
+        }
         if isRetry(layer) {
             if let inner = inside.firstIndex(where: isRetry) {
                 let collapse = layer.collapsesWhenNested && layers[inner].collapsesWhenNested

@@ -5,6 +5,8 @@ public enum CallStep: Sendable, CustomStringConvertible {
     case attempt(number: Int, took: Duration, error: (any Error)?)
     /// A retry waited before its next attempt.
     case waiting(Duration)
+    /// The call or attempt waited in the queue of a bulkhead.
+    case queued(Duration)
     /// A hedge started another attempt while an earlier attempt was under way.
     case hedged(number: Int, after: Duration)
     /// A retry made no further attempt for the reason with this code.
@@ -25,6 +27,7 @@ public enum CallStep: Sendable, CustomStringConvertible {
         case .attempt(let number, let took, nil): "attempt \(number) succeeded after \(took.text)"
         case .attempt(let number, let took, let error?): "attempt \(number) failed after \(took.text): \(error)"
         case .waiting(let wait): "waits \(wait.text)"
+        case .queued(let wait): "waited \(wait.text) for a place"
         case .hedged(let number, let delay): "hedged with attempt \(number) after \(delay.text)"
         case .gaveUp(let code): "gave up: \(code)"
         case .suppressed: "not repeated: part of an extra attempt further out"

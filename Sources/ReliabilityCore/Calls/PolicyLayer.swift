@@ -27,6 +27,8 @@ public struct PolicyLayer: Hashable, Sendable {
         public static let circuitBreaker = Kind(rawValue: "circuit breaker")
         /// A policy that limits the number of calls in a period.
         public static let rateLimit = Kind(rawValue: "rate limit")
+        /// A policy that limits the number of calls at the same time.
+        public static let bulkhead = Kind(rawValue: "bulkhead")
         /// A policy that injects faults.
         public static let chaos = Kind(rawValue: "chaos")
         /// A policy of another kind, such as your own.

@@ -10,6 +10,7 @@
 /// - Extra attempts of enclosing retries and hedges do not suppress inner retries and hedges.
 /// - The report of the enclosing call gets no steps.
 /// - Calls are no part of a circuit breaker's probe. A half-open breaker may reject the calls.
+/// - Work that an abandoning timeout leaves keeps no place in the enclosing bulkheads.
 ///
 /// The correlation id stays.
 ///
@@ -26,7 +27,9 @@ nonisolated(nonsending) public func withoutCallContext<Success>(
         try await ExtraAttempt.$innermost.withValue(nil) {
             try await SendTracker.$current.withValue(nil) {
                 try await CallTrace.$current.withValue(nil) {
-                    try await ProbeScope.$innermost.withValue(nil) { try await operation() }
+                    try await ProbeScope.$innermost.withValue(nil) {
+                        try await AdmissionScope.innermost.withValue(nil) { try await operation() }
+                    }
                 }
             }
         }
@@ -44,7 +47,11 @@ public func withoutCallContext<Success>(_ operation: () throws -> Success) rethr
     try DeadlineScope.$innermost.withValue(nil) {
         try ExtraAttempt.$innermost.withValue(nil) {
             try SendTracker.$current.withValue(nil) {
-                try CallTrace.$current.withValue(nil) { try ProbeScope.$innermost.withValue(nil) { try operation() } }
+                try CallTrace.$current.withValue(nil) {
+                    try ProbeScope.$innermost.withValue(nil) {
+                        try AdmissionScope.innermost.withValue(nil) { try operation() }
+                    }
+                }
             }
         }
     }

@@ -23,6 +23,8 @@ final class AbandoningCall<Success: Sendable>: Sendable {
     /// The grace period in nanoseconds.
     private let grace: Int64
     private let abandoned: AbandonedOperations
+    /// The places that an abandoned operation keeps.
+    private let admission = AdmissionScope.innermost.get()
     private let dispose: @Sendable (Success) async -> Void
     private let state = Lock(State())
 
@@ -135,6 +137,7 @@ final class AbandoningCall<Success: Sendable>: Sendable {
             state.timer = nil
             // Under the lock, so that the end of the operation finds the operation counted.
             abandoned.add()
+            admission?.occupy()
             return state.continuation.take()
         }
         if scope.phase.contains(.expired) {
@@ -156,17 +159,22 @@ final class AbandoningCall<Success: Sendable>: Sendable {
         scope.add(.hasEnded)
         switch (before.phase, result) {
         case (.abandoned, .success(let late)):
-            abandoned.remove()
+            leaveAbandoned()
             // In a new task without the deadline, because this task is cancelled and its deadline has passed.
             DeadlineScope.$innermost.withValue(nil) {
                 _ = startTask(on: scope.timeSource.taskExecutor) { [dispose] in await dispose(late) }
             }
         case (.abandoned, .failure):
-            abandoned.remove()
+            leaveAbandoned()
         case (_, .failure(let error)) where hasExpired:
             before.continuation?.resume(throwing: TimeoutError(deadline: scope.deadline, underlyingError: error))
         default:
             before.continuation?.resume(with: result)
         }
+    }
+
+    private func leaveAbandoned() {
+        abandoned.remove()
+        admission?.vacate()
     }
 }
