@@ -64,6 +64,46 @@ struct FailoverTests {
         }
     }
 
+    @Test("N3: a store with a replica says losesWritesOnFailover")
+    func standby() async throws {
+        try await withServer { server, fixture, store in
+            #expect(!store.capabilities.losesWritesOnFailover)
+            let standby = try PostgresServer(replicaOf: server)
+            defer { standby.stop() }
+            try await standby.waitUntilReady()
+            try await eventually("the standby streams") {
+                try await fixture.admin.text("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+                    == "1"
+            }
+            let later = try await fixture.store()
+            #expect(later.capabilities.losesWritesOnFailover)
+            later.close()
+        }
+    }
+
+    @Test("N29: \"too many clients\" slows clients down, and all of them work when there is room")
+    func tooManyClients() async throws {
+        try await withServer(["max_connections=12"]) { server, fixture, store in
+            let stores = try await withThrowingTaskGroup(of: PostgresStore?.self) { group in
+                for _ in 0..<12 {
+                    group.addTask { try? await fixture.store(.init(maxConnections: 4)) }
+                }
+                return try await group.reduce(into: []) { stores, store in if let store { stores.append(store) } }
+            }
+            let reasons = await withTaskGroup(of: StoreError.Reason?.self) { group in
+                for store in stores {
+                    for index in 0..<20 {
+                        group.addTask { await failure { try await Self.put(store, "\(index)") }?.reason }
+                    }
+                }
+                return await group.reduce(into: Set<StoreError.Reason?>()) { $0.insert($1) }
+            }
+            #expect(reasons.isSubset(of: [nil, .unavailable]))
+            for other in stores.dropFirst() { other.close() }
+            _ = try await recovery(of: store)
+        }
+    }
+
     @Test("N18, N22, N49: crashes and ended connections lose no acknowledged write and make none twice")
     func crashes() async throws {
         try await withServer { server, fixture, store in

@@ -29,13 +29,20 @@ struct OutcomeTests {
         try await body()
     }
 
+    /// Opens a store whose only connection serves the calls of the test alone.
+    private func storeWithOneConnection(_ fixture: StoreFixture) async throws -> PostgresStore {
+        let address = fixture.server.address()
+        var limits = ConnectionLimits()
+        limits.checkInterval = .seconds(3600)
+        return try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2)), limits: limits) {
+            try LibPQTransport(address, configuration: .init(maxConnections: 1))
+        }
+    }
+
     @Test("N8: a write without an answer is unknownOutcome, and is made once or never")
     func unknownOutcome() async throws {
         let fixture = try await StoreFixture()
-        let address = fixture.server.address()
-        let slow = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) {
-            try LibPQTransport(address, configuration: .init(maxConnections: 1))
-        }
+        let slow = try await storeWithOneConnection(fixture)
         let store = try await fixture.store()
         let key = StoreKey("n8")
         for _ in 0..<3 {
@@ -71,10 +78,7 @@ struct OutcomeTests {
     @Test("N9: a reply that comes late reaches no other call")
     func lateReplies() async throws {
         let fixture = try await StoreFixture()
-        let address = fixture.server.address()
-        let store = try await PostgresStore(.init(schema: fixture.schema, callTimeout: .seconds(2))) {
-            try LibPQTransport(address, configuration: .init(maxConnections: 1))
-        }
+        let store = try await storeWithOneConnection(fixture)
         for name in ["a", "b"] {
             _ = try await store.commit(.put(StoreKey("n9", name), Array(name.utf8), .never, if: .any)) as WriteResult
         }

@@ -53,7 +53,8 @@ final class NotificationListener: Sendable {
         var isAlive = true
         while isAlive, !isEnded {
             for payload in connection.takeNotifications() { receive(payload) }
-            switch signal.wait(socket: connection.socket, .reading, until: wait(for: pool.configuration.idleCheckInterval).end) {
+            let nextCheck = TimeSource.continuous.instant(after: pool.configuration.idleCheckInterval)
+            switch signal.wait(socket: connection.socket, .reading, until: nextCheck) {
             case .ready: isAlive = connection.readInput()
             // A server that vanished sends nothing.
             case .elapsed: isAlive = connection.ping(wait(for: .seconds(3)))

@@ -36,7 +36,7 @@ final class RedisCommands: Sendable {
 
     /// Sends a command other than a script, which changes nothing.
     func send(_ command: [[UInt8]], keys: Range<Int>) async throws(StoreError) -> RedisReply {
-        try checked(try await reply(command, keys, isWrite: false))
+        try checked(try await reply(command, keys, isWrite: false, since: continuousNanoseconds()))
     }
 
     /// Removes keys without an entry from the index.
@@ -61,12 +61,13 @@ final class RedisCommands: Sendable {
         command += [Word.evalSHA, script.digest, Word.number(keys.count)]
         command += keys
         command += arguments
-        let reply = try await reply(command, positions, isWrite: isWrite)
+        let start = continuousNanoseconds()
+        let reply = try await reply(command, positions, isWrite: isWrite, since: start)
         if case .error(let text) = reply, text.hasPrefix("NOSCRIPT") {
             // The server has lost its scripts, and nothing ran.
             command[0] = Word.eval
             command[1] = script.source
-            return try checked(try await self.reply(command, positions, isWrite: isWrite))
+            return try checked(try await self.reply(command, positions, isWrite: isWrite, since: start))
         }
         return try checked(reply)
     }
@@ -79,10 +80,13 @@ final class RedisCommands: Sendable {
     private func reply(
         _ command: [[UInt8]],
         _ keys: Range<Int>,
-        isWrite: Bool
+        isWrite: Bool,
+        since start: Int64
     ) async throws(StoreError) -> RedisReply {
         guard let lease = readiness.current else { throw supervisor.rejection() }
-        var limit = timeout
+        // The second command of a call has the rest of the time.
+        let elapsed = Duration.nanoseconds(continuousNanoseconds().saturatingSubtract(start))
+        var limit = max(.milliseconds(1), timeout - elapsed)
         if let remaining = Deadline.current?.remaining {
             if remaining <= .zero {
                 throw StoreError(.unavailable, "the caller's deadline passed before the server was called")

@@ -32,6 +32,8 @@ final class SocketConnection: RedisTransport, Sendable {
 
     /// The largest number of commands without a reply.
     private static let maxCalls = 10_000
+    /// The largest number of bytes that wait for a server which takes none.
+    private static let maxUnsent = 64 << 20
     /// The largest buffer that is kept for later commands.
     private static let maxIdleCapacity = 1 << 16
 
@@ -127,6 +129,10 @@ final class SocketConnection: RedisTransport, Sendable {
             if let failure = state.failure { return .none(failure) }
             if state.calls.count - state.answered >= Self.maxCalls {
                 return .none("too many commands wait for a reply")
+            }
+            // A command that is longer than the limit is sent alone.
+            if !state.unsent.isEmpty, state.unsent.count + bytes.count > Self.maxUnsent {
+                return .none("the server takes no commands: \(state.unsent.count) bytes wait")
             }
             call.start = state.totalCount
             state.calls.append(call)
