@@ -400,7 +400,7 @@ struct RetryPolicyTests {
             case .attempt(let number, _, let error): "attempt \(number) \(error == nil ? "succeeded" : "failed")"
             case .waiting: "waiting"
             case .gaveUp(let code): "\(code)"
-            case .hedged, .rejected, .timedOut, .fellBack, .suppressed: "?"
+            case .hedged, .queued, .rejected, .timedOut, .fellBack, .suppressed: "?"
             }
         }
         #expect(
