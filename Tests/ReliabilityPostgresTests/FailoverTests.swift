@@ -88,7 +88,7 @@ struct FailoverTests {
                 for _ in 0..<12 {
                     group.addTask { try? await fixture.store(.init(maxConnections: 4)) }
                 }
-                return try await group.reduce(into: []) { stores, store in if let store { stores.append(store) } }
+                return try await group.compactMap { $0 }.reduce(into: [PostgresStore]()) { $0.append($1) }
             }
             let reasons = await withTaskGroup(of: StoreError.Reason?.self) { group in
                 for store in stores {
