@@ -122,7 +122,7 @@ struct BulkheadPolicyTests {
         "INV-13: cancel racing grant ⇒ either caller owns it or it passes to the next waiter, never lost, never doubled"
     )
     func cancellation() async throws {
-        for seed in 0..<200 {
+        for seed in 0..<100 {
             var random = SeededGenerator(seed: UInt64(seed))
             let bulkhead = bulkhead(.limit(2, maxWaiting: 100, maxWait: .seconds(60)))
             let tasks = (0..<20).map { _ in

@@ -14,7 +14,7 @@ struct FileStoreFaultTests {
     /// The thread sanitizer makes a test many times slower and needs fewer of them.
     private static let callStride: Int = {
         #if RELIABILITY_SANITIZE_THREAD
-        5
+        15
         #else
         1
         #endif

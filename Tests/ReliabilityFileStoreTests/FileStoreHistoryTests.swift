@@ -12,7 +12,7 @@ import Testing
 struct FileStoreHistoryTests {
     private static let count: UInt64 = {
         #if RELIABILITY_SANITIZE_THREAD
-        let enough: UInt64 = 150
+        let enough: UInt64 = 60
         #else
         // `StoreCheck histories` makes more histories faster.
         let enough: UInt64 = 100
