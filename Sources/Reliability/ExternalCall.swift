@@ -76,7 +76,8 @@ public final class ExternalCall: CallPolicy {
                 if meaning?.isRejection == true { return .ignored }
                 return Outcome.standard(for: meaning ?? error)
             },
-            clock: clock,
+            timeSource: TimeSource(clock),
+            randomness: RandomSource(randomness),
             events: events.map { .breaker($0) }
         )
         let reporter = CallReporter(name, clock, events.map { .ended($0) })

@@ -2,17 +2,31 @@ internal import ReliabilityCore
 
 /// The recorded calls of a closed breaker, limited to the needs of its rules.
 struct RecordedCalls: Hashable {
-    private var consecutiveFailures = 0
+    /// A call that ended and counts.
+    struct Call: Hashable {
+        var hasFailed: Bool
+        /// A Boolean value that indicates whether the call was slow, or `nil` if its duration is not known.
+        var isSlow: Bool?
+    }
+
+    private(set) var consecutiveFailures = 0
     /// The time of the first of the consecutive failures.
     private var firstConsecutiveFailure: Int64 = 0
     private var failureTimes = FailureTimes()
-    private var callWindow: CallWindow
+    private var failureRate: RateWindow?
+    private var slowCallRate: RateWindow?
+    private var slowOrFailedRate: RateWindow?
 
-    init(_ tripCondition: TripCondition) { callWindow = CallWindow(tripCondition.failureRate) }
+    init(_ tripCondition: TripCondition) {
+        failureRate = tripCondition.failureRate.map { RateWindow($0.window) }
+        slowCallRate = tripCondition.slowCallRate.map { RateWindow($0.window) }
+        slowOrFailedRate = tripCondition.slowOrFailedRate.map { RateWindow($0.window) }
+    }
 
     /// Returns whether a successful call would change nothing.
     func ignoresSuccesses(_ tripCondition: TripCondition) -> Bool {
-        tripCondition.failureRate == nil && (tripCondition.consecutiveFailures == nil || consecutiveFailures == 0)
+        failureRate == nil && tripCondition.slowThreshold == nil
+            && (tripCondition.consecutiveFailures == nil || consecutiveFailures == 0)
     }
 
     /// Adapts the record to other rules.
@@ -25,19 +39,27 @@ struct RecordedCalls: Hashable {
         } else {
             failureTimes = FailureTimes()
         }
-        if old.failureRate?.window != new.failureRate?.window { callWindow = CallWindow(new.failureRate) }
+        let anew = RecordedCalls(new)
+        if old.failureRate?.window != new.failureRate?.window { failureRate = anew.failureRate }
+        let isSameThreshold = old.slowThreshold == new.slowThreshold
+        if !isSameThreshold || old.slowCallRate?.window != new.slowCallRate?.window {
+            slowCallRate = anew.slowCallRate
+        }
+        if !isSameThreshold || old.slowOrFailedRate?.window != new.slowOrFailedRate?.window {
+            slowOrFailedRate = anew.slowOrFailedRate
+        }
     }
 
-    /// Records the outcome of a call.
+    /// Records a call.
     ///
     /// - Parameters:
-    ///   - outcome: The outcome of the call.
+    ///   - call: The call.
+    ///   - running: The number of running slow calls.
     ///   - tripCondition: The rules from the initializer or from the last ``change(from:to:)``.
     ///   - now: The time.
-    /// - Returns: `true` if the breaker must open. A success or an ignored call never opens the breaker.
-    mutating func record(_ outcome: Outcome, _ tripCondition: TripCondition, now: Int64) -> Bool {
-        if outcome == .ignored { return false }
-        let hasFailed = outcome == .failure
+    /// - Returns: `true` if the breaker must open. A success that was not slow opens the breaker only if slow calls run.
+    mutating func record(_ call: Call, running: Int, _ tripCondition: TripCondition, now: Int64) -> Bool {
+        let hasFailed = call.hasFailed
         var opens = false
         if let rule = tripCondition.consecutiveFailures {
             if consecutiveFailures == 0 { firstConsecutiveFailure = now }
@@ -50,91 +72,43 @@ struct RecordedCalls: Hashable {
             opens = opens || isFull
         }
         if let rule = tripCondition.failureRate {
-            callWindow.record(hasFailed: hasFailed, now: now)
-            if hasFailed, callWindow.calls >= rule.minCalls {
-                // The quotient is rounded once, as the literal on the right is: 7 of 100 equals 0.07 exactly.
-                opens = opens || Double(callWindow.failures) / Double(callWindow.calls) >= rule.share
-            }
+            failureRate?.record(isHit: hasFailed, now: now)
+            opens = opens || hasFailed && failureRate.map { $0.counts.meet(rule) } ?? false
+        }
+        guard let isSlow = call.isSlow else { return opens }
+        slowCallRate?.record(isHit: isSlow, now: now)
+        slowOrFailedRate?.record(isHit: isSlow || hasFailed, now: now)
+        let isEvidence = hasFailed || isSlow || running > 0
+        return opens || isEvidence && hasTooManySlowCalls(running: running, tripCondition, now: now)
+    }
+
+    /// Returns whether the recorded calls and the running slow calls meet a rule for slow calls.
+    mutating func hasTooManySlowCalls(running: Int, _ tripCondition: TripCondition, now: Int64) -> Bool {
+        var opens = false
+        if let rule = tripCondition.slowCallRate {
+            slowCallRate?.slide(to: now)
+            opens = slowCallRate.map { $0.counts.adding(running).meet(rule) } ?? false
+        }
+        if let rule = tripCondition.slowOrFailedRate, !opens {
+            slowOrFailedRate?.slide(to: now)
+            opens = slowOrFailedRate.map { $0.counts.adding(running).meet(rule) } ?? false
         }
         return opens
     }
-}
 
-/// The times of the last failures in a ring buffer.
-struct FailureTimes: Hashable {
-    private var times: [Int64] = []
-    private var oldest = 0
-
-    /// Records a failure.
-    ///
-    /// - Parameters:
-    ///   - now: The time of the failure.
-    ///   - limit: The number of failures to keep. The same number as before or as in ``keepLast(_:)``.
-    ///   - length: The length of the window.
-    /// - Returns: `true` if `limit` failures are recorded and the oldest of them lies within the window.
-    mutating func record(_ now: Int64, keeping limit: Int, within length: Int64) -> Bool {
-        if times.count < limit {
-            times.append(now)
-        } else {
-            times[oldest] = now
-            oldest = (oldest + 1) % limit
+    /// Returns the recorded counts at a time.
+    func counts(now: Int64) -> (failed: RateWindow.Counts?, slow: RateWindow.Counts?, slowOrFailed: RateWindow.Counts?)
+    {
+        func counts(_ window: RateWindow?) -> RateWindow.Counts? {
+            var window = window
+            window?.slide(to: now)
+            return window?.counts
         }
-        guard times.count == limit else { return false }
-        // The magnitude, because a clock that was set back may leave a time in the future. That time must also expire.
-        return now.saturatingSubtract(times[oldest]).magnitude < length.magnitude
+        return (counts(failureRate), counts(slowCallRate), counts(slowOrFailedRate))
     }
 
-    /// Discards all but the newest `limit` failures.
-    ///
-    /// `limit` then holds for later calls of ``record(_:keeping:within:)``.
-    mutating func keepLast(_ limit: Int) {
-        times = Array((times[oldest...] + times[..<oldest]).suffix(limit))
-        oldest = 0
-    }
-}
-
-/// The numbers of calls and failures in a sliding window of ten slices.
-struct CallWindow: Hashable {
-    private struct Slice: Hashable {
-        var calls = 0
-        var failures = 0
-    }
-
-    private var slidingWindow: SlidingWindow
-    private var slices: [Slice] = []
-    private(set) var calls = 0
-    private(set) var failures = 0
-
-    /// Creates the window of a rule, or an unused window if there is no rule.
-    fileprivate init(_ rule: TripCondition.FailureRate?) { self.init(length: rule?.window.saturatingNanoseconds ?? 0) }
-
-    init(length: Int64) { slidingWindow = SlidingWindow(length: length, count: 10) }
-
-    /// Records a call.
-    mutating func record(hasFailed: Bool, now: Int64) {
-        slide(to: now)
-        let position = slidingWindow.position
-        slices[position].calls += 1
-        calls += 1
-        if hasFailed {
-            slices[position].failures += 1
-            failures += 1
-        }
-    }
-
-    private mutating func slide(to now: Int64) {
-        let steps = slidingWindow.slide(to: now)
-        if steps == 0 { return }
-        if steps == slidingWindow.count {
-            slices = Array(repeating: Slice(), count: slidingWindow.count)
-            (calls, failures) = (0, 0)
-            return
-        }
-        for slice in slidingWindow.newest - Int64(steps) + 1...slidingWindow.newest {
-            let position = slidingWindow.position(of: slice)
-            calls -= slices[position].calls
-            failures -= slices[position].failures
-            slices[position] = Slice()
-        }
+    /// Returns the number of failures within the window of the rule, or `nil` if there is no such rule.
+    func failures(_ tripCondition: TripCondition, now: Int64) -> Int? {
+        tripCondition.failures.map { failureTimes.count(now, within: $0.window.saturatingNanoseconds) }
     }
 }
