@@ -280,6 +280,9 @@ public final class Breaker: CallPolicy {
         }
     }
 
+    /// A Boolean value that indicates whether a new breaker would decide as this breaker does, but for recorded calls.
+    var isAtRest: Bool { state == .closed }
+
     /// Adds or removes a handle that forces the breaker open or closed.
     func override(opens: Bool, by change: Int) {
         update { state in (state.override(opens: opens, by: change), ()) }
