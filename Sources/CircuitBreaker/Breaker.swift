@@ -68,7 +68,7 @@ public final class Breaker: CallPolicy {
     }
 
     /// Creates a breaker that sends its events to the event queue of another type.
-    package init(
+    package convenience init(
         _ configuration: Configuration,
         classify: @escaping @Sendable (any Error) -> Outcome,
         timeSource: TimeSource,
@@ -76,12 +76,28 @@ public final class Breaker: CallPolicy {
         events: EventSink<BreakerEvent>
     ) {
         requireValid(configuration.validate)
+        self.init(
+            SharedConfiguration(configuration),
+            classify: classify,
+            timeSource: timeSource,
+            randomness: randomness,
+            events: events
+        )
+    }
+
+    /// Creates a breaker from a valid configuration.
+    init(
+        _ shared: SharedConfiguration,
+        classify: @escaping @Sendable (any Error) -> Outcome,
+        timeSource: TimeSource,
+        randomness: RandomSource,
+        events: EventSink<BreakerEvent>
+    ) {
         self.classify = classify
         self.timeSource = timeSource
         self.randomness = randomness
         self.events = events
-        var state = BreakerStateMachine(configuration)
-        if configuration.jitter > 0 { state.random = randomness.next() }
+        let state = BreakerStateMachine(shared, seed: shared.value.jitter > 0 ? randomness.next() : 0)
         fastPathState = Atomic(Breaker.fastPathState(of: state))
         machine = Lock(state)
     }
@@ -132,12 +148,14 @@ public final class Breaker: CallPolicy {
     }
 
     /// Replaces the configuration by a valid configuration.
-    package func apply(_ configuration: Configuration) {
+    package func apply(_ configuration: Configuration) { apply(SharedConfiguration(configuration)) }
+
+    func apply(_ shared: SharedConfiguration) {
         let now = timeSource.now
-        let seed = configuration.jitter > 0 ? randomness.next() : nil
+        let seed = shared.value.jitter > 0 ? randomness.next() : nil
         update { state in
             if let seed { state.random = seed }
-            return (state.reload(configuration, now: now), ())
+            return (state.reload(shared, now: now), ())
         }
     }
 

@@ -21,7 +21,7 @@ public import ReliabilityCore
 ///   ``remove(_:)`` for keys that no longer exist.
 public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
     private struct Content {
-        var configuration: Breaker.Configuration
+        var configuration: SharedConfiguration
         /// The number of reloads.
         var version: UInt64 = 0
         var breakers = RecencyList<Key, Breaker>()
@@ -72,7 +72,7 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
         timeSource = TimeSource(clock)
         self.randomness = RandomSource(randomness)
         events = EventSink(observer)
-        content = Lock(Content(configuration: configuration))
+        content = Lock(Content(configuration: SharedConfiguration(configuration)))
         unguarded = Breaker(
             .standard,
             classify: classify,
@@ -90,7 +90,7 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
     public var unguardedCount: UInt64 { content.withLock { $0.unguarded } }
 
     /// The configuration of every breaker.
-    public var configuration: Breaker.Configuration { content.withLock { $0.configuration } }
+    public var configuration: Breaker.Configuration { content.withLock { $0.configuration.value } }
 
     /// The state and the counters of every breaker in the registry.
     public var snapshots: [Key: Breaker.Snapshot] {
@@ -176,8 +176,9 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
     /// - Throws: `ConfigurationError` if the configuration is not valid. Nothing then changes.
     public func reload(_ configuration: Breaker.Configuration) throws(ConfigurationError) {
         try configuration.validate()
+        let shared = SharedConfiguration(configuration)
         content.withLock {
-            $0.configuration = configuration
+            $0.configuration = shared
             $0.version &+= 1
         }
         // Two simultaneous reloads can reach a breaker in the reverse order. The later reload then repeats.

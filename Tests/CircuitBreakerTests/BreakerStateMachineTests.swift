@@ -26,7 +26,7 @@ private func configuration(_ trip: TripCondition, openDuration: Int64 = 4, probe
 struct BreakerStateMachineTests {
     /// The nodes that up to `depth` events lead to.
     private func explore(_ configuration: Breaker.Configuration, depth: Int) -> Set<Node> {
-        var seen: Set<Node> = [Node(state: BreakerStateMachine(configuration))]
+        var seen: Set<Node> = [Node(state: BreakerStateMachine(SharedConfiguration(configuration)))]
         var frontier = seen
         for _ in 0..<depth {
             var next: Set<Node> = []
@@ -197,7 +197,9 @@ struct BreakerStateMachineTests {
     /// A state machine whose breaker has opened at a time.
     private func opened(at now: Int64, openDuration: Duration = .nanoseconds(10)) -> BreakerStateMachine {
         var state = BreakerStateMachine(
-            Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: openDuration)
+            SharedConfiguration(
+                Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: openDuration)
+            )
         )
         let ticket = BreakerTicket(generation: 1, role: .call)
         #expect(state.settle(.failure, ticket, now: now) == .opened(generation: 2, for: openDuration))
@@ -254,18 +256,20 @@ struct BreakerStateMachineTests {
     @Test("the longest openDuration saturates")
     func longest() {
         var state = BreakerStateMachine(
-            Breaker.Configuration(
-                tripCondition: .slowCallRate(
-                    1,
-                    slowerThan: .seconds(Int64.max),
-                    minCalls: 1,
-                    within: .seconds(Int64.max)
+            SharedConfiguration(
+                Breaker.Configuration(
+                    tripCondition: .slowCallRate(
+                        1,
+                        slowerThan: .seconds(Int64.max),
+                        minCalls: 1,
+                        within: .seconds(Int64.max)
+                    )
+                    .or(.consecutiveFailures(1)),
+                    openDuration: .seconds(Int64.max),
+                    openDurationFactor: 100,
+                    jitter: 1,
+                    rampDuration: .seconds(Int64.max)
                 )
-                .or(.consecutiveFailures(1)),
-                openDuration: .seconds(Int64.max),
-                openDurationFactor: 100,
-                jitter: 1,
-                rampDuration: .seconds(Int64.max)
             )
         )
         let ticket = BreakerTicket(generation: 1, role: .call)

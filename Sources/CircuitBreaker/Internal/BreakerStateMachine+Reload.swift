@@ -7,20 +7,20 @@ extension BreakerStateMachine {
     /// new configuration. The recorded calls are kept if the new rule counts the same calls.
     ///
     /// - Parameters:
-    ///   - new: The new configuration.
+    ///   - shared: The new configuration.
     ///   - now: The time.
     /// - Returns: The event of a half-open breaker that closes because enough probes for the new number have succeeded.
-    mutating func reload(_ new: Breaker.Configuration, now: Int64) -> BreakerEvent? {
-        let old = configuration
+    mutating func reload(_ shared: SharedConfiguration, now: Int64) -> BreakerEvent? {
+        let (old, new) = (configuration, shared.value)
         recordedCalls.change(from: old.tripCondition, to: new.tripCondition)
         if old.tripCondition.slowThreshold != new.tripCondition.slowThreshold {
             // The calls that run now count as slow only at their end, because their slices have another width.
-            let latest = max(now, runningCalls?.latest ?? now)
-            runningCalls = new.tripCondition.slowThreshold.map {
-                RunningCalls(threshold: $0.saturatingNanoseconds, after: latest)
-            }
+            runningCalls = RunningCalls(
+                threshold: new.tripCondition.slowThreshold?.saturatingNanoseconds,
+                after: max(now, runningCalls.latest)
+            )
         }
-        configuration = new
+        self.shared = shared
         switch phase {
         case .closed: break
         case .ramping(var ramp):

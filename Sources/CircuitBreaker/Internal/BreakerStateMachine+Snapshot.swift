@@ -17,23 +17,24 @@ extension BreakerStateMachine {
 
     /// Returns the state and the counters at a time.
     func snapshot(now: Int64) -> Breaker.Snapshot {
-        func counts(_ counts: RateWindow.Counts?) -> Breaker.Snapshot.Counts? {
-            counts.map { Breaker.Snapshot.Counts(calls: $0.calls, hits: $0.hits) }
+        func counts(_ window: RateWindow) -> Breaker.Snapshot.Counts? {
+            guard window.isOn else { return nil }
+            var window = window
+            window.slide(to: now)
+            return Breaker.Snapshot.Counts(calls: window.counts.calls, hits: window.counts.hits)
         }
         var running = runningCalls
-        running?.slide(to: now)
-        let recorded = recordedCalls.counts(now: now)
+        running.slide(to: now)
+        let rules = configuration.tripCondition
         return Breaker.Snapshot(
             state: state(now: now),
             generation: generation,
-            consecutiveFailures: configuration.tripCondition.consecutiveFailures.map { _ in
-                recordedCalls.consecutiveFailures
-            },
-            failures: recordedCalls.failures(configuration.tripCondition, now: now),
-            failureRate: counts(recorded.failed),
-            slowCallRate: counts(recorded.slow),
-            slowOrFailedRate: counts(recorded.slowOrFailed),
-            runningSlowCalls: running?.slow,
+            consecutiveFailures: rules.consecutiveFailures == nil ? nil : recordedCalls.consecutiveFailures,
+            failures: rules.failures == nil ? nil : recordedCalls.failures(now: now),
+            failureRate: counts(recordedCalls.failureRate),
+            slowCallRate: counts(recordedCalls.slowCallRate),
+            slowOrFailedRate: counts(recordedCalls.slowOrFailedRate),
+            runningSlowCalls: running.isOn ? running.slow : nil,
             runningProbes: probing.probes.count,
             successfulProbes: probing.successes,
             failedProbes: probing.failures,

@@ -23,10 +23,11 @@ struct BreakerStateMachine: Hashable {
     ///
     /// A ramp and the closed phase after the ramp have the same number.
     var generation: UInt64 = 1
-    var configuration: Breaker.Configuration
+    /// The configuration, which the breakers of a registry share.
+    var shared: SharedConfiguration
     var recordedCalls: RecordedCalls
-    /// The running calls, or `nil` if no rule counts slow calls.
-    var runningCalls: RunningCalls?
+    /// The running calls, which are counted only for rules for slow calls.
+    var runningCalls: RunningCalls
     /// The probes of a half-open breaker.
     var probing = Probing(lease: 0)
     /// The factor by which the open time has grown.
@@ -40,21 +41,24 @@ struct BreakerStateMachine: Hashable {
     /// The state of the random numbers for jitter.
     var random: UInt64
 
-    private var tripCondition: TripCondition { configuration.tripCondition }
-    private var slowThreshold: Int64? { tripCondition.slowThreshold?.saturatingNanoseconds }
+    var configuration: Breaker.Configuration { shared.value }
+    private var slowThreshold: Int64? { configuration.tripCondition.slowThreshold?.saturatingNanoseconds }
 
-    init(_ configuration: Breaker.Configuration, seed: UInt64 = 0) {
-        self.configuration = configuration
+    init(_ shared: SharedConfiguration, seed: UInt64 = 0) {
+        self.shared = shared
         random = seed
-        recordedCalls = RecordedCalls(configuration.tripCondition)
-        runningCalls = slowThreshold.map { RunningCalls(threshold: $0) }
+        let tripCondition = shared.value.tripCondition
+        recordedCalls = RecordedCalls(tripCondition)
+        runningCalls = RunningCalls(threshold: tripCondition.slowThreshold?.saturatingNanoseconds)
     }
 
     /// A Boolean value that indicates whether every call is admitted without a change of the state machine.
-    var admitsEveryCall: Bool { forcedOpen == 0 && (forcedClosed > 0 || phase == .closed && runningCalls == nil) }
+    var admitsEveryCall: Bool { forcedOpen == 0 && (forcedClosed > 0 || isClosed && !runningCalls.isOn) }
+
+    private var isClosed: Bool { if case .closed = phase { true } else { false } }
 
     /// A Boolean value that indicates whether a success of a call that is admitted now changes nothing.
-    var ignoresSuccesses: Bool { recordedCalls.ignoresSuccesses(tripCondition) }
+    var ignoresSuccesses: Bool { recordedCalls.ignoresSuccesses }
 
     /// Admits or rejects a call.
     ///
@@ -109,9 +113,10 @@ struct BreakerStateMachine: Hashable {
 
     private mutating func admitCall(_ now: Int64) -> (BreakerEvent?, Admission) {
         if let event = openForRunningCalls(now) { return (event, .rejected(wait: openWait(now))) }
-        guard let start = runningCalls?.begin(now: now) else {
+        guard runningCalls.isOn else {
             return (nil, .admitted(BreakerTicket(generation: generation, role: .call)))
         }
+        let start = runningCalls.begin(now: now)
         return (nil, .admitted(BreakerTicket(generation: generation, role: .timedCall, mark: start)))
     }
 
@@ -124,10 +129,11 @@ struct BreakerStateMachine: Hashable {
 
     /// Opens a breaker with too many slow calls that are still running.
     private mutating func openForRunningCalls(_ now: Int64) -> BreakerEvent? {
-        runningCalls?.slide(to: now)
-        guard let running = runningCalls?.slow, running > 0,
-            recordedCalls.hasTooManySlowCalls(running: running, tripCondition, now: now)
-        else { return nil }
+        guard runningCalls.isOn else { return nil }
+        runningCalls.slide(to: now)
+        guard runningCalls.slow > 0, recordedCalls.hasTooManySlowCalls(running: runningCalls.slow, now: now) else {
+            return nil
+        }
         return open(now)
     }
 
@@ -155,12 +161,12 @@ struct BreakerStateMachine: Hashable {
         switch phase {
         case .closed, .ramping:
             if case .ramping(let ramp) = phase, ramp.remaining(at: now) == 0 { recover() }
-            let isSlow = ticket.role == .timedCall ? runningCalls?.end(start: ticket.mark, now: now) : nil
+            let isTimed = ticket.role == .timedCall && runningCalls.isOn
+            let isSlow = isTimed ? runningCalls.end(start: ticket.mark, now: now) : nil
             if let event = openOnHint(retryAfter, now) { return event }
             if outcome == .ignored { return nil }
             let call = RecordedCalls.Call(hasFailed: outcome == .failure, isSlow: isSlow)
-            let running = runningCalls?.slow ?? 0
-            return recordedCalls.record(call, running: running, tripCondition, now: now) ? open(now) : nil
+            return recordedCalls.record(call, running: runningCalls.slow, now: now) ? open(now) : nil
         case .open:
             // The generation of an open phase admits no calls.
             return nil
@@ -203,15 +209,15 @@ struct BreakerStateMachine: Hashable {
 
     private mutating func open(_ now: Int64, hint: Int64? = nil) -> BreakerEvent {
         // The breaker has not recovered from the last failure.
-        if phase != .closed { growth = min(growth * configuration.openDurationFactor, 1e18) }
+        if !isClosed { growth = min(growth * configuration.openDurationFactor, 1e18) }
         generation &+= 1
         let shortest = hint ?? configuration.openLength(growth: growth)
         let length = shortest.saturatingAdd(randomNumber(upTo: configuration.lengthened(shortest) - shortest))
         isOpenOnHint = hint != nil
         phase = .open(WaitPeriod(length, from: now))
         probing = Probing(lease: 0)
-        recordedCalls = RecordedCalls(tripCondition)
-        runningCalls = slowThreshold.map { RunningCalls(threshold: $0) }
+        recordedCalls = RecordedCalls(configuration.tripCondition)
+        runningCalls = RunningCalls(threshold: slowThreshold)
         return .opened(generation: generation, for: .nanoseconds(length))
     }
 

@@ -1,42 +1,59 @@
 internal import ReliabilityCore
 
-/// The calls that a rate counts, and those among them that meet its condition.
+/// The rule of a rate with the calls that it counts, and those among them that meet its condition.
 struct RateWindow: Hashable {
     /// Numbers of calls.
     struct Counts: Hashable {
         var calls = 0
         /// The calls that meet the condition of the rate.
         var hits = 0
-
-        /// Returns the counts with further calls that all meet the condition.
-        func adding(_ count: Int) -> Counts { Counts(calls: calls + count, hits: hits + count) }
-
-        /// Returns whether the counts reach the share and the minimum of a rule.
-        func meet(_ rule: TripCondition.Rate) -> Bool {
-            // The quotient is rounded once, as the literal on the right is: 7 of 100 equals 0.07 exactly.
-            calls >= rule.minCalls && Double(hits) / Double(calls) >= rule.share
-        }
     }
 
-    private var timed: CallWindow?
-    private var last: LastCalls?
+    private enum Kind { case off, timed, last }
 
-    init(_ window: TripCondition.Window) {
-        switch window {
-        case .time(let length): timed = CallWindow(length: length.saturatingNanoseconds)
-        case .calls(let count): last = LastCalls(capacity: count)
+    private let kind: Kind
+    private let share: Double
+    private let minCalls: Int
+    private var timed: CallWindow
+    private var last: LastCalls
+
+    /// Creates the window of a rule, or an unused window if there is no rule.
+    init(_ rule: TripCondition.Rate?) {
+        share = rule?.share ?? 1
+        minCalls = rule?.minCalls ?? 1
+        var (length, capacity) = (Int64(0), 0)
+        switch rule?.window {
+        case .time(let window):
+            kind = .timed
+            length = window.saturatingNanoseconds
+        case .calls(let count):
+            kind = .last
+            capacity = count
+        case nil: kind = .off
         }
+        timed = CallWindow(length: length)
+        last = LastCalls(capacity: capacity)
     }
 
-    var counts: Counts { timed?.counts ?? last?.counts ?? Counts() }
+    var isOn: Bool { kind != .off }
+    var counts: Counts { kind == .last ? last.counts : timed.counts }
+
+    /// Returns whether the calls of the window and further calls that all meet the condition reach the rate.
+    func isMet(adding count: Int = 0) -> Bool {
+        let (calls, hits) = (counts.calls + count, counts.hits + count)
+        // The quotient is rounded once, as the literal on the right is: 7 of 100 equals 0.07 exactly.
+        return calls >= minCalls && Double(hits) / Double(calls) >= share
+    }
 
     mutating func record(isHit: Bool, now: Int64) {
-        timed?.record(isHit: isHit, now: now)
-        last?.record(isHit: isHit)
+        if kind == .last { last.record(isHit: isHit) } else { timed.record(isHit: isHit, now: now) }
     }
 
     /// Discards the calls that are too old at a time.
-    mutating func slide(to now: Int64) { timed?.slide(to: now) }
+    mutating func slide(to now: Int64) { if kind == .timed { timed.slide(to: now) } }
+
+    /// Takes over the calls of a rule with the same window.
+    mutating func keepCalls(of other: RateWindow) { (timed, last) = (other.timed, other.last) }
 }
 
 /// The calls in a sliding window of ten slices.

@@ -28,7 +28,9 @@ struct RecencyList<Key: Hashable, Value> {
         return entries[position]?.value
     }
 
-    /// Adds a value as the newest. The key must be absent.
+    /// Adds a value as the newest.
+    ///
+    /// The key must be absent.
     mutating func insert(_ value: Value, for key: Key) {
         let entry = Entry(key: key, value: value, newer: nil, older: nil)
         let position = free.popLast() ?? entries.count

@@ -1,6 +1,6 @@
 internal import ReliabilityCore
 
-/// The recorded calls of a closed breaker, limited to the needs of its rules.
+/// The recorded calls of a closed breaker with the rules that count the calls.
 struct RecordedCalls: Hashable {
     /// A call that ended and counts.
     struct Call: Hashable {
@@ -9,45 +9,57 @@ struct RecordedCalls: Hashable {
         var isSlow: Bool?
     }
 
+    /// The number of consecutive failures that opens the breaker, or 0 if there is no such rule.
+    private let consecutiveLimit: Int
+    private let consecutiveDuration: Int64
+    /// The number of failures in a window that opens the breaker, or 0 if there is no such rule.
+    private let failuresLimit: Int
+    private let failuresWindow: Int64
+
     private(set) var consecutiveFailures = 0
     /// The time of the first of the consecutive failures.
     private var firstConsecutiveFailure: Int64 = 0
     private var failureTimes = FailureTimes()
-    private var failureRate: RateWindow?
-    private var slowCallRate: RateWindow?
-    private var slowOrFailedRate: RateWindow?
+    private(set) var failureRate: RateWindow
+    private(set) var slowCallRate: RateWindow
+    private(set) var slowOrFailedRate: RateWindow
 
     init(_ tripCondition: TripCondition) {
-        failureRate = tripCondition.failureRate.map { RateWindow($0.window) }
-        slowCallRate = tripCondition.slowCallRate.map { RateWindow($0.window) }
-        slowOrFailedRate = tripCondition.slowOrFailedRate.map { RateWindow($0.window) }
+        consecutiveLimit = tripCondition.consecutiveFailures?.count ?? 0
+        consecutiveDuration = tripCondition.consecutiveFailures?.duration.saturatingNanoseconds ?? 0
+        failuresLimit = tripCondition.failures?.count ?? 0
+        failuresWindow = tripCondition.failures?.window.saturatingNanoseconds ?? 0
+        failureRate = RateWindow(tripCondition.failureRate)
+        slowCallRate = RateWindow(tripCondition.slowCallRate)
+        slowOrFailedRate = RateWindow(tripCondition.slowOrFailedRate)
     }
 
-    /// Returns whether a successful call would change nothing.
-    func ignoresSuccesses(_ tripCondition: TripCondition) -> Bool {
-        failureRate == nil && tripCondition.slowThreshold == nil
-            && (tripCondition.consecutiveFailures == nil || consecutiveFailures == 0)
+    /// A Boolean value that indicates whether a successful call would change nothing.
+    var ignoresSuccesses: Bool {
+        consecutiveFailures == 0 && !failureRate.isOn && !slowCallRate.isOn && !slowOrFailedRate.isOn
     }
 
     /// Adapts the record to other rules.
     ///
     /// A rule that counts the same calls keeps its record.
     mutating func change(from old: TripCondition, to new: TripCondition) {
-        if old.consecutiveFailures == nil || new.consecutiveFailures == nil { consecutiveFailures = 0 }
+        var anew = RecordedCalls(new)
+        if old.consecutiveFailures != nil, new.consecutiveFailures != nil {
+            anew.consecutiveFailures = consecutiveFailures
+            anew.firstConsecutiveFailure = firstConsecutiveFailure
+        }
         if let limit = new.failures?.count, old.failures?.window == new.failures?.window {
-            failureTimes.keepLast(limit)
-        } else {
-            failureTimes = FailureTimes()
+            anew.failureTimes = failureTimes
+            anew.failureTimes.keepLast(limit)
         }
-        let anew = RecordedCalls(new)
-        if old.failureRate?.window != new.failureRate?.window { failureRate = anew.failureRate }
-        let isSameThreshold = old.slowThreshold == new.slowThreshold
-        if !isSameThreshold || old.slowCallRate?.window != new.slowCallRate?.window {
-            slowCallRate = anew.slowCallRate
+        if old.failureRate?.window == new.failureRate?.window { anew.failureRate.keepCalls(of: failureRate) }
+        if old.slowThreshold == new.slowThreshold {
+            if old.slowCallRate?.window == new.slowCallRate?.window { anew.slowCallRate.keepCalls(of: slowCallRate) }
+            if old.slowOrFailedRate?.window == new.slowOrFailedRate?.window {
+                anew.slowOrFailedRate.keepCalls(of: slowOrFailedRate)
+            }
         }
-        if !isSameThreshold || old.slowOrFailedRate?.window != new.slowOrFailedRate?.window {
-            slowOrFailedRate = anew.slowOrFailedRate
-        }
+        self = anew
     }
 
     /// Records a call.
@@ -55,60 +67,43 @@ struct RecordedCalls: Hashable {
     /// - Parameters:
     ///   - call: The call.
     ///   - running: The number of running slow calls.
-    ///   - tripCondition: The rules from the initializer or from the last ``change(from:to:)``.
     ///   - now: The time.
     /// - Returns: `true` if the breaker must open. A success that was not slow opens the breaker only if slow calls run.
-    mutating func record(_ call: Call, running: Int, _ tripCondition: TripCondition, now: Int64) -> Bool {
+    mutating func record(_ call: Call, running: Int, now: Int64) -> Bool {
         let hasFailed = call.hasFailed
         var opens = false
-        if let rule = tripCondition.consecutiveFailures {
+        if consecutiveLimit > 0 {
             if consecutiveFailures == 0 { firstConsecutiveFailure = now }
             consecutiveFailures = hasFailed ? min(consecutiveFailures, .max - 1) + 1 : 0
-            let hasLasted = now.saturatingSubtract(firstConsecutiveFailure) >= rule.duration.saturatingNanoseconds
-            opens = hasFailed && consecutiveFailures >= rule.count && hasLasted
+            let hasLasted = now.saturatingSubtract(firstConsecutiveFailure) >= consecutiveDuration
+            opens = hasFailed && consecutiveFailures >= consecutiveLimit && hasLasted
         }
-        if hasFailed, let rule = tripCondition.failures {
-            let isFull = failureTimes.record(now, keeping: rule.count, within: rule.window.saturatingNanoseconds)
+        if hasFailed, failuresLimit > 0 {
+            let isFull = failureTimes.record(now, keeping: failuresLimit, within: failuresWindow)
             opens = opens || isFull
         }
-        if let rule = tripCondition.failureRate {
-            failureRate?.record(isHit: hasFailed, now: now)
-            opens = opens || hasFailed && failureRate.map { $0.counts.meet(rule) } ?? false
+        if failureRate.isOn {
+            failureRate.record(isHit: hasFailed, now: now)
+            opens = opens || hasFailed && failureRate.isMet()
         }
         guard let isSlow = call.isSlow else { return opens }
-        slowCallRate?.record(isHit: isSlow, now: now)
-        slowOrFailedRate?.record(isHit: isSlow || hasFailed, now: now)
+        if slowCallRate.isOn { slowCallRate.record(isHit: isSlow, now: now) }
+        if slowOrFailedRate.isOn { slowOrFailedRate.record(isHit: isSlow || hasFailed, now: now) }
         let isEvidence = hasFailed || isSlow || running > 0
-        return opens || isEvidence && hasTooManySlowCalls(running: running, tripCondition, now: now)
+        return opens || isEvidence && hasTooManySlowCalls(running: running, now: now)
     }
 
     /// Returns whether the recorded calls and the running slow calls meet a rule for slow calls.
-    mutating func hasTooManySlowCalls(running: Int, _ tripCondition: TripCondition, now: Int64) -> Bool {
-        var opens = false
-        if let rule = tripCondition.slowCallRate {
-            slowCallRate?.slide(to: now)
-            opens = slowCallRate.map { $0.counts.adding(running).meet(rule) } ?? false
+    mutating func hasTooManySlowCalls(running: Int, now: Int64) -> Bool {
+        if slowCallRate.isOn {
+            slowCallRate.slide(to: now)
+            if slowCallRate.isMet(adding: running) { return true }
         }
-        if let rule = tripCondition.slowOrFailedRate, !opens {
-            slowOrFailedRate?.slide(to: now)
-            opens = slowOrFailedRate.map { $0.counts.adding(running).meet(rule) } ?? false
-        }
-        return opens
+        guard slowOrFailedRate.isOn else { return false }
+        slowOrFailedRate.slide(to: now)
+        return slowOrFailedRate.isMet(adding: running)
     }
 
-    /// Returns the recorded counts at a time.
-    func counts(now: Int64) -> (failed: RateWindow.Counts?, slow: RateWindow.Counts?, slowOrFailed: RateWindow.Counts?)
-    {
-        func counts(_ window: RateWindow?) -> RateWindow.Counts? {
-            var window = window
-            window?.slide(to: now)
-            return window?.counts
-        }
-        return (counts(failureRate), counts(slowCallRate), counts(slowOrFailedRate))
-    }
-
-    /// Returns the number of failures within the window of the rule, or `nil` if there is no such rule.
-    func failures(_ tripCondition: TripCondition, now: Int64) -> Int? {
-        tripCondition.failures.map { failureTimes.count(now, within: $0.window.saturatingNanoseconds) }
-    }
+    /// Returns the number of failures in the window at a time.
+    func failures(now: Int64) -> Int { failureTimes.count(now, within: failuresWindow) }
 }

@@ -8,6 +8,8 @@ struct RunningCalls: Hashable {
     /// The number of slices whose calls may not have passed the threshold.
     static let sliceCount = 11
 
+    /// A Boolean value that indicates whether a rule counts slow calls.
+    let isOn: Bool
     /// The length of a slice in nanoseconds.
     private let width: Int64
     private let threshold: Int64
@@ -27,9 +29,11 @@ struct RunningCalls: Hashable {
     /// Creates an empty count.
     ///
     /// - Parameters:
-    ///   - threshold: The duration in nanoseconds above which a call is slow.
+    ///   - threshold: The duration in nanoseconds above which a call is slow, or `nil` if no rule counts slow calls.
     ///   - end: The time up to which calls that have begun are not counted, or `nil` to count every call.
-    init(threshold: Int64, after end: Int64? = nil) {
+    init(threshold: Int64?, after end: Int64? = nil) {
+        isOn = threshold != nil
+        let threshold = threshold ?? .max
         self.threshold = threshold
         // Rounded up, so that no call joins the slow calls too early.
         width = max(1, threshold.saturatingAdd(9) / 10)
