@@ -97,8 +97,8 @@ public final class Breaker: CallPolicy {
         self.timeSource = timeSource
         self.randomness = randomness
         self.events = events
-        let state = BreakerStateMachine(shared, seed: shared.value.jitter > 0 ? randomness.next() : 0)
-        fastPathState = Atomic(Breaker.fastPathState(of: state))
+        var state = BreakerStateMachine(shared, seed: shared.value.jitter > 0 ? randomness.next() : 0)
+        fastPathState = Atomic(state.fastPathState())
         machine = Lock(state)
     }
 
@@ -320,7 +320,7 @@ public final class Breaker: CallPolicy {
     private func update<Result: Sendable>(_ change: (inout BreakerStateMachine) -> (BreakerEvent?, Result)) -> Result {
         let (result, _) = machine.withLock { state -> (Result, (any Sendable)?) in
             let (event, result) = change(&state)
-            let newState = Breaker.fastPathState(of: state)
+            let newState = state.fastPathState()
             if newState != fastPathState.load(ordering: .relaxed) {
                 fastPathState.store(newState, ordering: .releasing)
             }
@@ -328,12 +328,6 @@ public final class Breaker: CallPolicy {
             return (result, event.flatMap { events.emitUnderLock($0) })
         }
         return result
-    }
-
-    private static func fastPathState(of state: BreakerStateMachine) -> UInt64 {
-        guard state.admitsEveryCall else { return 0 }
-        if state.forcedClosed > 0 { return BreakerTicket.uncounted.generation << 1 | 1 }
-        return state.generation << 1 | (state.ignoresSuccesses ? 1 : 0)
     }
 }
 

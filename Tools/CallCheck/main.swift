@@ -6,20 +6,25 @@ let figures: [(name: String, run: @Sendable () async -> Void)] = [
 ]
 
 let arguments = CommandLine.arguments.dropFirst()
-if arguments.first == "nestings",
-    let options = Options(arguments.dropFirst(), known: ["count", "seed", "number", "first"])
+let suites: [String: (known: [String], run: (Options) -> SuiteResult)] = [
+    "nestings": (["count", "seed", "number", "first"], nestingsSuite),
+    "breaker": (["steps", "seed", "number", "first"], breakerSuite),
+]
+if let name = arguments.first, let suite = suites[name],
+    let options = Options(arguments.dropFirst(), known: suite.known)
 {
     let start = ContinuousClock.now
-    let result = nestingsSuite(options)
+    let result = suite.run(options)
     for failure in result.failures { print("VIOLATION: \(failure)") }
     let seconds = Double((ContinuousClock.now - start) / .milliseconds(1)) / 1000
-    print("nestings: \(result.summary); \(result.failures.count) violations; \(seconds) s")
+    print("\(name): \(result.summary); \(result.failures.count) violations; \(seconds) s")
     exit(result.failures.isEmpty ? 0 : 1)
 }
 let chosen = figures.filter { arguments.contains($0.name) }
 guard !chosen.isEmpty, chosen.count == arguments.count else {
     print("CallCheck " + figures.map(\.name).joined(separator: " | "))
     print("CallCheck nestings [--count NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
+    print("CallCheck breaker [--steps NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
     exit(2)
 }
 for figure in chosen { await figure.run() }

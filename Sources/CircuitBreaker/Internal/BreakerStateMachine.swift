@@ -52,13 +52,18 @@ struct BreakerStateMachine: Hashable {
         runningCalls = RunningCalls(threshold: tripCondition.slowThreshold?.saturatingNanoseconds)
     }
 
-    /// A Boolean value that indicates whether every call is admitted without a change of the state machine.
-    var admitsEveryCall: Bool { forcedOpen == 0 && (forcedClosed > 0 || isClosed && !runningCalls.isOn) }
+    /// Returns twice the generation of the admitted calls, plus 1 if a success would change nothing.
+    ///
+    /// The value is 0 unless every call is admitted without a change of the state machine.
+    // Mutating, because the compiler copies the state machine for a method that is not.
+    mutating func fastPathState() -> UInt64 {
+        if forcedOpen > 0 { return 0 }
+        if forcedClosed > 0 { return BreakerTicket.uncounted.generation << 1 | 1 }
+        if !isClosed || runningCalls.isOn { return 0 }
+        return generation << 1 | (recordedCalls.ignoresSuccesses ? 1 : 0)
+    }
 
     private var isClosed: Bool { if case .closed = phase { true } else { false } }
-
-    /// A Boolean value that indicates whether a success of a call that is admitted now changes nothing.
-    var ignoresSuccesses: Bool { recordedCalls.ignoresSuccesses }
 
     /// Admits or rejects a call.
     ///
@@ -81,6 +86,7 @@ struct BreakerStateMachine: Hashable {
     }
 
     private mutating func decide(_ now: Int64, _ probe: () -> BreakerTicket?) -> (BreakerEvent?, Admission) {
+        endRamp(now)
         switch phase {
         case .closed:
             return admitCall(now)
@@ -89,7 +95,6 @@ struct BreakerStateMachine: Hashable {
             let wait = ramp.wait(now: now, from: configuration.rampStart)
             phase = .ramping(ramp)
             if wait > 0 { return (nil, .rejected(wait: wait)) }
-            if ramp.remaining(at: now) == 0 { recover() }
             return admitCall(now)
         case .open(var period):
             let wait = period.correctedRemaining(at: now)
@@ -158,9 +163,9 @@ struct BreakerStateMachine: Hashable {
         now: Int64
     ) -> BreakerEvent? {
         guard ticket.generation == generation else { return nil }
+        endRamp(now)
         switch phase {
         case .closed, .ramping:
-            if case .ramping(let ramp) = phase, ramp.remaining(at: now) == 0 { recover() }
             let isTimed = ticket.role == .timedCall && runningCalls.isOn
             let isSlow = isTimed ? runningCalls.end(start: ticket.mark, now: now) : nil
             if let event = openOnHint(retryAfter, now) { return event }
@@ -231,6 +236,11 @@ struct BreakerStateMachine: Hashable {
             recover()
         }
         return .closed(generation: generation)
+    }
+
+    /// Closes a breaker whose ramp has ended, before the end of the ramp changes the meaning of a call.
+    private mutating func endRamp(_ now: Int64) {
+        if case .ramping(let ramp) = phase, ramp.remaining(at: now) == 0 { recover() }
     }
 
     private mutating func recover() {
