@@ -28,7 +28,7 @@ internal import Synchronization
 ///
 /// Share one breaker among all calls to a dependency.
 public final class Breaker: CallPolicy {
-    private let classify: @Sendable (any Error) -> Outcome
+    private let judge: @Sendable (any Error) -> Judgement
     private let timeSource: TimeSource
     private let randomness: RandomSource
     private let events: EventSink<BreakerEvent>
@@ -60,7 +60,7 @@ public final class Breaker: CallPolicy {
     ) {
         self.init(
             configuration,
-            classify: classify,
+            judge: { Judgement(classify($0), of: $0) },
             timeSource: TimeSource(clock),
             randomness: RandomSource(randomness),
             events: EventSink(observer)
@@ -70,7 +70,7 @@ public final class Breaker: CallPolicy {
     /// Creates a breaker that sends its events to the event queue of another type.
     package convenience init(
         _ configuration: Configuration,
-        classify: @escaping @Sendable (any Error) -> Outcome,
+        judge: @escaping @Sendable (any Error) -> Judgement,
         timeSource: TimeSource,
         randomness: RandomSource,
         events: EventSink<BreakerEvent>
@@ -78,7 +78,7 @@ public final class Breaker: CallPolicy {
         requireValid(configuration.validate)
         self.init(
             SharedConfiguration(configuration),
-            classify: classify,
+            judge: judge,
             timeSource: timeSource,
             randomness: randomness,
             events: events
@@ -88,12 +88,12 @@ public final class Breaker: CallPolicy {
     /// Creates a breaker from a valid configuration.
     init(
         _ shared: SharedConfiguration,
-        classify: @escaping @Sendable (any Error) -> Outcome,
+        judge: @escaping @Sendable (any Error) -> Judgement,
         timeSource: TimeSource,
         randomness: RandomSource,
         events: EventSink<BreakerEvent>
     ) {
-        self.classify = classify
+        self.judge = judge
         self.timeSource = timeSource
         self.randomness = randomness
         self.events = events
@@ -279,7 +279,8 @@ public final class Breaker: CallPolicy {
         let outcome = Outcome.ofThrown(error, wasCancelledBefore: wasCancelledBefore)
         // A rejection from inside the operation is a failure only if a deadline ended the call.
         if outcome == .failure, !error.isRejection {
-            settle(classify(error), ticket, retryAfter: error.dependencyRetryAfter)
+            let judgement = judge(error)
+            settle(judgement.outcome, ticket, retryAfter: judgement.retryAfter)
         } else {
             settle(outcome, ticket)
         }
@@ -328,16 +329,5 @@ public final class Breaker: CallPolicy {
             return (result, event.flatMap { events.emitUnderLock($0) })
         }
         return result
-    }
-}
-
-extension Error {
-    /// The time for which the dependency asked for no calls, or `nil` if the dependency did not ask.
-    fileprivate var dependencyRetryAfter: Duration? {
-        let decisive = (self as? any AttemptsError)?.decisiveError ?? self
-        guard let error = decisive.reliability, !error.isRejection,
-            error.category == .unavailable || error.category == .rateLimited
-        else { return nil }
-        return error.retryAfter
     }
 }

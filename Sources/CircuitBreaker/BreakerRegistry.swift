@@ -32,7 +32,7 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
     /// The largest number of breakers in the registry.
     public let capacity: Int
 
-    private let classify: @Sendable (any Error) -> Outcome
+    private let judge: @Sendable (any Error) -> Breaker.Judgement
     private let timeSource: TimeSource
     private let randomness: RandomSource
     private let events: EventSink<BreakerRegistryEvent<Key>>
@@ -68,14 +68,14 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
             try problems.throwIfAny()
         }
         self.capacity = capacity
-        self.classify = classify
+        judge = { Breaker.Judgement(classify($0), of: $0) }
         timeSource = TimeSource(clock)
         self.randomness = RandomSource(randomness)
         events = EventSink(observer)
         content = Lock(Content(configuration: SharedConfiguration(configuration)))
         unguarded = Breaker(
             .standard,
-            classify: classify,
+            judge: judge,
             timeSource: timeSource,
             randomness: self.randomness,
             events: EventSink(nil)
@@ -114,7 +114,7 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
             // Outside of the lock, because the observer and the source of randomness belong to the user.
             let created = Breaker(
                 configuration,
-                classify: classify,
+                judge: judge,
                 timeSource: timeSource,
                 randomness: randomness,
                 events: events.map { .breaker(key, $0) }
