@@ -32,8 +32,7 @@ extension Breaker {
     /// ```swift
     /// let breaker = Breaker(.standard)
     /// let maintenance = breaker.forceOpen()
-    /// await migrate()
-    /// maintenance.release()
+    /// maintenance.release()                       // after the maintenance
     /// ```
     ///
     /// The handle has priority over handles of ``forceClosed()``, over a dry run and over every outcome and every time.

@@ -4,7 +4,7 @@ public import ReliabilityCore
 ///
 /// ```swift
 /// let breakers = BreakerRegistry<String>(.standard)
-/// let page = try await breakers.breaker(for: host).run {
+/// let response = try await breakers.breaker(for: account).run {
 ///     try await client.get(url)
 /// }
 /// ```
