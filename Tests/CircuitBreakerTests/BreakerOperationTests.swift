@@ -123,7 +123,6 @@ struct BreakerOperationTests {
             guard let breaker = holder.withLock({ $0 }) else { return }
             _ = breaker.snapshot
             try? breaker.reload(breaker.configuration)
-            breaker.forceClosed().release()
         }
         let breaker = Breaker(
             .consecutiveFailures(1),
@@ -137,6 +136,7 @@ struct BreakerOperationTests {
         holder.withLock { $0 = breaker }
         _ = try? await breaker.run {
             use()
+            breaker.forceClosed().release()
             throw TestError()
         }
         #expect(breaker.state.isOpen)
