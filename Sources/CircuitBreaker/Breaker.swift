@@ -12,43 +12,31 @@ internal import Synchronization
 ///
 /// A closed breaker admits every call and opens when its ``TripCondition`` is met. An open breaker rejects every call
 /// with ``BreakerOpenError``. After ``Configuration/openDuration`` the breaker is half-open and admits as many probes
-/// as ``Configuration/probes``. The breaker closes when all probes have succeeded and opens again when a probe fails.
+/// as ``Configuration/probes``. The breaker closes when all probes have succeeded and opens again when a probe fails,
+/// unless ``Configuration/toleratedProbeFailures`` allows the failure.
 ///
 /// - A call counts only in the state in which it was admitted. A late result from before the breaker opened neither
 ///   closes nor opens the breaker.
 /// - A call that the caller cancelled does not count. A cancelled probe releases its place.
 /// - A call that a deadline ended is a failure if it returned a value or threw a rejection. Any other error of such a
 ///   call is classified. The deadline may belong to the call or to an enclosing call.
-/// - If the probes do not decide within `openDuration` after the last of them was admitted, all of them lose their
-///   places, and the next call begins a new round. Each consecutive round has twice the time of the round before.
+/// - A probe that does not end within ``Configuration/probeLease`` loses its place to another call, and its later
+///   result changes nothing. Later probes have twice the time.
 /// - Calls that a probe makes through the same breaker are part of the probe. The breaker admits such calls while the
 ///   probe runs and its outcome still counts. The failure of a part fails the probe. The success of a part counts only
 ///   through the probe. While the breaker is closed, nested calls count separately.
 ///
 /// Share one breaker among all calls to a dependency.
 public final class Breaker: CallPolicy {
-    /// The state of a circuit breaker.
-    @nonexhaustive
-    public enum State: Hashable, Sendable {
-        /// The breaker admits every call.
-        case closed
-        /// The breaker rejects every call for the remaining time. At zero, the next call is a probe.
-        case open(remaining: Duration)
-        /// The breaker admits a few calls as probes.
-        case halfOpen
-
-        /// A Boolean value that indicates whether the breaker is open, for any remaining time.
-        public var isOpen: Bool { if case .open = self { true } else { false } }
-    }
-
-    private let classify: @Sendable (any Error) -> Outcome
+    private let judge: @Sendable (any Error) -> Judgement
     private let timeSource: TimeSource
+    private let randomness: RandomSource
     private let events: EventSink<BreakerEvent>
     private let machine: Lock<BreakerStateMachine>
     /// The state for calls through a closed breaker, which need neither the lock nor the clock.
     ///
-    /// The value is 0 unless the breaker is closed. The value of a closed breaker is twice its generation, plus 1 if a
-    /// success would change nothing. Written only with the lock of `machine` held.
+    /// The value is 0 unless the breaker admits every call without a change. Otherwise the value is twice the
+    /// generation of the calls, plus 1 if a success would change nothing. Written only with the lock of `machine` held.
     private let fastPathState: Atomic<UInt64>
 
     /// Creates a breaker from a configuration.
@@ -60,30 +48,57 @@ public final class Breaker: CallPolicy {
     ///     the caller cancelled or another policy rejected and does not classify their errors. The error of a call that
     ///     a deadline ended is classified as well. If that error is a rejection, the call is always a failure.
     ///   - clock: The clock that measures the time. Defaults to `ContinuousClock`.
+    ///   - randomness: The source of randomness for jitter. Defaults to `SystemRandomNumberGenerator`.
     ///   - observer: Receives the changes of state.
     /// - Precondition: The configuration is valid. See ``Configuration/validate()``.
     public convenience init(
         _ configuration: Configuration = .standard,
         classify: @escaping @Sendable (any Error) -> Outcome = Outcome.standard(for:),
         clock: some Clock<Duration> = ContinuousClock(),
+        randomness: some RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),
         observer: (@Sendable (BreakerEvent) -> Void)? = nil
     ) {
-        self.init(configuration, classify: classify, clock: clock, events: EventSink(observer))
+        self.init(
+            configuration,
+            judge: { Judgement(classify($0), of: $0) },
+            timeSource: TimeSource(clock),
+            randomness: RandomSource(randomness),
+            events: EventSink(observer)
+        )
     }
 
     /// Creates a breaker that sends its events to the event queue of another type.
-    package init(
+    package convenience init(
         _ configuration: Configuration,
-        classify: @escaping @Sendable (any Error) -> Outcome,
-        clock: some Clock<Duration>,
+        judge: @escaping @Sendable (any Error) -> Judgement,
+        timeSource: TimeSource,
+        randomness: RandomSource,
         events: EventSink<BreakerEvent>
     ) {
         requireValid(configuration.validate)
-        self.classify = classify
-        timeSource = TimeSource(clock)
+        self.init(
+            SharedConfiguration(configuration),
+            judge: judge,
+            timeSource: timeSource,
+            randomness: randomness,
+            events: events
+        )
+    }
+
+    /// Creates a breaker from a valid configuration.
+    init(
+        _ shared: SharedConfiguration,
+        judge: @escaping @Sendable (any Error) -> Judgement,
+        timeSource: TimeSource,
+        randomness: RandomSource,
+        events: EventSink<BreakerEvent>
+    ) {
+        self.judge = judge
+        self.timeSource = timeSource
+        self.randomness = randomness
         self.events = events
-        let state = BreakerStateMachine(configuration)
-        fastPathState = Atomic(Breaker.fastPathState(of: state))
+        var state = BreakerStateMachine(shared, seed: shared.value.jitter > 0 ? randomness.next() : 0)
+        fastPathState = Atomic(state.fastPathState())
         machine = Lock(state)
     }
 
@@ -95,10 +110,7 @@ public final class Breaker: CallPolicy {
     /// The current state.
     ///
     /// Reading the property does not change the state.
-    public var state: State {
-        let now = timeSource.now
-        return machine.withLock { $0.state(now: now) }
-    }
+    public var state: State { read { state, now in state.state(now: now) } }
 
     /// A single layer with the values of the configuration.
     public var layers: [PolicyLayer] {
@@ -116,13 +128,17 @@ public final class Breaker: CallPolicy {
 
     /// Replaces the configuration and keeps the state of the breaker.
     ///
-    /// - An open breaker stays open for the remaining time or for the new ``Configuration/openDuration`` if that is
-    ///   shorter.
+    /// - An open breaker stays open for the remaining time or for the longest open time of the new configuration if that
+    ///   is shorter.
     /// - A half-open breaker continues to probe. The breaker closes if enough probes for the new number have succeeded.
-    /// - The recorded calls are kept if the new rule is of the same kind and has the same window. Otherwise the breaker
-    ///   discards the recorded calls. Each rule of a combination is handled separately.
-    /// - A reload does not open the breaker. The next failure may open the breaker.
-    /// - Running calls count as if the configuration had not changed.
+    ///   Running probes keep their leases or have the new lease if the new lease is shorter.
+    /// - A ramp ends at the time that was planned or after the new ``Configuration/rampDuration`` if that is sooner.
+    /// - The recorded calls are kept if the new rule is of the same kind and has the same window and the same threshold
+    ///   of slow calls. Otherwise the breaker discards the recorded calls. Each rule of a combination is handled
+    ///   separately.
+    /// - A reload does not open the breaker. The next failure or slow call may open the breaker.
+    /// - Running calls count as if the configuration had not changed. With another threshold of slow calls, running
+    ///   calls count as slow only at their end.
     ///
     /// - Parameter configuration: The new configuration.
     /// - Throws: `ConfigurationError` if the configuration is not valid. The breaker then keeps its old configuration.
@@ -132,9 +148,15 @@ public final class Breaker: CallPolicy {
     }
 
     /// Replaces the configuration by a valid configuration.
-    package func apply(_ configuration: Configuration) {
+    package func apply(_ configuration: Configuration) { apply(SharedConfiguration(configuration)) }
+
+    func apply(_ shared: SharedConfiguration) {
         let now = timeSource.now
-        update { state in (state.reload(configuration, now: now), ()) }
+        let seed = shared.value.jitter > 0 ? randomness.next() : nil
+        update { state in
+            if let seed { state.random = seed }
+            return (state.reload(shared, now: now), ())
+        }
     }
 
     /// Runs the operation if the breaker admits the call.
@@ -169,18 +191,18 @@ public final class Breaker: CallPolicy {
         classifyResult outcome: (Success) -> Outcome,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        let (generation, role) = try admit()
+        let ticket = try admit()
         let wasCancelledBefore = Task.isCancelled
         // Only the call through a closed breaker is inlined.
-        guard role == .call else {
-            return try await runProbing(generation, role, wasCancelledBefore, outcome, operation)
+        guard ticket.role == .call || ticket.role == .timedCall else {
+            return try await runProbing(ticket, wasCancelledBefore, outcome, operation)
         }
         do {
             let success = try await operation()
-            settleReturned(outcome(success), generation, wasCancelledBefore)
+            settleReturned(outcome(success), ticket, wasCancelledBefore)
             return success
         } catch {
-            settleThrown(error, generation, wasCancelledBefore)
+            settleThrown(error, ticket, wasCancelledBefore)
             throw error
         }
     }
@@ -189,20 +211,19 @@ public final class Breaker: CallPolicy {
     @inline(never)
     @usableFromInline
     nonisolated(nonsending) func runProbing<Success>(
-        _ generation: UInt64,
-        _ role: BreakerRole,
+        _ ticket: BreakerTicket,
         _ wasCancelledBefore: Bool,
         _ outcome: (Success) -> Outcome,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async throws -> Success {
-        let isPart = role == .partOfProbe
         do {
             let success =
-                isPart ? try await operation() : try await BreakerProbe.run(self, generation, operation)
-            settleReturned(outcome(success), generation, wasCancelledBefore, isPart: isPart)
+                ticket.role == .partOfProbe
+                ? try await operation() : try await BreakerProbe.run(self, ticket, operation)
+            settleReturned(outcome(success), ticket, wasCancelledBefore)
             return success
         } catch {
-            settleThrown(error, generation, wasCancelledBefore, isPart: isPart)
+            settleThrown(error, ticket, wasCancelledBefore)
             throw error
         }
     }
@@ -224,23 +245,22 @@ public final class Breaker: CallPolicy {
     /// - Returns: A permit that the caller settles at the end of the call.
     /// - Throws: ``BreakerOpenError`` if the call is rejected.
     public func acquire() throws(BreakerOpenError) -> BreakerPermit {
-        let (generation, role) = try admit()
-        return BreakerPermit(self, generation, isPart: role == .partOfProbe)
+        BreakerPermit(self, try admit())
     }
 
-    /// Admits a call and returns its generation and its role.
+    /// Admits a call.
     @usableFromInline
-    func admit() throws(BreakerOpenError) -> (generation: UInt64, role: BreakerRole) {
+    func admit() throws(BreakerOpenError) -> BreakerTicket {
         let fastPathState = fastPathState.load(ordering: .acquiring)
-        if fastPathState != 0 { return (fastPathState >> 1, .call) }
+        if fastPathState != 0 { return BreakerTicket(generation: fastPathState >> 1, role: .call) }
         let now = timeSource.now
         let admission = update { state in
-            state.admit(now: now, partOf: BreakerProbe.currentGeneration(in: self))
+            state.admit(now: now, partOf: BreakerProbe.currentTicket(in: self))
         }
         switch admission {
-        case .admitted(let generation, let role): return (generation, role)
+        case .admitted(let ticket): return ticket
         case .rejected(let wait):
-            let error = BreakerOpenError(retryAfter: .nanoseconds(wait))
+            let error = BreakerOpenError(retryAfter: wait.map { .nanoseconds($0) })
             CallTrace.current?.record(.rejected(error))
             throw error
         }
@@ -248,24 +268,49 @@ public final class Breaker: CallPolicy {
 
     /// Settles a call after its operation has returned a value.
     @usableFromInline
-    func settleReturned(_ outcome: Outcome, _ generation: UInt64, _ wasCancelledBefore: Bool, isPart: Bool = false) {
+    func settleReturned(_ outcome: Outcome, _ ticket: BreakerTicket, _ wasCancelledBefore: Bool) {
         let cancelled = Task.isCancelled ? Outcome.ofCancelled(wasCancelledBefore: wasCancelledBefore) : nil
-        settle(cancelled ?? outcome, generation: generation, isPart: isPart)
+        settle(cancelled ?? outcome, ticket)
     }
 
     /// Settles a call after its operation has thrown an error.
     @usableFromInline
-    func settleThrown(_ error: any Error, _ generation: UInt64, _ wasCancelledBefore: Bool, isPart: Bool = false) {
+    func settleThrown(_ error: any Error, _ ticket: BreakerTicket, _ wasCancelledBefore: Bool) {
         let outcome = Outcome.ofThrown(error, wasCancelledBefore: wasCancelledBefore)
         // A rejection from inside the operation is a failure only if a deadline ended the call.
-        let mustClassify = outcome == .failure && !error.isRejection
-        settle(mustClassify ? classify(error) : outcome, generation: generation, isPart: isPart)
+        if outcome == .failure, !error.isRejection {
+            let judgement = judge(error)
+            settle(judgement.outcome, ticket, retryAfter: judgement.retryAfter)
+        } else {
+            settle(outcome, ticket)
+        }
     }
 
-    func settle(_ outcome: Outcome, generation: UInt64, isPart: Bool) {
-        if outcome != .failure, isPart || ignoresSuccesses(of: generation) { return }
+    func settle(_ outcome: Outcome, _ ticket: BreakerTicket, retryAfter: Duration? = nil) {
+        if ticket == .uncounted { return }
+        if outcome != .failure, retryAfter == nil,
+            ticket.role == .partOfProbe || ignoresSuccesses(of: ticket.generation)
+        {
+            return
+        }
         let now = timeSource.now
-        update { state in (state.settle(outcome, generation: generation, now: now), ()) }
+        update { state in
+            (state.settle(outcome, ticket, retryAfter: retryAfter?.saturatingNanoseconds, now: now), ())
+        }
+    }
+
+    /// A Boolean value that indicates whether a new breaker would decide as this breaker does, but for recorded calls.
+    var isAtRest: Bool { state == .closed }
+
+    /// Adds or removes a handle that forces the breaker open or closed.
+    func override(opens: Bool, by change: Int) {
+        update { state in (state.override(opens: opens, by: change), ()) }
+    }
+
+    /// Returns a part of the state at the present time.
+    func read<Result: Sendable>(_ part: (BreakerStateMachine, Int64) -> Result) -> Result {
+        let now = timeSource.now
+        return machine.withLock { part($0, now) }
     }
 
     /// Returns whether only a failure of a call of this generation would change the state.
@@ -276,7 +321,7 @@ public final class Breaker: CallPolicy {
     private func update<Result: Sendable>(_ change: (inout BreakerStateMachine) -> (BreakerEvent?, Result)) -> Result {
         let (result, _) = machine.withLock { state -> (Result, (any Sendable)?) in
             let (event, result) = change(&state)
-            let newState = Breaker.fastPathState(of: state)
+            let newState = state.fastPathState()
             if newState != fastPathState.load(ordering: .relaxed) {
                 fastPathState.store(newState, ordering: .releasing)
             }
@@ -284,10 +329,5 @@ public final class Breaker: CallPolicy {
             return (result, event.flatMap { events.emitUnderLock($0) })
         }
         return result
-    }
-
-    private static func fastPathState(of state: BreakerStateMachine) -> UInt64 {
-        guard state.phase == .closed else { return 0 }
-        return state.generation << 1 | (state.ignoresSuccesses ? 1 : 0)
     }
 }

@@ -75,12 +75,14 @@ public final class ExternalCall: CallPolicy {
         let events = EventSink(observer)
         let breaker = Breaker(
             configuration.breaker,
-            classify: { error in
-                let meaning = classify?(error)
-                if meaning?.isRejection == true { return .ignored }
-                return Outcome.standard(for: meaning ?? error)
+            judge: { error in
+                let meaning: any Error = classify?(error) ?? error
+                // A classification may state that the error is a rejection.
+                let outcome = meaning.isRejection ? .ignored : Outcome.standard(for: meaning)
+                return Breaker.Judgement(outcome, of: meaning)
             },
-            clock: clock,
+            timeSource: TimeSource(clock),
+            randomness: RandomSource(randomness),
             events: events.map { .breaker($0) }
         )
         let reporter = CallReporter(name, clock, events.map { .ended($0) })

@@ -3,13 +3,13 @@ import Testing
 
 @testable import CircuitBreaker
 
-private typealias Permit = UInt64
+private typealias Permit = BreakerTicket
 
 /// A node of the explored graph: the state machine, the time and the unsettled permits.
 private struct Node: Hashable {
     var state: BreakerStateMachine
     var now: Int64 = 0
-    /// The generation of every permit that has not been settled.
+    /// The ticket of every permit that has not been settled.
     var permits: [Permit] = []
 
     var isHalfOpen: Bool { if case .halfOpen = state.phase { true } else { false } }
@@ -26,7 +26,7 @@ private func configuration(_ trip: TripCondition, openDuration: Int64 = 4, probe
 struct BreakerStateMachineTests {
     /// The nodes that up to `depth` events lead to.
     private func explore(_ configuration: Breaker.Configuration, depth: Int) -> Set<Node> {
-        var seen: Set<Node> = [Node(state: BreakerStateMachine(configuration))]
+        var seen: Set<Node> = [Node(state: BreakerStateMachine(SharedConfiguration(configuration)))]
         var frontier = seen
         for _ in 0..<depth {
             var next: Set<Node> = []
@@ -49,7 +49,7 @@ struct BreakerStateMachineTests {
         }
         if node.permits.count < 4 { nodes.append(admit(node, configuration)) }
         for permit in Set(node.permits) { nodes += callsInside(permit, node) }
-        // Permits of one generation are alike.
+        // Calls of one generation are alike.
         for permit in Set(node.permits) {
             for outcome in [Outcome.success, .failure, .ignored] {
                 nodes.append(settle(permit, outcome, node, configuration))
@@ -63,17 +63,21 @@ struct BreakerStateMachineTests {
         let (event, admission) = after.state.admit(now: node.now)
         expectConsistent(event, node, after, configuration)
         switch admission {
-        case .admitted(let generation, let role):
-            require(generation == after.state.generation, "a permit is of the present generation", node)
+        case .admitted(let ticket):
+            require(ticket.generation == after.state.generation, "a permit is of the present generation", node)
             require(!after.isOpen, "an open breaker admits nothing", node)
-            require((role == .call) == (after.state.phase == .closed), "only a half-open breaker has probes", node)
-            after.permits = (after.permits + [generation]).sorted()
+            require(
+                (ticket.role == .call) == (after.state.phase == .closed),
+                "only a half-open breaker has probes",
+                node
+            )
+            after.permits = (after.permits + [ticket]).sorted { ($0.generation, $0.mark) < ($1.generation, $1.mark) }
         case .rejected(let wait):
             require(!(node.state.phase == .closed), "a closed breaker admits everything", node)
-            require(wait > 0, "a rejection has a wait", node)
-            require(event == nil, "a rejection changes no phase", node)
+            require(wait ?? 0 > 0, "a rejection has a wait", node)
+            require(after.state.generation == node.state.generation, "a rejection changes no phase", node)
             var then = after.state
-            if case .rejected = then.admit(now: node.now + wait).1 {
+            if case .rejected = then.admit(now: node.now + (wait ?? 0)).1 {
                 require(false, "a call comes through after the wait", node)
             }
         }
@@ -85,15 +89,16 @@ struct BreakerStateMachineTests {
         guard node.isHalfOpen else { return [] }
         var after = node
         let (event, admission) = after.state.admit(now: node.now, partOf: permit)
-        guard permit == node.state.generation else {
-            if case .admitted(_, .partOfProbe) = admission {
-                require(false, "a probe of another generation admits nothing", node)
+        guard permit.generation == node.state.generation, after.state.probing.isRunning(permit.mark) else {
+            if case .admitted(let ticket) = admission {
+                require(ticket.role == .probe, "a probe that has no place admits nothing", node)
             }
             return []
         }
-        require(admission == .admitted(generation: permit, .partOfProbe), "a probe's own call comes through", node)
-        require(event == nil && after.state == node.state, "a part of a probe takes no place", node)
-        _ = after.state.settle(.failure, generation: permit, now: node.now)
+        let part = BreakerTicket(generation: permit.generation, role: .partOfProbe, mark: permit.mark)
+        require(admission == .admitted(part), "a probe's own call comes through", node)
+        if event == nil { require(after.state == node.state, "a part of a probe takes no place", node) }
+        _ = after.state.settle(.failure, part, now: node.now)
         require(after.isOpen, "a failed part of a probe opens the breaker", node)
         return [after]
     }
@@ -106,16 +111,18 @@ struct BreakerStateMachineTests {
     ) -> Node {
         var after = node
         after.permits.remove(at: node.permits.firstIndex(of: permit) ?? 0)
-        let event = after.state.settle(outcome, generation: permit, now: node.now)
+        let event = after.state.settle(outcome, permit, now: node.now)
         expectConsistent(event, node, after, configuration)
-        if permit != node.state.generation {
+        if permit.generation != node.state.generation {
             require(after.state == node.state, "a permit has no effect in another generation", node)
         }
         if outcome == .ignored {
-            require(event == nil, "an ignored call changes no phase", node)
+            require(after.state.generation == node.state.generation, "an ignored call changes no phase", node)
             if !node.isHalfOpen { require(after.state == node.state, "an ignored call counts nowhere", node) }
         }
-        if outcome == .failure, permit == node.state.generation, node.isHalfOpen {
+        if outcome == .failure, permit.generation == node.state.generation, node.isHalfOpen,
+            !hasLostPlace(permit, node)
+        {
             require(after.isOpen, "a failed probe opens the breaker", node)
         }
         if outcome == .success, !node.isHalfOpen {
@@ -141,17 +148,27 @@ struct BreakerStateMachineTests {
         case .closed(let generation):
             require(generation == new && new == old + 1 && after.state.phase == .closed, "closed", before)
             require(before.isHalfOpen, "only probes close a breaker", before)
+        case .probesLost(let generation, let count):
+            require(generation == new && new == old && count > 0 && before.isHalfOpen, "lost", before)
+        case .forced, .released: require(false, "no handle forces the breaker", before)
         case .missed: require(false, "a breaker drops no event by itself", before)
         }
-        if case .halfOpen(let probing) = after.state.phase {
-            require(probing.inFlight >= 0 && probing.successes >= 0, "no count is negative", before)
+        if after.isHalfOpen {
+            let probing = after.state.probing
             require(
-                probing.inFlight + probing.successes <= configuration.probes
+                probing.probes.count + probing.successes <= configuration.probes
                     && probing.successes < configuration.probes,
                 "no more probes than configured",
                 before
             )
         }
+    }
+
+    /// Returns whether the lease of a probe has ended.
+    private func hasLostPlace(_ permit: Permit, _ node: Node) -> Bool {
+        var probing = node.state.probing
+        _ = probing.removeLost(now: node.now)
+        return !probing.isRunning(permit.mark)
     }
 
     private func require(_ isTrue: Bool, _ rule: Comment, _ node: Node) {
@@ -167,58 +184,99 @@ struct BreakerStateMachineTests {
         1...2
     )
     func exhaustive(trip: TripCondition, probes: Int) {
-        let nodes = explore(configuration(trip, probes: probes), depth: 13)
+        let nodes = explore(configuration(trip, probes: probes), depth: 12)
         // The exploration must reach every phase.
         #expect(nodes.contains { $0.isOpen })
         #expect(nodes.contains { $0.isHalfOpen })
         #expect(nodes.contains { $0.state.phase == .closed && $0.state.generation >= 4 })
-        #expect(nodes.contains { $0.isHalfOpen && $0.state.generation >= 4 && $0.permits.contains(3) })
+        #expect(
+            nodes.contains { $0.isHalfOpen && $0.state.generation >= 4 && $0.permits.contains { $0.generation == 3 } }
+        )
+    }
+
+    /// A state machine whose breaker has opened at a time.
+    private func opened(at now: Int64, openDuration: Duration = .nanoseconds(10)) -> BreakerStateMachine {
+        var state = BreakerStateMachine(
+            SharedConfiguration(
+                Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: openDuration)
+            )
+        )
+        let ticket = BreakerTicket(generation: 1, role: .call)
+        #expect(state.settle(.failure, ticket, now: now) == .opened(generation: 2, for: openDuration))
+        return state
+    }
+
+    private func probe(_ number: Int64) -> BreakerTicket {
+        BreakerTicket(generation: 3, role: .probe, mark: number)
     }
 
     @Test("lost probes are replaced after twice the previous time, and their late results change nothing")
     func lostProbes() {
-        var state = BreakerStateMachine(configuration(.consecutiveFailures(1), openDuration: 10, probes: 1))
-        #expect(state.settle(.failure, generation: 1, now: 0) == .opened(generation: 2, for: .nanoseconds(10)))
-        #expect(state.admit(now: 10).1 == .admitted(generation: 3, .probe))
+        var state = opened(at: 0)
+        #expect(state.admit(now: 10).1 == .admitted(probe(0)))
         #expect(state.admit(now: 19).1 == .rejected(wait: 1))
-        #expect(state.admit(now: 20).1 == .admitted(generation: 4, .probe))
+        let (event, admission) = state.admit(now: 20)
+        #expect(event == .probesLost(generation: 3, count: 1) && admission == .admitted(probe(1)))
         #expect(state.admit(now: 39).1 == .rejected(wait: 1))
-        #expect(state.admit(now: 40).1 == .admitted(generation: 5, .probe))
+        #expect(state.admit(now: 40).1 == .admitted(probe(2)))
         let before = state
-        #expect(state.settle(.success, generation: 3, now: 41) == nil)
-        #expect(state.settle(.failure, generation: 4, now: 41) == nil)
+        #expect(state.settle(.success, probe(0), now: 41) == nil)
+        #expect(state.settle(.failure, probe(1), now: 41) == nil)
         #expect(state == before)
-        #expect(state.settle(.success, generation: 5, now: 79) == .closed(generation: 6))
+        #expect(state.settle(.success, probe(2), now: 79) == .closed(generation: 4))
+    }
+
+    @Test("a probe that ends after its lease changes nothing, although no other call has its place")
+    func lateProbe() {
+        var state = opened(at: 0)
+        #expect(state.admit(now: 10).1 == .admitted(probe(0)))
+        #expect(state.settle(.success, probe(0), now: 20) == .probesLost(generation: 3, count: 1))
+        #expect(state.phase == .halfOpen && state.probing.successes == 0)
+        #expect(state.admit(now: 21).1 == .admitted(probe(1)))
     }
 
     @Test("a clock that was set back rejects calls for at most openDuration")
     func clockSetBack() {
-        var state = BreakerStateMachine(configuration(.consecutiveFailures(1), openDuration: 10, probes: 1))
-        _ = state.settle(.failure, generation: 1, now: .max - 5)
+        var state = opened(at: .max - 5)
         #expect(state.admit(now: 1000).1 == .rejected(wait: 10))
         #expect(state.admit(now: 1009).1 == .rejected(wait: 1))
-        #expect(state.admit(now: 1010).1 == .admitted(generation: 3, .probe))
+        #expect(state.admit(now: 1010).1 == .admitted(probe(0)))
         #expect(state.admit(now: .min).1 == .rejected(wait: 10))
-        #expect(state.admit(now: .min + 10).1 == .admitted(generation: 4, .probe))
+        #expect(state.admit(now: .min + 10).1 == .admitted(probe(1)))
     }
 
     @Test("a caller with an older clock reading does not shorten the wait")
     func slowReader() {
-        var state = BreakerStateMachine(configuration(.consecutiveFailures(1), openDuration: 10, probes: 1))
-        _ = state.settle(.failure, generation: 1, now: 100)
+        var state = opened(at: 100)
         #expect(state.admit(now: 95).1 == .rejected(wait: 10))
         #expect(state.admit(now: 109).1 == .rejected(wait: 1))
-        #expect(state.admit(now: 110).1 == .admitted(generation: 3, .probe))
+        #expect(state.admit(now: 110).1 == .admitted(probe(0)))
     }
 
     @Test("the longest openDuration saturates")
     func longest() {
         var state = BreakerStateMachine(
-            Breaker.Configuration(tripCondition: .consecutiveFailures(1), openDuration: .seconds(Int64.max), probes: 1)
+            SharedConfiguration(
+                Breaker.Configuration(
+                    tripCondition: .slowCallRate(
+                        1,
+                        slowerThan: .seconds(Int64.max),
+                        minCalls: 1,
+                        within: .seconds(Int64.max)
+                    )
+                    .or(.consecutiveFailures(1)),
+                    openDuration: .seconds(Int64.max),
+                    openDurationFactor: 100,
+                    jitter: 1,
+                    rampDuration: .seconds(Int64.max)
+                )
+            )
         )
-        _ = state.settle(.failure, generation: 1, now: 5)
+        let ticket = BreakerTicket(generation: 1, role: .call)
+        let longest = BreakerEvent.opened(generation: 2, for: .nanoseconds(Int64.max))
+        #expect(state.settle(.failure, ticket, now: 5) == longest)
         #expect(state.admit(now: 6).1 == .rejected(wait: .max - 6))
-        #expect(state.admit(now: .max).1 == .admitted(generation: 3, .probe))
-        #expect(state.admit(now: .max).1 == .admitted(generation: 4, .probe))
+        #expect(state.admit(now: .max).1 == .admitted(probe(0)))
+        #expect(state.admit(now: .max).1 == .admitted(probe(1)))
     }
 }

@@ -10,8 +10,9 @@ struct RecordedCallsTests {
     /// The number, from 1, of the first call that opens the breaker, or `nil` if no call opens the breaker.
     private func firstTrip(_ trip: TripCondition, _ calls: [(at: Int64, outcome: Outcome)]) -> Int? {
         var window = RecordedCalls(trip)
-        for (index, call) in calls.enumerated() where window.record(call.outcome, trip, now: call.at) {
-            return index + 1
+        for (index, call) in calls.enumerated() where call.outcome != .ignored {
+            let ended = RecordedCalls.Call(hasFailed: call.outcome == .failure)
+            if window.record(ended, running: 0, now: call.at) { return index + 1 }
         }
         return nil
     }
@@ -97,22 +98,24 @@ struct RecordedCallsTests {
         let rate = TripCondition.failureRate(1, minCalls: 9, within: .seconds(10))
         let old = rate.or(.consecutiveFailures(9))
         var window = RecordedCalls(old)
-        func opens(_ trip: TripCondition) -> Bool { window.record(.failure, trip, now: 0) }
-        for _ in 0..<3 { #expect(!opens(old)) }
+        func opens() -> Bool {
+            window.record(RecordedCalls.Call(hasFailed: true), running: 0, now: 0)
+        }
+        for _ in 0..<3 { #expect(!opens()) }
         let new = TripCondition.failureRate(1, minCalls: 4, within: .seconds(20)).or(.consecutiveFailures(5))
         window.change(from: old, to: new)
         // The rate has another window and starts again. There are three consecutive failures.
-        #expect(!opens(new))
-        #expect(opens(new))
+        #expect(!opens())
+        #expect(opens())
         let without = TripCondition.failureRate(1, minCalls: 5, within: .seconds(20))
         window.change(from: new, to: without)
         // Two calls are kept in the window.
-        for _ in 0..<2 { #expect(!opens(without)) }
-        #expect(opens(without))
+        for _ in 0..<2 { #expect(!opens()) }
+        #expect(opens())
         let count = TripCondition.consecutiveFailures(2)
         window.change(from: without, to: count)
-        #expect(!opens(count), "failures from before the rule counted")
-        #expect(opens(count))
+        #expect(!opens(), "failures from before the rule counted")
+        #expect(opens())
     }
 
     @Test("calls from before an idle window do not count")
@@ -137,13 +140,13 @@ struct RecordedCallsTests {
             now += Int64.random(in: 0...max(1, length / 4), using: &generator)
             if Int.random(in: 0..<40, using: &generator) == 0 { now += 3 * length }
             let hasFailed = Bool.random(using: &generator)
-            window.record(hasFailed: hasFailed, now: now)
+            window.record(isHit: hasFailed, now: now)
             calls.append((now, hasFailed))
             let sure = calls.filter { now - $0.at <= nineTenths }
             let possible = calls.filter { now - $0.at < length }
-            #expect((sure.count...possible.count).contains(window.calls), "seed \(seed)")
+            #expect((sure.count...possible.count).contains(window.counts.calls), "seed \(seed)")
             let (least, most) = (sure.count(where: \.hasFailed), possible.count(where: \.hasFailed))
-            #expect((least...most).contains(window.failures), "seed \(seed)")
+            #expect((least...most).contains(window.counts.hits), "seed \(seed)")
         }
     }
 
@@ -152,13 +155,13 @@ struct RecordedCallsTests {
         var window = CallWindow(length: .max)
         var times = FailureTimes()
         for now in [0, Int64.max, .min, -1, 1, .min, .max, .max, 0] {
-            window.record(hasFailed: true, now: now)
+            window.record(isHit: true, now: now)
             _ = times.record(now, keeping: 3, within: .max)
         }
         var small = CallWindow(length: 10)
-        small.record(hasFailed: true, now: 1_000_000)
-        small.record(hasFailed: true, now: 0)
-        #expect(small.calls == 1)
+        small.record(isHit: true, now: 1_000_000)
+        small.record(isHit: true, now: 0)
+        #expect(small.counts.calls == 1)
         #expect(firstTrip(.failures(2, within: .seconds(1)), [(at(100), .failure), (at(0), .failure)]) == nil)
     }
 }

@@ -187,7 +187,7 @@ struct FailoverTests {
                 ) { transport }
             }
             #expect(error?.reason == .unavailable)
-            #expect(ContinuousClock.now - start < .milliseconds(1000))
+            #expect(ContinuousClock.now - start < .seconds(2))
             try server.signal(SIGCONT)
             #expect(try await recovery(of: store) < .seconds(2))
             await transport.close()

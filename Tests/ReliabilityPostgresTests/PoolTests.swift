@@ -47,7 +47,7 @@ struct PoolTests {
         await #expect(throws: ConnectionFailure.self) {
             try await transport.query("SELECT 1", [], limit: .milliseconds(100))
         }
-        #expect(ContinuousClock.now - start < .milliseconds(400))
+        #expect(ContinuousClock.now - start < .seconds(1))
         _ = try await first.value
         #expect(await Array(finished.wait(for: 8).dropFirst(3)) == [0, 2, 4, 6, 7])
         await transport.close()
@@ -130,11 +130,11 @@ struct PoolTests {
         start = ContinuousClock.now
         let failed = await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<500 {
-                group.addTask { (try? await busy.query("SELECT pg_sleep(3)", [], limit: .milliseconds(500))) == nil }
+                group.addTask { (try? await busy.query("SELECT pg_sleep(9)", [], limit: .milliseconds(500))) == nil }
             }
             return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
         }
-        #expect(failed == 500 && ContinuousClock.now - start < .milliseconds(1500))
+        #expect(failed == 500 && ContinuousClock.now - start < .seconds(5))
         #expect(try await busy.text("SELECT 1") == "1")
         await busy.close()
     }

@@ -8,6 +8,7 @@ let figures: [(name: String, run: @Sendable () async -> Void)] = [
 let arguments = CommandLine.arguments.dropFirst()
 let suites: [(name: String, options: [String], run: (Options) -> SuiteResult)] = [
     ("nestings", ["count", "seed", "number", "first"], nestingsSuite), ("storm", ["count", "seed"], stormSuite),
+    ("breaker", ["steps", "seed", "number", "first"], breakerSuite),
 ]
 if let suite = suites.first(where: { $0.name == arguments.first }),
     let options = Options(arguments.dropFirst(), known: suite.options)
@@ -24,6 +25,7 @@ guard !chosen.isEmpty, chosen.count == arguments.count else {
     print("CallCheck " + figures.map(\.name).joined(separator: " | "))
     print("CallCheck nestings [--count NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
     print("CallCheck storm [--count NUMBER] [--seed NUMBER]")
+    print("CallCheck breaker [--steps NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
     exit(2)
 }
 for figure in chosen { await figure.run() }

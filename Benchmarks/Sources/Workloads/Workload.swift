@@ -14,6 +14,16 @@ public enum Workload: String, CaseIterable, Sendable {
     case bulkhead = "bulkhead.ours"
     case usualBulkheadCall = "bulkhead-call.usual"
     case bulkheadCall = "bulkhead-call.ours"
+    case usualBreaker = "breaker.usual"
+    case breaker = "breaker.ours"
+    case usualBreakerOnTwo = "breaker-2.usual"
+    case breakerOnTwo = "breaker-2.ours"
+    case usualBreakerSlow = "breaker-slow.usual"
+    case breakerSlow = "breaker-slow.ours"
+    case usualBreakerSlowOnTwo = "breaker-slow-2.usual"
+    case breakerSlowOnTwo = "breaker-slow-2.ours"
+    case usualBreakerOpen = "breaker-open.usual"
+    case breakerOpen = "breaker-open.ours"
     case usualPipeline = "pipeline.usual"
     case pipeline = "pipeline.ours"
 
@@ -64,6 +74,20 @@ public enum Workload: String, CaseIterable, Sendable {
         case .bulkheadCall:
             let bulkhead = BulkheadPolicy(.limit(10))
             for index in 0..<count { keep(try await bulkhead.run { try await work(index) }) }
+        case .usualBreaker, .usualBreakerSlow: try await runUsualBreaker(count)
+        case .usualBreakerOnTwo, .usualBreakerSlowOnTwo: try await runUsualBreaker(count, tasks: 2)
+        case .breaker: try await runBreaker(.consecutiveFailures(5), count)
+        case .breakerOnTwo: try await runBreaker(.consecutiveFailures(5), count, tasks: 2)
+        case .breakerSlow: try await runBreaker(slowCalls, count)
+        case .breakerSlowOnTwo: try await runBreaker(slowCalls, count, tasks: 2)
+        case .usualBreakerOpen:
+            let breaker = UsualBreaker()
+            for _ in 0..<5 { _ = try? await breaker.call { try await work(-1) } }
+            for index in 0..<count { keep((try? await breaker.call { try await work(index) }) ?? index) }
+        case .breakerOpen:
+            let breaker = Breaker(.consecutiveFailures(1))
+            try breaker.acquire().fail()
+            for index in 0..<count { keep((try? await breaker.run { try await work(index) }) ?? index) }
         case .usualPipeline:
             let breaker = UsualBreaker()
             for index in 0..<count {
@@ -84,6 +108,32 @@ public enum Workload: String, CaseIterable, Sendable {
             }
             for index in 0..<count { keep(try await pipeline.run { try await work(index) }) }
         }
+    }
+}
+
+/// A breaker with a window of time that counts slow and failed calls.
+private let slowCalls = Breaker.Configuration(
+    tripCondition: .slowOrFailedRate(0.5, slowerThan: .seconds(1), minCalls: 20, within: .seconds(10))
+)
+
+/// Makes calls through one breaker, each task the same number, so that two tasks take as long as one without contention.
+private func runBreaker(_ configuration: Breaker.Configuration, _ count: Int, tasks: Int = 1) async throws {
+    let breaker = Breaker(configuration)
+    try await withThrowingTaskGroup { group in
+        for _ in 0..<tasks {
+            group.addTask { for index in 0..<count { keep(try await breaker.run { try await work(index) }) } }
+        }
+        try await group.waitForAll()
+    }
+}
+
+private func runUsualBreaker(_ count: Int, tasks: Int = 1) async throws {
+    let breaker = UsualBreaker()
+    try await withThrowingTaskGroup { group in
+        for _ in 0..<tasks {
+            group.addTask { for index in 0..<count { keep(try await breaker.call { try await work(index) }) } }
+        }
+        try await group.waitForAll()
     }
 }
 

@@ -4,7 +4,7 @@ internal import Synchronization
 /// A running probe, as a task-local value for the calls that the probe makes through the same breaker.
 final class BreakerProbe: Sendable {
     private let breaker: Breaker
-    private let generation: UInt64
+    private let ticket: BreakerTicket
     /// The enclosing probe of another breaker, or `nil` if there is none.
     private let outer: BreakerProbe?
     /// A Boolean value that indicates whether the probe has ended.
@@ -16,30 +16,30 @@ final class BreakerProbe: Sendable {
     // they are not closed.
     private static var current: BreakerProbe? { ProbeScope.innermost as? BreakerProbe }
 
-    private init(_ breaker: Breaker, _ generation: UInt64) {
+    private init(_ breaker: Breaker, _ ticket: BreakerTicket) {
         self.breaker = breaker
-        self.generation = generation
+        self.ticket = ticket
         outer = Self.current
     }
 
-    /// Returns the generation of the breaker's probe in the current task, or `nil` if the task is not part of a probe.
-    static func currentGeneration(in breaker: Breaker) -> UInt64? {
+    /// Returns the ticket of the breaker's probe in the current task, or `nil` if the task is not part of a probe.
+    static func currentTicket(in breaker: Breaker) -> BreakerTicket? {
         var probe = current
         while let candidate = probe {
             let isRunning = !candidate.hasEnded.load(ordering: .relaxed)
-            if candidate.breaker === breaker, isRunning { return candidate.generation }
+            if candidate.breaker === breaker, isRunning { return candidate.ticket }
             probe = candidate.outer
         }
         return nil
     }
 
-    /// Runs a probe of this generation.
+    /// Runs a probe.
     nonisolated(nonsending) static func run<Success>(
         _ breaker: Breaker,
-        _ generation: UInt64,
+        _ ticket: BreakerTicket,
         _ operation: nonisolated(nonsending) () async throws -> Success
     ) async rethrows -> Success {
-        let probe = BreakerProbe(breaker, generation)
+        let probe = BreakerProbe(breaker, ticket)
         defer { probe.hasEnded.store(true, ordering: .relaxed) }
         return try await ProbeScope.$innermost.withValue(probe) { try await operation() }
     }

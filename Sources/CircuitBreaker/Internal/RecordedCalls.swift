@@ -1,140 +1,109 @@
 internal import ReliabilityCore
 
-/// The recorded calls of a closed breaker, limited to the needs of its rules.
+/// The recorded calls of a closed breaker with the rules that count the calls.
 struct RecordedCalls: Hashable {
-    private var consecutiveFailures = 0
+    /// A call that ended and counts.
+    struct Call: Hashable {
+        var hasFailed: Bool
+        /// A Boolean value that indicates whether the call was slow, or `nil` if its duration is not known.
+        var isSlow: Bool?
+    }
+
+    /// The number of consecutive failures that opens the breaker, or 0 if there is no such rule.
+    private let consecutiveLimit: Int
+    private let consecutiveDuration: Int64
+    /// The number of failures in a window that opens the breaker, or 0 if there is no such rule.
+    private let failuresLimit: Int
+    private let failuresWindow: Int64
+
+    private(set) var consecutiveFailures = 0
     /// The time of the first of the consecutive failures.
     private var firstConsecutiveFailure: Int64 = 0
     private var failureTimes = FailureTimes()
-    private var callWindow: CallWindow
+    private(set) var failureRate: RateWindow
+    private(set) var slowCallRate: RateWindow
+    private(set) var slowOrFailedRate: RateWindow
 
-    init(_ tripCondition: TripCondition) { callWindow = CallWindow(tripCondition.failureRate) }
+    init(_ tripCondition: TripCondition) {
+        consecutiveLimit = tripCondition.consecutiveFailures?.count ?? 0
+        consecutiveDuration = tripCondition.consecutiveFailures?.duration.saturatingNanoseconds ?? 0
+        failuresLimit = tripCondition.failures?.count ?? 0
+        failuresWindow = tripCondition.failures?.window.saturatingNanoseconds ?? 0
+        failureRate = RateWindow(tripCondition.failureRate)
+        slowCallRate = RateWindow(tripCondition.slowCallRate)
+        slowOrFailedRate = RateWindow(tripCondition.slowOrFailedRate)
+    }
 
-    /// Returns whether a successful call would change nothing.
-    func ignoresSuccesses(_ tripCondition: TripCondition) -> Bool {
-        tripCondition.failureRate == nil && (tripCondition.consecutiveFailures == nil || consecutiveFailures == 0)
+    /// A Boolean value that indicates whether a successful call would change nothing.
+    var ignoresSuccesses: Bool {
+        consecutiveFailures == 0 && !failureRate.isOn && !slowCallRate.isOn && !slowOrFailedRate.isOn
     }
 
     /// Adapts the record to other rules.
     ///
     /// A rule that counts the same calls keeps its record.
     mutating func change(from old: TripCondition, to new: TripCondition) {
-        if old.consecutiveFailures == nil || new.consecutiveFailures == nil { consecutiveFailures = 0 }
+        var anew = RecordedCalls(new)
+        if old.consecutiveFailures != nil, new.consecutiveFailures != nil {
+            anew.consecutiveFailures = consecutiveFailures
+            anew.firstConsecutiveFailure = firstConsecutiveFailure
+        }
         if let limit = new.failures?.count, old.failures?.window == new.failures?.window {
-            failureTimes.keepLast(limit)
-        } else {
-            failureTimes = FailureTimes()
+            anew.failureTimes = failureTimes
+            anew.failureTimes.keepLast(limit)
         }
-        if old.failureRate?.window != new.failureRate?.window { callWindow = CallWindow(new.failureRate) }
-    }
-
-    /// Records the outcome of a call.
-    ///
-    /// - Parameters:
-    ///   - outcome: The outcome of the call.
-    ///   - tripCondition: The rules from the initializer or from the last ``change(from:to:)``.
-    ///   - now: The time.
-    /// - Returns: `true` if the breaker must open. A success or an ignored call never opens the breaker.
-    mutating func record(_ outcome: Outcome, _ tripCondition: TripCondition, now: Int64) -> Bool {
-        if outcome == .ignored { return false }
-        let hasFailed = outcome == .failure
-        var opens = false
-        if let rule = tripCondition.consecutiveFailures {
-            if consecutiveFailures == 0 { firstConsecutiveFailure = now }
-            consecutiveFailures = hasFailed ? min(consecutiveFailures, .max - 1) + 1 : 0
-            let hasLasted = now.saturatingSubtract(firstConsecutiveFailure) >= rule.duration.saturatingNanoseconds
-            opens = hasFailed && consecutiveFailures >= rule.count && hasLasted
-        }
-        if hasFailed, let rule = tripCondition.failures {
-            let isFull = failureTimes.record(now, keeping: rule.count, within: rule.window.saturatingNanoseconds)
-            opens = opens || isFull
-        }
-        if let rule = tripCondition.failureRate {
-            callWindow.record(hasFailed: hasFailed, now: now)
-            if hasFailed, callWindow.calls >= rule.minCalls {
-                // The quotient is rounded once, as the literal on the right is: 7 of 100 equals 0.07 exactly.
-                opens = opens || Double(callWindow.failures) / Double(callWindow.calls) >= rule.share
+        if old.failureRate?.window == new.failureRate?.window { anew.failureRate.keepCalls(of: failureRate) }
+        if old.slowThreshold == new.slowThreshold {
+            if old.slowCallRate?.window == new.slowCallRate?.window { anew.slowCallRate.keepCalls(of: slowCallRate) }
+            if old.slowOrFailedRate?.window == new.slowOrFailedRate?.window {
+                anew.slowOrFailedRate.keepCalls(of: slowOrFailedRate)
             }
         }
-        return opens
+        self = anew
     }
-}
-
-/// The times of the last failures in a ring buffer.
-struct FailureTimes: Hashable {
-    private var times: [Int64] = []
-    private var oldest = 0
-
-    /// Records a failure.
-    ///
-    /// - Parameters:
-    ///   - now: The time of the failure.
-    ///   - limit: The number of failures to keep. The same number as before or as in ``keepLast(_:)``.
-    ///   - length: The length of the window.
-    /// - Returns: `true` if `limit` failures are recorded and the oldest of them lies within the window.
-    mutating func record(_ now: Int64, keeping limit: Int, within length: Int64) -> Bool {
-        if times.count < limit {
-            times.append(now)
-        } else {
-            times[oldest] = now
-            oldest = (oldest + 1) % limit
-        }
-        guard times.count == limit else { return false }
-        // The magnitude, because a clock that was set back may leave a time in the future. That time must also expire.
-        return now.saturatingSubtract(times[oldest]).magnitude < length.magnitude
-    }
-
-    /// Discards all but the newest `limit` failures.
-    ///
-    /// `limit` then holds for later calls of ``record(_:keeping:within:)``.
-    mutating func keepLast(_ limit: Int) {
-        times = Array((times[oldest...] + times[..<oldest]).suffix(limit))
-        oldest = 0
-    }
-}
-
-/// The numbers of calls and failures in a sliding window of ten slices.
-struct CallWindow: Hashable {
-    private struct Slice: Hashable {
-        var calls = 0
-        var failures = 0
-    }
-
-    private var slidingWindow: SlidingWindow
-    private var slices: [Slice] = []
-    private(set) var calls = 0
-    private(set) var failures = 0
-
-    /// Creates the window of a rule, or an unused window if there is no rule.
-    fileprivate init(_ rule: TripCondition.FailureRate?) { self.init(length: rule?.window.saturatingNanoseconds ?? 0) }
-
-    init(length: Int64) { slidingWindow = SlidingWindow(length: length, count: 10) }
 
     /// Records a call.
-    mutating func record(hasFailed: Bool, now: Int64) {
-        slide(to: now)
-        let position = slidingWindow.position
-        slices[position].calls += 1
-        calls += 1
-        if hasFailed {
-            slices[position].failures += 1
-            failures += 1
+    ///
+    /// - Parameters:
+    ///   - call: The call.
+    ///   - running: The number of running slow calls.
+    ///   - now: The time.
+    /// - Returns: `true` if the breaker must open. A success that was not slow opens the breaker only if slow calls run.
+    mutating func record(_ call: Call, running: Int, now: Int64) -> Bool {
+        let hasFailed = call.hasFailed
+        var opens = false
+        if consecutiveLimit > 0 {
+            if consecutiveFailures == 0 { firstConsecutiveFailure = now }
+            consecutiveFailures = hasFailed ? min(consecutiveFailures, .max - 1) + 1 : 0
+            let hasLasted = now.saturatingSubtract(firstConsecutiveFailure) >= consecutiveDuration
+            opens = hasFailed && consecutiveFailures >= consecutiveLimit && hasLasted
         }
+        if hasFailed, failuresLimit > 0 {
+            let isFull = failureTimes.record(now, keeping: failuresLimit, within: failuresWindow)
+            opens = opens || isFull
+        }
+        if failureRate.isOn {
+            failureRate.record(isHit: hasFailed, now: now)
+            opens = opens || hasFailed && failureRate.isMet()
+        }
+        guard let isSlow = call.isSlow else { return opens }
+        if slowCallRate.isOn { slowCallRate.record(isHit: isSlow, now: now) }
+        if slowOrFailedRate.isOn { slowOrFailedRate.record(isHit: isSlow || hasFailed, now: now) }
+        let isEvidence = hasFailed || isSlow || running > 0
+        return opens || isEvidence && hasTooManySlowCalls(running: running, now: now)
     }
 
-    private mutating func slide(to now: Int64) {
-        let steps = slidingWindow.slide(to: now)
-        if steps == 0 { return }
-        if steps == slidingWindow.count {
-            slices = Array(repeating: Slice(), count: slidingWindow.count)
-            (calls, failures) = (0, 0)
-            return
+    /// Returns whether the recorded calls and the running slow calls meet a rule for slow calls.
+    mutating func hasTooManySlowCalls(running: Int, now: Int64) -> Bool {
+        if slowCallRate.isOn {
+            slowCallRate.slide(to: now)
+            if slowCallRate.isMet(adding: running) { return true }
         }
-        for slice in slidingWindow.newest - Int64(steps) + 1...slidingWindow.newest {
-            let position = slidingWindow.position(of: slice)
-            calls -= slices[position].calls
-            failures -= slices[position].failures
-            slices[position] = Slice()
-        }
+        guard slowOrFailedRate.isOn else { return false }
+        slowOrFailedRate.slide(to: now)
+        return slowOrFailedRate.isMet(adding: running)
     }
+
+    /// Returns the number of failures in the window at a time.
+    func failures(now: Int64) -> Int { failureTimes.count(now, within: failuresWindow) }
 }
