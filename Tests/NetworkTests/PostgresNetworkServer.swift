@@ -2,6 +2,7 @@
 import Foundation
 import ReliabilityLibPQ
 import ReliabilityPostgres
+import TestSupport
 import Testing
 
 @testable import NetworkChild

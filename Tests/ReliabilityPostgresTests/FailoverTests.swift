@@ -255,7 +255,10 @@ struct FailoverTests {
         await admin.close()
     }
 
-    @Test("N14, N42: a clock of a client changes nothing", arguments: ["clients.oneClock", "clients.dueTimes"])
+    @Test(
+        "N13, N14, N42: 400 µs are neither zero, a second nor forever, and a clock of a client changes nothing",
+        arguments: ["expiry.subSecond", "clients.oneClock", "clients.dueTimes"]
+    )
     func clocks(check: String) async throws {
         try await PostgresConformanceTests.conformance.run(check)
     }

@@ -1,6 +1,7 @@
 import Foundation
 import ReliabilityCore
 import ReliabilityStore
+import TestSupport
 import Testing
 
 @testable import ReliabilityRedis

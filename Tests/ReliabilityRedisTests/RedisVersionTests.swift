@@ -1,6 +1,7 @@
 import Foundation
 import ReliabilityCore
 import ReliabilityStore
+import ReliabilityStoreTesting
 import ReliabilityTesting
 import Testing
 
@@ -145,6 +146,9 @@ struct RedisVersionTests {
         default: return nil
         }
     }
+
+    @Test("N13: 400 µs are neither zero, a second nor forever")
+    func shortLives() async throws { try await RedisConformanceTests.shared.run("expiry.subSecond") }
 
     @Test("N14: the clock of a client changes nothing, because scripts get durations only")
     func clientClock() async throws {

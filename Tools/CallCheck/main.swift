@@ -2,7 +2,7 @@ import CheckSupport
 import Foundation
 
 let figures: [(name: String, run: @Sendable () async -> Void)] = [
-    ("pending", pendingSuite), ("schedules", schedulesSuite),
+    ("pending", pendingSuite), ("schedules", schedulesSuite), ("overload", overloadSuite),
 ]
 
 let arguments = CommandLine.arguments.dropFirst()

@@ -1,13 +1,13 @@
-import Foundation
-import ReliabilityStore
+package import Foundation
+internal import ReliabilityStore
 
 #if os(Linux)
 /// A small file system in memory.
-final class SmallDisk: Sendable {
-    let directory: URL
+package final class SmallDisk: Sendable {
+    package let directory: URL
 
     /// Mounts the file system, which needs the rights of an administrator.
-    init(megabytes: Int) throws {
+    package init(megabytes: Int) throws {
         directory = URL(filePath: "/tmp").appending(path: "disk-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let (status, text) = try Self.run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)m", "tmpfs", directory.path)
@@ -15,9 +15,9 @@ final class SmallDisk: Sendable {
     }
 
     /// A Boolean value that indicates whether this user may mount a file system.
-    static let isAllowed = geteuid() == 0 && (try? SmallDisk(megabytes: 1)) != nil
+    package static let isAllowed = geteuid() == 0 && (try? SmallDisk(megabytes: 1)) != nil
 
-    static func run(_ command: String...) throws -> (Int32, String) {
+    private static func run(_ command: String...) throws -> (Int32, String) {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = command
@@ -31,7 +31,7 @@ final class SmallDisk: Sendable {
     }
 
     /// Fills the rest of the disk.
-    func fill() throws -> URL {
+    package func fill() throws -> URL {
         let file = directory.appending(path: "filler")
         _ = try Self.run("dd", "if=/dev/zero", "of=\(file.path)", "bs=64k")
         return file

@@ -1,1 +1,0 @@
-../ReliabilityRedisTests/SmallDisk.swift
