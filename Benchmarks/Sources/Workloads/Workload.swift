@@ -4,6 +4,9 @@ import Reliability
 ///
 /// Every one of ours has a baseline beside it, the same thing written by hand the usual way.
 public enum Workload: String, CaseIterable, Sendable {
+    /// The operation alone, which every other figure includes.
+    case bare
+    case bareOnTwo = "bare-2"
     case usualTimeout = "timeout.usual"
     case timeout = "timeout.ours"
     case usualTimeoutSuspending = "timeout-suspending.usual"
@@ -27,9 +30,14 @@ public enum Workload: String, CaseIterable, Sendable {
     case usualPipeline = "pipeline.usual"
     case pipeline = "pipeline.ours"
 
+    /// A Boolean value that indicates whether two tasks make the calls.
+    public var usesTwoTasks: Bool { rawValue.contains("-2") }
+
     /// Makes the call `count` times, one after the other.
     public func run(_ count: Int) async throws {
         switch self {
+        case .bare: try await runTasks(1) { for index in 0..<count { keep(try await work(index)) } }
+        case .bareOnTwo: try await runTasks(2) { for index in 0..<count { keep(try await work(index)) } }
         case .usualTimeout:
             for index in 0..<count { keep(try await withUsualTimeout(.seconds(30)) { index }) }
         case .timeout:
@@ -116,23 +124,20 @@ private let slowCalls = Breaker.Configuration(
     tripCondition: .slowOrFailedRate(0.5, slowerThan: .seconds(1), minCalls: 20, within: .seconds(10))
 )
 
-/// Makes calls through one breaker, each task the same number, so that two tasks take as long as one without contention.
 private func runBreaker(_ configuration: Breaker.Configuration, _ count: Int, tasks: Int = 1) async throws {
     let breaker = Breaker(configuration)
-    try await withThrowingTaskGroup { group in
-        for _ in 0..<tasks {
-            group.addTask { for index in 0..<count { keep(try await breaker.run { try await work(index) }) } }
-        }
-        try await group.waitForAll()
-    }
+    try await runTasks(tasks) { for index in 0..<count { keep(try await breaker.run { try await work(index) }) } }
 }
 
 private func runUsualBreaker(_ count: Int, tasks: Int = 1) async throws {
     let breaker = UsualBreaker()
+    try await runTasks(tasks) { for index in 0..<count { keep(try await breaker.call { try await work(index) }) } }
+}
+
+/// Runs the same calls in each task, so that two tasks take as long as one without contention.
+private func runTasks(_ count: Int, _ calls: @escaping @Sendable () async throws -> Void) async throws {
     try await withThrowingTaskGroup { group in
-        for _ in 0..<tasks {
-            group.addTask { for index in 0..<count { keep(try await breaker.call { try await work(index) }) } }
-        }
+        for _ in 0..<count { group.addTask { try await calls() } }
         try await group.waitForAll()
     }
 }
