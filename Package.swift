@@ -31,7 +31,7 @@ func tests(_ name: String, _ dependencies: [String] = []) -> Target {
 let libraries = [
     "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityRedis",
     "Timeout", "Retry", "CircuitBreaker", "Bulkhead", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
-    "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
+    "ReliabilityCache", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
     "ReliabilityPostgres", "ReliabilityLibPQ",
 ]
 
@@ -75,6 +75,7 @@ let package = Package(
         module("RateLimiter", ["ReliabilityCore", "ReliabilityStore"]),
         // Layer 2: durable
         module("Dedup", ["ReliabilityCore", "ReliabilityStore"]),
+        module("ReliabilityCache", ["ReliabilityCore"]),
         module("Outbox", ["ReliabilityCore", "ReliabilityStore", "Retry"]),
         // Layer 2: boundary
         module("Validation", ["ReliabilityCore"]),
@@ -153,6 +154,7 @@ let package = Package(
         tests("Bulkhead", ["Timeout"]),
         tests("RateLimiter", ["ReliabilityStore", "ReliabilityStoreTesting"]),
         tests("Dedup", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore"]),
+        tests("ReliabilityCache"),
         tests("Outbox", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore", "Retry"]),
         tests("Validation"),
         tests("ErrorContract"),
