@@ -23,7 +23,7 @@ public struct CacheSnapshot: Hashable, Sendable {
     public internal(set) var joins: UInt64 = 0
     /// The number of times that a read started again because a tag of the loaded value was invalidated before the read.
     public internal(set) var repeats: UInt64 = 0
-    /// The number of reads whose caller was cancelled or whose deadline had passed before the read joined a load.
+    /// The number of reads of callers that were cancelled or past their deadlines before they joined a load.
     public internal(set) var rejections: UInt64 = 0
     /// The number of reads that received a stale value after a wait because of an error.
     public internal(set) var staleAnswers: UInt64 = 0

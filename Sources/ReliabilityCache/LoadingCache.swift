@@ -13,7 +13,7 @@ public import ReliabilityCore
 ///   its error.
 /// - A call leaves when its task is cancelled or its deadline passes. The load continues for the other calls, and is
 ///   cancelled when every call has left.
-/// - When ``invalidate(_:)`` has returned, no later call receives a value whose load began before. Such a load still
+/// - When ``invalidate(_:)`` has returned, no later call receives a value of an earlier load. Such a load still
 ///   answers the calls that had joined. Its value is not stored.
 /// - The costs of all entries never exceed ``CacheConfiguration/maxCost``.
 /// - At most ``CacheConfiguration/maxConcurrentLoads`` loads run at the same time, with loads that ignore their
@@ -33,7 +33,7 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
     let places: LoadPlaces
     let state: Lock<CacheState<Key, Value>>
 
-    /// Creates an empty cache whose loader returns values.
+    /// Creates an empty cache with a loader that returns values.
     ///
     /// - Parameters:
     ///   - configuration: The lifetimes, the bounds and the limits of loads.
@@ -54,7 +54,7 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
         }
     }
 
-    /// Creates an empty cache whose loader decides about lifetimes, tags and versions.
+    /// Creates an empty cache with a loader that decides about lifetimes, tags and versions.
     ///
     /// ```swift
     /// let rates = LoadingCache<String, Rates>(
@@ -173,8 +173,8 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
 
     /// Invalidates the value of a key.
     ///
-    /// Call the method after the write to the source. No call that begins after the return receives a value whose load
-    /// began before the invalidation.
+    /// Call the method after the write to the source. No call that begins after the return receives a value of a
+    /// load that began before the invalidation.
     ///
     /// - Parameter key: The key.
     public func invalidate(_ key: Key) { update { $0.invalidate(key) } }

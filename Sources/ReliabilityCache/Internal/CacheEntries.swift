@@ -71,7 +71,11 @@ struct CacheEntries<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     /// Returns the entry of a key unless the entry was invalidated or its last stale time has passed.
     ///
-    /// - Parameter isUse: `true` if the entry becomes used.
+    /// - Parameters:
+    ///   - key: The key.
+    ///   - now: The time.
+    ///   - isUse: `true` if the entry becomes used.
+    /// - Returns: The entry, or `nil` if there is none.
     mutating func entry(_ key: Key, now: Int64, isUse: Bool) -> Entry? {
         guard let slot = positions[key], let entry = slots[Int(slot)]?.entry else { return nil }
         if entry.isInvalidated {
@@ -170,7 +174,7 @@ struct CacheEntries<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         makeRoom(for: 0, entries: 0, now: now)
     }
 
-    /// Removes entries until there is room, and further entries whose last stale time has passed.
+    /// Removes entries until there is room, and a few further entries after their last stale time.
     ///
     /// Expired entries give way before others. Beyond the room, a call removes two of them.
     private mutating func makeRoom(for cost: Int, entries: Int = 1, now: Int64) {

@@ -85,7 +85,13 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     /// Answers a read.
     ///
-    /// - Parameter isRepeat: `true` if the read has already waited for a load.
+    /// - Parameters:
+    ///   - key: The key.
+    ///   - freshness: The freshness that the caller needs.
+    ///   - now: The time.
+    ///   - isRepeat: `true` if the read has already waited for a load.
+    ///   - timeSource: The clock of a new load.
+    /// - Returns: The answer.
     mutating func read(
         _ key: Key,
         _ freshness: CacheRead,
@@ -95,9 +101,12 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     ) -> Decision {
         let entry = entries.entry(key, now: now, isUse: true)
         if freshness == .any, let entry, canServe(entry, now: now) {
-            guard let value = entry.value else {
+            let value: Value
+            switch entry.content {
+            case .value(let present): value = present
+            case .failure(let error):
                 counters.failureHits &+= 1
-                return answer(entry)
+                return .failure(error)
             }
             if now < entry.expiry { counters.hits &+= 1 } else { counters.staleHits &+= 1 }
             let isDue = now >= entry.refreshTime && now >= entry.retryTime && loads[key]?.flight.hasEnded != false
@@ -118,13 +127,6 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         )
     }
 
-    private func answer(_ entry: CacheEntry<Value>) -> Decision {
-        switch entry.content {
-        case .value(let value): .value(value, background: nil)
-        case .failure(let error): .failure(error)
-        }
-    }
-
     /// Returns whether a read without special wishes can be answered by a present entry.
     private func canServe(_ entry: CacheEntry<Value>, now: Int64) -> Bool {
         if now < entry.expiry { return true }
@@ -141,7 +143,7 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         return load
     }
 
-    /// Returns the value for a read whose load has failed.
+    /// Returns the value for a read after the failure of its load.
     mutating func valueAfterError(_ key: Key, now: Int64) -> Value? {
         guard let value = entries.entry(key, now: now, isUse: false)?.value else { return nil }
         counters.staleAnswers &+= 1

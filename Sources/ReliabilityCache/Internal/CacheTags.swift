@@ -30,7 +30,7 @@ struct CacheTags: Sendable {
     /// The number of tags in the table.
     var count: Int { tags.count }
 
-    /// Invalidates every value with a tag whose load began before.
+    /// Invalidates every value that has a tag and an earlier load.
     mutating func invalidate(_ name: String, at place: UInt64) {
         latest = place
         if let tag = tags[name] { tag.invalidated = place } else { forgotten = place }

@@ -88,7 +88,9 @@ struct EvictionOrder: Sendable {
 
     /// Removes an entry.
     ///
-    /// - Parameter isRemembered: `true` if the key is remembered, as after an eviction.
+    /// - Parameters:
+    ///   - slot: The slot of the entry.
+    ///   - isRemembered: `true` if the key is remembered, as after an eviction.
     /// - Returns: The standing of the entry.
     @discardableResult
     mutating func remove(_ slot: Int32, isRemembered: Bool) -> Standing {

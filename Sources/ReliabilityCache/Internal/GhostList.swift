@@ -2,7 +2,7 @@
 ///
 /// The owner sets a limit. Memory is proportional to the limit.
 struct GhostList: Sendable {
-    /// A ring of fingerprints, where `nil` is a place whose fingerprint was removed.
+    /// A ring of fingerprints, where `nil` is the place of a removed fingerprint.
     private var ring: [UInt32?] = []
     /// The places in use, counted from the first fingerprint ever.
     private var used = 0..<0
@@ -33,7 +33,7 @@ struct GhostList: Sendable {
         return true
     }
 
-    /// The index in the ring, whose size is a power of two.
+    // The size of the ring is a power of two.
     private func index(_ place: Int) -> Int { place & (ring.count - 1) }
 
     private mutating func grow() {

@@ -32,7 +32,7 @@ extension LoadingCache {
         }
     }
 
-    /// Answers a read whose caller is cancelled or whose deadline has passed, without a wait.
+    /// Answers a read of a caller that is cancelled or past its deadline, without a wait.
     private func valueOfEndedCaller(
         _ key: Key,
         _ freshness: CacheRead,
@@ -168,7 +168,7 @@ extension LoadingCache {
 
     // MARK: Entries
 
-    /// Returns the entry for a value, whose lifetime begins with its load.
+    /// Returns the entry for a value, with a lifetime from the beginning of the load.
     func entry(
         of loaded: Loaded<Value>,
         for key: Key,
