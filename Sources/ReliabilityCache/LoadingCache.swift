@@ -27,11 +27,11 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
     let loader: @Sendable (Key, Value?) async throws -> Loaded<Value>
     let cost: @Sendable (Key, Value) -> Int
     let rememberingFailure: @Sendable (any Error) -> Duration?
-    let timeSource: TimeSource
+    @usableFromInline let timeSource: TimeSource
     let randomness: RandomSource
     let events: EventSink<CacheEvent<Key>>
     let places: LoadPlaces
-    let state: Lock<CacheState<Key, Value>>
+    @usableFromInline let state: Lock<CacheState<Key, Value>>
 
     /// Creates an empty cache with a loader that returns values.
     ///
@@ -134,6 +134,7 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
     /// - Returns: The value.
     /// - Throws: ``CacheError`` if the load did not begin or did not end in time. `CancellationError` if the task is
     ///   cancelled during the wait. Otherwise the error of the loader, or a remembered error.
+    @inlinable
     nonisolated(nonsending) public func value(for key: Key, _ freshness: CacheRead = .any) async throws -> Value {
         let now = timeSource.now
         if freshness == .any, let value = state.withLock({ $0.hit(key, now: now) }) { return value }

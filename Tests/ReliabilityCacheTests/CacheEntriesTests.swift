@@ -16,14 +16,14 @@ struct CacheEntriesTests {
         CacheEntry(content: .value(value), start: start, cost: cost, refreshTime: expiry, expiry: expiry)
     }
 
-    @Test("C32: the sum of costs never exceeds maxCost, and the entries never exceed maxEntries", arguments: 0..<20)
+    @Test("C32: the sum of costs never exceeds maxCost, and the entries never exceed maxEntries", arguments: 0..<8)
     func bounds(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var entries = Entries(configuration(maxCost: 1000, maxEntries: 40))
         var now: Int64 = 0
         var start: UInt64 = 0
         var costs: [Int: Int] = [:]
-        for _ in 0..<5000 {
+        for _ in 0..<3000 {
             let key = Int.random(in: 0..<100, using: &random)
             start += 1
             now += Int64.random(in: 0...3, using: &random)
@@ -38,11 +38,13 @@ struct CacheEntriesTests {
                 if entries.store(new, for: key, tags: ["tag \(key % 5)"], now: now) == nil { costs[key] = cost }
             }
             for departure in entries.takeDepartures() where departure.cause != nil { costs[departure.key] = nil }
-            #expect(entries.cost <= 1000)
-            #expect(entries.count <= 40)
-            #expect(entries.rememberedCount <= 41)
+            let isBounded = entries.cost <= 1000 && entries.count <= 40 && entries.rememberedCount <= 41
             // The sum of the costs of the entries that are present.
-            #expect(entries.cost == costs.values.reduce(0, +))
+            let isExact = entries.cost == costs.values.reduce(0, +)
+            if !isBounded || !isExact {
+                Issue.record("seed \(seed): cost \(entries.cost), \(entries.count) entries")
+                return
+            }
         }
         // C33: what leaves gives back exactly its cost.
         for key in 0..<100 { entries.remove(key, .invalidated) }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("ExpiryHeap and GhostList")
 struct ExpiryHeapTests {
-    @Test("the earliest slot comes first after any moves and removals", arguments: 0..<20)
+    @Test("the earliest slot comes first after any moves and removals", arguments: 0..<8)
     func order(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var heap = ExpiryHeap()
@@ -20,13 +20,16 @@ struct ExpiryHeapTests {
                 heap.set(slot, at: instant)
                 instants[slot] = instant
             }
-            #expect(heap.count == instants.count)
-            #expect(heap.earliest?.instant == instants.values.min())
-            if let earliest = heap.earliest { #expect(instants[earliest.slot] == earliest.instant) }
+            let earliest = heap.earliest
+            let isRight = earliest?.instant == instants.values.min() && heap.count == instants.count
+            if !isRight || earliest.map({ instants[$0.slot] != $0.instant }) == true {
+                Issue.record("seed \(seed): \(heap) for \(instants)")
+                return
+            }
         }
     }
 
-    @Test("C32: the list of left keys keeps the latest fingerprints and no more than its limit", arguments: 0..<20)
+    @Test("C32: the list of left keys keeps the latest fingerprints and no more than its limit", arguments: 0..<8)
     func ghosts(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var list = GhostList()
@@ -36,14 +39,14 @@ struct ExpiryHeapTests {
             if Int.random(in: 0..<3, using: &random) == 0 {
                 let isPresent = list.remove(fingerprint)
                 // The list may have dropped a fingerprint before its limit, but never contains another.
-                if isPresent { #expect(model.contains(fingerprint)) }
+                if isPresent, !model.contains(fingerprint) { Issue.record("seed \(seed): \(fingerprint) is old") }
                 model.removeAll { $0 == fingerprint }
             } else {
                 list.append(fingerprint, limit: 20)
                 model.removeAll { $0 == fingerprint }
                 model.append(fingerprint)
                 model = model.suffix(20)
-                #expect(list.count <= 20)
+                if list.count > 20 { Issue.record("seed \(seed): \(list.count) fingerprints") }
             }
         }
     }

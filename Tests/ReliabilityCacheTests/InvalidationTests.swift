@@ -167,7 +167,7 @@ struct InvalidationTests {
 
     @Test("C1: no read that begins after an edit receives a value from before the edit, in any schedule")
     func everySchedule() throws {
-        try Simulation.run(seeds: 0..<1500) { simulation in
+        try Simulation.run(seeds: 0..<400) { simulation in
             // The edits of each key that have been invalidated. A later read must see them.
             let written = Lock([0, 0, 0])
             let visible = Lock([0, 0, 0])
@@ -230,7 +230,7 @@ struct InvalidationTests {
 
     @Test("C4: of two admins who edit one quote, the loser's value never remains, in any schedule")
     func twoAdmins() throws {
-        try Simulation.run(seeds: 0..<1000) { simulation in
+        try Simulation.run(seeds: 0..<400) { simulation in
             let quote = Lock((text: 0, version: UInt64(1)))
             let cache = LoadingCache<Int, Int>(.expiring(after: .seconds(300)), clock: simulation.clock) { _, _ in
                 let seen = quote.withLock { $0 }

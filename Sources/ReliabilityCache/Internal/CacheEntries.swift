@@ -4,8 +4,9 @@ internal import ReliabilityCore
 ///
 /// The entries are in a flat array. The dictionary, the order of eviction and the order of expiry refer to the entries
 /// by their slots. Removed entries are collected for the owner, which releases them outside of its lock.
+@usableFromInline
 struct CacheEntries<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    typealias Entry = CacheEntry<Value>
+    @usableFromInline typealias Entry = CacheEntry<Value>
 
     /// An entry that left the cache.
     struct Departure: Sendable {
@@ -15,15 +16,16 @@ struct CacheEntries<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         let cause: CacheRemovalCause?
     }
 
-    private struct Slot {
+    @usableFromInline
+    struct Slot: Sendable {
         var key: Key
-        var entry: Entry
+        @usableFromInline var entry: Entry
     }
 
-    private var slots: [Slot?] = []
+    @usableFromInline private(set) var slots: [Slot?] = []
     private var free: [Int32] = []
-    private var positions: [Key: Int32] = [:]
-    private var order = EvictionOrder()
+    @usableFromInline private(set) var positions: [Key: Int32] = [:]
+    @usableFromInline var order = EvictionOrder()
     private var expiries = ExpiryHeap()
     var tags: CacheTags
     private(set) var maxCost: Int
@@ -61,6 +63,7 @@ struct CacheEntries<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     // MARK: Reading
 
     /// Returns a value that is fresh, needs no refresh and becomes used.
+    @inlinable
     mutating func use(_ key: Key, now: Int64) -> Value? {
         guard let slot = positions[key], let entry = slots[Int(slot)]?.entry, now < entry.refreshTime,
             case .value(let value) = entry.content, entry.tags.isEmpty || !entry.isInvalidated

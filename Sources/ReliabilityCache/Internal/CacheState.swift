@@ -4,6 +4,7 @@ internal import ReliabilityCore
 ///
 /// A load, a put and an invalidation each have a place in one order. A load that is no longer in the table of loads
 /// cannot store its value.
+@usableFromInline
 struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     typealias Load = CacheLoad<Value>
 
@@ -30,8 +31,9 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     private(set) var configuration: CacheConfiguration
-    private(set) var entries: CacheEntries<Key, Value>
-    private(set) var counters = CacheSnapshot()
+    @usableFromInline var entries: CacheEntries<Key, Value>
+    private var counters = CacheSnapshot()
+    @usableFromInline var hits: UInt64 = 0
     private var loads: [Key: Load] = [:]
     /// The last place in the order of loads, puts and invalidations.
     private var lastPlace: UInt64 = 0
@@ -43,6 +45,7 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     var snapshot: CacheSnapshot {
         var snapshot = counters
+        snapshot.hits &+= hits
         snapshot.entries = entries.count
         snapshot.cost = entries.cost
         return snapshot
@@ -65,9 +68,10 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     // MARK: Reading
 
     /// Returns the value of a hit that needs nothing else.
+    @inlinable
     mutating func hit(_ key: Key, now: Int64) -> Value? {
         guard let value = entries.use(key, now: now) else { return nil }
-        counters.hits &+= 1
+        hits &+= 1
         return value
     }
 

@@ -3,8 +3,10 @@
 /// The table contains the tags of present entries only. The lowest acceptable start stands for every other tag: a load
 /// that began before the latest invalidation of any forgotten tag is not stored. An invalidation therefore takes
 /// constant time and needs no memory.
+@usableFromInline
 struct CacheTags: Sendable {
     /// A tag of at least one entry.
+    @usableFromInline
     final class Tag: @unchecked Sendable {
         // @unchecked Sendable: the lock of the cache protects the properties that change.
         let name: String

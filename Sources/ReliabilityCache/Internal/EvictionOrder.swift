@@ -6,6 +6,7 @@ internal import ReliabilityCore
 /// entries leave and are remembered for a while by the fingerprints of their keys. A remembered key begins in the main
 /// queue. A use changes only the counter of its entry, and moves nothing. See Yang et al., "FIFO Queues are All You Need
 /// for Cache Eviction", 2023.
+@usableFromInline
 struct EvictionOrder: Sendable {
     /// The uses of an entry and its queue.
     struct Standing: Sendable {
@@ -81,6 +82,7 @@ struct EvictionOrder: Sendable {
     }
 
     /// Records a use of an entry.
+    @usableFromInline
     mutating func use(_ slot: Int32) {
         let uses = nodes[Int(slot)].standing.uses
         if uses < Self.maxUses { nodes[Int(slot)].standing.uses = uses + 1 }

@@ -4,6 +4,7 @@ extension LoadingCache {
     typealias Load = CacheLoad<Value>
 
     /// Answers a read that is no plain hit.
+    @usableFromInline
     nonisolated(nonsending) func loadedValue(
         for key: Key,
         _ freshness: CacheRead,
