@@ -66,6 +66,20 @@ struct InvalidationTests {
         #expect(cache.snapshot.notStored(.invalidated) == 1)
     }
 
+    @Test("C1: a load of a value without tags that runs when everything is invalidated is not joined")
+    func invalidateAllDuringLoad() async throws {
+        let cache = cache()
+        source.gate = gate
+        let before = Task { try await cache.value(for: 1) }
+        await gate.waitForArrivals(1)
+        (source.value, source.gate) = (2, nil)
+        cache.invalidateAll()
+        #expect(try await cache.value(for: 1) == 2)
+        gate.open()
+        #expect(try await before.value == 1)
+        #expect(cache.cached(1) == 2)
+    }
+
     @Test("C3: a background refresh carries the start of its load", arguments: Invalidation.allCases)
     func invalidateDuringRefresh(_ invalidation: Invalidation) async throws {
         let cache = cache(

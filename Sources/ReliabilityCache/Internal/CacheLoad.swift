@@ -2,7 +2,8 @@ internal import ReliabilityCore
 
 /// A load that is running or waiting for its place.
 final class CacheLoad<Value: Sendable>: @unchecked Sendable {
-    // @unchecked Sendable: the lock of the cache protects the property that changes.
+    // @unchecked Sendable: the load writes its result before its flight ends, and the calls read the result afterwards.
+    // The lock of the cache protects the other properties that change.
 
     /// The answer of a load to its waiting calls.
     struct Answer: Sendable {
@@ -11,13 +12,16 @@ final class CacheLoad<Value: Sendable>: @unchecked Sendable {
         let isTagInvalidated: Bool
     }
 
-    let flight: Flight<Answer>
+    let flight: Flight
     /// The place of the start in the order of the cache's loads and invalidations.
     let start: UInt64
     /// A Boolean value that indicates whether the load has a place.
     var hasBegun = false
+    /// The error of a load that has run or waited for too long.
+    var timeout: CacheError?
+    var result: Result<Answer, any Error>?
 
-    init(_ flight: Flight<Answer>, start: UInt64) {
+    init(_ flight: Flight, start: UInt64) {
         self.flight = flight
         self.start = start
     }

@@ -21,7 +21,7 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// A read that waits for a load.
     struct Wait: Sendable {
         let load: Load
-        let waiter: FlightWaiter<Load.Answer>
+        let waiter: FlightWaiter
         /// A Boolean value that indicates whether the owner must start the load.
         let isNew: Bool
         /// A Boolean value that indicates whether any tag was invalidated between the start of the load and the read.
@@ -122,7 +122,7 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             let isAfter = entries.tags.latest > load.start
             return .wait(Wait(load: load, waiter: waiter, isNew: false, isAfterTagInvalidation: isAfter, stale: nil))
         }
-        let (flight, waiter) = Flight<Load.Answer>.joined(timeSource: timeSource)
+        let (flight, waiter) = Flight.joined(timeSource: timeSource)
         let load = Load(flight, start: nextPlace())
         loads[key] = load
         counters.loads &+= 1
@@ -238,7 +238,9 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// - Returns: The error for the waiting calls.
     mutating func timeOut(_ key: Key, _ load: Load, now: Int64) -> CacheError {
         if release(key, load) { delayRetry(key, now: now) }
-        return CacheError(load.hasBegun ? .loadTimeout : .overloaded)
+        let error = CacheError(load.hasBegun ? .loadTimeout : .overloaded)
+        load.timeout = error
+        return error
     }
 
     private mutating func delayRetry(_ key: Key, now: Int64) {

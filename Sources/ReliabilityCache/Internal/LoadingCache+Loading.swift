@@ -57,9 +57,16 @@ extension LoadingCache {
         let end = await load.flight.wait(wait.waiter)
         if load.flight.isAbandoned { update { _ = $0.release(key, load) } }
         switch end {
-        case .result(.success(let answer)):
-            return wait.isAfterTagInvalidation && answer.isTagInvalidated ? nil : answer.value
-        case .result(.failure(let error)): return try staleValue(for: key, freshness, after: error)
+        case .finished:
+            switch load.result {
+            case .success(let answer)?:
+                return wait.isAfterTagInvalidation && answer.isTagInvalidated ? nil : answer.value
+            case .failure(let error)?: return try staleValue(for: key, freshness, after: error)
+            case nil: throw CancellationError()
+            }
+        case .cutOff:
+            let error = update { _ in load.timeout } ?? CacheError(.loadTimeout)
+            return try staleValue(for: key, freshness, after: error)
         case .cancelled: throw CancellationError()
         case .deadline: return try staleValue(for: key, freshness, after: CacheError(.deadline))
         case .recursive: throw CacheError(.recursiveLoad)
@@ -97,24 +104,24 @@ extension LoadingCache {
             case .cancelled: return end(load, for: key, with: CancellationError(), took: 0)
             }
             defer { places.leave() }
-            return await LoadPlaces.$occupied.withValue(LoadPlaces.occupied + [ObjectIdentifier(places)]) {
+            await LoadPlaces.$occupied.withValue(LoadPlaces.occupied + [ObjectIdentifier(places)]) {
                 await run(load, for: key, stale: stale, limit: limit)
             }
         }
     }
 
     /// Runs the loader and stores its value.
-    private func run(_ load: Load, for key: Key, stale: Value?, limit: Int64) async -> Result<Load.Answer, any Error> {
+    private func run(_ load: Load, for key: Key, stale: Value?, limit: Int64) async {
         update { $0.begin(load) }
         let scope = DeadlineScope(Deadline(instant: limit, timeSource: timeSource))
         defer { scope.add(.hasEnded) }
-        return await DeadlineScope.$innermost.withValue(scope) {
+        await DeadlineScope.$innermost.withValue(scope) {
             let began = timeSource.now
             do {
                 let loaded = try await loader(key, stale)
-                return end(load, for: key, with: loaded, began: began)
+                end(load, for: key, with: loaded, began: began)
             } catch {
-                return end(load, for: key, with: error, took: timeSource.now.saturatingSubtract(began))
+                end(load, for: key, with: error, took: timeSource.now.saturatingSubtract(began))
             }
         }
     }
@@ -125,7 +132,7 @@ extension LoadingCache {
         for key: Key,
         with loaded: Loaded<Value>,
         began: Int64
-    ) -> Result<Load.Answer, any Error> {
+    ) {
         let now = timeSource.now
         let took = now.saturatingSubtract(began)
         let entry =
@@ -135,7 +142,7 @@ extension LoadingCache {
         }
         events.emit(.loaded(key, took: .nanoseconds(took)))
         if let reason { events.emit(.notStored(key, reason)) }
-        return .success(Load.Answer(value: loaded.value, isTagInvalidated: isTagInvalidated))
+        load.result = .success(Load.Answer(value: loaded.value, isTagInvalidated: isTagInvalidated))
     }
 
     /// Ends a load with an error.
@@ -144,7 +151,7 @@ extension LoadingCache {
         for key: Key,
         with error: any Error,
         took: Int64
-    ) -> Result<Load.Answer, any Error> {
+    ) {
         let isCancelled = Task.isCancelled
         let isAnswer = error.reliability?.category.isRequestFault == true
         let isRemembered = !isCancelled && !error.isRejection && !(error is CancellationError)
@@ -157,14 +164,14 @@ extension LoadingCache {
         let now = timeSource.now
         update { $0.fail(key, load, with: failure, took: took, now: now) }
         events.emit(.loadFailed(key, error, took: .nanoseconds(took)))
-        return .failure(error)
+        load.result = .failure(error)
     }
 
     /// Ends the wait for a load that has run or waited for too long.
     private func timeOut(_ load: Load, for key: Key) {
         let now = timeSource.now
         let error = update { $0.timeOut(key, load, now: now) }
-        if load.flight.abandon(with: error) { events.emit(.loadTimedOut(key, error)) }
+        if load.flight.cutOff() { events.emit(.loadTimedOut(key, error)) }
     }
 
     // MARK: Entries

@@ -5,12 +5,15 @@
 /// its work was cancelled.
 ///
 /// The owner keeps the flight in a table. The owner removes the flight from the table before the flight ends, so that
-/// an ended flight in a table is a flight that timed out.
-package final class Flight<Value: Sendable>: FlightNode, Sendable {
+/// an ended flight in a table is a flight that timed out. The work leaves its result in a place of the owner.
+// The type is not generic, because metadata of generic types would be looked up at every use.
+package final class Flight: Sendable {
     /// The end of a call's wait.
     package enum End: Sendable {
-        /// The result of the work.
-        case result(Result<Value, any Error>)
+        /// The work has ended.
+        case finished
+        /// The owner ended the flight before the work.
+        case cutOff
         /// The call was cancelled.
         case cancelled
         /// The deadline of the call passed.
@@ -20,7 +23,7 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
     }
 
     private struct State {
-        var machine: FlightStateMachine<FlightWaiter<Value>>
+        var machine: FlightStateMachine<FlightWaiter>
         var task: Task<Void, Never>?
         var priority: TaskPriority?
     }
@@ -39,7 +42,7 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
     }
 
     /// Creates a flight that a call has joined.
-    package static func joined(timeSource: TimeSource) -> (Flight, FlightWaiter<Value>) {
+    package static func joined(timeSource: TimeSource) -> (Flight, FlightWaiter) {
         let flight = Flight(timeSource: timeSource)
         let waiter = FlightWaiter(flight)
         flight.state.withLock { waiter.ticket = $0.machine.join(waiter) }
@@ -62,7 +65,7 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
     /// The owner may hold the lock of its table.
     ///
     /// - Returns: The call, or `nil` if the flight is no longer running.
-    package func join() -> FlightWaiter<Value>? {
+    package func join() -> FlightWaiter? {
         let waiter = FlightWaiter(self)
         return state.withLock { state in
             waiter.ticket = state.machine.join(waiter)
@@ -74,7 +77,7 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
     ///
     /// - Parameter waiter: The call.
     /// - Returns: The end of the wait.
-    nonisolated(nonsending) package func wait(_ waiter: FlightWaiter<Value>) async -> End {
+    nonisolated(nonsending) package func wait(_ waiter: FlightWaiter) async -> End {
         if let end = state.withLock({ _ in waiter.rendezvous.value }) { return end }
         // Work that waits for itself would never end.
         let outer = FlightGraph.current
@@ -85,7 +88,7 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
         defer { if let outer { FlightGraph.removeWait(of: outer, for: self) } }
         escalate(to: Task.currentPriority)
         let until = Deadline.current?.reading(of: timeSource, now: timeSource.now) ?? .max
-        return await withTaskCancellationHandler {
+        let end = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 if until != .max { timeSource.arm(waiter, at: until) }
                 let resumption = state.withLock { _ in waiter.rendezvous.wait(continuation) }
@@ -98,10 +101,12 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
         } onCancel: {
             if let task = leave(waiter, .cancelled) { task.cancel() }
         }
+        // The lock orders the accesses to the result of the work for the thread sanitizer.
+        return state.withLock { _ in end }
     }
 
     /// Ends a wait at the deadline of the call.
-    func expire(_ waiter: FlightWaiter<Value>) {
+    func expire(_ waiter: FlightWaiter) {
         if let task = leave(waiter, .deadline) { timeSource.cancelFromTimer { task.cancel() } }
     }
 
@@ -109,7 +114,7 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
     ///
     /// - Returns: The task of the work if no call is left. The caller cancels the task.
     @discardableResult
-    private func leave(_ waiter: FlightWaiter<Value>, _ end: End) -> Task<Void, Never>? {
+    private func leave(_ waiter: FlightWaiter, _ end: End) -> Task<Void, Never>? {
         let (resumption, task) = state.withLock { state -> (Rendezvous<End>.Resumption?, Task<Void, Never>?) in
             guard let ticket = waiter.ticket.take() else { return (nil, nil) }
             // No call can join from now on, so the cancellation reaches no other call.
@@ -128,14 +133,14 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
     /// The work has the task-local values of the caller, without the context of the caller's call. See
     /// ``withoutCallContext(_:)``.
     ///
-    /// - Parameter work: The work. The flight ends with its result, unless the flight ended earlier.
-    package func start(_ work: @escaping @Sendable () async -> Result<Value, any Error>) {
+    /// - Parameter work: The work. The flight ends with the work, unless the flight ended earlier.
+    package func start(_ work: @escaping @Sendable () async -> Void) {
         state.withLock { $0.priority = Task.currentPriority }
         let task = startTask(on: timeSource.taskExecutor) { [self] in
-            let result = await FlightGraph.$current.withValue(self) {
+            await FlightGraph.$current.withValue(self) {
                 await withoutCallContext { await work() }
             }
-            end(with: result)
+            end(.finished)
         }
         let isRunning = state.withLock { state in
             let isRunning = state.machine.phase == .running
@@ -148,24 +153,22 @@ package final class Flight<Value: Sendable>: FlightNode, Sendable {
 
     /// Ends the flight before its work has ended, and cancels the work.
     ///
-    /// - Parameter error: The error for the waiting calls.
     /// - Returns: `true` unless the flight has ended before.
-    @discardableResult
-    package func abandon(with error: any Error) -> Bool {
+    package func cutOff() -> Bool {
         let task = state.withLock { $0.task }
-        guard end(with: .failure(error)) else { return false }
+        guard end(.cutOff) else { return false }
         if let task { timeSource.cancelFromTimer { task.cancel() } }
         return true
     }
 
     /// Resumes every call.
     @discardableResult
-    private func end(with result: Result<Value, any Error>) -> Bool {
+    private func end(_ end: End) -> Bool {
         let (resumptions, waiters, task) = state.withLock { state in
             let waiters = state.machine.end()
             let resumptions = waiters?.map { waiter in
                 waiter.ticket = nil
-                return waiter.rendezvous.resolve(.result(result))
+                return waiter.rendezvous.resolve(end)
             }
             return (resumptions, waiters, state.task.take())
         }

@@ -1,15 +1,9 @@
-/// Work that can wait for a flight.
-package protocol FlightNode: AnyObject, Sendable {
-    /// A Boolean value that indicates whether the work has no further effect.
-    var hasEnded: Bool { get }
-}
-
 /// The waits of flights for other flights in this process.
 ///
 /// Only a wait inside of the work of a flight enters the graph.
 enum FlightGraph {
     /// The flight whose work the current task is part of, or `nil` if there is none.
-    @TaskLocal static var current: (any FlightNode)?
+    @TaskLocal static var current: Flight?
 
     /// The number of waits of each flight for each other flight.
     private static let waits = Lock<[ObjectIdentifier: [ObjectIdentifier: Int]]>([:])
@@ -17,7 +11,7 @@ enum FlightGraph {
     /// Adds a wait.
     ///
     /// - Returns: `false` if `flight` already waits for `other`, directly or through other flights. Nothing is added.
-    static func addWait(of other: any FlightNode, for flight: any FlightNode) -> Bool {
+    static func addWait(of other: Flight, for flight: Flight) -> Bool {
         // A task that outlives its flight delays no call of the flight.
         if other.hasEnded { return true }
         let (other, flight) = (ObjectIdentifier(other), ObjectIdentifier(flight))
@@ -36,7 +30,7 @@ enum FlightGraph {
     }
 
     /// Removes a wait, if there is one.
-    static func removeWait(of other: any FlightNode, for flight: any FlightNode) {
+    static func removeWait(of other: Flight, for flight: Flight) {
         let (other, flight) = (ObjectIdentifier(other), ObjectIdentifier(flight))
         waits.withLock { waits in
             guard let count = waits[other]?[flight] else { return }

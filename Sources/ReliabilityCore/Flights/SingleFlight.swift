@@ -19,8 +19,17 @@
 ///   priority raises the priority of the operation.
 /// - An operation that waits for its own key, directly or through other flights, receives a ``SingleFlightError``.
 public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+    /// A running operation.
+    private final class Run: @unchecked Sendable {
+        // @unchecked Sendable: the operation writes the result before its flight ends. The calls read it afterwards.
+        let flight: Flight
+        var result: Result<Value, any Error>?
+
+        init(_ flight: Flight) { self.flight = flight }
+    }
+
     private struct State {
-        var flights: [Key: Flight<Value>] = [:]
+        var runs: [Key: Run] = [:]
         var started: UInt64 = 0
         var joined: UInt64 = 0
     }
@@ -35,10 +44,10 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
 
     /// The running operations and the counters at this moment.
     public var snapshot: SingleFlightSnapshot {
-        let (flights, started, joined) = state.withLock { (Array($0.flights.values), $0.started, $0.joined) }
+        let (runs, started, joined) = state.withLock { (Array($0.runs.values), $0.started, $0.joined) }
         return SingleFlightSnapshot(
-            running: flights.count,
-            waiting: flights.reduce(0) { $0 + $1.waiting },
+            running: runs.count,
+            waiting: runs.reduce(0) { $0 + $1.flight.waiting },
             started: started,
             joined: joined
         )
@@ -58,20 +67,20 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
     ) async throws -> Value {
         try Task.checkCancellation()
         if Deadline.current?.isExpired == true { throw SingleFlightError(.deadline) }
-        let (flight, waiter, isNew) = admit(key)
+        let (run, waiter, isNew) = admit(key)
         if isNew {
-            flight.start { [self] in
-                let result: Result<Value, any Error>
-                do { result = .success(try await operation()) } catch { result = .failure(error) }
-                remove(key, flight)
-                return result
+            run.flight.start { [self] in
+                do { run.result = .success(try await operation()) } catch { run.result = .failure(error) }
+                remove(key, run)
             }
         }
-        let end = await flight.wait(waiter)
-        if flight.isAbandoned { remove(key, flight) }
+        let end = await run.flight.wait(waiter)
+        if run.flight.isAbandoned { remove(key, run) }
         switch end {
-        case .result(let result): return try result.get()
-        case .cancelled: throw CancellationError()
+        case .finished:
+            if let result = run.result { return try result.get() }
+            throw CancellationError()
+        case .cancelled, .cutOff: throw CancellationError()
         case .deadline: throw SingleFlightError(.deadline)
         case .recursive: throw SingleFlightError(.recursive)
         }
@@ -83,30 +92,30 @@ public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Send
     /// operation. Call the method after a write, so that no later read receives a result from before the write.
     ///
     /// - Parameter key: The key.
-    public func detach(_ key: Key) { _ = state.withLock { $0.flights.removeValue(forKey: key) } }
+    public func detach(_ key: Key) { _ = state.withLock { $0.runs.removeValue(forKey: key) } }
 
     /// Joins the flight of a key or creates a flight.
-    private func admit(_ key: Key) -> (Flight<Value>, FlightWaiter<Value>, isNew: Bool) {
-        // The lock does not release the replaced flight, whose result is of the user's type.
-        let (flight, waiter, isNew, _) = state.withLock {
-            state -> (Flight<Value>, FlightWaiter<Value>, Bool, Flight<Value>?) in
-            let present = state.flights[key]
-            if let present, let waiter = present.join() {
+    private func admit(_ key: Key) -> (Run, FlightWaiter, isNew: Bool) {
+        // The lock does not release the replaced operation, whose result is of the user's type.
+        let (run, waiter, isNew, _) = state.withLock { state -> (Run, FlightWaiter, Bool, Run?) in
+            let present = state.runs[key]
+            if let present, let waiter = present.flight.join() {
                 state.joined &+= 1
                 return (present, waiter, false, nil)
             }
-            let (flight, waiter) = Flight<Value>.joined(timeSource: timeSource)
-            state.flights[key] = flight
+            let (flight, waiter) = Flight.joined(timeSource: timeSource)
+            let run = Run(flight)
+            state.runs[key] = run
             state.started &+= 1
-            return (flight, waiter, true, present)
+            return (run, waiter, true, present)
         }
-        return (flight, waiter, isNew)
+        return (run, waiter, isNew)
     }
 
-    /// Removes a flight unless another flight has replaced it.
-    private func remove(_ key: Key, _ flight: Flight<Value>) {
+    /// Removes an operation unless another operation has replaced it.
+    private func remove(_ key: Key, _ run: Run) {
         _ = state.withLock { state in
-            state.flights[key] === flight ? state.flights.removeValue(forKey: key) : nil
+            state.runs[key] === run ? state.runs.removeValue(forKey: key) : nil
         }
     }
 }
