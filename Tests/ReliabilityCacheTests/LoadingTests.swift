@@ -128,6 +128,9 @@ struct LoadingTests {
         await clock.advance(by: .seconds(10), whenSleeping: 1)
         await #expect(throws: CacheError(.overloaded)) { try await second[0].value }
         gate.open()
+        while cache.snapshot.runningLoads > 0 { await Task.yield() }
+        #expect(cache.cached("first") == nil)
+        #expect(cache.snapshot.notStored(.invalidated) == 1)
         #expect(try await cache.value(for: "second") == 1)
     }
 
