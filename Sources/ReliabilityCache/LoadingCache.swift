@@ -3,10 +3,10 @@ public import ReliabilityCore
 /// A cache in memory that loads a missing value once for all calls that need the value.
 ///
 /// ```swift
-/// let quotes = LoadingCache<QuoteID, Quote>(.expiring(after: .seconds(300))) { id in
-///     try await database.quote(id)
+/// let quotes = LoadingCache<String, Int>(.expiring(after: .seconds(300))) { item in
+///     try await gateway.quote(item)
 /// }
-/// let quote = try await quotes.value(for: id)
+/// let quote = try await quotes.value(for: item)
 /// ```
 ///
 /// - A key has one load at a time. Every call that needs the value meanwhile joins the load and receives its value or
@@ -57,12 +57,11 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
     /// Creates an empty cache with a loader that decides about lifetimes, tags and versions.
     ///
     /// ```swift
-    /// let rates = LoadingCache<String, Rates>(
+    /// let rates = LoadingCache<String, [Int]>(
     ///     CacheConfiguration(timeToLive: .seconds(60), staleIfError: .seconds(3600)),
-    ///     cost: { _, rates in rates.bytes.count }
+    ///     cost: { _, rates in rates.count * 8 }
     /// ) { currency, stale in
-    ///     let rates = try await bank.rates(currency)
-    ///     return .value(rates, timeToLive: .seconds(30), tags: ["bank"])
+    ///     .value(try await bank.rates(), timeToLive: .seconds(30), tags: ["bank"])
     /// }
     /// ```
     ///

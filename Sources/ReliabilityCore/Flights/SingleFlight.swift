@@ -1,7 +1,7 @@
 /// Runs one operation at a time for each key and gives its result to every call that arrives meanwhile.
 ///
 /// ```swift
-/// let flights = SingleFlight<URL, Response>()
+/// let flights = SingleFlight<String, Response>()
 /// let response = try await flights.run(url) {
 ///     try await client.get(url)
 /// }
