@@ -13,7 +13,7 @@ public struct BulkheadError: ReliabilityError, Hashable, CustomStringConvertible
         case waitedTooLong
         /// The call would not end before its deadline.
         case deadline
-        /// The queue was not empty for a long time, and newer calls were admitted instead.
+        /// The queue was not empty for a long time, and a newer call of the same tenant had precedence.
         case overloaded
     }
 

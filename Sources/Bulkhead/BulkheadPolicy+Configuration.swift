@@ -22,8 +22,9 @@ extension BulkheadPolicy {
             /// The oldest call first, and under overload the newest call first.
             ///
             /// A priority is overloaded if calls of that priority have waited without a pause for `interval`. The
-            /// newest call then has the best chance to end in time. Calls that have waited longer than `target` are
-            /// rejected. See Nichols and Jacobson, "Controlling Queue Delay", 2012, and Maurer, "Fail at Scale", 2015.
+            /// newest call then has the best chance to end in time. Older calls of the same tenant that have waited longer
+            /// than `target` are rejected, unless a call of a lower priority waits. See Nichols and Jacobson,
+            /// "Controlling Queue Delay", 2012, and Maurer, "Fail at Scale", 2015.
             case adaptiveLIFO(target: Duration = .milliseconds(5), interval: Duration = .milliseconds(100))
         }
 

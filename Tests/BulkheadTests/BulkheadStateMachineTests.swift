@@ -136,7 +136,7 @@ struct BulkheadStateMachineTests {
             return
         }
         #expect(until == 3 * second)
-        guard case .rejected(let error)? = machine.expire(ticket, now: until)?.verdict else {
+        guard case .rejected(let error)? = machine.expire(ticket)?.verdict else {
             Issue.record("the call was not rejected")
             return
         }
@@ -157,16 +157,16 @@ struct BulkheadStateMachineTests {
     func longestWait() {
         var machine = machine(1)
         arrive(&machine, 0)
-        guard case .waits(let ticket, let until) = arrive(&machine, 1).arrival else {
+        guard case .waits(let ticket, _) = arrive(&machine, 1).arrival else {
             Issue.record("the call did not wait")
             return
         }
-        guard case .rejected(let error)? = machine.expire(ticket, now: until)?.verdict else {
+        guard case .rejected(let error)? = machine.expire(ticket)?.verdict else {
             Issue.record("the call was not rejected")
             return
         }
         #expect(error.reason == .waitedTooLong)
-        let again = machine.expire(ticket, now: until)
+        let again = machine.expire(ticket)
         #expect(again == nil)
         #expect(machine.waiting == 0)
     }
@@ -197,6 +197,41 @@ struct BulkheadStateMachineTests {
         arrive(&machine, 3, .high, at: second)
         // Longer than the target, but the queue of the priority has just begun.
         #expect(next(&machine, at: second + 50_000_000) == [2: nil])
+    }
+
+    @Test("under overload, a tenant with a single waiting call has its turn")
+    func overloadOfOneTenant() {
+        var machine = machine(1, order: .adaptiveLIFO())
+        arrive(&machine, 0)
+        for waiter in 1...3 { arrive(&machine, waiter, of: "many") }
+        arrive(&machine, 4, of: "one")
+        #expect(next(&machine, at: second) == [3: nil, 1: .overloaded, 2: .overloaded])
+        #expect(next(&machine, at: second) == [4: nil])
+    }
+
+    @Test("under overload, no call is rejected while a call of a lower priority waits")
+    func overloadWithLowerPriority() {
+        var machine = machine(1, maxWait: .seconds(60), order: .adaptiveLIFO())
+        arrive(&machine, 0)
+        arrive(&machine, 1, .low)
+        for waiter in 2...4 { arrive(&machine, waiter, .high) }
+        #expect((1...4).map { next(&machine, at: Int64($0) * second) } == [[4: nil], [3: nil], [2: nil], [1: nil]])
+    }
+
+    @Test("a wait that began before a reload with a longer wait is not rejected for a deadline")
+    func longerWait() {
+        var machine = machine(1)
+        arrive(&machine, 0)
+        guard case .waits(let ticket, _) = arrive(&machine, 1).arrival else {
+            Issue.record("the call did not wait")
+            return
+        }
+        _ = machine.reload(.limit(1, maxWaiting: 10, maxWait: .seconds(60)))
+        guard case .rejected(let error)? = machine.expire(ticket)?.verdict else {
+            Issue.record("the call was not rejected")
+            return
+        }
+        #expect(error.reason == .waitedTooLong)
     }
 
     @Test("a limit that falls while in use admits nobody until enough calls have ended")
@@ -269,7 +304,7 @@ struct BulkheadStateMachineTests {
                 end(machine.fill(now: now))
             case 6:
                 guard let (waiter, ticket) = waiting.min(by: { $0.key < $1.key }) else { break }
-                if machine.expire(ticket, now: now) != nil { waiting[waiter] = nil }
+                if machine.expire(ticket) != nil { waiting[waiter] = nil }
             default:
                 guard let (waiter, ticket) = waiting.max(by: { $0.key < $1.key }) else { break }
                 let wasWaiting = machine.cancel(ticket)

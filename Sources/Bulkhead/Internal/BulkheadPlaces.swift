@@ -143,9 +143,8 @@ final class BulkheadPlaces: AdmissionLimit, Sendable {
 
     /// Ends a wait at its longest time.
     func expire(_ waiter: BulkheadWaiter) {
-        let now = timeSource.now
         let ended = state.withLock { state in
-            waiter.ticket.take().flatMap { state.expire($0, now: now) }.map { resolve($0) }
+            waiter.ticket.take().flatMap { state.expire($0) }.map { resolve($0) }
         }
         ended?.resumption?.resume()
     }

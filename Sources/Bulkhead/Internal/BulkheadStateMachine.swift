@@ -8,6 +8,8 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     struct Ticket: Hashable, Sendable {
         let priority: CallPriority
         fileprivate let place: FairQueue<Waiter>.Ticket
+        /// A Boolean value that indicates whether the deadline of the call ends the wait before the longest wait.
+        fileprivate let endsForDeadline: Bool
     }
 
     /// The end of a wait.
@@ -27,7 +29,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     /// The answer to an arriving call.
     enum Arrival: Sendable {
         case admitted
-        /// The call waits, at the latest until a reading, when the owner calls ``expire(_:now:)``.
+        /// The call waits, at the latest until a reading, when the owner calls ``expire(_:)``.
         case waits(Ticket, until: Int64)
         case rejected(BulkheadError)
     }
@@ -101,8 +103,9 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
         if queues[index].isEmpty { emptyUntil[index] = now }
         let place = queues[index].append(waiter, of: tenant, at: now, deadline: deadline)
         waiting += 1
-        let until = min(latest, now.saturatingAdd(configuration.maxWait.saturatingNanoseconds))
-        return (.waits(Ticket(priority: priority, place: place), until: until), displaced)
+        let end = now.saturatingAdd(configuration.maxWait.saturatingNanoseconds)
+        let ticket = Ticket(priority: priority, place: place, endsForDeadline: latest < end)
+        return (.waits(ticket, until: min(latest, end)), displaced)
     }
 
     /// The latest reading at which a call can begin and still end before its deadline.
@@ -159,6 +162,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
             guard let index = queues.lastIndex(where: { !$0.isEmpty }) else { break }
             let priority = CallPriority.allCases[index]
             let target = overloadTarget(index, now)
+            if let target { rejectOld(index, target, now, &resumptions) }
             guard let departure = queues[index].next(takesNewest: target != nil) else { break }
             waiting -= 1
             if latestBeginning(before: departure.deadline) <= now {
@@ -169,7 +173,6 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
                 counters.countAdmission(after: waited)
                 resumptions.append(Resumption(waiter: departure.element, verdict: .admitted(waited: waited)))
             }
-            if let target { rejectOld(index, target, now, &resumptions) }
         }
         return resumptions
     }
@@ -182,11 +185,14 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     }
 
     /// Rejects calls that have waited longer than the target, a few for each admission.
+    ///
+    /// The calls belong to the tenant whose newest call is admitted next. The load of one tenant therefore causes no
+    /// rejection of another tenant's calls. No call is rejected while a call of a lower priority waits.
     private mutating func rejectOld(_ index: Int, _ target: Int64, _ now: Int64, _ resumptions: inout Resumptions) {
+        guard queues[..<index].allSatisfy(\.isEmpty) else { return }
+        let oldest = now.saturatingSubtract(target)
         for _ in 0..<8 {
-            guard let arrival = queues[index].nextArrival, now.saturatingSubtract(arrival) > target,
-                let departure = queues[index].removeOldest()
-            else { return }
+            guard let departure = queues[index].removeOldest(addedBefore: oldest) else { return }
             waiting -= 1
             resumptions.append(resumption(departure, .overloaded, CallPriority.allCases[index]))
         }
@@ -195,11 +201,9 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     /// Ends the wait of a call at its latest reading.
     ///
     /// - Returns: The call, or `nil` if its wait has ended already.
-    mutating func expire(_ ticket: Ticket, now: Int64) -> Resumption? {
+    mutating func expire(_ ticket: Ticket) -> Resumption? {
         guard let departure = remove(ticket) else { return nil }
-        let waited = now.saturatingSubtract(departure.arrival)
-        let isFull = waited >= configuration.maxWait.saturatingNanoseconds
-        return resumption(departure, isFull ? .waitedTooLong : .deadline, ticket.priority)
+        return resumption(departure, ticket.endsForDeadline ? .deadline : .waitedTooLong, ticket.priority)
     }
 
     /// Ends the wait of a call whose caller has left.

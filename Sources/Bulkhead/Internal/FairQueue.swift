@@ -92,14 +92,14 @@ struct FairQueue<Element: Sendable>: Sendable {
         return Ticket(place: place, number: number)
     }
 
-    /// The arrival of the oldest element of the tenant whose turn is next, or `nil` if the queue is empty.
-    var nextArrival: Int64? {
-        turn == Self.none ? nil : places[Int(lines[Int(turn)].oldest)].arrival
-    }
-
     /// Removes the oldest element of the tenant whose turn is next, without an end of the turn.
-    mutating func removeOldest() -> Departure? {
-        turn == Self.none ? nil : remove(lines[Int(turn)].oldest)
+    ///
+    /// - Parameter reading: The reading before which the element was added.
+    /// - Returns: The element, or `nil` if the tenant has no newer element or the oldest was added later.
+    mutating func removeOldest(addedBefore reading: Int64) -> Departure? {
+        guard turn != Self.none, lines[Int(turn)].count > 1 else { return nil }
+        let oldest = lines[Int(turn)].oldest
+        return places[Int(oldest)].arrival < reading ? remove(oldest) : nil
     }
 
     /// Removes an element of the tenant whose turn is next and gives the turn to the next tenant.
