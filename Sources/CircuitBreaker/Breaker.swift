@@ -299,8 +299,8 @@ public final class Breaker: CallPolicy {
         }
     }
 
-    /// A Boolean value that indicates whether a new breaker would decide as this breaker does, but for recorded calls.
-    var isAtRest: Bool { state == .closed }
+    /// Returns whether a new breaker would decide as this breaker does at a time, but for recorded calls.
+    func isAtRest(at now: Int64) -> Bool { machine.withLock { $0.state(now: now) == .closed } }
 
     /// Adds or removes a handle that forces the breaker open or closed.
     func override(opens: Bool, by change: Int) {

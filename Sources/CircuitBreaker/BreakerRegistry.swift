@@ -127,13 +127,14 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
     ///
     /// - Returns: The breaker for calls of the key, or `nil` if the configuration has changed meanwhile.
     private func insert(_ created: Breaker, for key: Key, _ version: UInt64) -> Breaker? {
+        let now = timeSource.now
         let (breaker, _, _) = content.withLock { content -> (Breaker?, Breaker?, (any Sendable)?) in
             if let other = content.breakers.use(key) { return (other, nil, nil) }
             if content.version != version { return (nil, nil, nil) }
             // The evicted breaker and a dropped event are released after the lock.
             var (evicted, dropped): (Breaker?, (any Sendable)?)
             if content.breakers.count >= capacity {
-                guard let entry = evict(from: &content) else {
+                guard let entry = evict(from: &content, at: now) else {
                     content.unguarded &+= 1
                     if !content.isFull { dropped = events.emitUnderLock(.full(key)) }
                     content.isFull = true
@@ -149,11 +150,13 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
         return breaker
     }
 
-    private func evict(from content: inout Content) -> (key: Key, value: Breaker)? {
+    private func evict(from content: inout Content, at now: Int64) -> (key: Key, value: Breaker)? {
         for _ in 0..<min(Self.examined, content.breakers.count) {
             guard let oldest = content.breakers.oldest else { return nil }
             // A breaker without another reference has no running call, and no call can begin under the lock.
-            let isIdle = content.breakers.withValue(at: oldest) { isKnownUniquelyReferenced(&$0) && $0.isAtRest }
+            let isIdle = content.breakers.withValue(at: oldest) {
+                isKnownUniquelyReferenced(&$0) && $0.isAtRest(at: now)
+            }
             if isIdle == true { return content.breakers.remove(at: oldest) }
             // The next search examines other breakers.
             content.breakers.makeNewest(oldest)

@@ -107,6 +107,15 @@ struct BreakerRegistryTests {
         for key in 0..<10 { #expect(registry.breaker(for: key).state.isOpen) }
     }
 
+    @Test("INV-34: no lock while user code runs: the clock may use the registry during an eviction")
+    func clockUsesRegistry() {
+        let clock = CallingClock()
+        let registry = BreakerRegistry<Int>(capacity: 1, clock: clock)
+        clock.onRead.withLock { $0 = { [weak registry] in _ = registry?.count } }
+        for key in 1...3 { _ = registry.breaker(for: key) }
+        #expect(registry.count == 1)
+    }
+
     @Test("a capacity that cannot work is rejected with its value")
     func capacity() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
@@ -114,5 +123,21 @@ struct BreakerRegistryTests {
         }
         let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
         #expect(text.contains("circuit breaker registry: capacity must be at least 1 (is 0)"))
+    }
+}
+
+/// A clock that calls a function at each reading.
+private final class CallingClock: Clock {
+    let clock = ManualClock()
+    let onRead = Lock<@Sendable () -> Void>({})
+
+    var now: ManualClock.Instant {
+        onRead.withLock { $0 }()
+        return clock.now
+    }
+    var minimumResolution: Duration { clock.minimumResolution }
+
+    func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
+        try await clock.sleep(until: deadline, tolerance: tolerance)
     }
 }
