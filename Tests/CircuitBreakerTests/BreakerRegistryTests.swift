@@ -77,6 +77,17 @@ struct BreakerRegistryTests {
         )
     }
 
+    @Test("a handle or a reload of a breaker that a full registry does not keep affects no other key")
+    func handleOfUnguarded() throws {
+        let registry = registry(capacity: 1)
+        try registry.breaker(for: 1).acquire().fail()
+        let unguarded = registry.breaker(for: 2)
+        let handle = unguarded.forceOpen()
+        try registry.breaker(for: 3).acquire().succeed()
+        #expect(unguarded.state == .forcedOpen)
+        handle.release()
+    }
+
     @Test("a reload changes every breaker and later breakers, and a rejected reload changes nothing")
     func reload() throws {
         let registry = registry(capacity: 10)
