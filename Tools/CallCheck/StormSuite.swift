@@ -5,17 +5,18 @@ import Synchronization
 
 /// Runs storms of requests in a simulation, and checks what a guarded service keeps up.
 ///
-/// `--count` says how many storms there are, `--seed` the first one. The service without guards has to collapse in each,
+/// `--count` says how many storms there are, `--seed` the first one, and `--seconds` their length. The service without guards has to collapse in each,
 /// so that the check can fail.
 func stormSuite(_ options: Options) -> SuiteResult {
     let first = UInt64(truncatingIfNeeded: options["seed"] ?? 1)
     let count = options["count"] ?? 2
+    let storm = Storm(seconds: options["seconds"] ?? 60)
     var failures: [String] = []
     var text: [String] = []
     for seed in first..<first &+ UInt64(count) {
         do {
-            let guarded = try report(seed: seed, isGuarded: true)
-            let bare = try report(seed: seed, isGuarded: false)
+            let guarded = try report(storm, seed: seed, isGuarded: true)
+            let bare = try report(storm, seed: seed, isGuarded: false)
             failures += problems(guarded, bare).map { "storm --seed \(seed) --count 1: \($0)" }
             text = StormReport.comparison(guarded, bare)
         } catch { failures.append("storm --seed \(seed) --count 1: \(error)") }
@@ -41,15 +42,14 @@ private func problems(_ guarded: StormReport, _ bare: StormReport) -> [String] {
     return problems
 }
 
-private func report(seed: UInt64, isGuarded: Bool) throws -> StormReport {
+private func report(_ storm: Storm, seed: UInt64, isGuarded: Bool) throws -> StormReport {
     let found = Mutex<StormReport?>(nil)
     try Simulation.run(seeds: seed..<seed + 1, maxSteps: 100_000_000) { simulation in
-        let report = try await Storm()
-            .run(
-                isGuarded: isGuarded,
-                clock: simulation.clock,
-                generator: simulation.generator()
-            ) { work in simulation.spawn { await work() } }
+        let report = try await storm.run(
+            isGuarded: isGuarded,
+            clock: simulation.clock,
+            generator: simulation.generator()
+        ) { work in simulation.spawn { await work() } }
         found.withLock { $0 = report }
     }
     guard let report = found.withLock({ $0 }) else { throw NoReport() }
