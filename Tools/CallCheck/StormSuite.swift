@@ -14,12 +14,13 @@ func stormSuite(_ options: Options) -> SuiteResult {
     var failures: [String] = []
     var text: [String] = []
     for seed in first..<first &+ UInt64(count) {
+        let command = "storm --seed \(seed) --count 1 --seconds \(storm.seconds.storm)"
         do {
             let guarded = try report(storm, seed: seed, isGuarded: true)
             let bare = try report(storm, seed: seed, isGuarded: false)
-            failures += problems(guarded, bare).map { "storm --seed \(seed) --count 1: \($0)" }
+            failures += problems(guarded, bare).map { "\(command): \($0)" }
             text = StormReport.comparison(guarded, bare)
-        } catch { failures.append("storm --seed \(seed) --count 1: \(error)") }
+        } catch { failures.append("\(command): \(error)") }
     }
     for line in text { print(line) }
     return SuiteResult(summary: "\(count) storms with and without guards", failures: failures)

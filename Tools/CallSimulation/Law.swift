@@ -45,6 +45,8 @@ package enum Law: String, CaseIterable, Sendable {
     case errorNamesPolicy
     /// A call returns when its caller leaves and at its deadline, or at the end of work that cannot be interrupted.
     ///
+    /// A call of a bulkhead begins or is rejected at the latest after the longest wait.
+    ///
     /// A call may wait for an unavailable store after its caller has left, but not after its deadline.
     case returnsInTime
     /// A retry makes no more attempts than configured, and no attempt after its deadline, after its caller left, or before

@@ -18,6 +18,7 @@ extension NestingRun {
         case .limiter:
             judgeAdmission(run, how) { $0 is LimiterError || ($0 is CancellationError && self.isCancelled(run)) }
         case .bulkhead:
+            judgeWait(run)
             judgeAdmission(run, how) { $0 is BulkheadError || ($0 is CancellationError && self.isCancelled(run)) }
         case .dedup: judgeDedup(run, how)
         case .fallback, .fallbackTo: judgeFallback(run, how)

@@ -19,6 +19,7 @@ extension NestingRun {
             .keepsPlaces,
             "\(text(run)) began its operation at \(ms(now)) while \(running.count) calls had the \(shape.places) places"
         )
+        judgeWait(run)
         if shape.places > 1 { return }
         let passed = others.first { other in
             other.attempts.isEmpty && other.end == nil && other.began < run.began && other.outer.left == nil
@@ -26,6 +27,13 @@ extension NestingRun {
         }
         guard let passed else { return }
         expect(false, .keepsOrder, "\(text(run)) began its operation at \(ms(now)) before \(text(passed))")
+    }
+
+    /// Judges the end of the wait of a call in a bulkhead.
+    func judgeWait(_ run: Run) {
+        guard case .bulkhead(let number) = run.layer, run.attempts.isEmpty else { return }
+        let due = run.began.time + Int64(nesting.bulkheads[number].wait / .nanoseconds(1))
+        expect(now <= max(due, stalledUntil), .returnsInTime, "\(text(run)) waited until \(ms(now)), due at \(ms(due))")
     }
 
     /// The runs whose operation runs on after their end.
