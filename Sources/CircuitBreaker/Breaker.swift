@@ -121,6 +121,7 @@ public final class Breaker: CallPolicy {
                 configuration.summary,
                 identity: PolicyLayer.Identity(self),
                 failuresToOpen: configuration.tripCondition.leastFailures,
+                slowThreshold: configuration.tripCondition.slowThreshold,
                 notes: configuration.tripCondition.traffic
             )
         ]
