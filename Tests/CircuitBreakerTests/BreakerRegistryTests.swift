@@ -136,19 +136,3 @@ struct BreakerRegistryTests {
         #expect(text.contains("circuit breaker registry: capacity must be at least 1 (is 0)"))
     }
 }
-
-/// A clock that calls a function at each reading.
-private final class CallingClock: Clock {
-    let clock = ManualClock()
-    let onRead = Lock<@Sendable () -> Void>({})
-
-    var now: ManualClock.Instant {
-        onRead.withLock { $0 }()
-        return clock.now
-    }
-    var minimumResolution: Duration { clock.minimumResolution }
-
-    func sleep(until deadline: ManualClock.Instant, tolerance: Duration?) async throws {
-        try await clock.sleep(until: deadline, tolerance: tolerance)
-    }
-}
