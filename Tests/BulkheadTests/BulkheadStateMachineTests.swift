@@ -18,10 +18,10 @@ struct BulkheadStateMachineTests {
         Machine(.init(.fixed(limit), maxWaiting: maxWaiting, maxWait: maxWait, order: order))
     }
 
-    /// The waiters that an action resumes, with `nil` for an admission.
-    private func ends(_ resumptions: Machine.Resumptions) -> [Int: BulkheadError.Reason?] {
+    /// Gives free places to waiting calls, and returns the waiters that are resumed, with `nil` for an admission.
+    private func fill(_ machine: inout Machine, at now: Int64 = 0) -> [Int: BulkheadError.Reason?] {
         var ends: [Int: BulkheadError.Reason?] = [:]
-        resumptions.forEach { resumption in
+        machine.fill(now: now) { resumption in
             if case .rejected(let error) = resumption.verdict {
                 ends[resumption.waiter] = .some(error.reason)
             } else {
@@ -49,7 +49,7 @@ struct BulkheadStateMachineTests {
 
     private func next(_ machine: inout Machine, at now: Int64 = 0) -> [Int: BulkheadError.Reason?] {
         machine.release()
-        return ends(machine.fill(now: now))
+        return fill(&machine, at: now)
     }
 
     @Test("calls beyond the limit wait, and the calls beyond the queue are rejected")
@@ -80,7 +80,7 @@ struct BulkheadStateMachineTests {
             Issue.record("the call did not wait")
             return
         }
-        let filled = ends(machine.fill(now: 0))
+        let filled = fill(&machine)
         #expect(filled == [1: nil])
     }
 
@@ -252,7 +252,7 @@ struct BulkheadStateMachineTests {
         for waiter in 0..<4 { arrive(&machine, waiter) }
         let hasChanged = machine.reload(.limit(3, maxWaiting: 10))
         #expect(hasChanged)
-        let filled = ends(machine.fill(now: 0))
+        let filled = fill(&machine)
         #expect(filled == [1: nil, 2: nil])
     }
 
@@ -276,8 +276,8 @@ struct BulkheadStateMachineTests {
         var machine = machine(limit, maxWaiting: Int.random(in: 0...6, using: &random), order: order)
         var (running, now) = (0, Int64(0))
         var waiting: [Int: Machine.Ticket] = [:]
-        func end(_ resumptions: Machine.Resumptions) {
-            resumptions.forEach { resumption in
+        func fill() {
+            machine.fill(now: now) { resumption in
                 // INV-13: a waiting call ends once.
                 #expect(waiting.removeValue(forKey: resumption.waiter) != nil)
                 if case .admitted = resumption.verdict { running += 1 }
@@ -301,7 +301,7 @@ struct BulkheadStateMachineTests {
                 _ = machine.record(.success, duration: Int64.random(in: 0..<50_000_000, using: &random), now: now)
                 machine.release()
                 running -= 1
-                end(machine.fill(now: now))
+                fill()
             case 6:
                 guard let (waiter, ticket) = waiting.min(by: { $0.key < $1.key }) else { break }
                 if machine.expire(ticket) != nil { waiting[waiter] = nil }
@@ -320,7 +320,7 @@ struct BulkheadStateMachineTests {
         while running > 0 {
             machine.release()
             running -= 1
-            end(machine.fill(now: now))
+            fill()
         }
         #expect((machine.running, machine.waiting, waiting.count) == (0, 0, 0))
     }

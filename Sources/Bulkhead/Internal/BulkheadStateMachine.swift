@@ -131,7 +131,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// Ends a call.
     ///
-    /// The owner calls ``fill(now:)`` afterwards if a call waits.
+    /// The owner calls ``fill(now:_:)`` afterwards if a call waits.
     mutating func release() { running -= 1 }
 
     /// Records the duration of a call that ends, before its release.
@@ -154,27 +154,26 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// Gives free places to waiting calls.
     ///
-    /// - Parameter now: The time.
-    /// - Returns: The calls whose wait has ended.
-    mutating func fill(now: Int64) -> Resumptions {
-        var resumptions = Resumptions()
+    /// - Parameters:
+    ///   - now: The time.
+    ///   - resume: Receives each call whose wait has ended.
+    mutating func fill(now: Int64, _ resume: (Resumption) -> Void) {
         while running < limit, waiting > 0 {
             guard let index = queues.lastIndex(where: { !$0.isEmpty }) else { break }
             let priority = CallPriority.allCases[index]
             let target = overloadTarget(index, now)
-            if let target { rejectOld(index, target, now, &resumptions) }
+            if let target { rejectOld(index, target, now, resume) }
             guard let departure = queues[index].next(takesNewest: target != nil) else { break }
             waiting -= 1
             if latestBeginning(before: departure.deadline) <= now {
-                resumptions.append(resumption(departure, .deadline, priority))
+                resume(resumption(departure, .deadline, priority))
             } else {
                 running += 1
                 let waited = max(0, now.saturatingSubtract(departure.arrival))
                 counters.countAdmission(after: waited)
-                resumptions.append(Resumption(waiter: departure.element, verdict: .admitted(waited: waited)))
+                resume(Resumption(waiter: departure.element, verdict: .admitted(waited: waited)))
             }
         }
-        return resumptions
     }
 
     /// The longest wait of an overloaded queue, or `nil` if the queue is not overloaded.
@@ -188,13 +187,13 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     ///
     /// The calls belong to the tenant whose newest call is admitted next. The load of one tenant therefore causes no
     /// rejection of another tenant's calls. No call is rejected while a call of a lower priority waits.
-    private mutating func rejectOld(_ index: Int, _ target: Int64, _ now: Int64, _ resumptions: inout Resumptions) {
+    private mutating func rejectOld(_ index: Int, _ target: Int64, _ now: Int64, _ resume: (Resumption) -> Void) {
         guard queues[..<index].allSatisfy(\.isEmpty) else { return }
         let oldest = now.saturatingSubtract(target)
         for _ in 0..<8 {
             guard let departure = queues[index].removeOldest(addedBefore: oldest) else { return }
             waiting -= 1
-            resumptions.append(resumption(departure, .overloaded, CallPriority.allCases[index]))
+            resume(resumption(departure, .overloaded, CallPriority.allCases[index]))
         }
     }
 
@@ -245,7 +244,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// Replaces the configuration and keeps the running and the waiting calls.
     ///
-    /// The owner calls ``fill(now:)`` afterwards.
+    /// The owner calls ``fill(now:_:)`` afterwards.
     mutating func reload(_ new: BulkheadPolicy.Configuration) -> Bool {
         configuration = new
         switch new.limit {
@@ -263,19 +262,4 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// The number of waiting calls of each priority, the lowest priority first.
     var waitingByPriority: [Int] { queues.map(\.count) }
-
-    /// The resumptions of one step, mostly one.
-    struct Resumptions: Sendable {
-        private var first: Resumption?
-        private var others: [Resumption] = []
-
-        mutating func append(_ resumption: Resumption) {
-            if first == nil { first = resumption } else { others.append(resumption) }
-        }
-
-        func forEach(_ body: (Resumption) -> Void) {
-            if let first { body(first) }
-            others.forEach(body)
-        }
-    }
 }
