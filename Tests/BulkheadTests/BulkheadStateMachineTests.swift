@@ -144,6 +144,18 @@ struct BulkheadStateMachineTests {
         #expect(rejection(arrive(&machine, 3, deadline: second).arrival) == .deadline)
     }
 
+    @Test("a slow first call does not make later waiting calls miss their deadlines")
+    func slowFirstCall() {
+        var machine = machine(1, maxWait: .seconds(10))
+        _ = machine.record(.success, duration: 100 * second, now: 0)
+        for _ in 0..<20 { _ = machine.record(.success, duration: second / 100, now: 0) }
+        arrive(&machine, 0)
+        guard case .waits = arrive(&machine, 1, deadline: second).arrival else {
+            Issue.record("the call did not wait")
+            return
+        }
+    }
+
     @Test("a waiting call that would miss its deadline is passed over for a call that would not")
     func lateGrant() {
         var machine = machine(1, maxWait: .seconds(10))
