@@ -7,7 +7,8 @@ let figures: [(name: String, run: @Sendable () async -> Void)] = [
 
 let arguments = CommandLine.arguments.dropFirst()
 let suites: [(name: String, options: [String], run: (Options) -> SuiteResult)] = [
-    ("nestings", ["count", "seed", "number", "first"], nestingsSuite), ("storm", ["count", "seed", "seconds"], stormSuite),
+    ("nestings", ["count", "seed", "number", "first"], nestingsSuite),
+    ("storm", ["count", "seed", "seconds"], stormSuite),
     ("breaker", ["steps", "seed", "number", "first"], breakerSuite),
 ]
 if let suite = suites.first(where: { $0.name == arguments.first }),

@@ -13,7 +13,8 @@ extension NestingRun {
         let kept = abandonedWork.reduce(into: Set<ObjectIdentifier>()) { kept, work in
             for attempt in work.outer.chain { kept.insert(ObjectIdentifier(attempt)) }
         }
-        let running = others.compactMap(\.attempts.first).filter { $0.end == nil || kept.contains(ObjectIdentifier($0)) }
+        let running = others.compactMap(\.attempts.first)
+            .filter { $0.end == nil || kept.contains(ObjectIdentifier($0)) }
         expect(
             running.count < shape.places,
             .keepsPlaces,
