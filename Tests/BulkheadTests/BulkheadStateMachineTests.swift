@@ -221,6 +221,17 @@ struct BulkheadStateMachineTests {
         #expect(next(&machine, at: second) == [4: nil])
     }
 
+    @Test("a tenant whose calls have just begun to wait is not overloaded by the calls of another tenant")
+    func overloadOfOtherTenant() {
+        var machine = machine(1, maxWait: .seconds(60), order: .adaptiveLIFO())
+        arrive(&machine, 0)
+        for waiter in 1...3 { arrive(&machine, waiter, of: "many") }
+        arrive(&machine, 4, of: "few", at: second)
+        arrive(&machine, 5, of: "few", at: second)
+        #expect(next(&machine, at: second + 50_000_000) == [3: nil, 1: .overloaded, 2: .overloaded])
+        #expect((1...2).map { _ in next(&machine, at: second + 50_000_000) } == [[4: nil], [5: nil]])
+    }
+
     @Test("under overload, no call is rejected while a call of a lower priority waits")
     func overloadWithLowerPriority() {
         var machine = machine(1, maxWait: .seconds(60), order: .adaptiveLIFO())

@@ -41,8 +41,6 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     private var isAdaptive: Bool
     private(set) var configuration: BulkheadPolicy.Configuration
     private var queues = CallPriority.allCases.map { _ in FairQueue<Waiter>() }
-    /// The reading at which each queue was empty for the last time.
-    private var emptyUntil = CallPriority.allCases.map { _ in Int64.min }
     private var adaptation: LimitAdaptation?
     private var typicalDuration = TypicalDuration()
 
@@ -100,7 +98,6 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
             if displaced == nil { return (.rejected(reject(.full, priority)), nil) }
         }
         let index = priority.rawValue
-        if queues[index].isEmpty { emptyUntil[index] = now }
         let place = queues[index].append(waiter, of: tenant, at: now, deadline: deadline)
         waiting += 1
         let end = now.saturatingAdd(configuration.maxWait.saturatingNanoseconds)
@@ -176,10 +173,11 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
         }
     }
 
-    /// The longest wait of an overloaded queue, or `nil` if the queue is not overloaded.
+    /// The longest wait of the tenant whose turn is next, or `nil` if the tenant is not overloaded.
     private func overloadTarget(_ index: Int, _ now: Int64) -> Int64? {
-        guard case .adaptiveLIFO(let target, let interval) = configuration.order else { return nil }
-        let isOverloaded = now.saturatingSubtract(emptyUntil[index]) >= interval.saturatingNanoseconds
+        guard case .adaptiveLIFO(let target, let interval) = configuration.order, let start = queues[index].start
+        else { return nil }
+        let isOverloaded = now.saturatingSubtract(start) >= interval.saturatingNanoseconds
         return isOverloaded ? target.saturatingNanoseconds : nil
     }
 
