@@ -31,6 +31,8 @@ private func problems(_ guarded: StormReport, _ bare: StormReport) -> [String] {
     if guarded.goodput < 0.9 { problems.append("the goodput is \(guarded.goodput) of the capacity") }
     let (calm, storm) = (guarded.quantile(0.99, isStorm: false), guarded.quantile(0.99, isStorm: true))
     if storm > calm * 3 { problems.append("p99 of served requests is \(storm), before the storm \(calm)") }
+    // Otherwise the quantile would leave out the admitted requests that took the longest.
+    if guarded.failures > 0 { problems.append("\(guarded.failures) admitted requests were not served") }
     if let second = guarded.unfairSeconds.first {
         problems.append("in second \(second), a request was shed and one of a lower priority was served")
     }
