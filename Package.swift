@@ -111,8 +111,8 @@ let package = Package(
         tool(
             "CallSimulation",
             [
-                "ReliabilityCore", "ReliabilityStore", "Timeout", "Retry", "CircuitBreaker", "RateLimiter", "Dedup",
-                "Outbox", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
+                "ReliabilityCore", "ReliabilityStore", "Timeout", "Retry", "CircuitBreaker", "Bulkhead", "RateLimiter",
+                "Dedup", "Outbox", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
             ]
         ),
         tool("StormModel", ["Reliability", "ReliabilityCore"]),

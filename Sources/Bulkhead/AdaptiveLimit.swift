@@ -2,15 +2,15 @@ public import ReliabilityCore
 
 /// A number of places that follows the latency and the failures of the calls.
 ///
-/// The limit changes at the end of a window of calls. A success gives a sample of the latency. A failure gives no sample
-/// and lowers the limit, because a failure can be fast. A rejected or cancelled call changes nothing. The limit does not
-/// grow while less than half of the limit is in use.
+/// The limit changes at the end of a window of calls. A success gives a sample of the latency. A failure gives no sample,
+/// because a failure can be fast. A window in which at least a twentieth of the calls failed lowers the limit. A rejected
+/// or cancelled call changes nothing. The limit does not grow while less than half of the limit is in use.
 public struct AdaptiveLimit: Hashable, Sendable {
     /// The rule that changes the limit.
     @nonexhaustive
     public enum Algorithm: Hashable, Sendable {
-        /// Additive increase and multiplicative decrease: one place more after a window without a failure, a tenth less
-        /// after a window with a failure.
+        /// Additive increase and multiplicative decrease: a tenth less after a window in which at least a twentieth of
+        /// the calls failed, and one place more after any other window.
         ///
         /// The rule needs a time limit inside of the bulkhead, because latency alone never lowers the limit.
         case aimd

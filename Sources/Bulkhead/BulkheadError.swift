@@ -13,7 +13,7 @@ public struct BulkheadError: ReliabilityError, Hashable, CustomStringConvertible
         case waitedTooLong
         /// The call would not end before its deadline.
         case deadline
-        /// The queue was not empty for a long time, and newer calls were admitted instead.
+        /// Calls of the tenant have waited for a long time without a pause, and a newer call had precedence.
         case overloaded
     }
 

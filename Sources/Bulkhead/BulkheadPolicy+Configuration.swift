@@ -21,9 +21,10 @@ extension BulkheadPolicy {
             case firstInFirstOut
             /// The oldest call first, and under overload the newest call first.
             ///
-            /// A priority is overloaded if calls of that priority have waited without a pause for `interval`. The
-            /// newest call then has the best chance to end in time. Calls that have waited longer than `target` are
-            /// rejected. See Nichols and Jacobson, "Controlling Queue Delay", 2012, and Maurer, "Fail at Scale", 2015.
+            /// A tenant is overloaded at a priority if calls of the tenant have waited at that priority without a pause
+            /// for `interval`. The newest call then has the best chance to end in time. Older calls of the tenant that
+            /// have waited longer than `target` are rejected, unless a call of a lower priority waits. See Nichols and Jacobson,
+            /// "Controlling Queue Delay", 2012, and Maurer, "Fail at Scale", 2015.
             case adaptiveLIFO(target: Duration = .milliseconds(5), interval: Duration = .milliseconds(100))
         }
 

@@ -14,10 +14,11 @@ public import ReliabilityCore
 /// a lower priority, or of a tenant with more waiting calls. The call that lost its place is rejected.
 ///
 /// - A rejected call throws ``BulkheadError`` and does not begin.
-/// - A call waits for at most ``Configuration/maxWait``. A call that would not end before its deadline is rejected
-///   before it begins. The estimate of the time is the median of the recent durations.
-/// - No call overtakes a waiting call of the same or a higher priority, except under overload with
-///   ``Configuration/Order/adaptiveLIFO(target:interval:)``.
+/// - A call waits for at most ``Configuration/maxWait``. A waiting call that would not end before its deadline is
+///   rejected before it begins. The estimate of the time is the median of the recent durations. A call that finds a
+///   place begins with any deadline.
+/// - No call overtakes a waiting call of a higher priority. No call overtakes a waiting call of the same priority and
+///   tenant, except under overload with ``Configuration/Order/adaptiveLIFO(target:interval:)``.
 /// - A place is released when the work ends. If a `withAbandoningTimeout` inside of the bulkhead leaves its work, the
 ///   work keeps the place until the work ends.
 /// - A caller that is cancelled leaves the queue immediately.

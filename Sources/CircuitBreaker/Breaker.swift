@@ -121,6 +121,7 @@ public final class Breaker: CallPolicy {
                 configuration.summary,
                 identity: PolicyLayer.Identity(self),
                 failuresToOpen: configuration.tripCondition.leastFailures,
+                slowThreshold: configuration.tripCondition.slowThreshold,
                 notes: configuration.tripCondition.traffic
             )
         ]
@@ -299,8 +300,8 @@ public final class Breaker: CallPolicy {
         }
     }
 
-    /// A Boolean value that indicates whether a new breaker would decide as this breaker does, but for recorded calls.
-    var isAtRest: Bool { state == .closed }
+    /// Returns whether a new breaker would decide as this breaker does at a time, but for recorded calls.
+    func isAtRest(at now: Int64) -> Bool { machine.withLock { $0.state(now: now) == .closed } }
 
     /// Adds or removes a handle that forces the breaker open or closed.
     func override(opens: Bool, by change: Int) {

@@ -37,8 +37,6 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
     private let randomness: RandomSource
     private let events: EventSink<BreakerRegistryEvent<Key>>
     private let content: Lock<Content>
-    /// The forced-closed breaker for keys without a breaker of their own.
-    private let unguarded: Breaker
 
     /// The number of breakers that are examined to evict one of them.
     private static var examined: Int { 64 }
@@ -73,14 +71,6 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
         self.randomness = RandomSource(randomness)
         events = EventSink(observer)
         content = Lock(Content(configuration: SharedConfiguration(configuration)))
-        unguarded = Breaker(
-            .standard,
-            judge: judge,
-            timeSource: timeSource,
-            randomness: self.randomness,
-            events: EventSink(nil)
-        )
-        unguarded.override(opens: false, by: 1)
     }
 
     /// The number of breakers in the registry.
@@ -127,33 +117,51 @@ public final class BreakerRegistry<Key: Hashable & Sendable>: Sendable {
     ///
     /// - Returns: The breaker for calls of the key, or `nil` if the configuration has changed meanwhile.
     private func insert(_ created: Breaker, for key: Key, _ version: UInt64) -> Breaker? {
-        let (breaker, _, _) = content.withLock { content -> (Breaker?, Breaker?, (any Sendable)?) in
-            if let other = content.breakers.use(key) { return (other, nil, nil) }
-            if content.version != version { return (nil, nil, nil) }
+        let now = timeSource.now
+        let (breaker, isUnguarded, _, _) = content.withLock { content -> (Breaker?, Bool, Breaker?, (any Sendable)?) in
+            if let other = content.breakers.use(key) { return (other, false, nil, nil) }
+            if content.version != version { return (nil, false, nil, nil) }
             // The evicted breaker and a dropped event are released after the lock.
             var (evicted, dropped): (Breaker?, (any Sendable)?)
             if content.breakers.count >= capacity {
-                guard let entry = evict(from: &content) else {
+                guard let entry = evict(from: &content, at: now) else {
                     content.unguarded &+= 1
                     if !content.isFull { dropped = events.emitUnderLock(.full(key)) }
                     content.isFull = true
-                    return (unguarded, nil, dropped)
+                    return (nil, true, nil, dropped)
                 }
                 evicted = entry.value
                 dropped = events.emitUnderLock(.evicted(entry.key))
             }
             content.isFull = false
             content.breakers.insert(created, for: key)
-            return (created, evicted, dropped)
+            return (created, false, evicted, dropped)
         }
+        return isUnguarded ? makeUnguarded() : breaker
+    }
+
+    /// Returns a forced-closed breaker for a call without a breaker of its own.
+    ///
+    /// Each call has another breaker, so that a handle of one key forces no other key.
+    private func makeUnguarded() -> Breaker {
+        let breaker = Breaker(
+            .standard,
+            judge: judge,
+            timeSource: timeSource,
+            randomness: randomness,
+            events: EventSink(nil)
+        )
+        breaker.override(opens: false, by: 1)
         return breaker
     }
 
-    private func evict(from content: inout Content) -> (key: Key, value: Breaker)? {
+    private func evict(from content: inout Content, at now: Int64) -> (key: Key, value: Breaker)? {
         for _ in 0..<min(Self.examined, content.breakers.count) {
             guard let oldest = content.breakers.oldest else { return nil }
             // A breaker without another reference has no running call, and no call can begin under the lock.
-            let isIdle = content.breakers.withValue(at: oldest) { isKnownUniquelyReferenced(&$0) && $0.isAtRest }
+            let isIdle = content.breakers.withValue(at: oldest) {
+                isKnownUniquelyReferenced(&$0) && $0.isAtRest(at: now)
+            }
             if isIdle == true { return content.breakers.remove(at: oldest) }
             // The next search examines other breakers.
             content.breakers.makeNewest(oldest)

@@ -177,7 +177,12 @@ struct BulkheadPolicyTests {
         try await bulkhead.run {}
     }
 
-    @Test("INV-15: a place that is granted to a cancelled caller is given to the next")
+    @Test(
+        """
+        INV-15: an unused reservation is refunded when cancelled, and later reservations move earlier: a place that is \
+        granted to a cancelled caller is given to the next
+        """
+    )
     func grantToCancelled() async throws {
         let bulkhead = bulkhead(.limit(1, maxWaiting: 5))
         let permit = try await bulkhead.acquire()
@@ -254,7 +259,7 @@ struct BulkheadPolicyTests {
         #expect(await events.wait(for: 1) == [.limitChanged(2)])
     }
 
-    @Test("a limit that adapts changes with the failures of the calls, and not with cancellations")
+    @Test("INV-5: any number of caller cancellations leaves the adaptive limit unchanged, and failures lower it")
     func adaptive() async throws {
         let bulkhead = bulkhead(.init(.adaptive(AdaptiveLimit(.aimd, initial: 10, min: 1, max: 10))))
         for _ in 0..<10 {

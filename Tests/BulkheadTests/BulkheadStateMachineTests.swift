@@ -18,10 +18,10 @@ struct BulkheadStateMachineTests {
         Machine(.init(.fixed(limit), maxWaiting: maxWaiting, maxWait: maxWait, order: order))
     }
 
-    /// The waiters that an action resumes, with `nil` for an admission.
-    private func ends(_ resumptions: Machine.Resumptions) -> [Int: BulkheadError.Reason?] {
+    /// Gives free places to waiting calls, and returns the waiters that are resumed, with `nil` for an admission.
+    private func fill(_ machine: inout Machine, at now: Int64 = 0) -> [Int: BulkheadError.Reason?] {
         var ends: [Int: BulkheadError.Reason?] = [:]
-        resumptions.forEach { resumption in
+        machine.fill(now: now) { resumption in
             if case .rejected(let error) = resumption.verdict {
                 ends[resumption.waiter] = .some(error.reason)
             } else {
@@ -49,7 +49,7 @@ struct BulkheadStateMachineTests {
 
     private func next(_ machine: inout Machine, at now: Int64 = 0) -> [Int: BulkheadError.Reason?] {
         machine.release()
-        return ends(machine.fill(now: now))
+        return fill(&machine, at: now)
     }
 
     @Test("calls beyond the limit wait, and the calls beyond the queue are rejected")
@@ -80,7 +80,7 @@ struct BulkheadStateMachineTests {
             Issue.record("the call did not wait")
             return
         }
-        let filled = ends(machine.fill(now: 0))
+        let filled = fill(&machine)
         #expect(filled == [1: nil])
     }
 
@@ -136,12 +136,24 @@ struct BulkheadStateMachineTests {
             return
         }
         #expect(until == 3 * second)
-        guard case .rejected(let error)? = machine.expire(ticket, now: until)?.verdict else {
+        guard case .rejected(let error)? = machine.expire(ticket)?.verdict else {
             Issue.record("the call was not rejected")
             return
         }
         #expect(error.reason == .deadline)
         #expect(rejection(arrive(&machine, 3, deadline: second).arrival) == .deadline)
+    }
+
+    @Test("a slow first call does not make later waiting calls miss their deadlines")
+    func slowFirstCall() {
+        var machine = machine(1, maxWait: .seconds(10))
+        _ = machine.record(.success, duration: 100 * second, now: 0)
+        for _ in 0..<20 { _ = machine.record(.success, duration: second / 100, now: 0) }
+        arrive(&machine, 0)
+        guard case .waits = arrive(&machine, 1, deadline: second).arrival else {
+            Issue.record("the call did not wait")
+            return
+        }
     }
 
     @Test("a waiting call that would miss its deadline is passed over for a call that would not")
@@ -157,16 +169,16 @@ struct BulkheadStateMachineTests {
     func longestWait() {
         var machine = machine(1)
         arrive(&machine, 0)
-        guard case .waits(let ticket, let until) = arrive(&machine, 1).arrival else {
+        guard case .waits(let ticket, _) = arrive(&machine, 1).arrival else {
             Issue.record("the call did not wait")
             return
         }
-        guard case .rejected(let error)? = machine.expire(ticket, now: until)?.verdict else {
+        guard case .rejected(let error)? = machine.expire(ticket)?.verdict else {
             Issue.record("the call was not rejected")
             return
         }
         #expect(error.reason == .waitedTooLong)
-        let again = machine.expire(ticket, now: until)
+        let again = machine.expire(ticket)
         #expect(again == nil)
         #expect(machine.waiting == 0)
     }
@@ -199,6 +211,52 @@ struct BulkheadStateMachineTests {
         #expect(next(&machine, at: second + 50_000_000) == [2: nil])
     }
 
+    @Test("under overload, a tenant with a single waiting call has its turn")
+    func overloadOfOneTenant() {
+        var machine = machine(1, order: .adaptiveLIFO())
+        arrive(&machine, 0)
+        for waiter in 1...3 { arrive(&machine, waiter, of: "many") }
+        arrive(&machine, 4, of: "one")
+        #expect(next(&machine, at: second) == [3: nil, 1: .overloaded, 2: .overloaded])
+        #expect(next(&machine, at: second) == [4: nil])
+    }
+
+    @Test("a tenant whose calls have just begun to wait is not overloaded by the calls of another tenant")
+    func overloadOfOtherTenant() {
+        var machine = machine(1, maxWait: .seconds(60), order: .adaptiveLIFO())
+        arrive(&machine, 0)
+        for waiter in 1...3 { arrive(&machine, waiter, of: "many") }
+        arrive(&machine, 4, of: "few", at: second)
+        arrive(&machine, 5, of: "few", at: second)
+        #expect(next(&machine, at: second + 50_000_000) == [3: nil, 1: .overloaded, 2: .overloaded])
+        #expect((1...2).map { _ in next(&machine, at: second + 50_000_000) } == [[4: nil], [5: nil]])
+    }
+
+    @Test("under overload, no call is rejected while a call of a lower priority waits")
+    func overloadWithLowerPriority() {
+        var machine = machine(1, maxWait: .seconds(60), order: .adaptiveLIFO())
+        arrive(&machine, 0)
+        arrive(&machine, 1, .low)
+        for waiter in 2...4 { arrive(&machine, waiter, .high) }
+        #expect((1...4).map { next(&machine, at: Int64($0) * second) } == [[4: nil], [3: nil], [2: nil], [1: nil]])
+    }
+
+    @Test("a wait that began before a reload with a longer wait is not rejected for a deadline")
+    func longerWait() {
+        var machine = machine(1)
+        arrive(&machine, 0)
+        guard case .waits(let ticket, _) = arrive(&machine, 1).arrival else {
+            Issue.record("the call did not wait")
+            return
+        }
+        _ = machine.reload(.limit(1, maxWaiting: 10, maxWait: .seconds(60)))
+        guard case .rejected(let error)? = machine.expire(ticket)?.verdict else {
+            Issue.record("the call was not rejected")
+            return
+        }
+        #expect(error.reason == .waitedTooLong)
+    }
+
     @Test("a limit that falls while in use admits nobody until enough calls have ended")
     func smallerLimit() {
         var machine = machine(3)
@@ -217,7 +275,7 @@ struct BulkheadStateMachineTests {
         for waiter in 0..<4 { arrive(&machine, waiter) }
         let hasChanged = machine.reload(.limit(3, maxWaiting: 10))
         #expect(hasChanged)
-        let filled = ends(machine.fill(now: 0))
+        let filled = fill(&machine)
         #expect(filled == [1: nil, 2: nil])
     }
 
@@ -241,8 +299,8 @@ struct BulkheadStateMachineTests {
         var machine = machine(limit, maxWaiting: Int.random(in: 0...6, using: &random), order: order)
         var (running, now) = (0, Int64(0))
         var waiting: [Int: Machine.Ticket] = [:]
-        func end(_ resumptions: Machine.Resumptions) {
-            resumptions.forEach { resumption in
+        func fill() {
+            machine.fill(now: now) { resumption in
                 // INV-13: a waiting call ends once.
                 #expect(waiting.removeValue(forKey: resumption.waiter) != nil)
                 if case .admitted = resumption.verdict { running += 1 }
@@ -266,10 +324,10 @@ struct BulkheadStateMachineTests {
                 _ = machine.record(.success, duration: Int64.random(in: 0..<50_000_000, using: &random), now: now)
                 machine.release()
                 running -= 1
-                end(machine.fill(now: now))
+                fill()
             case 6:
                 guard let (waiter, ticket) = waiting.min(by: { $0.key < $1.key }) else { break }
-                if machine.expire(ticket, now: now) != nil { waiting[waiter] = nil }
+                if machine.expire(ticket) != nil { waiting[waiter] = nil }
             default:
                 guard let (waiter, ticket) = waiting.max(by: { $0.key < $1.key }) else { break }
                 let wasWaiting = machine.cancel(ticket)
@@ -285,7 +343,7 @@ struct BulkheadStateMachineTests {
         while running > 0 {
             machine.release()
             running -= 1
-            end(machine.fill(now: now))
+            fill()
         }
         #expect((machine.running, machine.waiting, waiting.count) == (0, 0, 0))
     }

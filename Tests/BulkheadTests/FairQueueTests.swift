@@ -88,10 +88,10 @@ struct FairQueueTests {
                 let takesNewest = Bool.random(using: &random)
                 #expect(queue.next(takesNewest: takesNewest)?.element == model.next(takesNewest: takesNewest))
             case 6:
-                let arrival = queue.nextArrival
-                #expect(arrival.map { Int($0) } == model.lines.first?.elements.first)
-                let oldest = queue.removeOldest()?.element
-                #expect(oldest == model.lines.first?.elements.first)
+                let elements = model.lines.first.map(\.elements) ?? []
+                let limit = Int.random(in: 0...element, using: &random)
+                let oldest = queue.removeOldest(addedBefore: Int64(limit))?.element
+                #expect(oldest == (elements.count > 1 && elements[0] < limit ? elements[0] : nil))
                 if let oldest { _ = model.remove(oldest) }
             case 7:
                 let removed = queue.removeNewestOfLongest()?.element

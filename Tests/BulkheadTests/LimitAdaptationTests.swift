@@ -98,6 +98,22 @@ struct LimitAdaptationTests {
         #expect(adaptation.limit == 18)
     }
 
+    @Test("a failure in a hundred calls does not keep the limit below the capacity", arguments: algorithms)
+    func fewFailures(algorithm: AdaptiveLimit.Algorithm) {
+        var random = SeededGenerator(seed: 4)
+        var adaptation = LimitAdaptation(settings(algorithm))
+        let dependency = Dependency()
+        for call in 1...20_000 {
+            adaptation.record(
+                call % 100 == 0 ? .failure : .success,
+                duration: Int64(dependency.duration(adaptation.limit, &random) * 1e9),
+                running: adaptation.limit,
+                now: Int64(call) * Self.second / 200
+            )
+        }
+        #expect(adaptation.limit >= 40)
+    }
+
     @Test("the limit finds the capacity of a dependency", arguments: algorithms)
     func capacity(algorithm: AdaptiveLimit.Algorithm) {
         var random = SeededGenerator(seed: 2)

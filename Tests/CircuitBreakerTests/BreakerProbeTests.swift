@@ -74,6 +74,21 @@ struct BreakerProbeTests {
         )
     }
 
+    @Test("an inner call that is throttled leaves the probe its place and its outcome")
+    func throttledPart() async throws {
+        let breaker = await dueBreaker()
+        try await breaker.run {
+            await #expect(throws: TestReliabilityError.self) {
+                try await breaker.run { throw TestReliabilityError(.rateLimited, retryAfter: .seconds(1)) }
+            }
+            #expect(breaker.snapshot.runningProbes == 1)
+            await #expect(throws: BreakerOpenError.self) {
+                try await withoutCallContext { try await breaker.run {} }
+            }
+        }
+        #expect(breaker.state == .closed)
+    }
+
     @Test("a failure that passes through nested calls counts once")
     func failureOnce() async {
         let breaker = await dueBreaker()

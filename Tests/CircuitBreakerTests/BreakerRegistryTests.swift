@@ -77,6 +77,17 @@ struct BreakerRegistryTests {
         )
     }
 
+    @Test("a handle or a reload of a breaker that a full registry does not keep affects no other key")
+    func handleOfUnguarded() throws {
+        let registry = registry(capacity: 1)
+        try registry.breaker(for: 1).acquire().fail()
+        let unguarded = registry.breaker(for: 2)
+        let handle = unguarded.forceOpen()
+        try registry.breaker(for: 3).acquire().succeed()
+        #expect(unguarded.state == .forcedOpen)
+        handle.release()
+    }
+
     @Test("a reload changes every breaker and later breakers, and a rejected reload changes nothing")
     func reload() throws {
         let registry = registry(capacity: 10)
@@ -105,6 +116,15 @@ struct BreakerRegistryTests {
             }
         }
         for key in 0..<10 { #expect(registry.breaker(for: key).state.isOpen) }
+    }
+
+    @Test("INV-34: no lock while user code runs: the clock may use the registry during an eviction")
+    func clockUsesRegistry() {
+        let clock = CallingClock()
+        let registry = BreakerRegistry<Int>(capacity: 1, clock: clock)
+        clock.onRead.withLock { $0 = { [weak registry] in _ = registry?.count } }
+        for key in 1...3 { _ = registry.breaker(for: key) }
+        #expect(registry.count == 1)
     }
 
     @Test("a capacity that cannot work is rejected with its value")

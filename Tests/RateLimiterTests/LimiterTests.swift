@@ -55,7 +55,7 @@ struct LimiterTests {
     }
 
     @Test(
-        "GCRA allows at most burst + rate · t in any interval, and a call after retryAfter succeeds",
+        "INV-40: admitted weight in any interval t ≤ burst + rate·t, and a call after retryAfter succeeds",
         arguments: UInt64(0)..<24
     )
     func gcraBound(seed: UInt64) async throws {
@@ -141,7 +141,7 @@ struct LimiterTests {
         #expect(try await limiter.tryConsume(["user"], cost: 3).isAllowed)
     }
 
-    @Test("a cost above the limit is an error without a retryAfter")
+    @Test("INV-42: weight > burst rejects at once: a cost above the limit is an error without a retryAfter")
     func neverSatisfiable() async {
         for cost in [6, Int.max] {
             let error = await #expect(throws: LimiterError.self) {

@@ -34,7 +34,7 @@ struct PostgresDiskTests {
         try await server.waitUntilReady()
     }
 
-    @Test("N21: a server that dies of a full disk leaves an unknown outcome, no call hangs, and no written entry is lost")
+    @Test("N21: a server that dies of a full disk leaves an unknown outcome and loses nothing, and no call hangs")
     func diesOfFullDisk() async throws {
         let disk = try SmallDisk(megabytes: 64)
         let server = try PostgresServer(["min_wal_size=32MB", "max_wal_size=32MB", "restart_after_crash=on"])

@@ -241,6 +241,42 @@ struct LayerAnalysisTests {
         #expect(warnings(.consecutiveFailures(1), 1) == [])
     }
 
+    @Test("a threshold of slow calls that no call passes causes a warning")
+    func unreachableSlowThreshold() {
+        func warnings(_ threshold: Duration) -> [String] {
+            let trip = TripCondition.slowCallRate(0.5, slowerThan: threshold, minCalls: 10, within: .seconds(60))
+            return Pipeline("test") {
+                Breaker(Breaker.Configuration(tripCondition: trip))
+                TimeoutPolicy(.limit(.seconds(2)))
+            }.warnings
+        }
+        #expect(
+            warnings(.seconds(2)) == [
+                "the limits inside circuit breaker (1) end every call after 2 s, so no call is slower than 2 s"
+            ]
+        )
+        #expect(warnings(.milliseconds(1999)) == [])
+    }
+
+    @Test("a wait for a place that makes calls slow causes a warning")
+    func waitIsSlow() {
+        func warnings(_ bulkhead: BulkheadPolicy.Configuration) -> [String] {
+            let trip = TripCondition.slowCallRate(0.5, slowerThan: .seconds(1), minCalls: 10, within: .seconds(60))
+            return Pipeline("test") {
+                Breaker(Breaker.Configuration(tripCondition: trip))
+                BulkheadPolicy(bulkhead)
+                TimeoutPolicy(.limit(.seconds(2)))
+            }.warnings
+        }
+        #expect(
+            warnings(.limit(1, maxWaiting: 1, maxWait: .seconds(1))) == [
+                "a wait of up to 1 s for a place of bulkhead (2) can make calls slow for circuit breaker (1)"
+            ]
+        )
+        #expect(warnings(.limit(1, maxWaiting: 1, maxWait: .milliseconds(999))) == [])
+        #expect(warnings(.limit(1)) == [])
+    }
+
     @Test("a retry that waits for an open breaker causes a warning")
     func waitsForBreaker() {
         func warnings(_ wait: Duration, attempts: Int = 3) -> [String] {
@@ -281,6 +317,16 @@ struct LayerAnalysisTests {
                 }
             ) == [
                 "rate limit (1) counts calls that rate limit (2) inside it may then reject"
+            ]
+        )
+        #expect(
+            warnings(
+                Pipeline {
+                    first
+                    BulkheadPolicy(.limit(1))
+                }
+            ) == [
+                "rate limit (1) counts calls that bulkhead (2) inside it may then reject"
             ]
         )
         #expect(

@@ -7,7 +7,8 @@ let figures: [(name: String, run: @Sendable () async -> Void)] = [
 
 let arguments = CommandLine.arguments.dropFirst()
 let suites: [(name: String, options: [String], run: (Options) -> SuiteResult)] = [
-    ("nestings", ["count", "seed", "number", "first"], nestingsSuite), ("storm", ["count", "seed"], stormSuite),
+    ("nestings", ["count", "seed", "number", "first"], nestingsSuite),
+    ("storm", ["count", "seed", "seconds"], stormSuite),
     ("breaker", ["steps", "seed", "number", "first"], breakerSuite),
 ]
 if let suite = suites.first(where: { $0.name == arguments.first }),
@@ -24,7 +25,7 @@ let chosen = figures.filter { arguments.contains($0.name) }
 guard !chosen.isEmpty, chosen.count == arguments.count else {
     print("CallCheck " + figures.map(\.name).joined(separator: " | "))
     print("CallCheck nestings [--count NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
-    print("CallCheck storm [--count NUMBER] [--seed NUMBER]")
+    print("CallCheck storm [--count NUMBER] [--seed NUMBER] [--seconds NUMBER]")
     print("CallCheck breaker [--steps NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
     exit(2)
 }

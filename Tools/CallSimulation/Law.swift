@@ -45,6 +45,8 @@ package enum Law: String, CaseIterable, Sendable {
     case errorNamesPolicy
     /// A call returns when its caller leaves and at its deadline, or at the end of work that cannot be interrupted.
     ///
+    /// A call of a bulkhead begins or is rejected at the latest after the longest wait.
+    ///
     /// A call may wait for an unavailable store after its caller has left, but not after its deadline.
     case returnsInTime
     /// A retry makes no more attempts than configured, and no attempt after its deadline, after its caller left, or before
@@ -55,6 +57,14 @@ package enum Law: String, CaseIterable, Sendable {
     case makesAllAttempts
     /// A limiter admits in any interval no more calls than a burst and the refill of the interval.
     case keepsRate
+    /// A bulkhead never runs more calls than it has places, and all places are free at the end.
+    ///
+    /// A call whose work was abandoned runs until the work ends.
+    case keepsPlaces
+    /// A call of a bulkhead with one place does not begin while a call that came earlier waits.
+    ///
+    /// The law does not decide about an earlier call that may have been rejected or that has a deadline.
+    case keepsOrder
     /// Of the operations with one deduplication key, none begins after another has returned or while another runs.
     case runsOnce
     /// A message is delivered until a delivery returns or all attempts are made, its deliveries are numbered, and none

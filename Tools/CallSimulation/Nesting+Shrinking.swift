@@ -87,6 +87,8 @@ extension Nesting {
         let used = calls.reduce(into: Used()) { $0.add($1) }
         if used.breaker < breakers.count { add { $0.breakers.removeLast() } }
         if used.limit < limits.count { add { $0.limits.removeLast() } }
+        if used.bulkhead < bulkheads.count { add { $0.bulkheads.removeLast() } }
+        for index in bulkheads.indices { add { $0.bulkheads[index].waiting = 0 } }
         for index in breakers.indices {
             if case .trips(let count, let openDuration, let probes) = breakers[index] {
                 if probes > 1 {
@@ -105,6 +107,7 @@ extension Nesting {
 private struct Used {
     var breaker = 0
     var limit = 0
+    var bulkhead = 0
 
     mutating func add(_ call: Call) {
         for layer in call.layers { add(layer) }
@@ -120,6 +123,7 @@ private struct Used {
         switch layer {
         case .breaker(let number): breaker = max(breaker, number + 1)
         case .limiter(let number): limit = max(limit, number + 1)
+        case .bulkhead(let number): bulkhead = max(bulkhead, number + 1)
         case .pipeline(let layers): for layer in layers { add(layer) }
         case .fallbackTo(let call): add(call)
         default: break

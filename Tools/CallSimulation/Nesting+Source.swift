@@ -11,6 +11,7 @@ extension Nesting: CustomStringConvertible {
         if wellFrom != defaults.wellFrom { rest.append(["    wellFrom: \(wellFrom.source)"]) }
         if !breakers.isEmpty { rest.append(list("breakers", breakers.map(\.source))) }
         if !limits.isEmpty { rest.append(list("limits", limits.map(\.source))) }
+        if !bulkheads.isEmpty { rest.append(list("bulkheads", bulkheads.map(\.source))) }
         if let outage { rest.append(["    outage: \(outage.source)"]) }
         if rest.isEmpty {
             lines[lines.count - 1].removeLast()
@@ -68,6 +69,7 @@ extension Layer {
         case .hedge(let delay): ".hedge(after: \(delay.source))"
         case .breaker(let number): ".breaker(\(number))"
         case .limiter(let number): ".limiter(\(number))"
+        case .bulkhead(let number): ".bulkhead(\(number))"
         case .dedup(let number): ".dedup(\(number))"
         case .fallback: ".fallback"
         case .fallbackTo(let call): ".fallbackTo(\(call.source(indentation)))"
@@ -128,6 +130,12 @@ extension BreakerShape {
 
 extension LimitShape {
     var source: String { "LimitShape(\(count), per: \(period.source))" }
+}
+
+extension BulkheadShape {
+    var source: String {
+        waiting == 0 ? "BulkheadShape(\(places))" : "BulkheadShape(\(places), waiting: \(waiting), for: \(wait.source))"
+    }
 }
 
 extension Outage {

@@ -16,6 +16,8 @@ package struct Nesting: Hashable, Sendable {
     package var breakers: [BreakerShape]
     /// The rate limits, by the number that layers name.
     package var limits: [LimitShape]
+    /// The bulkheads, by the number that layers name.
+    package var bulkheads: [BulkheadShape]
     /// The outage of the store, or `nil` if the store is always available.
     package var outage: Outage?
 
@@ -27,6 +29,7 @@ package struct Nesting: Hashable, Sendable {
         wellFrom: Duration = .seconds(1000),
         breakers: [BreakerShape] = [],
         limits: [LimitShape] = [],
+        bulkheads: [BulkheadShape] = [],
         outage: Outage? = nil
     ) {
         self.seed = seed
@@ -35,6 +38,7 @@ package struct Nesting: Hashable, Sendable {
         self.wellFrom = wellFrom
         self.breakers = breakers
         self.limits = limits
+        self.bulkheads = bulkheads
         self.outage = outage
     }
 }
@@ -102,6 +106,8 @@ package indirect enum Layer: Hashable, Sendable {
     case breaker(Int)
     /// The limiter with this number.
     case limiter(Int)
+    /// The bulkhead with this number.
+    case bulkhead(Int)
     /// The deduplicator, with the key of this number.
     case dedup(Int)
     /// A fallback with a fixed value.
@@ -112,7 +118,7 @@ package indirect enum Layer: Hashable, Sendable {
     case external(Idempotency)
     /// A message in an outbox. The rest of the call runs in the relay's handler, and the layer waits for its result.
     case outbox
-    /// A `Pipeline` of timeouts, retries, breakers and limiters.
+    /// A `Pipeline` of timeouts, retries, breakers, limiters and bulkheads.
     case pipeline([Layer])
 }
 
@@ -179,6 +185,23 @@ package struct LimitShape: Hashable, Sendable {
     package init(_ count: Int, per period: Duration) {
         self.count = count
         self.period = period
+    }
+}
+
+/// A bulkhead.
+package struct BulkheadShape: Hashable, Sendable {
+    /// The number of places.
+    package var places: Int
+    /// The number of waiting calls.
+    package var waiting: Int
+    /// The longest wait.
+    package var wait: Duration
+
+    /// Creates a bulkhead.
+    package init(_ places: Int, waiting: Int = 0, for wait: Duration = .seconds(1)) {
+        self.places = places
+        self.waiting = waiting
+        self.wait = wait
     }
 }
 

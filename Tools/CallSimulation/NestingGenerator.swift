@@ -10,7 +10,7 @@ package struct NestingGenerator {
     private enum Kind: Int, CaseIterable {
         case timeout, movedTimeout, timeoutOrDefault, abandoning, retry, hedge, breaker, limiter, dedup, outbox,
             fallback
-        case fallbackTo, external, pipeline
+        case fallbackTo, external, pipeline, bulkhead
     }
 
     /// The number of pairs of kinds.
@@ -57,7 +57,8 @@ package struct NestingGenerator {
     private mutating func nesting(_ outer: Kind, _ inner: Kind) -> Nesting {
         let breakers = (0..<number(1...2)).map { _ in breaker() }
         let limits = [LimitShape(number(1...3), per: .milliseconds(one(of: [10, 100, 1000])))]
-        let parts = Parts(breakers: breakers.count, limits: limits.count)
+        let bulkheads = [bulkhead()]
+        let parts = Parts(breakers: breakers.count, limits: limits.count, bulkheads: bulkheads.count)
         var calls = [call(around: outer, inner, parts)]
         if chance(20) { calls.append(call(parts, depth: 0)) }
         let callers = (0..<number(1...(chance(50) ? 1 : 4))).map { _ in caller(calls.count) }
@@ -68,6 +69,7 @@ package struct NestingGenerator {
             wellFrom: .milliseconds(one(of: [0, 15, 50, 200, 2000, 300_000, 300_000])),
             breakers: breakers,
             limits: limits,
+            bulkheads: bulkheads,
             outage: chance(25) ? outage() : nil
         )
     }
@@ -76,6 +78,7 @@ package struct NestingGenerator {
     private struct Parts {
         let breakers: Int
         let limits: Int
+        let bulkheads: Int
         /// A Boolean value that indicates whether something was sent before, so that no error may deny the sending.
         var isSent = false
     }
@@ -87,6 +90,10 @@ package struct NestingGenerator {
         default:
             .trips(after: number(1...2), openDuration: .milliseconds(one(of: [50, 1000, 5000])), probes: number(1...2))
         }
+    }
+
+    private mutating func bulkhead() -> BulkheadShape {
+        BulkheadShape(number(1...2), waiting: number(0...3), for: .milliseconds(one(of: [10, 50, 1000])))
     }
 
     private mutating func outage() -> Outage {
@@ -161,6 +168,7 @@ package struct NestingGenerator {
         case .hedge: .hedge(after: time())
         case .breaker: .breaker(number(0...parts.breakers - 1))
         case .limiter: .limiter(number(0...parts.limits - 1))
+        case .bulkhead: .bulkhead(number(0...parts.bulkheads - 1))
         case .dedup: .dedup(number(0...1))
         case .outbox: .outbox
         case .fallback: .fallback
@@ -186,6 +194,7 @@ package struct NestingGenerator {
         if chance(30) { layers.append(.limiter(number(0...parts.limits - 1))) }
         layers.append(retry())
         if chance(70) { layers.append(.breaker(number(0...parts.breakers - 1))) }
+        if chance(30) { layers.append(.bulkhead(number(0...parts.bulkheads - 1))) }
         if chance(70) { layers.append(.timeout(.milliseconds(one(of: [10, 20, 50, 100])))) }
         return .pipeline(layers)
     }

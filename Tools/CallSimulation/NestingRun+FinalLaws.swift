@@ -20,6 +20,7 @@ extension NestingRun {
             judgeClosing(external.breaker) { if case .external = $0.layer { true } else { false } }
         }
         for (number, limit) in nesting.limits.enumerated() { judgeRate(number, limit) }
+        judgePlaces()
         judgeKeys()
         judgeMessages()
         judgeLateValues()

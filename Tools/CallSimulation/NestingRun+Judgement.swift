@@ -1,3 +1,4 @@
+import Bulkhead
 import CircuitBreaker
 import RateLimiter
 import Reliability
@@ -16,6 +17,9 @@ extension NestingRun {
         case .breaker: judgeAdmission(run, how) { $0 is BreakerOpenError }
         case .limiter:
             judgeAdmission(run, how) { $0 is LimiterError || ($0 is CancellationError && self.isCancelled(run)) }
+        case .bulkhead:
+            judgeWait(run)
+            judgeAdmission(run, how) { $0 is BulkheadError || ($0 is CancellationError && self.isCancelled(run)) }
         case .dedup: judgeDedup(run, how)
         case .fallback, .fallbackTo: judgeFallback(run, how)
         case .external: judgeExternal(run, how)
@@ -58,6 +62,7 @@ extension NestingRun {
             most = ExternalCall.Configuration.externalAPI(idempotency).maxAttempts
             judgeRepetition(run, idempotency)
         case .hedge: most = 2
+        case .bulkhead(let number): judgePlace(for: attempt, number)
         default: break
         }
         expect(attempt.number <= most, .boundsAttempts, "\(text(run)) began attempt \(attempt.number)")

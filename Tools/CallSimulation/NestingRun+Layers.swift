@@ -72,7 +72,7 @@ extension NestingRun {
                 let chain = PolicyChain(self, layers, in: attempt)
                 return try await Pipeline("nested") { chain }.run { try await inside(chain.innermost) }
             }
-        case .retry, .breaker, .limiter:
+        case .retry, .breaker, .limiter, .bulkhead:
             return try await policy(run.layer).run { try await attempt(run, inside) }
         }
     }
@@ -111,6 +111,8 @@ extension NestingRun {
             return breakers[number]
         case .limiter(let number):
             return limiters[number]
+        case .bulkhead(let number):
+            return bulkheads[number]
         default:
             preconditionFailure("\(layer) is not a policy of a pipeline")
         }

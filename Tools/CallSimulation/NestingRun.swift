@@ -1,3 +1,4 @@
+import Bulkhead
 import CircuitBreaker
 import Dedup
 import Outbox
@@ -36,6 +37,7 @@ final class NestingRun: @unchecked Sendable {
     var disposedValues: [(run: Run, value: Int)] = []
 
     let breakers: [Breaker]
+    let bulkheads: [BulkheadPolicy]
     let abandonedOperations = AbandonedOperations(maxCount: 1000)
     private(set) lazy var store = makeStore()
     private(set) lazy var limiters = nesting.limits.enumerated().map { number, limit in
@@ -66,6 +68,9 @@ final class NestingRun: @unchecked Sendable {
         beginning = clock.now
         breakers = nesting.breakers.map {
             Breaker($0.configuration, clock: clock)
+        }
+        bulkheads = nesting.bulkheads.map {
+            BulkheadPolicy(.limit($0.places, maxWaiting: $0.waiting, maxWait: $0.wait), clock: clock)
         }
     }
 

@@ -38,6 +38,9 @@ package struct StormReport: Sendable {
         return Double(served) / Double(storm.seconds.storm) / storm.capacity
     }
 
+    /// The requests of the storm that were neither served nor shed.
+    package var failures: Int { seconds[storm.duringStorm].reduce(0) { $0 + $1.failed.reduce(0, +) } }
+
     /// Returns a quantile of the durations of served requests.
     ///
     /// - Parameters:

@@ -133,7 +133,7 @@ final class BulkheadPlaces: AdmissionLimit, Sendable {
             // Under the lock, to queue events in the order of the changes.
             let dropped = change(&state) ? events.emitUnderLock(.limitChanged(state.limit)) : nil
             var ended = EndedWaits()
-            state.fill(now: now).forEach { ended.append(resolve($0)) }
+            state.fill(now: now) { ended.append(resolve($0)) }
             return (ended, dropped)
         }
         ended.forEach(resume)
@@ -143,9 +143,8 @@ final class BulkheadPlaces: AdmissionLimit, Sendable {
 
     /// Ends a wait at its longest time.
     func expire(_ waiter: BulkheadWaiter) {
-        let now = timeSource.now
         let ended = state.withLock { state in
-            waiter.ticket.take().flatMap { state.expire($0, now: now) }.map { resolve($0) }
+            waiter.ticket.take().flatMap { state.expire($0) }.map { resolve($0) }
         }
         ended?.resumption?.resume()
     }
@@ -167,6 +166,7 @@ final class BulkheadPlaces: AdmissionLimit, Sendable {
         let resumption: Rendezvous<BulkheadWaiter.End>.Resumption?
     }
 
+    /// The ended waits of one step, mostly one.
     private struct EndedWaits: Sendable {
         private var first: EndedWait?
         private var others: [EndedWait] = []

@@ -8,6 +8,8 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     struct Ticket: Hashable, Sendable {
         let priority: CallPriority
         fileprivate let place: FairQueue<Waiter>.Ticket
+        /// A Boolean value that indicates whether the deadline of the call ends the wait before the longest wait.
+        fileprivate let endsForDeadline: Bool
     }
 
     /// The end of a wait.
@@ -27,7 +29,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     /// The answer to an arriving call.
     enum Arrival: Sendable {
         case admitted
-        /// The call waits, at the latest until a reading, when the owner calls ``expire(_:now:)``.
+        /// The call waits, at the latest until a reading, when the owner calls ``expire(_:)``.
         case waits(Ticket, until: Int64)
         case rejected(BulkheadError)
     }
@@ -39,8 +41,6 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
     private var isAdaptive: Bool
     private(set) var configuration: BulkheadPolicy.Configuration
     private var queues = CallPriority.allCases.map { _ in FairQueue<Waiter>() }
-    /// The reading at which each queue was empty for the last time.
-    private var emptyUntil = CallPriority.allCases.map { _ in Int64.min }
     private var adaptation: LimitAdaptation?
     private var typicalDuration = TypicalDuration()
 
@@ -98,11 +98,11 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
             if displaced == nil { return (.rejected(reject(.full, priority)), nil) }
         }
         let index = priority.rawValue
-        if queues[index].isEmpty { emptyUntil[index] = now }
         let place = queues[index].append(waiter, of: tenant, at: now, deadline: deadline)
         waiting += 1
-        let until = min(latest, now.saturatingAdd(configuration.maxWait.saturatingNanoseconds))
-        return (.waits(Ticket(priority: priority, place: place), until: until), displaced)
+        let end = now.saturatingAdd(configuration.maxWait.saturatingNanoseconds)
+        let ticket = Ticket(priority: priority, place: place, endsForDeadline: latest < end)
+        return (.waits(ticket, until: min(latest, end)), displaced)
     }
 
     /// The latest reading at which a call can begin and still end before its deadline.
@@ -128,7 +128,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// Ends a call.
     ///
-    /// The owner calls ``fill(now:)`` afterwards if a call waits.
+    /// The owner calls ``fill(now:_:)`` afterwards if a call waits.
     mutating func release() { running -= 1 }
 
     /// Records the duration of a call that ends, before its release.
@@ -151,55 +151,56 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// Gives free places to waiting calls.
     ///
-    /// - Parameter now: The time.
-    /// - Returns: The calls whose wait has ended.
-    mutating func fill(now: Int64) -> Resumptions {
-        var resumptions = Resumptions()
+    /// - Parameters:
+    ///   - now: The time.
+    ///   - resume: Receives each call whose wait has ended.
+    mutating func fill(now: Int64, _ resume: (Resumption) -> Void) {
         while running < limit, waiting > 0 {
             guard let index = queues.lastIndex(where: { !$0.isEmpty }) else { break }
             let priority = CallPriority.allCases[index]
             let target = overloadTarget(index, now)
+            if let target { rejectOld(index, target, now, resume) }
             guard let departure = queues[index].next(takesNewest: target != nil) else { break }
             waiting -= 1
             if latestBeginning(before: departure.deadline) <= now {
-                resumptions.append(resumption(departure, .deadline, priority))
+                resume(resumption(departure, .deadline, priority))
             } else {
                 running += 1
                 let waited = max(0, now.saturatingSubtract(departure.arrival))
                 counters.countAdmission(after: waited)
-                resumptions.append(Resumption(waiter: departure.element, verdict: .admitted(waited: waited)))
+                resume(Resumption(waiter: departure.element, verdict: .admitted(waited: waited)))
             }
-            if let target { rejectOld(index, target, now, &resumptions) }
         }
-        return resumptions
     }
 
-    /// The longest wait of an overloaded queue, or `nil` if the queue is not overloaded.
+    /// The longest wait of the tenant whose turn is next, or `nil` if the tenant is not overloaded.
     private func overloadTarget(_ index: Int, _ now: Int64) -> Int64? {
-        guard case .adaptiveLIFO(let target, let interval) = configuration.order else { return nil }
-        let isOverloaded = now.saturatingSubtract(emptyUntil[index]) >= interval.saturatingNanoseconds
+        guard case .adaptiveLIFO(let target, let interval) = configuration.order, let start = queues[index].start
+        else { return nil }
+        let isOverloaded = now.saturatingSubtract(start) >= interval.saturatingNanoseconds
         return isOverloaded ? target.saturatingNanoseconds : nil
     }
 
     /// Rejects calls that have waited longer than the target, a few for each admission.
-    private mutating func rejectOld(_ index: Int, _ target: Int64, _ now: Int64, _ resumptions: inout Resumptions) {
+    ///
+    /// The calls belong to the tenant whose newest call is admitted next. The load of one tenant therefore causes no
+    /// rejection of another tenant's calls. No call is rejected while a call of a lower priority waits.
+    private mutating func rejectOld(_ index: Int, _ target: Int64, _ now: Int64, _ resume: (Resumption) -> Void) {
+        guard queues[..<index].allSatisfy(\.isEmpty) else { return }
+        let oldest = now.saturatingSubtract(target)
         for _ in 0..<8 {
-            guard let arrival = queues[index].nextArrival, now.saturatingSubtract(arrival) > target,
-                let departure = queues[index].removeOldest()
-            else { return }
+            guard let departure = queues[index].removeOldest(addedBefore: oldest) else { return }
             waiting -= 1
-            resumptions.append(resumption(departure, .overloaded, CallPriority.allCases[index]))
+            resume(resumption(departure, .overloaded, CallPriority.allCases[index]))
         }
     }
 
     /// Ends the wait of a call at its latest reading.
     ///
     /// - Returns: The call, or `nil` if its wait has ended already.
-    mutating func expire(_ ticket: Ticket, now: Int64) -> Resumption? {
+    mutating func expire(_ ticket: Ticket) -> Resumption? {
         guard let departure = remove(ticket) else { return nil }
-        let waited = now.saturatingSubtract(departure.arrival)
-        let isFull = waited >= configuration.maxWait.saturatingNanoseconds
-        return resumption(departure, isFull ? .waitedTooLong : .deadline, ticket.priority)
+        return resumption(departure, ticket.endsForDeadline ? .deadline : .waitedTooLong, ticket.priority)
     }
 
     /// Ends the wait of a call whose caller has left.
@@ -241,7 +242,7 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// Replaces the configuration and keeps the running and the waiting calls.
     ///
-    /// The owner calls ``fill(now:)`` afterwards.
+    /// The owner calls ``fill(now:_:)`` afterwards.
     mutating func reload(_ new: BulkheadPolicy.Configuration) -> Bool {
         configuration = new
         switch new.limit {
@@ -259,19 +260,4 @@ struct BulkheadStateMachine<Waiter: Sendable>: Sendable {
 
     /// The number of waiting calls of each priority, the lowest priority first.
     var waitingByPriority: [Int] { queues.map(\.count) }
-
-    /// The resumptions of one step, mostly one.
-    struct Resumptions: Sendable {
-        private var first: Resumption?
-        private var others: [Resumption] = []
-
-        mutating func append(_ resumption: Resumption) {
-            if first == nil { first = resumption } else { others.append(resumption) }
-        }
-
-        func forEach(_ body: (Resumption) -> Void) {
-            if let first { body(first) }
-            others.forEach(body)
-        }
-    }
 }

@@ -34,6 +34,8 @@ struct FairQueue<Element: Sendable>: Sendable {
 
     private struct Line: Sendable {
         var name: String?
+        /// The reading at which the tenant had no elements for the last time.
+        var start: Int64 = 0
         var oldest = none
         var newest = none
         var count = 0
@@ -73,7 +75,7 @@ struct FairQueue<Element: Sendable>: Sendable {
 
     /// Adds an element.
     mutating func append(_ element: Element, of tenant: String?, at now: Int64, deadline: Int64) -> Ticket {
-        let line = lineOfTenant[tenant] ?? addLine(tenant)
+        let line = lineOfTenant[tenant] ?? addLine(tenant, at: now)
         let place = takePlace()
         let number = places[Int(place)].number
         let newest = lines[Int(line)].newest
@@ -92,14 +94,17 @@ struct FairQueue<Element: Sendable>: Sendable {
         return Ticket(place: place, number: number)
     }
 
-    /// The arrival of the oldest element of the tenant whose turn is next, or `nil` if the queue is empty.
-    var nextArrival: Int64? {
-        turn == Self.none ? nil : places[Int(lines[Int(turn)].oldest)].arrival
-    }
+    /// The reading since which the tenant whose turn is next has elements, or `nil` if the queue is empty.
+    var start: Int64? { turn == Self.none ? nil : lines[Int(turn)].start }
 
     /// Removes the oldest element of the tenant whose turn is next, without an end of the turn.
-    mutating func removeOldest() -> Departure? {
-        turn == Self.none ? nil : remove(lines[Int(turn)].oldest)
+    ///
+    /// - Parameter reading: The reading before which the element was added.
+    /// - Returns: The element, or `nil` if the tenant has no newer element or the oldest was added later.
+    mutating func removeOldest(addedBefore reading: Int64) -> Departure? {
+        guard turn != Self.none, lines[Int(turn)].count > 1 else { return nil }
+        let oldest = lines[Int(turn)].oldest
+        return places[Int(oldest)].arrival < reading ? remove(oldest) : nil
     }
 
     /// Removes an element of the tenant whose turn is next and gives the turn to the next tenant.
@@ -160,7 +165,7 @@ struct FairQueue<Element: Sendable>: Sendable {
 
     // MARK: Tenants
 
-    private mutating func addLine(_ tenant: String?) -> Int32 {
+    private mutating func addLine(_ tenant: String?, at now: Int64) -> Int32 {
         let line: Int32
         if freeLine == Self.none {
             lines.append(Line())
@@ -169,7 +174,7 @@ struct FairQueue<Element: Sendable>: Sendable {
             line = freeLine
             freeLine = lines[Int(line)].nextPeer
         }
-        lines[Int(line)] = Line(name: tenant)
+        lines[Int(line)] = Line(name: tenant, start: now)
         lineOfTenant[tenant] = line
         // A new tenant is the last in turn.
         if turn == Self.none {

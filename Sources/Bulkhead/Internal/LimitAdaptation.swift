@@ -18,6 +18,8 @@ struct LimitAdaptation: Hashable, Sendable {
 
     private static let minCalls = 10
     private static let decrease = 0.9
+    /// The inverse of the share of failures that lowers the limit.
+    private static let callsPerFailure = 20
     /// The number of windows after which the shortest latency is measured again.
     private static let windowsBetweenProbes = 30
 
@@ -93,7 +95,8 @@ struct LimitAdaptation: Hashable, Sendable {
 
     private mutating func end(_ window: Window) {
         let canGrow = window.mostRunning * 2 >= limit
-        if window.failures > 0 {
+        // Any dependency has a few failures. Such failures do not depend on the number of calls at the same time.
+        if window.failures * Self.callsPerFailure >= window.calls {
             setEstimate(estimate * Self.decrease)
         } else {
             let target =

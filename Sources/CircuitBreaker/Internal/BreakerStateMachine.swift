@@ -146,7 +146,7 @@ struct BreakerStateMachine: Hashable {
         if case .open(let period) = phase { period.remaining(at: now) } else { 0 }
     }
 
-    /// Settles a permit, or the failure of a part of a probe.
+    /// Settles a permit, or a part of a probe that failed or whose dependency asked for no calls.
     ///
     /// The caller does not settle a part of a probe that succeeds, because the success of the probe includes its parts.
     ///
@@ -178,7 +178,10 @@ struct BreakerStateMachine: Hashable {
         case .halfOpen:
             let lost = probing.removeLost(now: now)
             if probing.isRunning(ticket.mark) {
-                probing.settle(ticket.mark, outcome, slowerThan: slowThreshold, now: now)
+                // Only the failure of a part ends its probe.
+                if ticket.role == .probe || outcome == .failure {
+                    probing.settle(ticket.mark, outcome, slowerThan: slowThreshold, now: now)
+                }
                 if let event = openOnHint(retryAfter, now) { return event }
                 if probing.failures > configuration.toleratedProbeFailures { return open(now) }
                 if hasEnoughSuccesses { return close(now) }

@@ -143,6 +143,7 @@ struct LayerAnalysis {
                     "nothing inside \(name(position)) limits time: a dependency that hangs never counts as a failure"
                 )
             }
+            if let threshold = layer.slowThreshold { warnings += slowCallWarnings(about: position, threshold) }
             let attempts = attempts(outside: position)
             if let failures = layer.failuresToOpen, attempts > 1, attempts >= failures {
                 warnings.append(
@@ -181,9 +182,28 @@ struct LayerAnalysis {
         guard layers[position].kind == .rateLimit else { return nil }
         for inner in (position + 1)..<layers.count {
             if isRetry(layers[inner]) { return nil }
-            if layers[inner].kind == .rateLimit || layers[inner].kind == .circuitBreaker { return inner }
+            if [.rateLimit, .circuitBreaker, .bulkhead].contains(layers[inner].kind) { return inner }
         }
         return nil
+    }
+
+    /// The warnings about the threshold of slow calls of a breaker.
+    private func slowCallWarnings(about breaker: Int, _ threshold: Duration) -> [String] {
+        var warnings: [String] = []
+        let inside = cost(from: breaker + 1).call.time
+        if case .atMost(let time) = inside, threshold >= .nanoseconds(time) {
+            warnings.append(
+                "the limits inside \(name(breaker)) end every call after \(Duration.nanoseconds(time).text), so no call is "
+                    + "slower than \(threshold.text)"
+            )
+        }
+        for (position, layer) in layers.enumerated().dropFirst(breaker + 1) where layer.kind == .bulkhead {
+            guard let wait = layer.waits, wait >= threshold else { continue }
+            warnings.append(
+                "a wait of up to \(wait.text) for a place of \(name(position)) can make calls slow for \(name(breaker))"
+            )
+        }
+        return warnings
     }
 
     /// The highest number of times that a call reaches a layer.

@@ -57,6 +57,8 @@ public struct PolicyLayer: Hashable, Sendable {
     /// The lowest number of consecutive failures that makes the policy reject calls, or `nil` if the policy rejects
     /// none.
     package let failuresToOpen: Int?
+    /// The duration above which the policy counts a call as slow, or `nil` if the policy counts no slow calls.
+    package let slowThreshold: Duration?
     /// The longest wait for another policy that rejects calls, or zero if the policy does not wait for rejections.
     package let rejectionWaits: Duration
     /// Further facts about the policy as sentences without a full stop.
@@ -118,6 +120,7 @@ public struct PolicyLayer: Hashable, Sendable {
         tracksSends: Bool = false,
         identity: Identity? = nil,
         failuresToOpen: Int? = nil,
+        slowThreshold: Duration? = nil,
         rejectionWaits: Duration = .zero,
         notes: [String] = []
     ) {
@@ -126,6 +129,7 @@ public struct PolicyLayer: Hashable, Sendable {
         self.tracksSends = tracksSends
         self.identity = identity
         self.failuresToOpen = failuresToOpen
+        self.slowThreshold = slowThreshold
         self.rejectionWaits = rejectionWaits
         self.notes = notes
         self.kind = kind

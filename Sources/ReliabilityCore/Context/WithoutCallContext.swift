@@ -12,7 +12,7 @@
 /// - Calls are no part of a circuit breaker's probe. A half-open breaker may reject the calls.
 /// - Work that an abandoning timeout leaves keeps no place in the enclosing bulkheads.
 ///
-/// The correlation id stays.
+/// The correlation id and the priority stay.
 ///
 /// The function does not change the current task. A time limit or the caller still cancels that task. Start a new task
 /// in `operation` for work that must continue.
