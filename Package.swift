@@ -75,7 +75,7 @@ let package = Package(
         module("RateLimiter", ["ReliabilityCore", "ReliabilityStore"]),
         // Layer 2: durable
         module("Dedup", ["ReliabilityCore", "ReliabilityStore"]),
-        module("ReliabilityCache", ["ReliabilityCore"]),
+        module("ReliabilityCache", ["ReliabilityCore", "ReliabilityStore"]),
         module("Outbox", ["ReliabilityCore", "ReliabilityStore", "Retry"]),
         // Layer 2: boundary
         module("Validation", ["ReliabilityCore"]),
@@ -154,7 +154,7 @@ let package = Package(
         tests("Bulkhead", ["Timeout"]),
         tests("RateLimiter", ["ReliabilityStore", "ReliabilityStoreTesting"]),
         tests("Dedup", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore"]),
-        tests("ReliabilityCache"),
+        tests("ReliabilityCache", ["ReliabilityStore", "ReliabilityStoreTesting"]),
         tests("Outbox", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore", "Retry"]),
         tests("Validation"),
         tests("ErrorContract"),

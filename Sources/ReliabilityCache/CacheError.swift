@@ -13,6 +13,8 @@ public struct CacheError: ReliabilityError, Hashable, CustomStringConvertible {
         case overloaded
         /// The call is part of the load that the call would wait for.
         case recursiveLoad
+        /// The store of a ``TieredCache`` did not answer, and its failure mode is `failClosed`.
+        case storeUnavailable
     }
 
     /// The reason.
@@ -27,14 +29,16 @@ public struct CacheError: ReliabilityError, Hashable, CustomStringConvertible {
         case .deadline: "cache.deadline"
         case .overloaded: "cache.overloaded"
         case .recursiveLoad: "cache.recursive_load"
+        case .storeUnavailable: "cache.store_unavailable"
         }
     }
 
-    /// The category `timeout`, `unavailable` for an overloaded cache, or `internal` for a recursive load.
+    /// The category `timeout`, `unavailable` for an overloaded cache or a store that is down, or `internal` for a
+    /// recursive load.
     public var category: ErrorCategory {
         switch reason {
         case .loadTimeout, .deadline: .timeout
-        case .overloaded: .unavailable
+        case .overloaded, .storeUnavailable: .unavailable
         case .recursiveLoad: .internal
         }
     }
@@ -43,13 +47,18 @@ public struct CacheError: ReliabilityError, Hashable, CustomStringConvertible {
     public var message: String {
         switch reason {
         case .loadTimeout, .deadline: "The request took too long."
-        case .overloaded: "The service is not available at the moment."
+        case .overloaded, .storeUnavailable: "The service is not available at the moment."
         case .recursiveLoad: "Something went wrong."
         }
     }
 
     /// A Boolean value that is `true` if the load did not begin.
-    public var isRejection: Bool { reason == .overloaded || reason == .recursiveLoad }
+    public var isRejection: Bool {
+        switch reason {
+        case .overloaded, .recursiveLoad, .storeUnavailable: true
+        case .loadTimeout, .deadline: false
+        }
+    }
     /// The code for logs.
     public var description: String { "\(code)" }
 }

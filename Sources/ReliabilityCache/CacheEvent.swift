@@ -1,10 +1,11 @@
-public import ReliabilityCore
+internal import ReliabilityCore
+public import ReliabilityStore
 
-/// An event of a ``LoadingCache``.
+/// An event of a ``LoadingCache`` or a ``TieredCache``.
 ///
-/// Hits are no events. ``LoadingCache/snapshot`` counts them.
+/// Hits are no events. ``LoadingCache/snapshot`` and ``TieredCache/snapshot`` count them.
 @nonexhaustive
-public enum CacheEvent<Key: Hashable & Sendable>: Sendable, ObservedEvent {
+public enum CacheEvent<Key: Hashable & Sendable>: Sendable, StoreObservedEvent {
     /// A load returned a value after this duration.
     case loaded(Key, took: Duration)
     /// A load threw an error after this duration.
@@ -17,6 +18,18 @@ public enum CacheEvent<Key: Hashable & Sendable>: Sendable, ObservedEvent {
     case notStored(Key, CacheNotStoredReason)
     /// An entry left the cache.
     case removed(Key, CacheRemovalCause)
+    /// The value in the store could not be decoded, has another schema or belongs to another key. The value is replaced.
+    case unreadable(Key)
+    /// A value is kept in memory only, because its encoding failed or the store rejected its size.
+    case notShared(Key, any Error)
+    /// An invalidation is not confirmed and will be repeated. This number of invalidations waits for the store.
+    case invalidationPending(count: Int)
+    /// The store has confirmed every invalidation.
+    case invalidationsConfirmed
+    /// The store failed. Values are loaded without the store until the store has recovered.
+    case storeDown(StoreError)
+    /// The store answers again.
+    case storeRecovered
     /// Events were dropped before the next event because the observer was too slow.
     case missed(count: Int)
 }

@@ -7,4 +7,9 @@ public enum CacheRead: Hashable, Sendable {
     ///
     /// The value is stored for later reads.
     case fresh
+    /// A value of a load that began after the write that gave the mark.
+    ///
+    /// A ``LoadingCache``, and a ``TieredCache`` that does not accept marks, answer as for ``fresh``. See
+    /// ``TieredCacheConfiguration/acceptsMarks``.
+    case notOlderThan(CacheMark)
 }

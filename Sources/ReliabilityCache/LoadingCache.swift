@@ -136,7 +136,7 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
     @inlinable
     nonisolated(nonsending) public func value(for key: Key, _ freshness: CacheRead = .any) async throws -> Value {
         let now = timeSource.now
-        if freshness == .any, let value = state.withLock({ $0.hit(key, now: now) }) { return value }
+        if case .any = freshness, let value = state.withLock({ $0.hit(key, now: now) }) { return value }
         return try await loadedValue(for: key, freshness, now: now)
     }
 

@@ -45,9 +45,12 @@ struct CacheConfigurationTests {
     func errors() {
         let errors = CacheError.Reason.allCases.map { CacheError($0) }
         #expect(
-            errors.map(\.code) == ["cache.load_timeout", "cache.deadline", "cache.overloaded", "cache.recursive_load"]
+            errors.map(\.code) == [
+                "cache.load_timeout", "cache.deadline", "cache.overloaded", "cache.recursive_load",
+                "cache.store_unavailable",
+            ]
         )
-        #expect(errors.map(\.category) == [.timeout, .timeout, .unavailable, .internal])
-        #expect(errors.map(\.isRejection) == [false, false, true, true])
+        #expect(errors.map(\.category) == [.timeout, .timeout, .unavailable, .internal, .unavailable])
+        #expect(errors.map(\.isRejection) == [false, false, true, true, true])
     }
 }
