@@ -18,15 +18,19 @@ public enum CacheEvent<Key: Hashable & Sendable>: Sendable, StoreObservedEvent {
     case notStored(Key, CacheNotStoredReason)
     /// An entry left the cache.
     case removed(Key, CacheRemovalCause)
-    /// The value in the store could not be decoded, has another schema or belongs to another key. The value is replaced.
+    /// The value in the store could not be decoded, has another schema or belongs to another key.
+    ///
+    /// The next load replaces the value.
     case unreadable(Key)
     /// A value is kept in memory only, because its encoding failed or the store rejected its size.
     case notShared(Key, any Error)
-    /// An invalidation is not confirmed and will be repeated. This number of invalidations waits for the store.
+    /// An invalidation is not confirmed and is repeated.
+    ///
+    /// The number is the number of invalidations that wait for the store.
     case invalidationPending(count: Int)
     /// The store has confirmed every invalidation.
     case invalidationsConfirmed
-    /// The store failed. Values are loaded without the store until the store has recovered.
+    /// The store failed, and the failure mode decides until the store has recovered.
     case storeDown(StoreError)
     /// The store answers again.
     case storeRecovered

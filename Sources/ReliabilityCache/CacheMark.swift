@@ -27,10 +27,9 @@ public struct CacheMark: Hashable, Sendable, LosslessStringConvertible {
     /// read with a mark that is not confirmed loads the value from the source.
     public var isConfirmed: Bool { version != nil }
 
-    /// Creates a mark from its text.
+    /// Creates a mark from its text, or returns `nil` if the text is not the text of a mark.
     ///
     /// - Parameter description: The text, possibly from an untrusted client.
-    /// - Returns: `nil` if the text is not the text of a mark.
     public init?(_ description: String) {
         // The longest text is the format, a full stop and 20 digits.
         let bytes = Array(description.utf8.prefix(23))

@@ -14,6 +14,7 @@ struct TierFixture: Sendable {
         clock: ManualClock = ManualClock(),
         canStall: Bool = false,
         maxValueBytes: Int? = nil,
+        losesWritesOnFailover: Bool = false,
         faults: @escaping @Sendable () -> StoreDouble.Fault? = { nil }
     ) {
         self.clock = clock
@@ -22,6 +23,7 @@ struct TierFixture: Sendable {
             isShared: true,
             canStall: canStall,
             maxValueBytes: maxValueBytes,
+            losesWritesOnFailover: losesWritesOnFailover,
             faults: faults
         )
     }
@@ -60,7 +62,7 @@ struct TierFixture: Sendable {
         )
     }
 
-    /// Creates the cache of a process. Even keys have the tag "even".
+    /// Creates the cache of a process, in which even keys have the tag "even".
     func cache(
         _ source: Source,
         _ configuration: TieredCacheConfiguration = TierFixture.configuration(),

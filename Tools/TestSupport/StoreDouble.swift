@@ -54,6 +54,7 @@ package final class StoreDouble: RecordStore {
     ///   - isShared: `true` if the store has several owners and therefore no version of its opening.
     ///   - canStall: `true` if calls get a timeout.
     ///   - maxValueBytes: The longest value. Defaults to the limit of `memory`.
+    ///   - losesWritesOnFailover: `true` if acknowledged writes can be lost. Defaults to `false`.
     ///   - faults: Returns the fault of a call, or `nil` for no fault.
     package init(
         _ memory: InMemoryStore,
@@ -61,6 +62,7 @@ package final class StoreDouble: RecordStore {
         isShared: Bool = false,
         canStall: Bool = false,
         maxValueBytes: Int? = nil,
+        losesWritesOnFailover: Bool = false,
         faults: @escaping @Sendable () -> Fault? = { nil }
     ) {
         self.memory = memory
@@ -70,6 +72,7 @@ package final class StoreDouble: RecordStore {
         if isShared { capabilities.openedAt = nil }
         if let maxValueBytes { capabilities.maxValueBytes = maxValueBytes }
         capabilities.canStall = canStall
+        capabilities.losesWritesOnFailover = losesWritesOnFailover
         self.capabilities = capabilities
     }
 

@@ -44,13 +44,12 @@ struct CacheRecord: Hashable, Sendable {
         self.value = value
     }
 
-    /// Creates a record from its bytes.
+    /// Creates a record from its bytes, or returns `nil` if they are not valid or have another format, schema or key.
     ///
     /// - Parameters:
     ///   - bytes: The bytes.
     ///   - schema: The schema that the value must have.
     ///   - key: The bytes of the key that the value must have.
-    /// - Returns: `nil` if the bytes are not valid, or have another format, schema or key.
     init?(_ bytes: [UInt8], schema: UInt32, key: [UInt8]) {
         var reader = RecordReader(bytes)
         guard reader.number(bytes: 1) == UInt64(Self.format), reader.number(bytes: 4) == UInt64(schema),
@@ -95,7 +94,9 @@ enum LeaseRecord: UInt8 {
 
     var bytes: [UInt8] { [Self.format, rawValue] }
 
-    /// Creates a state from its bytes. Other bytes are a load, for whose end a process waits.
+    /// Creates a state from its bytes.
+    ///
+    /// Other bytes are a load, for whose end a process waits.
     init(_ bytes: [UInt8]) {
         self = bytes.count == 2 && bytes[0] == Self.format ? LeaseRecord(rawValue: bytes[1]) ?? .loading : .loading
     }

@@ -79,7 +79,7 @@ struct PendingInvalidations: Sendable {
     /// Records that the task ends although writes are left.
     mutating func stopRepeating() { isRepeating = false }
 
-    /// Returns the next invalidations to repeat. The task ends if there are none.
+    /// Returns the next invalidations to repeat, or ends the task if there are none.
     ///
     /// - Parameter maxWrites: The highest number of writes.
     /// - Returns: The invalidations.

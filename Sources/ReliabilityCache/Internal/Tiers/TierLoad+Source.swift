@@ -148,7 +148,7 @@ extension TierLoad {
         finish([write, deletion].compactMap { $0 })
     }
 
-    /// Makes the last writes of a load without a wait. The load may be cancelled.
+    /// Makes the last writes of a load without a wait, also if the load is cancelled.
     ///
     /// After a failure, the lease ends by itself.
     private func finish(_ writes: [StoreWrite]) {
