@@ -85,7 +85,7 @@ let package = Package(
             "Reliability",
             [
                 "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "Timeout", "Retry", "CircuitBreaker",
-                "Bulkhead", "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract",
+                "Bulkhead", "RateLimiter", "Dedup", "Outbox", "ReliabilityCache", "Validation", "ErrorContract",
             ]
         ),
         // For tests

@@ -60,6 +60,19 @@ let dedup = Deduplicator(
 )
 let outbox = OutboxQueue("orders", store: store, storeFailure: .failClosed())
 let relay = OutboxRelay(queue: outbox) { _ in }
+let coding = CacheCoding<String, Int>(
+    schema: 1,
+    key: { [$0] },
+    encode: { Array(try JSONEncoder().encode($0)) },
+    decode: { try JSONDecoder().decode(Int.self, from: Data($0)) }
+)
+let shared = TieredCache<String, Int>(
+    .expiring(after: .seconds(300)),
+    coding: coding,
+    keyspace: "quotes",
+    store: store,
+    storeFailure: .failOpen()
+) { item in try await gateway.quote(item) }
 
 // The service of “Test a whole service” in ReliabilityTesting.md
 struct OrderService: Sendable {

@@ -4,6 +4,7 @@
 @_exported public import ErrorContract
 @_exported public import Outbox
 @_exported public import RateLimiter
+@_exported public import ReliabilityCache
 @_exported public import ReliabilityCore
 @_exported public import ReliabilityFileStore
 @_exported public import ReliabilityStore

@@ -6,8 +6,8 @@ public import ReliabilityStore
 /// let coding = CacheCoding<String, Int>(
 ///     schema: 1,
 ///     key: { item in [item] },
-///     encode: { quote in Array("\(quote)".utf8) },
-///     decode: { bytes in try #require(Int(String(decoding: bytes, as: UTF8.self))) }
+///     encode: { quote in Array(try JSONEncoder().encode(quote)) },
+///     decode: { bytes in try JSONDecoder().decode(Int.self, from: Data(bytes)) }
 /// )
 /// ```
 public struct CacheCoding<Key: Sendable, Value: Sendable>: Sendable {

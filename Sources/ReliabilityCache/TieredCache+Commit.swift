@@ -8,8 +8,11 @@ extension TieredCache {
     /// process ends immediately afterwards.
     ///
     /// ```swift
-    /// let saved = try await shared.commit([.put(row, bytes, .never, if: .version(seen))], invalidating: [item])
-    /// guard case .committed = saved.result else { throw Problem() }      // another edit came first
+    /// let row = StoreKey("rows", item)
+    /// let seen = try await store.get(row)
+    /// let condition = seen.map { WriteCondition.version($0.version) } ?? .absent
+    /// let saved = try await shared.commit([.put(row, order.bytes, .never, if: condition)], invalidating: [item])
+    /// if case .conflict = saved.result { /* another edit came first */ }
     /// ```
     ///
     /// The commit has the writes of the caller, two writes for each key and one write for each tag.

@@ -4,19 +4,22 @@ public import ReliabilityStore
 /// A cache in memory over a store that several processes share.
 ///
 /// ```swift
-/// let coding = CacheCoding<String, String>(schema: 1, key: { [$0] }, encode: { Array($0.utf8) }) { bytes in
-///     String(decoding: bytes, as: UTF8.self)
-/// }
-/// let shared = TieredCache(
+/// let coding = CacheCoding<String, Int>(
+///     schema: 1,
+///     key: { item in [item] },
+///     encode: { quote in Array(try JSONEncoder().encode(quote)) },
+///     decode: { bytes in try JSONDecoder().decode(Int.self, from: Data(bytes)) }
+/// )
+/// let shared = TieredCache<String, Int>(
 ///     .expiring(after: .seconds(300)),
 ///     coding: coding,
-///     keyspace: "names",
+///     keyspace: "quotes",
 ///     store: store,
 ///     storeFailure: .failOpen(timeout: .seconds(2))
-/// ) { customer in
-///     try await gateway.name(customer)
+/// ) { item in
+///     try await gateway.quote(item)
 /// }
-/// let name = try await shared.value(for: customer)
+/// let quote = try await shared.value(for: item)
 /// ```
 ///
 /// - A key has one load at a time in all processes. The store decides by a lease, and a process that ends during a load

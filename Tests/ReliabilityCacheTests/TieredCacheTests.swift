@@ -184,4 +184,26 @@ struct TieredCacheTests {
         #expect(source.loads == 2)
         #expect(second.snapshot.leaseWaits == 0)
     }
+
+    @Test("C14: a load that ignores its time limit loses its lease, and the key can be loaded anew")
+    func endlessLoad() throws {
+        try Simulation.run(seed: 1) { [source] simulation in
+            let fixture = TierFixture(clock: simulation.clock)
+            let (first, second) = (fixture.cache(source), fixture.cache(source))
+            let gate = TaskGate()
+            source.gate = gate
+            let read = simulation.spawn { try await first.value(for: 1) }
+            await gate.waitForArrivals(1)
+            source.gate = nil
+            source.value = 2
+            let error = await #expect(throws: CacheError.self) { try await read.value }
+            simulation.expect(error?.reason == .loadTimeout, "the error is \(error.map(String.init) ?? "missing")")
+            let began = simulation.clock.now
+            let values = try await [first.value(for: 1), second.value(for: 1)]
+            let took = began.duration(to: simulation.clock.now)
+            simulation.expect(values == [2, 2], "the values are \(values)")
+            simulation.expect(took < .milliseconds(5001), "the calls took \(took)")
+            gate.open()
+        }
+    }
 }

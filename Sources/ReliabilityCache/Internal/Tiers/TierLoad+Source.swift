@@ -9,8 +9,13 @@ extension TierLoad {
         let renewal = lease.map { renew($0.token) }
         let loaded: Loaded<Value>
         do {
-            // The loads inside of the loader have demands of their own.
-            loaded = try await ReadDemand.$current.withValue(nil) { try await tier.loader(key, lease?.stale?.value) }
+            // A load that ignores its cancellation, for example at its time limit, must not keep the lease.
+            loaded = try await withTaskCancellationHandler {
+                // The loads inside of the loader have demands of their own.
+                try await ReadDemand.$current.withValue(nil) { try await tier.loader(key, lease?.stale?.value) }
+            } onCancel: {
+                renewal?.stop()
+            }
         } catch {
             renewal?.stop()
             return try await staleValue(lease, after: error)
@@ -134,7 +139,9 @@ extension TierLoad {
         }
         let failed = LeaseRecord.failed.bytes
         let backoff = cache.failureBackoff
-        finish(.put(place.lease, failed, .after(backoff), if: .version(lease.token)))
+        let write = StoreWrite.put(place.lease, failed, .after(backoff), if: .version(lease.token))
+        // A conflict means that the stale value was invalidated or replaced meanwhile.
+        if case .conflict? = try? await tier.commit([write]) { throw error }
         guard demand == nil, tier.timeSource.now.saturatingSubtract(stale.expiry) < time else { throw error }
         tier.events.emit(.servedStale(key, error))
         return answer(stale, within: time, for: backoff, refresh: nil)
@@ -145,17 +152,10 @@ extension TierLoad {
     /// Ends the lease, so that other processes load without a wait.
     private func release(_ lease: TierLease<Value>, writing write: StoreWrite? = nil) {
         let deletion = StoreWrite.delete(place.lease, if: .version(lease.token))
-        finish([write, deletion].compactMap { $0 })
-    }
-
-    /// Makes the last writes of a load without a wait, also if the load is cancelled.
-    ///
-    /// After a failure, the lease ends by itself.
-    private func finish(_ writes: [StoreWrite]) {
+        let writes = [write, deletion].compactMap { $0 }
+        // The load does not wait and may be cancelled. After a failure, the lease ends by itself.
         _ = startTask(on: tier.timeSource.taskExecutor) { [tier] in
             await withoutCallContext { _ = try? await tier.commit(writes) }
         }
     }
-
-    private func finish(_ write: StoreWrite) { finish([write]) }
 }

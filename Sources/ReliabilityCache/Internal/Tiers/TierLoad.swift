@@ -16,8 +16,10 @@ struct TierLoad<Key: Hashable & Sendable, Value: Sendable>: Sendable {
 
     private enum Step: Sendable {
         case leased(StoreVersion)
-        /// The entries of the value and of the lease. An entry that was not read is `nil`.
-        case found(value: StoreEntry?, lease: StoreEntry?)
+        /// The entry of the value has changed since its last reading.
+        case value(StoreEntry?)
+        /// The entry of the lease conflicts with the write.
+        case lease(StoreEntry?)
     }
 
     private static var minWait: Duration { .milliseconds(10) }
@@ -67,23 +69,29 @@ struct TierLoad<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// Asks the store for the value or for a lease, and waits for the load of another process.
     private func ask() async throws(StoreError) -> Answer {
         var stale: StaleValue<Value>?
+        // The state of the value that the last reading has found. A lease is taken only in this state.
+        var found = WriteCondition.absent
         var wait = Self.minWait
-        var step = try await claim(isFresh ? .any : .absent, ifValueIsAbsent: !isFresh)
+        var step = try await isFresh ? claim(.any, value: .any) : claim(.absent, value: found)
         while true {
             if Task.isCancelled { throw StoreError(.cancelled, "the load was cancelled") }
             switch step {
             case .leased(let token): return leased(TierLease(token: token, stale: stale))
-            case .found(let value?, let lease):
-                switch try await judge(value) {
-                case .fresh(let loaded): return .value(loaded)
-                case .stale(let found): stale = found
-                case .unusable: stale = nil
+            case .value(let entry):
+                stale = nil
+                found = entry.map { .version($0.version) } ?? .absent
+                if let entry {
+                    switch try await judge(entry) {
+                    case .fresh(let loaded): return .value(loaded)
+                    case .stale(let value): stale = value
+                    case .unusable: break
+                    }
                 }
-                step = lease == nil ? try await claim(.absent) : .found(value: nil, lease: lease)
-            case .found(nil, nil): step = try await claim(.absent, ifValueIsAbsent: stale == nil)
-            case .found(nil, let lease?):
+                step = try await claim(.absent, value: found)
+            case .lease(nil): step = try await claim(.absent, value: found)
+            case .lease(let lease?):
                 if canTake(lease, stale: stale) {
-                    step = try await claim(.version(lease.version))
+                    step = try await claim(.version(lease.version), value: found)
                     continue
                 }
                 if let answer = staleAnswer(stale, during: lease) { return .value(answer) }
@@ -92,19 +100,19 @@ struct TierLoad<Key: Hashable & Sendable, Value: Sendable>: Sendable {
                     throw StoreError(.cancelled, "the load was cancelled")
                 }
                 wait = min(wait * 2, Self.maxWait)
-                stale = nil
                 let entries = try await tier.get([place.value, place.lease])
-                step = .found(value: entries[0], lease: entries[1])
+                let present = entries[0].map { WriteCondition.version($0.version) } ?? .absent
+                step = present == found ? .lease(entries[1]) : .value(entries[0])
             }
         }
     }
 
     /// Tries to take the lease.
     ///
-    /// A value that is present conflicts with the write if `ifValueIsAbsent` is `true`. The conflict reads the value.
+    /// A value that is in another state conflicts with the write. The conflict reads the value.
     private func claim(
         _ condition: WriteCondition,
-        ifValueIsAbsent: Bool = false
+        value: WriteCondition
     ) async throws(StoreError) -> Step {
         let lease = StoreWrite.put(
             place.lease,
@@ -112,14 +120,13 @@ struct TierLoad<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             .after(tier.configuration.lease),
             if: condition
         )
-        switch try await tier.commit(ifValueIsAbsent ? [.check(place.value, .absent), lease] : [lease]) {
+        switch try await tier.commit([.check(place.value, value), lease]) {
         case .committed(let versions):
             guard let token = versions.last.flatMap({ $0 }) else {
                 throw StoreError(.failed, "the store returned no version for a put")
             }
             return .leased(token)
-        case .conflict(let index, let entry):
-            return ifValueIsAbsent && index == 0 ? .found(value: entry, lease: nil) : .found(value: nil, lease: entry)
+        case .conflict(let index, let entry): return index == 0 ? .value(entry) : .lease(entry)
         }
     }
 
