@@ -116,6 +116,10 @@ let package = Package(
             ]
         ),
         tool("StormModel", ["Reliability", "ReliabilityCore"]),
+        tool(
+            "CacheSimulation",
+            ["ReliabilityCore", "ReliabilityStore", "ReliabilityCache", "ReliabilityTesting", "TestSupport"]
+        ),
         tool("StoreTrace", ["ReliabilityStore", "ReliabilityTesting"]),
         tool(
             "NetworkChild",
@@ -134,8 +138,9 @@ let package = Package(
         tool(
             "CallCheck",
             [
-                "CallSimulation", "CheckSupport", "ReliabilityCore", "StormModel", "Timeout", "Retry", "CircuitBreaker",
-                "Bulkhead", "ReliabilityTesting",
+                "CacheSimulation", "CallSimulation", "CheckSupport", "ReliabilityCore", "StormModel", "Timeout",
+                "Retry",
+                "CircuitBreaker", "Bulkhead", "ReliabilityTesting",
             ],
             isExecutable: true
         ),
@@ -154,7 +159,7 @@ let package = Package(
         tests("Bulkhead", ["Timeout"]),
         tests("RateLimiter", ["ReliabilityStore", "ReliabilityStoreTesting"]),
         tests("Dedup", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore"]),
-        tests("ReliabilityCache", ["ReliabilityStore", "ReliabilityStoreTesting"]),
+        tests("ReliabilityCache", ["ReliabilityStore", "ReliabilityStoreTesting", "CacheSimulation"]),
         tests("Outbox", ["ReliabilityStore", "ReliabilityStoreTesting", "ReliabilityFileStore", "Retry"]),
         tests("Validation"),
         tests("ErrorContract"),
@@ -250,7 +255,8 @@ if Context.environment["RELIABILITY_FUZZ"] == "1" {
 // `RELIABILITY_NETWORK=1` leaves out what the tests with servers do not need; see `.ci/network`.
 if Context.environment["RELIABILITY_NETWORK"] == "1" {
     let others = [
-        "CallCheck", "CallSimulation", "CheckSupport", "CrashChild", "StoreCheck", "StoreSimulation", "store-inspector",
+        "CacheSimulation", "CallCheck", "CallSimulation", "CheckSupport", "CrashChild", "StoreCheck", "StoreSimulation",
+        "store-inspector",
     ]
     package.targets.removeAll { target in
         let hasServers = ["Redis", "Valkey", "Postgres", "GRDB", "NetworkTests"].contains { target.name.contains($0) }

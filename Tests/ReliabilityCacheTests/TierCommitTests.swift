@@ -1,3 +1,4 @@
+import CacheSimulation
 import ReliabilityCore
 import ReliabilityStore
 import ReliabilityTesting
@@ -88,7 +89,7 @@ struct TierCommitTests {
             let row = StoreKey("rows", "quote")
             let caches = (0..<2).map { _ in
                 TieredCache<Int, Int>(
-                    TwoAdminsTests.configuration,
+                    TwoAdmins.configuration,
                     coding: TierFixture.coding(),
                     keyspace: "quotes",
                     store: fixture.store,
@@ -135,7 +136,7 @@ struct TierCommitTests {
                 }
             }
             await simulation.waitForClients()
-            try await simulation.clock.sleep(for: TwoAdminsTests.localTimeToLive)
+            try await simulation.clock.sleep(for: TwoAdmins.configuration.localTimeToLive)
             let right = try await fixture.store.memory.get(row).map { Int($0.value[0]) } ?? 0
             for cache in caches {
                 let read = try await cache.value(for: 0)

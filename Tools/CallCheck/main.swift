@@ -9,6 +9,7 @@ let arguments = CommandLine.arguments.dropFirst()
 let suites: [(name: String, options: [String], run: (Options) -> SuiteResult)] = [
     ("nestings", ["count", "seed", "number", "first"], nestingsSuite),
     ("storm", ["count", "seed", "seconds"], stormSuite),
+    ("cache", ["count", "seed", "first"], cacheSuite),
     ("breaker", ["steps", "seed", "number", "first"], breakerSuite),
 ]
 if let suite = suites.first(where: { $0.name == arguments.first }),
@@ -26,6 +27,7 @@ guard !chosen.isEmpty, chosen.count == arguments.count else {
     print("CallCheck " + figures.map(\.name).joined(separator: " | "))
     print("CallCheck nestings [--count NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
     print("CallCheck storm [--count NUMBER] [--seed NUMBER] [--seconds NUMBER]")
+    print("CallCheck cache [--count NUMBER] [--seed NUMBER] [--first]")
     print("CallCheck breaker [--steps NUMBER] [--seed NUMBER] [--number NUMBER] [--first]")
     exit(2)
 }
