@@ -139,8 +139,7 @@ let package = Package(
             "CallCheck",
             [
                 "CacheSimulation", "CallSimulation", "CheckSupport", "ReliabilityCore", "StormModel", "Timeout",
-                "Retry",
-                "CircuitBreaker", "Bulkhead", "ReliabilityTesting",
+                "Retry", "CircuitBreaker", "Bulkhead", "ReliabilityTesting",
             ],
             isExecutable: true
         ),
