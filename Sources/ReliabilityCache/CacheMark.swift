@@ -14,7 +14,7 @@ public import ReliabilityStore
 /// }
 /// ```
 ///
-/// The text is not authenticated. A forged mark costs a load and has no other effect.
+/// The text is not authenticated. A forged mark costs loads and reveals nothing.
 public struct CacheMark: Hashable, Sendable, LosslessStringConvertible {
     /// The version of the write, or `nil` if the write is not confirmed.
     public let version: StoreVersion?
