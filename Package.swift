@@ -31,7 +31,7 @@ func tests(_ name: String, _ dependencies: [String] = []) -> Target {
 let libraries = [
     "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityRedis",
     "Timeout", "Retry", "CircuitBreaker", "Bulkhead", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
-    "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
+    "Reliability", "ReliabilityWebhooks", "ReliabilityTesting", "ReliabilityStoreTesting",
     "ReliabilityPostgres", "ReliabilityLibPQ",
 ]
 
@@ -87,6 +87,7 @@ let package = Package(
                 "Bulkhead", "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract",
             ]
         ),
+        module("ReliabilityWebhooks", ["ReliabilityCore", "Validation"]),
         // For tests
         module("ReliabilityTesting", ["ReliabilityCore"]),
         module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
@@ -157,6 +158,7 @@ let package = Package(
         tests("Validation"),
         tests("ErrorContract"),
         tests("Reliability", ["ReliabilityStoreTesting"]),
+        tests("ReliabilityWebhooks"),
         tests("ReliabilityTesting"),
         tests("ReliabilityStoreTesting", ["ReliabilityStore"]),
         .testTarget(name: "CallSimulationTests", dependencies: ["CallSimulation", "Retry"]),

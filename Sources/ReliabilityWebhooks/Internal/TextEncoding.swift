@@ -1,0 +1,56 @@
+/// Returns the bytes of a hexadecimal text in upper or lower case, or `nil` if the text is not hexadecimal.
+func decodeHexadecimal(_ text: some Collection<UInt8>) -> [UInt8]? {
+    func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+    guard text.count.isMultiple(of: 2) else { return nil }
+    var bytes: [UInt8] = []
+    var high: UInt8?
+    for character in text {
+        guard let value = digit(character) else { return nil }
+        if let first = high {
+            bytes.append(first << 4 | value)
+            high = nil
+        } else {
+            high = value
+        }
+    }
+    return bytes
+}
+
+/// Returns the bytes of a text in the base 64 of RFC 4648 §4 with padding, or `nil` if the text has another form.
+func decodeBase64(_ text: some Collection<UInt8>) -> [UInt8]? {
+    func digit(_ byte: UInt8) -> UInt32? {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(byte - UInt8(ascii: "A"))
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(byte - UInt8(ascii: "a")) + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(byte - UInt8(ascii: "0")) + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+    guard text.count.isMultiple(of: 4) else { return nil }
+    let digits = text.prefix { $0 != UInt8(ascii: "=") }
+    let padding = text.count - digits.count
+    guard padding <= 2, text.dropFirst(digits.count).allSatisfy({ $0 == UInt8(ascii: "=") }) else { return nil }
+    var bytes: [UInt8] = []
+    var (bits, count) = (UInt32(0), 0)
+    for character in digits {
+        guard let value = digit(character) else { return nil }
+        bits = bits << 6 | value
+        count += 6
+        if count >= 8 {
+            count -= 8
+            bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+        }
+        bits &= (1 << UInt32(count)) - 1
+    }
+    // The bits after the last byte are zero, so that each value has one text.
+    return bits == 0 ? bytes : nil
+}
