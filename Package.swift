@@ -87,7 +87,10 @@ let package = Package(
                 "Bulkhead", "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract",
             ]
         ),
-        module("ReliabilityWebhooks", ["ReliabilityCore", "Validation"]),
+        module(
+            "ReliabilityWebhooks",
+            ["ReliabilityCore", "ReliabilityStore", "Outbox", "Validation", "ErrorContract"]
+        ),
         // For tests
         module("ReliabilityTesting", ["ReliabilityCore"]),
         module("ReliabilityStoreTesting", ["ReliabilityCore", "ReliabilityStore", "ReliabilityTesting"]),
@@ -158,7 +161,7 @@ let package = Package(
         tests("Validation"),
         tests("ErrorContract"),
         tests("Reliability", ["ReliabilityStoreTesting"]),
-        tests("ReliabilityWebhooks"),
+        tests("ReliabilityWebhooks", ["ReliabilityStore", "ReliabilityStoreTesting", "Outbox"]),
         tests("ReliabilityTesting"),
         tests("ReliabilityStoreTesting", ["ReliabilityStore"]),
         .testTarget(name: "CallSimulationTests", dependencies: ["CallSimulation", "Retry"]),

@@ -29,8 +29,11 @@ public struct WebhookScheme: Hashable, Sendable {
         case header(String)
         /// A text in the JSON body at a path of keys.
         case body([String])
-        /// The digest of the body, for schemes that sign only the body.
-        case digestOfBody
+        /// The digest of the body and of header fields, for schemes that sign only the body.
+        ///
+        /// A header field that is not signed separates equal bodies. A forger who has seen one message can therefore
+        /// deliver its body again under another value of the field.
+        case digestOfBody(and: [String] = [])
     }
 
     /// The source of the type of an event.
@@ -59,6 +62,10 @@ public struct WebhookScheme: Hashable, Sendable {
     let timestampHeader: String?
     let identity: Identity
     let eventType: EventType?
+    /// The time for which the provider may deliver a message again.
+    let redeliveryTime: Duration
+    /// A Boolean value that indicates whether a repeated delivery has the same bytes.
+    let repeatsBytes: Bool
 
     /// A scheme of a provider with HMAC and SHA-256.
     ///
@@ -72,6 +79,10 @@ public struct WebhookScheme: Hashable, Sendable {
     ///     none. The field must be one of the parts. Defaults to `nil`.
     ///   - identity: The source of the identity. Defaults to the digest of the body.
     ///   - eventType: The source of the type, or `nil` if events have no type. Defaults to `nil`.
+    ///   - redeliveryTime: The time for which the provider may deliver a message again. A ``WebhookInbox`` remembers
+    ///     messages at least as long.
+    ///   - repeatsBytes: A Boolean value that indicates whether a repeated delivery has the same bytes. Defaults to
+    ///     `true`.
     /// - Returns: The scheme.
     public static func hmacSHA256(
         _ name: String,
@@ -80,8 +91,10 @@ public struct WebhookScheme: Hashable, Sendable {
         encoding: Encoding = .hexadecimal,
         parts: [Part] = [.body],
         timestampHeader: String? = nil,
-        identity: Identity = .digestOfBody,
-        eventType: EventType? = nil
+        identity: Identity = .digestOfBody(),
+        eventType: EventType? = nil,
+        redeliveryTime: Duration,
+        repeatsBytes: Bool = true
     ) -> Self {
         Self(
             name: name,
@@ -90,7 +103,9 @@ public struct WebhookScheme: Hashable, Sendable {
             parts: parts,
             timestampHeader: timestampHeader,
             identity: identity,
-            eventType: eventType
+            eventType: eventType,
+            redeliveryTime: redeliveryTime,
+            repeatsBytes: repeatsBytes
         )
     }
 }
@@ -106,7 +121,9 @@ extension WebhookScheme {
         parts: [.header("webhook-id"), .text("."), .header("webhook-timestamp"), .text("."), .body],
         timestampHeader: "webhook-timestamp",
         identity: .header("webhook-id"),
-        eventType: .body([["type"]])
+        eventType: .body([["type"]]),
+        redeliveryTime: .days(4),
+        repeatsBytes: true
     )
 
     /// The scheme `v1` of Stripe.
@@ -119,7 +136,9 @@ extension WebhookScheme {
         parts: [],
         timestampHeader: nil,
         identity: .body(["id"]),
-        eventType: .body([["type"]])
+        eventType: .body([["type"]]),
+        redeliveryTime: .days(30),
+        repeatsBytes: false
     )
 
     /// The scheme of GitHub, which signs the body only.
@@ -129,7 +148,8 @@ extension WebhookScheme {
         "github",
         signatureHeader: "x-hub-signature-256",
         prefix: "sha256=",
-        eventType: .header("x-github-event")
+        eventType: .header("x-github-event"),
+        redeliveryTime: .days(4)
     )
 
     /// The scheme of Slack.
@@ -140,7 +160,9 @@ extension WebhookScheme {
         parts: [.text("v0:"), .header("x-slack-request-timestamp"), .text(":"), .body],
         timestampHeader: "x-slack-request-timestamp",
         identity: .body(["event_id"]),
-        eventType: .body([["event", "type"], ["type"]])
+        eventType: .body([["event", "type"], ["type"]]),
+        redeliveryTime: .days(1),
+        repeatsBytes: false
     )
 
     /// The scheme of Shopify, which signs the body only.
@@ -150,6 +172,12 @@ extension WebhookScheme {
         "shopify",
         signatureHeader: "x-shopify-hmac-sha256",
         encoding: .base64,
-        eventType: .header("x-shopify-topic")
+        identity: .digestOfBody(and: ["x-shopify-topic"]),
+        eventType: .header("x-shopify-topic"),
+        redeliveryTime: .days(2)
     )
+}
+
+extension Duration {
+    fileprivate static func days(_ count: Int) -> Duration { .seconds(count * 86_400) }
 }

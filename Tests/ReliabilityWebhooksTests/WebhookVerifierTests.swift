@@ -259,7 +259,12 @@ struct WebhookVerifierTests {
 
     @Test("a scheme whose time is not signed is refused")
     func unsignedTimes() {
-        let scheme = WebhookScheme.hmacSHA256("x", signatureHeader: "s", timestampHeader: "t")
+        let scheme = WebhookScheme.hmacSHA256(
+            "x",
+            signatureHeader: "s",
+            timestampHeader: "t",
+            redeliveryTime: .seconds(60)
+        )
         let configuration = WebhookVerifier.Configuration(scheme, secrets: [.init("a", "longenough")])
         #expect(problems(of: configuration.validate) == ["the time in t must be a part of the signed bytes"])
     }

@@ -19,7 +19,8 @@ struct EventContent {
         if case .body(let types) = scheme.eventType { paths += types }
         let texts = paths.isEmpty ? [] : Self.texts(at: paths, in: body)
         switch scheme.identity {
-        case .digestOfBody: id = Self.hexadecimal(SHA256.digest(body))
+        case .digestOfBody(let names):
+            id = digestText(of: names.map { name in headers.values(name).flatMap { $0 + [0] } } + [body])
         case .header(let name):
             let value = try headers.only(name)
             guard value.count <= Self.maxBytes else { throw WebhookError(.malformedHeader(name)) }
@@ -65,10 +66,5 @@ struct EventContent {
         guard let key = path.first, let member = object.optional(key) else { return nil }
         if path.count > 1 { return text(at: path.dropFirst(), in: member) }
         return try? member.string(bytes: 1...maxBytes).value
-    }
-
-    private static func hexadecimal(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }

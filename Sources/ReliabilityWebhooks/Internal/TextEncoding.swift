@@ -1,3 +1,22 @@
+internal import ReliabilityCore
+
+/// Returns the SHA-256 of parts, each after its length, in lower-case hexadecimal digits.
+///
+/// The digest of a single part is the digest of the part alone.
+func digestText(of parts: [[UInt8]]) -> String {
+    var hash = SHA256()
+    if parts.count == 1 {
+        hash.update(parts[0])
+    } else {
+        for part in parts {
+            hash.update((0..<8).map { UInt8(truncatingIfNeeded: UInt64(part.count) >> (56 - 8 * $0)) })
+            hash.update(part)
+        }
+    }
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: hash.digest().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}
+
 /// Returns the bytes of a hexadecimal text in upper or lower case, or `nil` if the text is not hexadecimal.
 func decodeHexadecimal(_ text: some Collection<UInt8>) -> [UInt8]? {
     func digit(_ byte: UInt8) -> UInt8? {
