@@ -53,7 +53,7 @@ struct PostgresNIOTransportTests {
         let reply = try await transport.query(
             "SELECT $1::bytea, $2::bytea, 1::bigint",
             [PostgresValue(type: Self.bytea, bytes: bytes), PostgresValue(type: Self.bytea, bytes: nil)],
-            limit: .seconds(3)
+            limit: .seconds(20)
         )
         #expect(reply.rows == [[bytes, nil, [0, 0, 0, 0, 0, 0, 0, 1]]])
         #expect(reply.sqlState == nil)
@@ -62,17 +62,17 @@ struct PostgresNIOTransportTests {
 
     @Test func anErrorOfTheServerIsAReplyAndTheConnectionRemains() async throws {
         let transport = try await connect { $0.options.maximumConnections = 1 }
-        let reply = try await transport.query("SELECT 1/0", [], limit: .seconds(3))
+        let reply = try await transport.query("SELECT 1/0", [], limit: .seconds(20))
         #expect(reply.sqlState == "22012")
-        #expect(try await transport.query("SELECT 1", [], limit: .seconds(3)).rows == [[[0, 0, 0, 1]]])
+        #expect(try await transport.query("SELECT 1", [], limit: .seconds(20)).rows == [[[0, 0, 0, 1]]])
         await transport.close()
     }
 
     @Test func theServerEndsAStatementBeforeTheClientDoes() async throws {
         let transport = try await connect { $0.options.additionalStartupParameters = [("statement_timeout", "100")] }
-        let reply = try await transport.query("SELECT pg_sleep(5)", [], limit: .seconds(3))
+        let reply = try await transport.query("SELECT pg_sleep(5)", [], limit: .seconds(20))
         #expect(reply.sqlState == "57014")
-        let isolation = try await transport.query("SHOW default_transaction_isolation", [], limit: .seconds(3))
+        let isolation = try await transport.query("SHOW default_transaction_isolation", [], limit: .seconds(20))
         #expect(isolation.rows == [[Array("read committed".utf8)]])
         await transport.close()
     }
@@ -86,7 +86,7 @@ struct PostgresNIOTransportTests {
         }
         #expect(failure?.isSent == true)
         // The connection of the late answer is closed, so the next statement gets its own answer.
-        #expect(try await transport.query("SELECT 7", [], limit: .seconds(3)).rows == [[[0, 0, 0, 7]]])
+        #expect(try await transport.query("SELECT 7", [], limit: .seconds(20)).rows == [[[0, 0, 0, 7]]])
         await transport.close()
     }
 
@@ -119,7 +119,7 @@ struct PostgresNIOTransportTests {
         #expect(failure?.isSent == false)
         await transport.close()
         let closed = await self.failure { () async throws(ConnectionFailure) in
-            try await transport.query("SELECT 1", [], limit: .seconds(3))
+            try await transport.query("SELECT 1", [], limit: .seconds(20))
         }
         #expect(closed?.isSent == false)
     }

@@ -32,6 +32,7 @@ final class PostgresServer: Sendable {
             [ $? -eq 1 ] || break
             sleep 0.1
           done
+          touch "$dir/ended"
         }
         if [ -z "$origin" ]; then
           "$bin/initdb" -D "$dir/data" -U postgres -A trust -N --no-instructions >"$dir/initdb" 2>&1 || exit 1
@@ -41,12 +42,17 @@ final class PostgresServer: Sendable {
         start "$@" &
         while read -r command; do
           wait
+          rm -f "$dir/ended"
           start "$@" &
         done
         touch "$dir/stop"
-        pid=$(head -n 1 "$dir/data/postmaster.pid")
-        kill -CONT "$pid"
-        kill -QUIT "$pid"
+        # A server that starts has not written its process yet.
+        while [ ! -e "$dir/ended" ]; do
+          pid=$(head -n 1 "$dir/data/postmaster.pid")
+          kill -CONT "$pid"
+          kill -QUIT "$pid"
+          sleep 0.1
+        done
         wait
         rm -rf "$dir"
         """

@@ -1,4 +1,5 @@
 #if GRDB
+// GRDB represents blobs as Data.
 internal import Foundation
 internal import GRDB
 internal import ReliabilityCore
