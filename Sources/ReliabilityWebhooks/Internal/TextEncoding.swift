@@ -13,8 +13,27 @@ func digestText(of parts: [[UInt8]]) -> String {
             hash.update(part)
         }
     }
+    return hexadecimalText(of: hash.digest())
+}
+
+/// Returns bytes in lower-case hexadecimal digits.
+func hexadecimalText(of bytes: [UInt8]) -> String {
     let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: hash.digest().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}
+
+/// Returns bytes in the base 64 of RFC 4648 §4 with padding.
+func base64Text(of bytes: [UInt8]) -> String {
+    let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    var text: [UInt8] = []
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+        let group = bytes[start..<min(start + 3, bytes.count)]
+        let bits = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
+        for index in 0..<4 {
+            text.append(index <= group.count ? digits[Int(bits >> UInt32(18 - 6 * index) & 63)] : UInt8(ascii: "="))
+        }
+    }
+    return String(decoding: text, as: UTF8.self)
 }
 
 /// Returns the bytes of a hexadecimal text in upper or lower case, or `nil` if the text is not hexadecimal.
