@@ -11,9 +11,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 }
 
 /// A target of the checks in `Tools`, which are no part of a product.
-func tool(_ name: String, _ dependencies: [String], isExecutable: Bool = false) -> Target {
-    let dependencies = dependencies.map { Target.Dependency.byName(name: $0) }
-    return isExecutable
+func tool(_ name: String, _ dependencies: [Target.Dependency], isExecutable: Bool = false) -> Target {
+    isExecutable
         ? .executableTarget(name: name, dependencies: dependencies, path: "Tools/\(name)")
         : .target(name: name, dependencies: dependencies, path: "Tools/\(name)")
 }
@@ -161,7 +160,7 @@ let package = Package(
         tests("Validation"),
         tests("ErrorContract"),
         tests("Reliability", ["ReliabilityStoreTesting"]),
-        tests("ReliabilityWebhooks", ["ReliabilityStore", "ReliabilityStoreTesting", "Outbox"]),
+        tests("ReliabilityWebhooks", ["ReliabilityStore", "ReliabilityStoreTesting", "Outbox", "Retry"]),
         tests("ReliabilityTesting"),
         tests("ReliabilityStoreTesting", ["ReliabilityStore"]),
         .testTarget(name: "CallSimulationTests", dependencies: ["CallSimulation", "Retry"]),
@@ -250,8 +249,23 @@ if Context.environment["RELIABILITY_FUZZ"] == "1" {
     )
 }
 
-// `RELIABILITY_NETWORK=1` leaves out what the tests with servers do not need; see `.ci/network`.
+// `RELIABILITY_NETWORK=1` adds the server of `.ci/webhooks`, and leaves out what the tests with servers do not need; see
+// `.ci/network`.
 if Context.environment["RELIABILITY_NETWORK"] == "1" {
+    package.dependencies.append(.package(url: "https://github.com/apple/swift-crypto.git", "3.12.3"..<"5.0.0"))
+    package.targets.append(
+        tool(
+            "WebhookCheck",
+            [
+                "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityWebhooks", "Outbox", "Dedup",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            isExecutable: true
+        )
+    )
     let others = [
         "CallCheck", "CallSimulation", "CheckSupport", "CrashChild", "StoreCheck", "StoreSimulation", "store-inspector",
     ]

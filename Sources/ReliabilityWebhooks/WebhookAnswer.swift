@@ -9,6 +9,8 @@ public struct WebhookAnswer: Sendable {
         case duplicate
         /// The inbox does not accept the type of the message.
         case ignored
+        /// The message asked for an answer with its challenge.
+        case challenged
         /// The message has the identity of another message.
         case conflicting
         /// The message is not authentic, not recent or too large.
@@ -19,10 +21,10 @@ public struct WebhookAnswer: Sendable {
 
     /// The result of the delivery.
     public let outcome: Outcome
-    /// The HTTP status: 204, 401, 409, 413 or 503.
+    /// The HTTP status: 200, 204, 401, 409, 413 or 503.
     public let status: Int
     /// The header fields of the response.
     public let headerFields: [(name: String, value: String)]
-    /// The body, which is empty for a success.
+    /// The body, which is empty with the status 204.
     public let body: [UInt8]
 }

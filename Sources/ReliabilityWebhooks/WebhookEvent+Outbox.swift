@@ -21,6 +21,7 @@ extension WebhookEvent {
             timestamp: headers[Self.time].flatMap { Int64($0) },
             clockOffset: headers[Self.offset].flatMap { Int64($0) },
             secretName: secretName,
+            challenge: nil,
             body: message.payload
         )
     }

@@ -16,6 +16,10 @@ public struct WebhookEvent: Hashable, Sendable {
     public let clockOffset: Int64?
     /// The name of the secret that verified the message.
     public let secretName: String
+    /// The text that the answer must contain, or `nil` for a message that asks for no such answer.
+    ///
+    /// The text has up to 255 bytes and any characters. Answer with the type `text/plain`.
+    public let challenge: String?
     /// The body as received.
     public let body: [UInt8]
 }

@@ -25,6 +25,7 @@ internal import ReliabilityStore
 /// | delivery | status |
 /// |---|---|
 /// | stored, delivered again, or of a type that is not accepted | 204 |
+/// | the challenge of a provider that registers the address | 200 with the challenge |
 /// | not authentic or not recent | 401 |
 /// | the identity of an earlier message with other bytes | 409 |
 /// | larger than the limit of the verifier | 413 |
@@ -74,6 +75,17 @@ public struct WebhookInbox: Sendable {
         do throws(WebhookError) { event = try verifier.verify(headers: headers, body: body) } catch {
             events.emit(.rejected(error))
             return answer(.rejected, error)
+        }
+        if let challenge = event.challenge {
+            events.emit(.ignored(id: event.id, type: event.type))
+            return WebhookAnswer(
+                outcome: .challenged,
+                status: 200,
+                headerFields: [
+                    ("content-type", "text/plain; charset=utf-8"), ("x-content-type-options", "nosniff"),
+                ],
+                body: Array(challenge.utf8)
+            )
         }
         if let types = configuration.types, !types.contains(where: { $0.utf8.elementsEqual((event.type ?? "").utf8) }) {
             events.emit(.ignored(id: event.id, type: event.type))

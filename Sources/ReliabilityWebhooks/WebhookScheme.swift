@@ -51,6 +51,8 @@ public struct WebhookScheme: Hashable, Sendable {
         case single(prefix: String, Encoding)
         /// Signatures of the Standard Webhooks, separated by spaces. The secret is `whsec_` and base 64.
         case standard
+        /// Ed25519 signatures of the Standard Webhooks. The public key is `whpk_` and base 64.
+        case standardAsymmetric
         /// Signatures and the time in one field of Stripe. The secret is a text.
         case stripe
     }
@@ -66,6 +68,9 @@ public struct WebhookScheme: Hashable, Sendable {
     let redeliveryTime: Duration
     /// A Boolean value that indicates whether a repeated delivery has the same bytes.
     let repeatsBytes: Bool
+    /// The type of the messages that ask for an answer with the text `challenge` of their body, or `nil` if there are
+    /// none.
+    var challengeType: String?
 
     /// A scheme of a provider with HMAC and SHA-256.
     ///
@@ -126,6 +131,22 @@ extension WebhookScheme {
         repeatsBytes: true
     )
 
+    /// The scheme `v1a` of Standard Webhooks 1.0.0 with Ed25519 signatures.
+    ///
+    /// The secrets of the verifier are public keys that begin with `whpk_`. See
+    /// ``WebhookVerifier/init(_:unixSeconds:ed25519:)`` for the platforms with Ed25519.
+    public static let standardAsymmetric = Self(
+        name: "standard asymmetric",
+        signatureHeader: standard.signatureHeader,
+        form: .standardAsymmetric,
+        parts: standard.parts,
+        timestampHeader: standard.timestampHeader,
+        identity: standard.identity,
+        eventType: standard.eventType,
+        redeliveryTime: standard.redeliveryTime,
+        repeatsBytes: true
+    )
+
     /// The scheme `v1` of Stripe.
     ///
     /// The secret is the whole text that begins with `whsec_`. Entries `v0` are ignored.
@@ -153,17 +174,23 @@ extension WebhookScheme {
     )
 
     /// The scheme of Slack.
-    public static let slack = hmacSHA256(
-        "slack",
-        signatureHeader: "x-slack-signature",
-        prefix: "v0=",
-        parts: [.text("v0:"), .header("x-slack-request-timestamp"), .text(":"), .body],
-        timestampHeader: "x-slack-request-timestamp",
-        identity: .body(["event_id"]),
-        eventType: .body([["event", "type"], ["type"]]),
-        redeliveryTime: .days(1),
-        repeatsBytes: false
-    )
+    ///
+    /// A ``WebhookInbox`` answers the message `url_verification` with its challenge.
+    public static let slack: Self = {
+        var scheme = hmacSHA256(
+            "slack",
+            signatureHeader: "x-slack-signature",
+            prefix: "v0=",
+            parts: [.text("v0:"), .header("x-slack-request-timestamp"), .text(":"), .body],
+            timestampHeader: "x-slack-request-timestamp",
+            identity: .body(["event_id"]),
+            eventType: .body([["event", "type"], ["type"]]),
+            redeliveryTime: .days(1),
+            repeatsBytes: false
+        )
+        scheme.challengeType = "url_verification"
+        return scheme
+    }()
 
     /// The scheme of Shopify, which signs the body only.
     ///

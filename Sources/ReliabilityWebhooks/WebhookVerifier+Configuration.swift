@@ -5,7 +5,7 @@ extension WebhookVerifier {
     public struct Secret: Hashable, Sendable, CustomStringConvertible {
         /// The name for events and logs, such as `current` or `previous`.
         public let name: String
-        /// The text of the secret as the provider shows the secret.
+        /// The text of the secret, or of the public key, as the provider shows the text.
         public let text: String
 
         /// Creates a secret.
@@ -100,6 +100,10 @@ extension WebhookScheme {
         if bytes.isEmpty { return "the text is empty" }
         let isSpace = { (byte: UInt8) in byte <= 0x20 || byte == 0x7f }
         if isSpace(bytes[0]) || isSpace(bytes[bytes.count - 1]) { return "the text begins or ends with white space" }
+        if form == .standardAsymmetric {
+            if !secret.hasPrefix("whpk_") { return "the text is no public key, which begins with whpk_" }
+            return key(of: secret)?.count == 32 ? nil : "the text must be whpk_ and the base 64 of 32 bytes"
+        }
         guard form == .standard else { return bytes.count < 8 ? "the text has fewer than 8 bytes" : nil }
         if secret.hasPrefix("whpk_") || secret.hasPrefix("whsk_") {
             return "the text is an asymmetric key, and a secret begins with whsec_"
@@ -110,8 +114,12 @@ extension WebhookScheme {
 
     /// Returns the bytes of the key of a secret, or `nil` if the secret does not have the form of the scheme.
     func key(of secret: String) -> [UInt8]? {
-        guard form == .standard else { return Array(secret.utf8) }
-        let prefix = Array("whsec_".utf8)
+        let prefix: [UInt8]
+        switch form {
+        case .standard: prefix = Array("whsec_".utf8)
+        case .standardAsymmetric: prefix = Array("whpk_".utf8)
+        case .single, .stripe: return Array(secret.utf8)
+        }
         let bytes = Array(secret.utf8)
         return bytes.starts(with: prefix) ? decodeBase64(bytes.dropFirst(prefix.count)) : nil
     }

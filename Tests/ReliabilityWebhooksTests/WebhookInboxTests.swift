@@ -2,6 +2,7 @@ import Outbox
 import ReliabilityCore
 import ReliabilityStore
 import ReliabilityTesting
+import Retry
 import TestSupport
 import Testing
 
@@ -42,24 +43,11 @@ struct WebhookInboxTests {
 
     private func signed(_ id: String, _ body: String) -> ([(name: String, value: String)], [UInt8]) {
         let parts = [Array("\(id).\(Self.time).".utf8), Array(body.utf8)]
-        let code = encodeBase64(HMACSHA256(key: Self.key).code(for: parts))
+        let code = base64Text(of: HMACSHA256(key: Self.key).code(for: parts))
         return (
             [("webhook-id", id), ("webhook-timestamp", "\(Self.time)"), ("webhook-signature", "v1,\(code)")],
             Array(body.utf8)
         )
-    }
-
-    private func encodeBase64(_ bytes: [UInt8]) -> String {
-        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-        var text = ""
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            let bits = group.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(16 - 8 * $1.offset) }
-            for index in 0..<4 {
-                text.append(index <= group.count ? digits[Int(bits >> UInt32(18 - 6 * index) & 63)] : "=")
-            }
-        }
-        return text
     }
 
     private func accept(_ inbox: WebhookInbox, _ message: ([(name: String, value: String)], [UInt8])) async
@@ -167,6 +155,73 @@ struct WebhookInboxTests {
             #expect(answer.status == 503 && answer.outcome == .unavailable, "\(fault)")
             #expect(answer.headerFields.contains { $0.name == "retry-after" }, "\(fault)")
         }
+    }
+
+    @Test("W18: a failing handler does not unmark the message, and its dead letter has all bytes")
+    func failingHandler() async throws {
+        let inbox = inbox()
+        let message = signed("msg_1", #"{"type":"paid"}"#)
+        #expect(await accept(inbox, message).outcome == .accepted)
+        let attempts = EventRecorder<WebhookEvent>()
+        let relay = OutboxRelay(
+            .init(maxAttempts: 2, backoff: .constant(.zero, jitter: .none)),
+            queue: outbox,
+            clock: clock
+        ) { delivery in
+            if let event = WebhookEvent(delivery.message) { attempts.record(event) }
+            throw StoreError(.failed, "the handler fails")
+        }
+        let run = Task { await relay.run() }
+        #expect(await attempts.wait(for: 2).allSatisfy { $0.body == message.1 })
+        relay.drain()
+        await run.value
+        let dead = try await memory.page("webhooks", .deadLetter, after: nil, limit: 10).records
+        #expect(dead.compactMap { OutboxMessage($0).flatMap { WebhookEvent($0)?.body } } == [message.1])
+        #expect(await accept(inbox, message).outcome == .duplicate)
+    }
+
+    @Test("W22: an older event after a newer one has no effect, in one commit, and equal times are not decided")
+    func newestWins() async throws {
+        let object = StoreKey("objects", "1")
+        func apply(_ time: UInt8, _ state: UInt8) async throws -> String {
+            while true {
+                let found = try await memory.get(object)
+                if let found, found.value[0] == time { return "undecided" }
+                if let found, found.value[0] > time { return "skipped" }
+                let condition: WriteCondition = found.map { .version($0.version) } ?? .absent
+                if case .committed = try await memory.commit(.put(object, [time, state], .never, if: condition)) {
+                    return "applied"
+                }
+            }
+        }
+        var results: [String] = []
+        for (time, state) in [(2, 20), (1, 10), (2, 21), (3, 30)] as [(UInt8, UInt8)] {
+            results.append(try await apply(time, state))
+        }
+        #expect(results == ["applied", "skipped", "undecided", "applied"])
+        #expect(try await memory.get(object)?.value == [3, 30])
+    }
+
+    @Test("W23: a challenge is answered after the verification only, within a bound, as plain text")
+    func challenge() async throws {
+        let slack = inbox("slack", .slack, secret: "8f742231b10e8888abcd99yyyzzz85a5")
+        func deliver(_ challenge: String, secret: String = "8f742231b10e8888abcd99yyyzzz85a5") async -> WebhookAnswer {
+            let body = Array(#"{"type":"url_verification","challenge":"\#(challenge)"}"#.utf8)
+            let parts = [Array("v0:\(Self.time):".utf8), body]
+            let code = hexadecimalText(of: HMACSHA256(key: Array(secret.utf8)).code(for: parts))
+            return await slack.accept(
+                headers: [("x-slack-request-timestamp", "\(Self.time)"), ("x-slack-signature", "v0=\(code)")],
+                body: body
+            )
+        }
+        let answer = await deliver("<script>3eZbrw1aB")
+        #expect(answer.outcome == .challenged && answer.status == 200)
+        #expect(answer.body == Array("<script>3eZbrw1aB".utf8))
+        #expect(answer.headerFields.contains { $0 == ("content-type", "text/plain; charset=utf-8") })
+        #expect(answer.headerFields.contains { $0 == ("x-content-type-options", "nosniff") })
+        #expect(await deliver("3eZbrw1aB", secret: "another secret").status == 401)
+        #expect(await deliver(String(repeating: "a", count: 256)).status == 401)
+        #expect(try await stored() == [])
     }
 
     @Test("W19: a retention below the time of the provider's repetitions is refused with both figures")

@@ -9,15 +9,27 @@ struct EventContent {
     let id: String
     let type: String?
     let isTypeSigned: Bool
+    /// The text that the answer must contain, or `nil` for a message that asks for no such answer.
+    let challenge: String?
 
     /// Reads the identity and the type from a message whose signature was verified.
     ///
     /// - Throws: ``WebhookError`` if the message has no identity.
     init(_ scheme: WebhookScheme, _ headers: ReceivedHeaders, _ body: [UInt8]) throws(WebhookError) {
-        var paths: [[String]] = []
-        if case .body(let path) = scheme.identity { paths.append(path) }
-        if case .body(let types) = scheme.eventType { paths += types }
+        let identityPaths = if case .body(let path) = scheme.identity { [path] } else { [[String]]() }
+        let typePaths = if case .body(let paths) = scheme.eventType { paths } else { [[String]]() }
+        let challengePaths = scheme.challengeType == nil ? [] : [["challenge"]]
+        let paths = identityPaths + typePaths + challengePaths
         let texts = paths.isEmpty ? [] : Self.texts(at: paths, in: body)
+        if case .header(let name) = scheme.eventType {
+            let value = headers.values(name).count == 1 ? headers.values(name)[0] : []
+            type = value.isEmpty || value.count > Self.maxBytes ? nil : String(decoding: value, as: UTF8.self)
+            isTypeSigned = scheme.parts.contains(.header(name))
+        } else {
+            type = texts.dropFirst(identityPaths.count).prefix(typePaths.count).lazy.compactMap(\.self).first
+            isTypeSigned = type != nil
+        }
+        challenge = type == scheme.challengeType ? texts.suffix(challengePaths.count).first ?? nil : nil
         switch scheme.identity {
         case .digestOfBody(let names):
             id = digestText(of: names.map { name in headers.values(name).flatMap { $0 + [0] } } + [body])
@@ -26,18 +38,13 @@ struct EventContent {
             guard value.count <= Self.maxBytes else { throw WebhookError(.malformedHeader(name)) }
             id = String(decoding: value, as: UTF8.self)
         case .body:
-            guard let text = texts.first ?? nil, !text.isEmpty else { throw WebhookError(.noIdentity) }
-            id = text
-        }
-        switch scheme.eventType {
-        case .header(let name):
-            let value = headers.values(name).count == 1 ? headers.values(name)[0] : []
-            type = value.isEmpty || value.count > Self.maxBytes ? nil : String(decoding: value, as: UTF8.self)
-            isTypeSigned = scheme.parts.contains(.header(name))
-        case .body(let types):
-            type = texts.suffix(types.count).lazy.compactMap(\.self).first
-            isTypeSigned = type != nil
-        case nil: (type, isTypeSigned) = (nil, false)
+            if let text = texts.first ?? nil, !text.isEmpty {
+                id = text
+            } else if challenge != nil {
+                id = digestText(of: [body])
+            } else {
+                throw WebhookError(.noIdentity)
+            }
         }
     }
 

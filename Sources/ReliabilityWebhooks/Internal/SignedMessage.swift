@@ -8,7 +8,7 @@ struct SignedMessage {
     let headers: ReceivedHeaders
     /// The signed bytes, one part after the other.
     let parts: [[UInt8]]
-    /// The decoded signatures of 32 bytes.
+    /// The decoded signatures, which have the length of the scheme's signatures.
     let signatures: [[UInt8]]
     /// The time of the attempt in Unix seconds, or `nil` if the scheme has none.
     let timestamp: Int64?
@@ -26,11 +26,14 @@ struct SignedMessage {
             timestamp = time
             parts = [Array(times[0]), Array(".".utf8), body]
             signatures = Self.decoded(entries, after: "v1=", decodeHexadecimal)
-        case .standard:
+        case .standard, .standardAsymmetric:
             let values = headers.values(name)
             if values.allSatisfy(\.isEmpty) { throw WebhookError(.missingHeader(name)) }
             let entries = values.flatMap { Self.entries($0, separator: UInt8(ascii: " ")) }
-            signatures = Self.decoded(entries, after: "v1,", decodeBase64)
+            signatures =
+                scheme.form == .standard
+                ? Self.decoded(entries, after: "v1,", decodeBase64)
+                : Self.decoded(entries, after: "v1a,", count: 64, decodeBase64)
             (parts, timestamp) = try Self.parts(scheme, headers, body, forbidden: UInt8(ascii: "."))
         case .single(let prefix, let encoding):
             let entry = try headers.only(name)[...]
@@ -85,10 +88,11 @@ struct SignedMessage {
     private static func decoded(
         _ entries: [ArraySlice<UInt8>],
         after prefix: String,
+        count: Int = 32,
         _ decode: (ArraySlice<UInt8>) -> [UInt8]?
     ) -> [[UInt8]] {
         let texts = entries.lazy.compactMap { text(of: $0, after: prefix) }.filter { $0.count <= maxSignatureBytes }
-        return texts.prefix(maxSignatures).compactMap(decode).filter { $0.count == 32 }
+        return texts.prefix(maxSignatures).compactMap(decode).filter { $0.count == count }
     }
 
     /// Returns the value of 1 to 12 decimal digits, or `nil` for any other text.
