@@ -14,7 +14,7 @@
 public struct WebhookAddressPolicy: Hashable, Sendable {
     /// The reason of a rejection.
     @nonexhaustive
-    public enum Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Rejection: Error, Hashable, Sendable, CustomStringConvertible {
         /// The text is not an absolute URL of printable ASCII with at most 2,048 bytes, or has a fragment.
         case malformed
         /// The scheme is not allowed.
@@ -77,8 +77,8 @@ public struct WebhookAddressPolicy: Hashable, Sendable {
     ///
     /// - Parameter url: The text of the URL.
     /// - Returns: The target of the URL.
-    /// - Throws: ``Refusal``.
-    public func target(of url: String) throws(Refusal) -> WebhookTarget {
+    /// - Throws: ``Rejection``.
+    public func target(of url: String) throws(Rejection) -> WebhookTarget {
         let target = try WebhookTarget(url)
         if !target.isSecure && !allowsPlainHTTP { throw .scheme }
         if !ports.contains(target.port) { throw .port(target.port) }
@@ -93,8 +93,8 @@ public struct WebhookAddressPolicy: Hashable, Sendable {
     ///
     /// - Parameter addresses: All addresses of the host.
     /// - Returns: The first address.
-    /// - Throws: ``Refusal``.
-    public func address(among addresses: [WebhookAddress]) throws(Refusal) -> WebhookAddress {
+    /// - Throws: ``Rejection``.
+    public func address(among addresses: [WebhookAddress]) throws(Rejection) -> WebhookAddress {
         for address in addresses where !addressKinds.contains(address.kind) { throw .address(address.kind) }
         guard let first = addresses.first else { throw .noAddress }
         return first
