@@ -59,8 +59,12 @@ struct EndpointGate {
     /// The earliest instant of the next attempt.
     private var earliest: Int64 { max(slowUntil, probeAt ?? .min) }
 
-    /// Returns the time after which a message returns, behind the messages that wait already.
-    mutating func wait(_ limits: Limits, now: Int64, random: RandomSource) -> Duration {
+    /// Returns the time after which the message of a failed probe returns, behind all messages that wait.
+    ///
+    /// The message may fail for a reason of its own, so another message is the next probe.
+    func waitAfterProbe(now: Int64) -> Duration { .nanoseconds(earliest.saturatingSubtract(now) + Self.maxSpread) }
+
+    private mutating func wait(_ limits: Limits, now: Int64, random: RandomSource) -> Duration {
         let earliest = max(earliest, now)
         // Twice the rate of the endpoint, because some messages return while all permits are taken.
         let spacing = max(1_000_000, typicalDuration / Int64(2 * limits.permits))

@@ -56,10 +56,8 @@ final class EndpointStates: Sendable {
         change(id) { gate, limits, now in gate.fail(isProbe: isProbe, slow: slow, limits, now: now) }
     }
 
-    /// Returns the time after which a message returns, behind the messages that wait already.
-    func wait(_ id: String) -> Duration {
-        change(id) { gate, limits, now in gate.wait(limits, now: now, random: random) }
-    }
+    /// Returns the time after which the message of a failed probe returns.
+    func waitAfterProbe(_ id: String) -> Duration { change(id) { gate, _, now in gate.waitAfterProbe(now: now) } }
 
     /// Removes the quarantine of an endpoint.
     func reset(_ id: String) { change(id) { gate, _, _ in _ = gate.succeed(after: 1_000_000_000) } }

@@ -138,8 +138,7 @@ final class WebhookDispatcher: Sendable {
                 return isStored ? error : WebhookDeliveryError(error.reason, .postpone(Self.retryDelay))
             }
         }
-        // Another message is the next probe, because a message can fail for a reason of its own.
-        if isProbe { return WebhookDeliveryError(error.reason, .postpone(states.wait(entry.id))) }
+        if isProbe { return WebhookDeliveryError(error.reason, .postpone(states.waitAfterProbe(entry.id))) }
         var scheduled = wait(afterAttempt: delivery.attempt)
         if slow != nil || error.reason == .timedOut { scheduled = max(scheduled, Self.slowDelay) }
         let wait = RetryAfter.wait(exchange.retryAfter, scheduled: scheduled, unixSeconds: now)
