@@ -23,7 +23,7 @@ struct WebhookQuarantineTests {
                 try await fixture.commit((start..<start + 1000).map { "msg_\($0)" }, to: ["hanging"])
             }
             let run = simulation.spawn { await sender.run() }
-            for number in 0..<4 {
+            for number in 0..<2 {
                 let committed = fixture.elapsed
                 try await fixture.commit(["fresh_\(number)"], to: ["fresh"])
                 try await simulation.clock.sleep(for: .seconds(simulation.random(in: 20...60)))
