@@ -6,7 +6,8 @@
 /// ```swift
 /// let policy = WebhookAddressPolicy()
 /// let target = try policy.target(of: "https://hooks.example.com/orders")
-/// let address = try policy.address(among: addressesOfTheHost)    // rejected if any address is special
+/// let addresses = [[8, 8, 8, 8], [127, 0, 0, 1]].compactMap { WebhookAddress($0) }    // all addresses of the host
+/// let address = try policy.address(among: addresses)                                  // throws, because one is special
 /// ```
 ///
 /// The rule is a value without input and output. A sender must check the addresses again at each attempt and connect to

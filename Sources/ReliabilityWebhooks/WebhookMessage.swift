@@ -5,7 +5,7 @@ internal import ReliabilityCore
 ///
 /// ```swift
 /// let message = try WebhookMessage("order.paid", payload: body)
-/// try await outbox.commit([.put(key, order, .never, if: .absent)], sending: message.records(for: endpointIDs))
+/// try await outbox.commit([], sending: message.records(for: ["acme", "globex"]))
 /// ```
 ///
 /// The bytes of the payload are stored with the data and are the same at every attempt. Standard Webhooks advises a JSON

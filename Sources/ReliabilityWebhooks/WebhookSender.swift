@@ -5,11 +5,14 @@ internal import Retry
 /// Delivers the webhooks of an outbox to their endpoints.
 ///
 /// ```swift
-/// let sender = WebhookSender(outbox: outbox) { id in try await directory.endpoint(id) } transport: { request in
-///     try await http.send(request)
+/// let sender = WebhookSender(outbox: outbox, endpoints: { id in try await directory.endpoint(id) }) { request in
+///     try await http.post(request)
 /// }
 /// let message = try WebhookMessage("order.paid", payload: body)
-/// try await outbox.commit([.put(key, order, .never, if: .absent)], sending: message.records(for: ["acme", "globex"]))
+/// try await outbox.commit(
+///     [.put(StoreKey("orders", order.id), order.bytes, .never, if: .absent)],
+///     sending: message.records(for: ["acme", "globex"])
+/// )
 /// await sender.run()
 /// ```
 ///
