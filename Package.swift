@@ -83,7 +83,7 @@ let package = Package(
             "Reliability",
             [
                 "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "Timeout", "Retry", "CircuitBreaker",
-                "Bulkhead", "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract",
+                "Bulkhead", "RateLimiter", "Dedup", "Outbox", "Validation", "ErrorContract", "ReliabilityWebhooks",
             ]
         ),
         module(

@@ -6,7 +6,8 @@
 /// ```swift
 /// let policy = WebhookAddressPolicy()
 /// let target = try policy.target(of: "https://hooks.example.com/orders")
-/// let address = try policy.address(among: addressesOfTheHost)    // rejected if any address is special
+/// let addresses = [[8, 8, 8, 8], [127, 0, 0, 1]].compactMap { WebhookAddress($0) }    // all addresses of the host
+/// let address = try policy.address(among: addresses)                                  // throws, because one is special
 /// ```
 ///
 /// The rule is a value without input and output. A sender must check the addresses again at each attempt and connect to
@@ -14,7 +15,7 @@
 public struct WebhookAddressPolicy: Hashable, Sendable {
     /// The reason of a rejection.
     @nonexhaustive
-    public enum Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Rejection: Error, Hashable, Sendable, CustomStringConvertible {
         /// The text is not an absolute URL of printable ASCII with at most 2,048 bytes, or has a fragment.
         case malformed
         /// The scheme is not allowed.
@@ -77,8 +78,8 @@ public struct WebhookAddressPolicy: Hashable, Sendable {
     ///
     /// - Parameter url: The text of the URL.
     /// - Returns: The target of the URL.
-    /// - Throws: ``Refusal``.
-    public func target(of url: String) throws(Refusal) -> WebhookTarget {
+    /// - Throws: ``Rejection``.
+    public func target(of url: String) throws(Rejection) -> WebhookTarget {
         let target = try WebhookTarget(url)
         if !target.isSecure && !allowsPlainHTTP { throw .scheme }
         if !ports.contains(target.port) { throw .port(target.port) }
@@ -93,8 +94,8 @@ public struct WebhookAddressPolicy: Hashable, Sendable {
     ///
     /// - Parameter addresses: All addresses of the host.
     /// - Returns: The first address.
-    /// - Throws: ``Refusal``.
-    public func address(among addresses: [WebhookAddress]) throws(Refusal) -> WebhookAddress {
+    /// - Throws: ``Rejection``.
+    public func address(among addresses: [WebhookAddress]) throws(Rejection) -> WebhookAddress {
         for address in addresses where !addressKinds.contains(address.kind) { throw .address(address.kind) }
         guard let first = addresses.first else { throw .noAddress }
         return first

@@ -1,3 +1,4 @@
+internal import Outbox
 public import ReliabilityCore
 
 /// The failure of an attempt to deliver a webhook.
@@ -13,16 +14,16 @@ public struct WebhookDeliveryError: ReliabilityError, Hashable, CustomStringConv
         case unknownEndpoint
         /// The endpoint is disabled.
         case disabled
-        /// The endpoint has as many attempts as allowed, must not be called yet, or is in quarantine.
+        /// The endpoint has as many attempts at the same time as allowed, asked for a wait, or is in quarantine.
         case waiting
-        /// The directory of endpoints or the store failed.
+        /// The directory of endpoints or the store failed before the attempt.
         case directoryFailed
         /// The address policy rejected the URL or an address.
-        case refused(WebhookAddressPolicy.Refusal)
+        case addressRejected(WebhookAddressPolicy.Rejection)
         /// The host could not be resolved.
         case resolutionFailed
-        /// The transport failed before a response.
-        case transportFailed
+        /// The transport failed before a response. The code is the code of its error, or `nil` if the error has none.
+        case transportFailed(ErrorCode?)
         /// The attempt exceeded its time limit.
         case timedOut
         /// The endpoint answered with the status 410 and wants no more messages.
@@ -36,7 +37,13 @@ public struct WebhookDeliveryError: ReliabilityError, Hashable, CustomStringConv
     /// The reason of the failure.
     public let reason: Reason
 
-    init(_ reason: Reason) { self.reason = reason }
+    /// The decision about the message.
+    let decision: DeliveryDecision
+
+    init(_ reason: Reason, _ decision: DeliveryDecision = .retry) {
+        self.reason = reason
+        self.decision = decision
+    }
 
     /// A code such as `webhook.timed_out`.
     public var code: ErrorCode {
@@ -46,7 +53,7 @@ public struct WebhookDeliveryError: ReliabilityError, Hashable, CustomStringConv
         case .disabled: "webhook.disabled"
         case .waiting: "webhook.waiting"
         case .directoryFailed: "webhook.directory_failed"
-        case .refused: "webhook.address_refused"
+        case .addressRejected: "webhook.address_rejected"
         case .resolutionFailed: "webhook.resolution_failed"
         case .transportFailed: "webhook.transport_failed"
         case .timedOut: "webhook.timed_out"
@@ -61,7 +68,7 @@ public struct WebhookDeliveryError: ReliabilityError, Hashable, CustomStringConv
         switch reason {
         case .invalidMessage: .invalid
         case .timedOut: .timeout
-        case .unknownEndpoint, .disabled, .refused, .gone, .redirected: .preconditionFailed
+        case .unknownEndpoint, .disabled, .addressRejected, .gone, .redirected: .preconditionFailed
         case .waiting, .directoryFailed, .resolutionFailed, .transportFailed, .status: .unavailable
         }
     }
@@ -72,8 +79,9 @@ public struct WebhookDeliveryError: ReliabilityError, Hashable, CustomStringConv
     /// The code and the details for logs.
     public var description: String {
         switch reason {
-        case .refused(let refusal): "\(code): \(refusal)"
+        case .addressRejected(let rejection): "\(code): \(rejection)"
         case .redirected(let status), .status(let status): "\(code): \(status)"
+        case .transportFailed(let inner?): "\(code): \(inner)"
         default: code.description
         }
     }

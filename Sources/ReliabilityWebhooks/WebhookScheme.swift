@@ -47,7 +47,7 @@ public struct WebhookScheme: Hashable, Sendable {
 
     /// The form of the secret and of the field with the signatures.
     enum Form: Hashable, Sendable {
-        /// One signature after a prefix. The secret is a text.
+        /// A signature after a prefix. The secret is a text.
         case single(prefix: String, Encoding)
         /// Signatures of the Standard Webhooks, separated by spaces. The secret is `whsec_` and base 64.
         case standard

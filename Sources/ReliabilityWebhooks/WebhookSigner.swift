@@ -4,13 +4,14 @@ public import ReliabilityCore
 ///
 /// ```swift
 /// let signer = try WebhookSigner(keys: [.init(secret)])
-/// let fields = try signer.headerFields(id: "msg_1", unixSeconds: now, body: body)
+/// let fields = try signer.headerFields(id: "msg_1", unixSeconds: unixSeconds, body: body)
 /// ```
 ///
 /// While a secret changes, the old and the new key sign each attempt. A receiver with either secret accepts the message:
 ///
 /// ```swift
-/// let rotated = try signer.rotating(to: newSecret, endingOthersAt: now + 86_400)
+/// let signer = try WebhookSigner(keys: [.init(secret)])
+/// let rotated = try signer.rotating(to: newSecret, endingOthersAt: unixSeconds + 86_400)
 /// ```
 ///
 /// The text of a secret appears in no description, error or event.

@@ -12,7 +12,7 @@ public struct WebhookTarget: Hashable, Sendable {
     /// Parses a URL.
     ///
     /// Parsers of URLs disagree about unusual texts. Therefore every text that needs an interpretation is malformed.
-    init(_ url: String) throws(WebhookAddressPolicy.Refusal) {
+    init(_ url: String) throws(WebhookAddressPolicy.Rejection) {
         let text = Array(url.utf8.prefix(2049))
         let forbidden = [UInt8(ascii: "\\"), UInt8(ascii: "#"), UInt8(ascii: "\"")]
         guard text.count <= 2048, text.allSatisfy({ (0x21...0x7e).contains($0) && !forbidden.contains($0) }) else {
@@ -52,7 +52,7 @@ public struct WebhookTarget: Hashable, Sendable {
     private static func port(
         _ text: ArraySlice<UInt8>,
         or standard: UInt16
-    ) throws(WebhookAddressPolicy.Refusal) -> UInt16 {
+    ) throws(WebhookAddressPolicy.Rejection) -> UInt16 {
         guard let first = text.first else { return standard }
         let digits = text.dropFirst()
         guard first == UInt8(ascii: ":"), (1...5).contains(digits.count), digits.first != UInt8(ascii: "0"),

@@ -5,12 +5,12 @@ import Testing
 struct WebhookAddressPolicyTests {
     private let policy = WebhookAddressPolicy()
 
-    private func refusal(_ url: String, _ policy: WebhookAddressPolicy = .init()) -> WebhookAddressPolicy.Refusal? {
-        do throws(WebhookAddressPolicy.Refusal) { _ = try policy.target(of: url) } catch { return error }
+    private func rejection(_ url: String, _ policy: WebhookAddressPolicy = .init()) -> WebhookAddressPolicy.Rejection? {
+        do throws(WebhookAddressPolicy.Rejection) { _ = try policy.target(of: url) } catch { return error }
         return nil
     }
 
-    @Test("W32: the first and the last address of each special range are refused, and their neighbours are not")
+    @Test("W32: the first and the last address of each special range are rejected, and their neighbours are not")
     func ranges() throws {
         let special = [
             ("0.0.0.0", "0.255.255.255"), ("10.0.0.0", "10.255.255.255"), ("100.64.0.0", "100.127.255.255"),
@@ -27,7 +27,7 @@ struct WebhookAddressPolicyTests {
         for text in special.flatMap({ [$0.0, $0.1] }) {
             let address = try #require(WebhookAddress(text), "\(text)")
             #expect(address.kind != .global, "\(text)")
-            #expect(throws: WebhookAddressPolicy.Refusal.address(address.kind)) {
+            #expect(throws: WebhookAddressPolicy.Rejection.address(address.kind)) {
                 try policy.address(among: [address])
             }
         }
@@ -44,21 +44,21 @@ struct WebhookAddressPolicyTests {
         }
     }
 
-    @Test("W32: a name with one global and one private address is refused, in either order, and so is no address")
+    @Test("W32: a name with one global and one private address is rejected, in either order, and so is no address")
     func mixed() throws {
         let global = try #require(WebhookAddress([8, 8, 8, 8]))
         let loopback = try #require(WebhookAddress([127, 0, 0, 1]))
-        #expect(throws: WebhookAddressPolicy.Refusal.address(.loopback)) {
+        #expect(throws: WebhookAddressPolicy.Rejection.address(.loopback)) {
             try policy.address(among: [global, loopback])
         }
-        #expect(throws: WebhookAddressPolicy.Refusal.address(.loopback)) {
+        #expect(throws: WebhookAddressPolicy.Rejection.address(.loopback)) {
             try policy.address(among: [loopback, global])
         }
-        #expect(throws: WebhookAddressPolicy.Refusal.noAddress) { try policy.address(among: []) }
+        #expect(throws: WebhookAddressPolicy.Rejection.noAddress) { try policy.address(among: []) }
         #expect(try policy.address(among: [global, global]) == global)
     }
 
-    @Test("W32: odd literals are refused")
+    @Test("W32: odd literals are rejected")
     func literals() {
         let hosts = [
             "127.1", "127.0.1", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "0X7F000001", "2130706433", "017700000001",
@@ -69,20 +69,20 @@ struct WebhookAddressPolicyTests {
             "-a.com", "a-.com", "a.com.", "ex%61mple.com", "a_b,c", "localhost:", String(repeating: "a", count: 64),
         ]
         for host in hosts {
-            #expect(refusal("https://\(host)/") != nil, "\(host)")
+            #expect(rejection("https://\(host)/") != nil, "\(host)")
         }
         for host in ["127.0.0.1", "[::1]", "[::ffff:10.0.0.1]", "169.254.169.254", "[fe80::1]"] {
-            guard case .address = refusal("https://\(host)/") else {
-                Issue.record("\(host): \(String(describing: refusal("https://\(host)/")))")
+            guard case .address = rejection("https://\(host)/") else {
+                Issue.record("\(host): \(String(describing: rejection("https://\(host)/")))")
                 continue
             }
         }
-        #expect(refusal("https://8.8.8.8/") == nil && refusal("https://[2606:4700::1111]:443/") == nil)
+        #expect(rejection("https://8.8.8.8/") == nil && rejection("https://[2606:4700::1111]:443/") == nil)
     }
 
-    @Test("W32: other schemes, ports, user information and texts that need an interpretation are refused")
+    @Test("W32: other schemes, ports, user information and texts that need an interpretation are rejected")
     func urls() throws {
-        let table: [(String, WebhookAddressPolicy.Refusal?)] = [
+        let table: [(String, WebhookAddressPolicy.Rejection?)] = [
             ("https://example.com", nil), ("https://EXAMPLE.com/a?b=c:d@e", nil), ("HTTPS://example.com:443/", nil),
             ("https://xn--bcher-kva.example/[]", nil), ("https://a_b.example?x=//y", nil),
             ("http://example.com", .scheme), ("ftp://example.com", .scheme), ("file:///etc/passwd", .scheme),
@@ -98,7 +98,7 @@ struct WebhookAddressPolicyTests {
             ("https://例え.jp", .malformed), ("https://example.com/\0", .malformed), (" https://example.com", .malformed),
             ("https://example.com/" + String(repeating: "a", count: 2048), .malformed),
         ]
-        for (url, expected) in table { #expect(refusal(url) == expected, "\(url)") }
+        for (url, expected) in table { #expect(rejection(url) == expected, "\(url)") }
         let target = try policy.target(of: "https://EXAMPLE.com/a")
         #expect(target.host == "example.com" && target.port == 443 && target.isSecure && target.address == nil)
     }
@@ -110,8 +110,8 @@ struct WebhookAddressPolicyTests {
         #expect(target.host == "127.0.0.1" && target.port == 8080 && !target.isSecure)
         #expect(target.address?.bytes == [127, 0, 0, 1])
         #expect(try testing.target(of: "https://[::1]:8080/").host == "::1")
-        #expect(refusal("http://127.0.0.1/", testing) == .port(80))
-        #expect(refusal("http://10.0.0.1:8080/", testing) == .address(.privateNetwork))
+        #expect(rejection("http://127.0.0.1/", testing) == .port(80))
+        #expect(rejection("http://10.0.0.1:8080/", testing) == .address(.privateNetwork))
     }
 
     @Test("the texts of addresses are canonical, and every other text is no address")

@@ -65,7 +65,7 @@ struct WebhookSignerTests {
         #expect(later.keys.map(\.endsAt) == [nil, .max, Self.time + 1])
     }
 
-    @Test("W34: removing the last key is refused, and so is removing the only key without an end")
+    @Test("W34: removing the last key is rejected, and so is removing the only key without an end")
     func removing() throws {
         let one = try signer(.standard, [.init(Self.secret)])
         #expect(throws: ConfigurationError.self) { try one.removing(one.keys[0].id) }
@@ -74,7 +74,7 @@ struct WebhookSignerTests {
         #expect(try two.removing(one.keys[0].id).keys.map(\.id) == [two.keys[0].id])
     }
 
-    @Test("an identity with a period, white space or a line break and a time outside of its range are refused")
+    @Test("an identity with a period, white space or a line break and a time outside of its range are rejected")
     func identities() throws {
         let signer = try signer(.standard, [.init(Self.secret)])
         for id in ["a.1", "", "a b", "a\r\nx: y", "é", String(repeating: "a", count: 101)] {
@@ -90,7 +90,7 @@ struct WebhookSignerTests {
         #expect(try signer.headerFields(id: "msg_A-1", unixSeconds: 0, body: []).count == 3)
     }
 
-    @Test("secrets that are short, repeated, of another kind or too many are refused")
+    @Test("secrets that are short, repeated, of another kind or too many are rejected")
     func secrets() throws {
         let many = (0..<11).map {
             WebhookSigner.Key("whsec_" + String(repeating: "AB\($0 % 10)D", count: 8) + "AAA\($0 / 10)")
