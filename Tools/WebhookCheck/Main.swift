@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 
 /// `WebhookCheck receive DIRECTORY PORT`: receives webhooks over HTTP on the loopback interface.
+/// `WebhookCheck send PORT COUNT`: sends a number of webhooks to each endpoint of a server.
 ///
 /// `.ci/webhooks` runs the program with clients of other projects on the other side.
 @main
@@ -12,12 +13,15 @@ struct WebhookCheck {
         case ("receive", 3):
             guard let port = Int(arguments[2]) else { fail() }
             try await Receiver(directory: arguments[1]).run(port: port)
+        case ("send", 3):
+            guard let port = Int(arguments[1]), let count = Int(arguments[2]) else { fail() }
+            try await send(port: port, messages: count)
         default: fail()
         }
     }
 
     private static func fail() -> Never {
-        FileHandle.standardError.write(Data("usage: WebhookCheck receive DIRECTORY PORT\n".utf8))
+        FileHandle.standardError.write(Data("usage: WebhookCheck receive DIRECTORY PORT, or send PORT COUNT\n".utf8))
         exit(64)
     }
 }

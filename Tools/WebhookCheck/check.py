@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Delivers webhooks to WebhookCheck over HTTP, signed by the packages of Standard Webhooks and Stripe.
+"""Delivers webhooks to WebhookCheck over HTTP and receives its webhooks, with the packages of Standard Webhooks and Stripe.
 
   check.py PROGRAM [--deliveries N] [--kills N]
 
@@ -12,7 +12,9 @@ in the receiver's file. A crash between an effect and its record repeats the eff
 number of such repetitions has a limit.
 """
 import argparse
+import contextlib
 import http.client
+import http.server
 import json
 import os
 import random
@@ -226,6 +228,86 @@ def check_deliveries(receiver, count, kills):
           f"{total / seconds:.0f} a second; every event took effect; {again} effects were repeated for the sink")
 
 
+class Endpoints(http.server.BaseHTTPRequestHandler):
+    """A server whose paths are endpoints, which verify with the packages of Standard Webhooks and Stripe."""
+
+    protocol_version = "HTTP/1.1"
+    verified = {"standard": [], "stripe": [], "rotated": []}
+    refused = set()
+    requests = []
+    lock = threading.Lock()
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, **fields):
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_POST(self):
+        name = self.path[1:]
+        body = self.rfile.read(int(self.headers["content-length"]))
+        with self.lock:
+            self.requests.append(name)
+        if name == "gone":
+            return self.answer(410)
+        if name == "redirect":
+            return self.answer(302, location=f"http://localhost:{self.server.server_port}/standard")
+        if name == "endless":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"x" * 4096)
+            return None
+        try:
+            if name == "stripe":
+                id = stripe.Webhook.construct_event(body, self.headers["stripe-signature"], STRIPE)["id"]
+            else:
+                standardwebhooks.Webhook(STANDARD).verify(body.decode(), dict(self.headers))
+                id = self.headers["webhook-id"]
+        except Exception as error:  # the test fails by the missing entry
+            print(f"webhooks: {name}: {error!r}", file=sys.stderr)
+            return self.answer(401)
+        with self.lock:
+            # The first attempt of every third message fails after its verification.
+            first = (name, id) not in self.refused and int(id.split("_")[1]) % 3 == 0
+            if first:
+                self.refused.add((name, id))
+            else:
+                self.verified[name].append(id)
+        return self.answer(500 if first else 204)
+
+
+def check_sending(program, count):
+    """Messages of WebhookSender, verified by the packages of Standard Webhooks and Stripe."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoints)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    run = subprocess.run([program, "send", str(server.server_port), str(count)], stdout=subprocess.PIPE, text=True,
+                         timeout=120, check=True)
+    server.shutdown()
+    ends = sorted(run.stdout.splitlines())
+    ids = range(count)
+    for name, prefix in (("standard", "msg"), ("stripe", "evt"), ("rotated", "msg")):
+        expect(sorted(Endpoints.verified[name]), sorted(f"{prefix}_{number}" for number in ids), f"verified by {name}")
+    for name in ("standard", "stripe", "rotated", "endless"):
+        expect([end for end in ends if end.startswith(f"delivered {name} ")],
+               sorted(f"delivered {name} msg_{number}" for number in ids), f"delivered to {name}")
+    for name, code in (("gone", "webhook.gone"), ("redirect", "webhook.redirected"),
+                       ("private", "webhook.address_rejected")):
+        dead = [end for end in ends if end.startswith(f"dead {name} ")]
+        expect(len(dead), count, f"dead letters of {name}")
+        for end in dead:
+            if code not in end:
+                fail(f"a dead letter of {name} without {code}: {end}")
+    expect(Endpoints.requests.count("private"), 0, "requests to a private address")
+    print(f"sending: {count} messages to 7 endpoints; standardwebhooks and stripe verified {3 * count} of "
+          f"{3 * count}; 410, redirects, endless answers and private addresses ended as they should")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
@@ -239,6 +321,7 @@ def main():
             check_deliveries(receiver, options.deliveries, options.kills)
         finally:
             receiver.kill()
+    check_sending(options.program, 9)
 
 
 main()
