@@ -100,6 +100,7 @@ let package = Package(
             ],
             path: "Examples/orders"
         ),
+        .executableTarget(name: "webhooks", dependencies: ["Reliability"], path: "Examples/webhooks"),
         .executableTarget(
             name: "store-inspector",
             dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
@@ -268,6 +269,7 @@ if Context.environment["RELIABILITY_NETWORK"] == "1" {
     )
     let others = [
         "CallCheck", "CallSimulation", "CheckSupport", "CrashChild", "StoreCheck", "StoreSimulation", "store-inspector",
+        "webhooks",
     ]
     package.targets.removeAll { target in
         let hasServers = ["Redis", "Valkey", "Postgres", "GRDB", "NetworkTests"].contains { target.name.contains($0) }
@@ -279,7 +281,7 @@ if Context.environment["RELIABILITY_NETWORK"] == "1" {
 if underThreadSanitizer {
     let others = [
         "ValidationTests", "ErrorContractTests", "CallSimulationTests", "OrdersTests", "StoreInspectorTests",
-        "CallCheck", "StoreCheck", "orders", "store-inspector", "NetworkChild",
+        "CallCheck", "StoreCheck", "orders", "webhooks", "store-inspector", "NetworkChild",
     ]
     package.targets.removeAll { target in
         let hasServers = ["Redis", "Valkey", "Postgres", "GRDB", "Network"].contains { target.name.contains($0) }

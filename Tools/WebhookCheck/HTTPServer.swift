@@ -70,7 +70,9 @@ private func serve(
                 )
                 let response = await respond(request)
                 var headers = HTTPHeaders(response.headers.map { ($0.name, $0.value) })
-                if response.status != 204 { headers.replaceOrAdd(name: "content-length", value: "\(response.body.count)") }
+                if response.status != 204 {
+                    headers.replaceOrAdd(name: "content-length", value: "\(response.body.count)")
+                }
                 let status = HTTPResponseStatus(statusCode: response.status)
                 try await responses.write(.head(.init(version: .http1_1, status: status, headers: headers)))
                 if !response.body.isEmpty {

@@ -1,8 +1,10 @@
 import Dispatch
 import Foundation
 
-/// `WebhookCheck receive DIRECTORY PORT`: receives webhooks over HTTP on the loopback interface.
-/// `WebhookCheck send PORT COUNT`: sends a number of webhooks to each endpoint of a server.
+/// Receives and sends webhooks over HTTP on the loopback interface.
+///
+///     WebhookCheck receive DIRECTORY PORT    receives webhooks until the end of the process
+///     WebhookCheck send PORT COUNT           sends a number of webhooks to each endpoint of a server
 ///
 /// `.ci/webhooks` runs the program with clients of other projects on the other side.
 @main

@@ -65,7 +65,12 @@ struct Receiver: Sendable {
     private func relay(_ outbox: OutboxQueue, _ store: FileStore) throws -> OutboxRelay {
         let file = unsafe open(directory + "/effects", O_WRONLY | O_CREAT | O_APPEND, 0o644)
         if file < 0 { throw ReceiverError("the file of the effects cannot be opened") }
-        let once = Deduplicator(.replay(retention: .seconds(86_400)), keyspace: "effects", store: store, storeFailure: .failClosed())
+        let once = Deduplicator(
+            .replay(retention: .seconds(86_400)),
+            keyspace: "effects",
+            store: store,
+            storeFailure: .failClosed()
+        )
         return OutboxRelay(.init(concurrency: 64), queue: outbox) { delivery in
             guard let event = WebhookEvent(delivery.message) else { return }
             _ = try await once.run("effect", [delivery.message.topic, event.id]) { _ in

@@ -16,10 +16,12 @@ func send(port: Int, messages: Int) async throws {
         "rotated": try standard.rotating(to: new, endingOthersAt: 4_000_000_000),
         "gone": standard, "redirect": standard, "endless": standard, "private": standard,
     ]
-    let endpoints = Dictionary(uniqueKeysWithValues: signers.map { id, signer in
-        let host = id == "private" ? "10.0.0.1" : "localhost"
-        return (id, WebhookEndpoint(id, url: "http://\(host):\(port)/\(id)", signer: signer))
-    })
+    let endpoints = Dictionary(
+        uniqueKeysWithValues: signers.map { id, signer in
+            let host = id == "private" ? "10.0.0.1" : "localhost"
+            return (id, WebhookEndpoint(id, url: "http://\(host):\(port)/\(id)", signer: signer))
+        }
+    )
     let outbox = OutboxQueue("sending", store: InMemoryStore(), storeFailure: .failClosed())
     let ends = AsyncStream.makeStream(of: String.self)
     let sender = WebhookSender(
