@@ -11,9 +11,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 }
 
 /// A target of the checks in `Tools`, which are no part of a product.
-func tool(_ name: String, _ dependencies: [String], isExecutable: Bool = false) -> Target {
-    let dependencies = dependencies.map { Target.Dependency.byName(name: $0) }
-    return isExecutable
+func tool(_ name: String, _ dependencies: [Target.Dependency], isExecutable: Bool = false) -> Target {
+    isExecutable
         ? .executableTarget(name: name, dependencies: dependencies, path: "Tools/\(name)")
         : .target(name: name, dependencies: dependencies, path: "Tools/\(name)")
 }
@@ -31,7 +30,7 @@ func tests(_ name: String, _ dependencies: [String] = []) -> Target {
 let libraries = [
     "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityRedis",
     "Timeout", "Retry", "CircuitBreaker", "Bulkhead", "RateLimiter", "Dedup", "Validation", "ErrorContract", "Outbox",
-    "ReliabilityCache", "Reliability", "ReliabilityTesting", "ReliabilityStoreTesting",
+    "ReliabilityCache", "Reliability", "ReliabilityWebhooks", "ReliabilityTesting", "ReliabilityStoreTesting",
     "ReliabilityPostgres", "ReliabilityLibPQ",
 ]
 
@@ -86,7 +85,12 @@ let package = Package(
             [
                 "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "Timeout", "Retry", "CircuitBreaker",
                 "Bulkhead", "RateLimiter", "Dedup", "Outbox", "ReliabilityCache", "Validation", "ErrorContract",
+                "ReliabilityWebhooks",
             ]
+        ),
+        module(
+            "ReliabilityWebhooks",
+            ["ReliabilityCore", "ReliabilityStore", "Outbox", "Validation", "ErrorContract"]
         ),
         // For tests
         module("ReliabilityTesting", ["ReliabilityCore"]),
@@ -98,6 +102,7 @@ let package = Package(
             ],
             path: "Examples/orders"
         ),
+        .executableTarget(name: "webhooks", dependencies: ["Reliability"], path: "Examples/webhooks"),
         .executableTarget(
             name: "store-inspector",
             dependencies: ["ReliabilityCore", "ReliabilityFileStore", "ReliabilityStore"],
@@ -163,6 +168,7 @@ let package = Package(
         tests("Validation"),
         tests("ErrorContract"),
         tests("Reliability", ["ReliabilityStoreTesting"]),
+        tests("ReliabilityWebhooks", ["ReliabilityStore", "ReliabilityStoreTesting", "Outbox", "Retry"]),
         tests("ReliabilityTesting"),
         tests("ReliabilityStoreTesting", ["ReliabilityStore"]),
         .testTarget(name: "CallSimulationTests", dependencies: ["CallSimulation", "Retry"]),
@@ -251,11 +257,26 @@ if Context.environment["RELIABILITY_FUZZ"] == "1" {
     )
 }
 
-// `RELIABILITY_NETWORK=1` leaves out what the tests with servers do not need; see `.ci/network`.
+// `RELIABILITY_NETWORK=1` adds the server of `.ci/webhooks`, and leaves out what the tests with servers do not need; see
+// `.ci/network`.
 if Context.environment["RELIABILITY_NETWORK"] == "1" {
+    package.dependencies.append(.package(url: "https://github.com/apple/swift-crypto.git", "3.12.3"..<"5.0.0"))
+    package.targets.append(
+        tool(
+            "WebhookCheck",
+            [
+                "ReliabilityCore", "ReliabilityStore", "ReliabilityFileStore", "ReliabilityWebhooks", "Outbox", "Dedup",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            isExecutable: true
+        )
+    )
     let others = [
         "CacheSimulation", "CallCheck", "CallSimulation", "CheckSupport", "CrashChild", "StoreCheck", "StoreSimulation",
-        "store-inspector",
+        "store-inspector", "webhooks",
     ]
     package.targets.removeAll { target in
         let hasServers = ["Redis", "Valkey", "Postgres", "GRDB", "NetworkTests"].contains { target.name.contains($0) }
@@ -267,7 +288,7 @@ if Context.environment["RELIABILITY_NETWORK"] == "1" {
 if underThreadSanitizer {
     let others = [
         "ValidationTests", "ErrorContractTests", "CallSimulationTests", "OrdersTests", "StoreInspectorTests",
-        "CallCheck", "StoreCheck", "orders", "store-inspector", "NetworkChild",
+        "CallCheck", "StoreCheck", "orders", "webhooks", "store-inspector", "NetworkChild",
     ]
     package.targets.removeAll { target in
         let hasServers = ["Redis", "Valkey", "Postgres", "GRDB", "Network"].contains { target.name.contains($0) }

@@ -23,6 +23,8 @@ struct CardDeclined: ReliabilityError {
 let order = Order(), body: [UInt8] = [], error: any Error = CancellationError()
 let item = "item-1", id = "1", url = "https://example.com", account = "account-1", emailAddress = "a@example.com"
 let customerID = "customer-1", idempotencyKey = "key-1"
+let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", newSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+let headers: [(name: String, value: String)] = [], signature = "t=1,v1=", unixSeconds: Int64 = 1_700_000_000
 let environment = ProcessInfo.processInfo.environment, path = "/var/lib/shop/store"
 let parts = AsyncThrowingStream<[UInt8], any Error> { $0.finish() }
 let lines = AsyncThrowingStream<String, any Error> { $0.finish() }
@@ -45,10 +47,15 @@ struct Pool: Sendable {
     static func start() -> Pool { Pool() }
     func connect() async throws -> Connection { Connection() }
 }
+struct Billing: Sendable { func apply(_ event: WebhookEvent) async throws {} }
+struct Client: Sendable { func post(_ request: WebhookRequest) async throws -> WebhookResponse { .init(status: 200) } }
+struct Directory: Sendable { func endpoint(_ id: String) async throws -> WebhookEndpoint? { nil } }
 typealias MyStore = InMemoryStore
 
 let gateway = Service(), shop = Service(), cache = Service(), bank = Service(), backup = Service(), driver = Service()
 let client = Service(), shipping = Service(), replicas = [Service(), Service(), Service()], pool = Pool()
+
+let billing = Billing(), http = Client(), directory = Directory()
 
 // Policies and stores
 let store: any RecordStore = InMemoryStore()
@@ -73,6 +80,7 @@ let shared = TieredCache<String, Int>(
     store: store,
     storeFailure: .failOpen()
 ) { item in try await gateway.quote(item) }
+let sender = WebhookSender(outbox: outbox, endpoints: directory.endpoint, transport: http.post)
 
 // The service of “Test a whole service” in ReliabilityTesting.md
 struct OrderService: Sendable {

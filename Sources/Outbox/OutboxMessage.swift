@@ -48,7 +48,8 @@ public struct OutboxMessage: Hashable, Sendable {
     private static let plainFormat: UInt8 = 1
     private static let headerFormat: UInt8 = 2
 
-    var encoded: [UInt8] {
+    /// The bytes of the message without its identity.
+    package var encoded: [UInt8] {
         var bytes: [UInt8] = [headers.isEmpty ? Self.plainFormat : Self.headerFormat]
         bytes.append(sized: topic)
         if !headers.isEmpty {
@@ -63,7 +64,8 @@ public struct OutboxMessage: Hashable, Sendable {
         return bytes
     }
 
-    init?(id: String, encoded bytes: [UInt8]) {
+    /// Reads a message from the bytes of ``encoded``, or returns `nil` if the bytes are not a message.
+    package init?(id: String, encoded bytes: [UInt8]) {
         guard let format = bytes.first, [Self.plainFormat, Self.headerFormat].contains(format) else { return nil }
         var rest = bytes.dropFirst()
         guard let topic = rest.takeText() else { return nil }

@@ -23,7 +23,8 @@ public struct OutboxQueue: Sendable {
     public var name: QueueName { configuration.name }
     /// The store of the messages and the data.
     public let store: any RecordStore
-    let storeFailure: StoreFailureMode
+    /// The longest wait for a call to the store.
+    package let storeFailure: StoreFailureMode
     let relays = RunningRelays()
     let claims = ActiveClaims()
     private let guarded: GuardedStore<any RecordStore>

@@ -8,6 +8,7 @@
 @_exported public import ReliabilityCore
 @_exported public import ReliabilityFileStore
 @_exported public import ReliabilityStore
+@_exported public import ReliabilityWebhooks
 @_exported public import Retry
 @_exported public import Timeout
 @_exported public import Validation

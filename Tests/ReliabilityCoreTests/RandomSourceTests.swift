@@ -43,9 +43,12 @@ struct RandomSourceTests {
         #expect(await draw() == draw())
     }
 
-    @Test("the system's generator is not constant")
+    @Test("without a generator, no number repeats and each bit is about equally often zero and one")
     func system() {
         let random = RandomSource(SystemRandomNumberGenerator())
-        #expect(Set((0..<100).map { _ in random.next(upTo: .max) }).count > 90)
+        let numbers = (0..<10_000).map { _ in random.next() }
+        #expect(Set(numbers).count == 10_000)
+        // Ten standard deviations.
+        for bit in 0..<64 { #expect((4500...5500).contains(numbers.count { $0 >> UInt64(bit) & 1 == 1 })) }
     }
 }

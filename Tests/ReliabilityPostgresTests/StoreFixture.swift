@@ -50,6 +50,25 @@ struct StoreFixture: Sendable {
         try await PostgresStore(.init(schema: schema, callTimeout: .seconds(15))) { transport }
     }
 
+    /// The number of advisory locks of the schema at this moment.
+    var advisoryLocks: String {
+        get async throws {
+            try await admin.text(
+                "SELECT count(*) FROM pg_locks l JOIN pg_namespace n ON n.oid = l.classid WHERE locktype = 'advisory' AND n.nspname = '\(schema)'"
+            )
+        }
+    }
+
+    /// Runs a query and returns the number of blocks that the execution has read.
+    func blocks(_ query: String) async throws -> Int {
+        let rows = try await admin.run("EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) \(query)")
+        let text = rows.compactMap { $0.first ?? nil }.map { String(decoding: $0, as: UTF8.self) }.joined(
+            separator: " "
+        )
+        let hits = text.split(separator: "hit=").dropFirst().first?.prefix { $0.isNumber }
+        return Int(hits ?? "") ?? 0
+    }
+
     func close() async throws {
         try await admin.run("DROP SCHEMA IF EXISTS \(schema) CASCADE")
         await admin.close()

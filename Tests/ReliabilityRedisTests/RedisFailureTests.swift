@@ -129,19 +129,52 @@ struct RedisFailureTests {
         #expect(try await eventually { try? await count(store) } == 1)
     }
 
-    @Test("N11: a script that fails leaves nothing")
-    func foreignContent() async throws {
+    @Test(
+        "N11: a script that fails leaves nothing",
+        arguments: ["i", "d:q", "m:q", "b:q", "p:q", "x:q"],
+        ["commit", "update", "settle"]
+    )
+    func foreignContent(part: String, operation: String) async throws {
         let server = try RedisServer.shared.get()
         let store = try await server.store()
-        try await server.command("SET", "{\(store.configuration.name)}:m:q", "x")
+        let other = StoreKey(Keyspace("k"), "other")
+        let foreign = "{\(store.configuration.name)}:\(part)"
+        _ = try await store.commit(
+            [.put(key, [1], .never, if: .any)],
+            enqueueing: [NewRecord(queue: queue, id: "1", payload: [1])]
+        )
+        let claimed = try #require(try await store.claim(queue, limit: 1, lease: .seconds(60)).first)
+        try await server.command("SET", foreign, "x")
+        let before = try await content(of: store, on: server)
         let reason = await store.reason { store async throws(StoreError) in
-            _ = try await store.commit(
-                [.put(key, [1], .never, if: .any)],
-                enqueueing: [NewRecord(queue: queue, id: "1", payload: [1])]
-            )
+            switch operation {
+            case "commit":
+                _ = try await store.commit(
+                    [.put(other, [1], .never, if: .any), .delete(key, if: .any)],
+                    enqueueing: [NewRecord(queue: queue, id: "2", payload: [1])]
+                )
+            case "update":
+                _ = try await store.update(other, counter)
+            default:
+                _ = try await store.settle([Settlement(claimed, .done)])
+            }
         }
-        #expect(reason == .failed)
-        #expect(try await store.get(key) == nil)
+        let needsPart = operation == "update" ? part == "i" : operation == "commit" || part != "i"
+        #expect(reason == (needsPart ? .failed : nil))
+        if needsPart { #expect(try await content(of: store, on: server) == before) }
+    }
+
+    /// The keys of a store and their serialized values.
+    private func content(of store: RedisStore, on server: RedisServer) async throws -> RedisReply {
+        let script = """
+            local keys = redis.call('KEYS', ARGV[1])
+            table.sort(keys)
+            for index = 1, #keys do keys[index] = {keys[index], redis.call('DUMP', keys[index])} end
+            return keys
+            """
+        let reply = try await server.command("EVAL", script, "0", "{\(store.configuration.name)}:*")
+        try #require(!"\(reply)".hasPrefix("error"))
+        return reply
     }
 
     @Test("an entry of another program with any bytes ends no process")

@@ -172,7 +172,7 @@ package final class StoreDouble: RecordStore {
         _ writes: [StoreWrite],
         enqueueing records: [NewRecord]
     ) async throws(StoreError) -> RecordCommitResult {
-        try await memory.commit(writes, enqueueing: records)
+        try await call(.commit) { () throws(StoreError) in try await memory.commit(writes, enqueueing: records) }
     }
 
     package func enqueue(_ records: [NewRecord]) async throws(StoreError) -> [EnqueueResult] {

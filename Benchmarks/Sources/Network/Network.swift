@@ -17,6 +17,8 @@ struct Network {
         "redis.raw": measureRawCommands,
         "postgres.migrate": migratePostgres,
         "postgres.commit": measurePostgresCommits,
+        "postgres.counter": measurePostgresCounter,
+        "postgres.counter-snapshot": measurePostgresCounterBesideSnapshot,
         "postgres.outbox": measurePostgresOutbox,
         "postgres.batches": measurePostgresBatches,
     ]

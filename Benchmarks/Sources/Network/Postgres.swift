@@ -28,6 +28,30 @@ private func open(_ address: String) async throws -> PostgresStore {
     }
 }
 
+/// Changes of a single counter.
+@Sendable func measurePostgresCounter(_ address: String, _ count: Int, _ tasks: Int) async throws -> Network.Figures {
+    let store = try await open(address)
+    let counter = AtomicUpdate.add(1, within: 0...Int64.max, expiry: .seconds(3600))
+    return try await measureCalls(count, tasks) { _ in
+        guard try await store.update(Content.key(0), counter).isAllowed else { preconditionFailure("a change failed") }
+    }
+}
+
+/// Changes of a single counter while a transaction holds a snapshot.
+@Sendable func measurePostgresCounterBesideSnapshot(
+    _ address: String,
+    _ count: Int,
+    _ tasks: Int
+) async throws -> Network.Figures {
+    try await LibPQTransport(address).withSession { session in
+        for statement in ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1"] {
+            let reply = try await session.query(statement, [], limit: .seconds(3))
+            precondition(reply.sqlState == nil, reply.message)
+        }
+        return try await measurePostgresCounter(address, count, tasks)
+    }
+}
+
 /// Messages from their commit to their settlement, each committed alone by one of the tasks, with one relay.
 @Sendable func measurePostgresOutbox(_ address: String, _ count: Int, _ tasks: Int) async throws -> Network.Figures {
     let store = try await open(address)

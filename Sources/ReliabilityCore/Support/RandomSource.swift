@@ -1,16 +1,17 @@
+internal import Synchronization
+
 /// A random number generator that policies can share.
 package struct RandomSource: Sendable {
     private let draw: @Sendable () -> UInt64
 
     /// Wraps a generator.
     ///
-    /// `SystemRandomNumberGenerator` becomes an ``AmbientGenerator``.
+    /// `SystemRandomNumberGenerator` stands for the numbers of the current task's simulation, or for numbers that begin
+    /// at a random number of the system. These numbers are no secret: who knows some of them can compute the others. A
+    /// number of the system itself would need a call of the kernel.
     package init<Generator: RandomNumberGenerator & Sendable>(_ generator: Generator) {
         if generator is SystemRandomNumberGenerator {
-            draw = {
-                var ambient = AmbientGenerator()
-                return ambient.next()
-            }
+            draw = { AmbientGenerator.simulated?.next() ?? SequenceGenerator.next() }
         } else {
             let shared = Shared(generator)
             draw = { shared.generator.withLock { $0.next() } }
@@ -33,10 +34,24 @@ package struct RandomSource: Sendable {
     }
 }
 
+/// The random numbers of the process, without a lock.
+///
+/// The sequence is SplitMix64. See Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014.
+private enum SequenceGenerator {
+    private static let state = Atomic(UInt64.random(in: 0...UInt64.max))
+
+    static func next() -> UInt64 {
+        var bits = state.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        return bits ^ (bits >> 31)
+    }
+}
+
 /// The random numbers of the system or of the current task's simulation.
 ///
-/// Every random number of the library comes from this generator unless the user passes another generator. The seed of a
-/// simulation therefore determines all random numbers.
+/// Identities come from this generator, and all other random numbers from ``RandomSource``. The seed of a simulation
+/// therefore determines all random numbers.
 package struct AmbientGenerator: RandomNumberGenerator, Sendable {
     /// The random numbers of the current task's simulation, or `nil` outside of a simulation.
     @TaskLocal package static var simulated: RandomSource?

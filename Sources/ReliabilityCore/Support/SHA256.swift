@@ -1,27 +1,55 @@
 /// The SHA-256 hash function of FIPS 180-4.
 ///
 /// Fingerprints and keys use this function because their values must be equal in every process.
-package enum SHA256 {
+package struct SHA256: Sendable {
+    private var hash = SHA256.initialHash
+    /// The bytes after the last whole block.
+    private var rest: [UInt8] = []
+    private var byteCount: UInt64 = 0
+
+    /// Creates the hash of an empty message.
+    package init() {}
+
     /// Returns the 32-byte digest of a message.
     package static func digest(_ message: [UInt8]) -> [UInt8] {
-        var hash = initialHash
+        var hash = SHA256()
+        hash.update(message)
+        return hash.digest()
+    }
+
+    /// Appends bytes to the message.
+    package mutating func update(_ bytes: [UInt8]) {
+        byteCount &+= UInt64(bytes.count)
         var schedule = [UInt32](repeating: 0, count: 64)
-        let whole = message.count & ~63
-        for start in stride(from: 0, to: whole, by: 64) { compress(message, from: start, into: &hash, &schedule) }
+        var start = 0
+        if !rest.isEmpty {
+            start = min(64 - rest.count, bytes.count)
+            rest.append(contentsOf: bytes[..<start])
+            if rest.count < 64 { return }
+            Self.compress(rest, from: 0, into: &hash, &schedule)
+            rest.removeAll(keepingCapacity: true)
+        }
+        while bytes.count - start >= 64 {
+            Self.compress(bytes, from: start, into: &hash, &schedule)
+            start += 64
+        }
+        rest.append(contentsOf: bytes[start...])
+    }
+
+    /// Returns the 32-byte digest of the message so far.
+    package func digest() -> [UInt8] {
+        var padded = self
         // The rest, a 1 bit, zeros, and the length of the message in bits fill one or two blocks.
-        var tail: [UInt8] = []
-        tail.reserveCapacity(128)
-        tail.append(contentsOf: message[whole...])
-        tail.append(0x80)
-        while tail.count % 64 != 56 { tail.append(0) }
-        let bitCount = UInt64(message.count) << 3
+        var tail: [UInt8] = [0x80]
+        while (rest.count + tail.count) % 64 != 56 { tail.append(0) }
+        let bitCount = byteCount << 3
         for shift in stride(from: UInt64(56), through: 0, by: -8) {
             tail.append(UInt8(truncatingIfNeeded: bitCount >> shift))
         }
-        for start in stride(from: 0, to: tail.count, by: 64) { compress(tail, from: start, into: &hash, &schedule) }
+        padded.update(tail)
         var digest: [UInt8] = []
         digest.reserveCapacity(32)
-        for word in hash {
+        for word in padded.hash {
             for shift in stride(from: UInt32(24), through: 0, by: -8) {
                 digest.append(UInt8(truncatingIfNeeded: word >> shift))
             }

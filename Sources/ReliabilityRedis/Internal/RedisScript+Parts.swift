@@ -25,7 +25,11 @@ extension RedisScript {
 
         """
 
+    /// Entries and their index, KEYS[2].
+    ///
+    /// The first line fails on an index of another type.
     static let entries = """
+        redis.call('ZCARD', KEYS[2])
         local function live(raw)
           if not raw then return nil end
           local entryVersion, stop = struct.unpack('>I8I8', raw)
@@ -44,14 +48,30 @@ extension RedisScript {
 
         """
 
+    /// Fails on a key of a queue with content of another type.
+    static let queues = """
+        local function checkTypes(queue)
+          redis.call('ZCARD', KEYS[queue])
+          redis.call('HGET', KEYS[queue + 1], '')
+          redis.call('HGET', KEYS[queue + 2], '')
+          redis.call('ZCARD', KEYS[queue + 3])
+          redis.call('ZCARD', KEYS[queue + 4])
+        end
+
+        """
+
     /// Records in the arguments: the number of the queue, the identity, the payload and the delay of each.
     ///
     /// The keys of a queue are those of its due times, states, payloads, pending records and dead letters.
     static let records = """
         local function find(firstKey, firstArgument)
-          local found, seen = {}, {}
+          local found, seen, checked = {}, {}, {}
           for at = firstArgument, #ARGV, 4 do
             local queue = firstKey + 5 * tonumber(ARGV[at])
+            if not checked[queue] then
+              checkTypes(queue)
+              checked[queue] = true
+            end
             local id, payload = ARGV[at + 1], ARGV[at + 2]
             local flag = 0
             local state = redis.call('HGET', KEYS[queue + 1], id)

@@ -1,6 +1,6 @@
 /// A script that makes one operation of a store in one step on the server.
 ///
-/// A script reads everything before its first write, because the server does not take back the writes of a script that
+/// A script checks the type of every key before its first write, because the server does not take back the writes of a script that
 /// fails. Every key of a script is declared, and all keys of a store are in one slot of a cluster.
 struct RedisScript: Sendable {
     let name: String
@@ -54,10 +54,11 @@ struct RedisScript: Sendable {
     /// Writes entries and adds records, or reports the first reason against both.
     static let commit = RedisScript(
         "commit",
-        "1b0376c60fd9fc87bc7ca894d18a29e099408f44",
+        "5911fc95f430a06063c0e26c78b3738e49f60f12",
         clock,
         versions,
         entries,
+        queues,
         records,
         commitBody
     )
@@ -65,18 +66,19 @@ struct RedisScript: Sendable {
     /// The same script for commits that need no memory.
     static let commitWithoutGrowth = RedisScript(
         "commitWithoutGrowth",
-        "0a7ab77e39151b4e747151d97bf55368e44ebe74",
+        "ed074c3acdb656a7effb1b67c1345f29c0f2cbc3",
         flags: "allow-oom",
         clock,
         versions,
         entries,
+        queues,
         records,
         commitBody
     )
 
     static let update = RedisScript(
         "update",
-        "2e75adc1ade1c58618dd8786447fe9d82db8f260",
+        "b0753d74aa9a95caa7a54b35bac30ac1006f7341",
         clock,
         versions,
         entries,
@@ -86,9 +88,10 @@ struct RedisScript: Sendable {
 
     static let enqueue = RedisScript(
         "enqueue",
-        "08fce4fd2851111f15513213fe74d97749fede9a",
+        "aa4b537f646d407e4dc9052c168cd07e74468dd0",
         clock,
         versions,
+        queues,
         records,
         """
         local found = find(2, 1)
@@ -105,7 +108,7 @@ struct RedisScript: Sendable {
 
     static let claim = RedisScript(
         "claim",
-        "ababdc5510e233ba914e76e32abb8f13e0923df9",
+        "16b5d87f594cdb782749b7b3340941515986d16d",
         flags: "allow-oom",
         clock,
         versions,
@@ -116,9 +119,13 @@ struct RedisScript: Sendable {
         local states = redis.call('HMGET', KEYS[3], unpack(ids))
         local payloads = redis.call('HMGET', KEYS[4], unpack(ids))
         local due = math.min(now + tonumber(ARGV[2]), 9007199254740991)
+        local counts, kinds = {}, {}
         for index = 1, #ids do
           local _, _, attempts, kind = struct.unpack('>I8I8I4B', states[index])
-          attempts = math.min(attempts + 1, 4294967295)
+          counts[index], kinds[index] = math.min(attempts + 1, 4294967295), kind
+        end
+        for index = 1, #ids do
+          local attempts, kind = counts[index], kinds[index]
           local token = issue()
           redis.call('HSET', KEYS[3], ids[index], struct.pack('>I8I8I4B', token, due, attempts, 1))
           redis.call('ZADD', KEYS[2], string.format('%.0f', due), ids[index])
@@ -131,15 +138,20 @@ struct RedisScript: Sendable {
 
     static let settle = RedisScript(
         "settle",
-        "5ab2b567a540b9891210181713c89bb7da37467a",
+        "0cf84054fdc6726b21f95c06138a237e413115eb",
         flags: "allow-oom",
         clock,
         versions,
+        queues,
         """
-        local found = {}
+        local found, checked = {}, {}
         for index = 1, #ARGV / 6 do
           local at = 6 * index - 5
           local queue = 2 + 5 * tonumber(ARGV[at])
+          if not checked[queue] then
+            checkTypes(queue)
+            checked[queue] = true
+          end
           local id, action = ARGV[at + 1], ARGV[at + 3]
           local state = redis.call('HGET', KEYS[queue + 1], id)
           if state then
