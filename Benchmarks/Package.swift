@@ -34,6 +34,13 @@ let package = Package(
             path: "Sources/Once",
             swiftSettings: settings
         ),
+        // Prints the table of hit ratios.
+        .executableTarget(
+            name: "HitRatios",
+            dependencies: [.product(name: "Reliability", package: "swift-reliability")],
+            path: "Sources/HitRatios",
+            swiftSettings: settings
+        ),
         .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
         // Makes one measurement for the table of `stores` and prints the figures as one JSON line.
         .executableTarget(

@@ -1,3 +1,6 @@
+import Foundation
+import Synchronization
+
 /// The textbook timeout: the operation and a sleep in a task group, whoever ends first.
 func withUsualTimeout<Success: Sendable>(
     _ limit: Duration,
@@ -65,5 +68,37 @@ actor UsualSemaphore {
 
     func signal() {
         if waiting.isEmpty { places += 1 } else { waiting.removeFirst().resume() }
+    }
+}
+
+/// The textbook cache: a dictionary under a lock, without a bound, and a load for each call that misses.
+final class UsualCache: Sendable {
+    private let entries = Mutex<[Int: (value: Int, expiry: ContinuousClock.Instant)]>([:])
+
+    func value(for key: Int, _ load: (Int) async throws -> Int) async throws -> Int {
+        let now = ContinuousClock.now
+        if let entry = entries.withLock({ $0[key] }), now < entry.expiry { return entry.value }
+        let value = try await load(key)
+        entries.withLock { $0[key] = (value, now + .seconds(3600)) }
+        return value
+    }
+}
+
+/// The cache of Foundation, which has no expiry.
+final class FoundationCache: @unchecked Sendable {
+    private final class Box {
+        let value: Int
+        init(_ value: Int) { self.value = value }
+    }
+
+    // @unchecked Sendable: NSCache has a lock of its own.
+    private let cache = NSCache<NSNumber, Box>()
+
+    func value(for key: Int, _ load: (Int) async throws -> Int) async throws -> Int {
+        let name = NSNumber(value: key)
+        if let box = cache.object(forKey: name) { return box.value }
+        let value = try await load(key)
+        cache.setObject(Box(value), forKey: name)
+        return value
     }
 }

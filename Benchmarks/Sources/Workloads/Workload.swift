@@ -27,6 +27,16 @@ public enum Workload: String, CaseIterable, Sendable {
     case breakerSlowOnTwo = "breaker-slow-2.ours"
     case usualBreakerOpen = "breaker-open.usual"
     case breakerOpen = "breaker-open.ours"
+    case usualCacheHit = "cache-hit.usual"
+    case cacheHit = "cache-hit.ours"
+    case foundationCacheHit = "cache-nscache.usual"
+    case cacheHitBesideFoundation = "cache-nscache.ours"
+    case usualCacheHitOnTwo = "cache-hit-2.usual"
+    case cacheHitOnTwo = "cache-hit-2.ours"
+    case usualCacheRandom = "cache-random.usual"
+    case cacheRandom = "cache-random.ours"
+    case usualCacheMiss = "cache-miss.usual"
+    case cacheMiss = "cache-miss.ours"
     case usualPipeline = "pipeline.usual"
     case pipeline = "pipeline.ours"
 
@@ -96,6 +106,17 @@ public enum Workload: String, CaseIterable, Sendable {
             let breaker = Breaker(.consecutiveFailures(1))
             try breaker.acquire().fail()
             for index in 0..<count { keep((try? await breaker.run { try await work(index) }) ?? index) }
+        case .usualCacheHit: try await runUsualCache(count) { _ in 1 }
+        case .cacheHit, .cacheHitBesideFoundation: try await runCache(count) { _ in 1 }
+        case .foundationCacheHit:
+            let cache = FoundationCache()
+            for _ in 0..<count { keep(try await cache.value(for: 1) { try await work($0) }) }
+        case .usualCacheHitOnTwo: try await runUsualCache(count, tasks: 2) { _ in 1 }
+        case .cacheHitOnTwo: try await runCache(count, tasks: 2) { _ in 1 }
+        case .usualCacheRandom: try await runUsualCache(count, keys: 100_000, scattered)
+        case .cacheRandom: try await runCache(count, keys: 100_000, scattered)
+        case .usualCacheMiss: try await runUsualCache(count) { $0 }
+        case .cacheMiss: try await runCache(count) { $0 }
         case .usualPipeline:
             let breaker = UsualBreaker()
             for index in 0..<count {
@@ -133,6 +154,37 @@ private func runUsualBreaker(_ count: Int, tasks: Int = 1) async throws {
     let breaker = UsualBreaker()
     try await runTasks(tasks) { for index in 0..<count { keep(try await breaker.call { try await work(index) }) } }
 }
+
+/// Reads keys from a cache that has `keys` entries before.
+private func runCache(
+    _ count: Int,
+    tasks: Int = 1,
+    keys: Int = 0,
+    _ key: @escaping @Sendable (Int) -> Int
+) async throws {
+    var configuration = CacheConfiguration.expiring(after: .seconds(3600))
+    configuration.maxEntries = 1_000_000
+    configuration.maxCost = 1 << 30
+    let cache = LoadingCache<Int, Int>(configuration) { try await work($0) }
+    for key in 0..<keys { cache.put(.value(key), for: key) }
+    try await runTasks(tasks) { for index in 0..<count { keep(try await cache.value(for: key(index))) } }
+}
+
+private func runUsualCache(
+    _ count: Int,
+    tasks: Int = 1,
+    keys: Int = 0,
+    _ key: @escaping @Sendable (Int) -> Int
+) async throws {
+    let cache = UsualCache()
+    for key in 0..<keys { keep(try await cache.value(for: key) { try await work($0) }) }
+    try await runTasks(tasks) {
+        for index in 0..<count { keep(try await cache.value(for: key(index)) { try await work($0) }) }
+    }
+}
+
+/// One of 100,000 keys, in an order without locality.
+private func scattered(_ index: Int) -> Int { (index &* 0x9E37_79B9) & .max % 100_000 }
 
 /// Runs the same calls in each task, so that two tasks take as long as one without contention.
 private func runTasks(_ count: Int, _ calls: @escaping @Sendable () async throws -> Void) async throws {
