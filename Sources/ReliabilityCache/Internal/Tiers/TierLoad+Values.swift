@@ -20,11 +20,7 @@ extension TierLoad {
             tier.events.emit(.unreadable(key))
             return .unusable
         }
-        switch demand {
-        case .fresh: return .unusable
-        case .after(let version) where record.start <= version: return .unusable
-        default: break
-        }
+        if case .after(let version)? = demand, record.start <= version { return .unusable }
         guard let tagsReadAt = try await validity(of: record) else { return .unusable }
         // A store may round the end of a life up by less than a millisecond.
         let left = remaining.saturatingNanoseconds.saturatingSubtract(record.staleTime).saturatingSubtract(1_000_000)
