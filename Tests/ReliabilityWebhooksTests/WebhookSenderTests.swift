@@ -20,7 +20,8 @@ struct WebhookSenderTests {
             try await fixture.commit(["msg_1"], to: ["a"])
             try await fixture.run(sender, in: simulation, for: .seconds(4 * 3600))
             let sent = fixture.sent.events
-            #expect(sent.count == 4 && Set(sent.map(\.id)) == ["msg_1"] && Set(sent.map(\.request.body)).count == 1)
+            try #require(sent.count == 4)
+            #expect(Set(sent.map(\.id)) == ["msg_1"] && Set(sent.map(\.request.body)).count == 1)
             #expect(sent[0].request.body == Array(#"{"id":"msg_1"}"#.utf8))
             let times = sent.map { each in
                 each.request.headerFields.first { $0.name == "webhook-timestamp" }.flatMap { Int64($0.value) }
@@ -78,7 +79,7 @@ struct WebhookSenderTests {
                 step.withLock { $0 = Int64(simulation.random(in: -1_000_000...1_000_000)) }
             }
             let times = fixture.sent.events.map(\.time)
-            #expect(times.count == 10)
+            try #require(times.count == 10)
             for (index, wait) in configuration.schedule.enumerated() {
                 let actual = times[index + 1] - times[index]
                 let isExpected = actual >= wait * 4 / 5 && actual <= wait * 6 / 5 + .milliseconds(10)
@@ -102,6 +103,7 @@ struct WebhookSenderTests {
             try await fixture.commit((0..<200).map { "msg_\($0)" }, to: ["a"])
             try await fixture.run(sender, in: simulation, for: .seconds(300))
             for sent in Dictionary(grouping: fixture.sent.events, by: \.id).values {
+                try #require(sent.count == 2)
                 ratios.withLock { $0.append((sent[1].time - sent[0].time) / .seconds(100)) }
             }
         }
@@ -124,7 +126,7 @@ struct WebhookSenderTests {
                 try await fixture.commit(["msg_1"], to: ["a"])
                 try await fixture.run(sender, in: simulation, for: .seconds(1000))
                 let times = fixture.sent.events.map(\.time)
-                #expect(times.count == 2)
+                try #require(times.count == 2)
                 let wait = times[1] - times[0]
                 let isExpected = wait >= .seconds(range.lowerBound) && wait <= .seconds(range.upperBound)
                 #expect(isExpected, "\(status) \(value ?? "-"): \(wait)")
@@ -140,7 +142,8 @@ struct WebhookSenderTests {
                 try await fixture.commit(["msg_1"], to: ["a"])
                 try await fixture.run(sender, in: simulation, for: .seconds(400))
                 let times = fixture.sent.events.map(\.time)
-                #expect(times.count == 2 && times[1] - times[0] >= .seconds(60), "\(times)")
+                try #require(times.count == 2)
+                #expect(times[1] - times[0] >= .seconds(60), "\(times)")
             }
         }
     }
