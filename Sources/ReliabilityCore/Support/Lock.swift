@@ -17,6 +17,7 @@ package struct Lock<State: ~Copyable>: ~Copyable, @unchecked Sendable {
     /// Runs `body` with exclusive access to the value.
     ///
     /// `body` must not run user code.
+    @usableFromInline
     package borrowing func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending State) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
