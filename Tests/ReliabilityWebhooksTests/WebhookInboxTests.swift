@@ -157,6 +157,21 @@ struct WebhookInboxTests {
         }
     }
 
+    @Test("a message that the store can never hold is a 413, and the largest message that fits is stored")
+    func largerThanTheStore() async throws {
+        let inbox = inbox()
+        let message = signed("msg_1", String(repeating: " ", count: 1 << 20))
+        let answer = await accept(inbox, message)
+        #expect(answer.outcome == .rejected && answer.status == 413)
+        guard case .rejected(let error)? = await events.wait(for: 1).first, case .tooLarge(let limit) = error.reason
+        else {
+            Issue.record("no rejection for the size")
+            return
+        }
+        #expect(await accept(inbox, signed("msg_1", String(repeating: " ", count: limit + 1))).status == 413)
+        #expect(await accept(inbox, signed("msg_1", String(repeating: " ", count: limit))).outcome == .accepted)
+    }
+
     @Test("W18: a failing handler does not unmark the message, and its dead letter has all bytes")
     func failingHandler() async throws {
         let inbox = inbox()
