@@ -261,6 +261,30 @@ struct WebhookInboxTests {
         #expect(await accept(inbox, signed("msg_1", #"{"type":"paid"}"#)).outcome == .accepted)
     }
 
+    @Test("W20: a text of a user does not hide the type of a message, whatever its characters, keys and depth")
+    func textsOfUsers() async throws {
+        let inbox = inbox(types: ["paid"])
+        let deep = String(repeating: "[", count: 5000) + String(repeating: "]", count: 5000)
+        let values = [
+            #""\u0000""#, #""\ud800""#, #"{"a":1,"a":2}"#, #"{"type":"other"}"#, #""}\"{,\\""#, "-1e999", "[ ]", "{ }",
+            "null", deep,
+        ]
+        for (index, value) in values.enumerated() {
+            let before = signed("before_\(index)", "{\"note\" : \(value) ,\"type\":\"paid\"}")
+            #expect(await accept(inbox, before).outcome == .accepted, "\(value)")
+            let after = signed("after_\(index)", " {\"t\\u0079pe\" : \"p\\u0061id\",\"note\":\(value)}\n")
+            #expect(await accept(inbox, after).outcome == .accepted, "\(value)")
+        }
+        let none = [
+            #"{"type":"paid","type":"paid"}"#, #"{"type":"paid""#, #"{"type":"paid","note"}"#, #"{"type":"paid",}"#,
+            #"{"type":"paid","note":}"#, #"{"type":"paid","note":"\"#, #"{"type":["paid"]}"#, #"["type","paid"]"#, "",
+            #"{"type":"paid","note":]}"#, #"{"type":"#, #"{"data":{"type":"paid"}}"#, #"{"type":"paid\u0000"}"#,
+        ]
+        for (index, body) in none.enumerated() {
+            #expect(await accept(inbox, signed("none_\(index)", body)).outcome == .ignored, "\(body)")
+        }
+    }
+
     @Test("W21: the identity of an earlier message with other bytes is a 409, and the first message stays")
     func otherBytes() async throws {
         let inbox = inbox()
