@@ -1,7 +1,7 @@
 /// A receiver of webhooks.
 ///
 /// The description contains neither the URL, which may contain a token, nor a secret.
-public struct WebhookEndpoint: Hashable, Sendable, CustomStringConvertible {
+public struct WebhookEndpoint: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
     /// The identity in the directory of endpoints.
     ///
     /// The identity of a message and the identity of an endpoint together have at most 255 bytes.
@@ -25,4 +25,6 @@ public struct WebhookEndpoint: Hashable, Sendable, CustomStringConvertible {
 
     /// The identity and the keys.
     public var description: String { "\(id) (\(signer))" }
+    /// A mirror without the URL.
+    public var customMirror: Mirror { Mirror(self, children: ["id": id, "signer": signer]) }
 }

@@ -28,7 +28,7 @@ internal import ReliabilityStore
 /// | the challenge of a provider that registers the address | 200 with the challenge |
 /// | not authentic or not recent | 401 |
 /// | the identity of an earlier message with other bytes | 409 |
-/// | larger than the limit of the verifier | 413 |
+/// | larger than the limit of the verifier or of the store | 413 |
 /// | the store is down or its outcome is unknown | 503 with `retry-after` |
 ///
 /// The time limit of the queue's store limits the time of an answer. Providers wait for 1 to 30 seconds.
@@ -117,9 +117,21 @@ public struct WebhookInbox: Sendable {
                 return answer(.conflicting, OutboxConflict(.write(index: 0, current: nil)))
             }
         } catch {
+            if let error = tooLarge(event, message) {
+                events.emit(.rejected(error))
+                return answer(.rejected, error)
+            }
             events.emit(.unavailable(id: event.id, error))
             return unavailable(error)
         }
+    }
+
+    /// Returns the error of a message that the store can never hold, or `nil` for any other message.
+    ///
+    /// The provider would repeat such a message until its last attempt if the store counted as down.
+    private func tooLarge(_ event: WebhookEvent, _ message: OutboxMessage) -> WebhookError? {
+        let excess = outbox.record(for: message).payload.count - outbox.store.capabilities.maxValueBytes
+        return excess > 0 ? WebhookError(.tooLarge(limit: max(0, event.body.count - excess))) : nil
     }
 
     /// The value that marks a message as seen.

@@ -33,6 +33,7 @@ extension WebhookSender {
     /// - Throws: `StoreError`.
     @discardableResult
     public func replay(_ messageID: String, to endpointID: String) async throws(StoreError) -> Bool {
+        guard WebhookSigner.isIdentity(messageID) else { return false }
         let recordID = WebhookMessage.recordID(messageID, endpointID)
         let key = KeptMessage.key(recordID, of: endpointID, in: outbox.name)
         let entry = try await store.read { store throws(StoreError) in try await store.get(key) }
@@ -66,7 +67,9 @@ extension WebhookSender {
             for each in kept where each.time >= unixSeconds { count += try await send([each.message]) }
             after = page.next
         } while after != nil
-        let age = Duration.seconds(dispatcher.caller.unixSeconds().saturatingSubtract(unixSeconds))
+        // Both times are whole seconds, so the age is up to a second more than their difference.
+        let now = dispatcher.caller.unixSeconds()
+        let age = Duration.seconds(now.saturatingSubtract(unixSeconds).saturatingAdd(1))
         return try await count
             + redrive { record in
                 guard .zero - record.due <= age, let message = OutboxMessage(record) else { return false }

@@ -97,7 +97,9 @@ public final class WebhookSender: Sendable {
                 backoff: .none,
                 maxRetryAfter: .seconds(1000 * 86_400),
                 concurrency: configuration.concurrency,
-                deliveryTimeout: configuration.timeLimit * 2 + .seconds(30)
+                deliveryTimeout: .nanoseconds(
+                    configuration.timeLimit.saturatingNanoseconds.saturatingMultiply(2).saturatingAdd(30_000_000_000)
+                )
             ),
             queue: outbox,
             classify: WebhookDispatcher.decision,

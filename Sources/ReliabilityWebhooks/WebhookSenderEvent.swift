@@ -47,7 +47,9 @@ public enum WebhookSenderEvent: Sendable, ObservedEvent {
 
     /// Returns the identities of the message and of the endpoint of a record.
     private static func split(_ record: String) -> (id: String, endpoint: String) {
-        let id = record.prefix { $0 != ":" }
-        return (String(id), String(record.dropFirst(id.count + 1)))
+        // A mark at the beginning of the endpoint's identity would make one character with the colon.
+        let scalars = record.unicodeScalars
+        let id = scalars.prefix { $0 != ":" }
+        return (String(id), String(scalars.dropFirst(id.count + 1)))
     }
 }

@@ -2,7 +2,7 @@ public import ReliabilityCore
 
 extension WebhookVerifier {
     /// A secret with its name.
-    public struct Secret: Hashable, Sendable, CustomStringConvertible {
+    public struct Secret: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
         /// The name for events and logs, such as `current` or `previous`.
         public let name: String
         /// The text of the secret, or of the public key, as the provider shows the text.
@@ -20,6 +20,8 @@ extension WebhookVerifier {
 
         /// The name without the text.
         public var description: String { "secret \(name)" }
+        /// A mirror without the text.
+        public var customMirror: Mirror { Mirror(self, children: ["name": name]) }
     }
 
     /// The configuration of a ``WebhookVerifier``.

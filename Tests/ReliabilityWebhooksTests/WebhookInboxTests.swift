@@ -157,6 +157,21 @@ struct WebhookInboxTests {
         }
     }
 
+    @Test("a message that the store can never hold is a 413, and the largest message that fits is stored")
+    func largerThanTheStore() async throws {
+        let inbox = inbox()
+        let message = signed("msg_1", String(repeating: " ", count: 1 << 20))
+        let answer = await accept(inbox, message)
+        #expect(answer.outcome == .rejected && answer.status == 413)
+        guard case .rejected(let error)? = await events.wait(for: 1).first, case .tooLarge(let limit) = error.reason
+        else {
+            Issue.record("no rejection for the size")
+            return
+        }
+        #expect(await accept(inbox, signed("msg_1", String(repeating: " ", count: limit + 1))).status == 413)
+        #expect(await accept(inbox, signed("msg_1", String(repeating: " ", count: limit))).outcome == .accepted)
+    }
+
     @Test("W18: a failing handler does not unmark the message, and its dead letter has all bytes")
     func failingHandler() async throws {
         let inbox = inbox()
@@ -244,6 +259,30 @@ struct WebhookInboxTests {
         }
         #expect(try await stored() == [])
         #expect(await accept(inbox, signed("msg_1", #"{"type":"paid"}"#)).outcome == .accepted)
+    }
+
+    @Test("W20: a text of a user does not hide the type of a message, whatever its characters, keys and depth")
+    func textsOfUsers() async throws {
+        let inbox = inbox(types: ["paid"])
+        let deep = String(repeating: "[", count: 5000) + String(repeating: "]", count: 5000)
+        let values = [
+            #""\u0000""#, #""\ud800""#, #"{"a":1,"a":2}"#, #"{"type":"other"}"#, #""}\"{,\\""#, "-1e999", "[ ]", "{ }",
+            "null", deep,
+        ]
+        for (index, value) in values.enumerated() {
+            let before = signed("before_\(index)", "{\"note\" : \(value) ,\"type\":\"paid\"}")
+            #expect(await accept(inbox, before).outcome == .accepted, "\(value)")
+            let after = signed("after_\(index)", " {\"t\\u0079pe\" : \"p\\u0061id\",\"note\":\(value)}\n")
+            #expect(await accept(inbox, after).outcome == .accepted, "\(value)")
+        }
+        let none = [
+            #"{"type":"paid","type":"paid"}"#, #"{"type":"paid""#, #"{"type":"paid","note"}"#, #"{"type":"paid",}"#,
+            #"{"type":"paid","note":}"#, #"{"type":"paid","note":"\"#, #"{"type":["paid"]}"#, #"["type","paid"]"#, "",
+            #"{"type":"paid","note":]}"#, #"{"type":"#, #"{"data":{"type":"paid"}}"#, #"{"type":"paid\u0000"}"#,
+        ]
+        for (index, body) in none.enumerated() {
+            #expect(await accept(inbox, signed("none_\(index)", body)).outcome == .ignored, "\(body)")
+        }
     }
 
     @Test("W21: the identity of an earlier message with other bytes is a 409, and the first message stays")

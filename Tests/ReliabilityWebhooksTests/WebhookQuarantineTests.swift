@@ -162,6 +162,52 @@ struct WebhookQuarantineTests {
         }
     }
 
+    @Test("an attempt that began before a success of the endpoint does not disable the endpoint at its failure")
+    func lateFailure() throws {
+        let recorder = Lock<EventRecorder<WebhookSenderEvent>?>(nil)
+        try Simulation.run(seeds: 0..<5) { simulation in
+            let fixture = SenderFixture(simulation.clock)
+            recorder.withLock { $0 = fixture.events }
+            let configuration = WebhookSender.Configuration(schedule: [.seconds(5000)], disableAfter: .seconds(100))
+            let sender = fixture.sender(configuration) { sent in
+                if sent.id == "slow" { try await simulation.clock.sleep(for: .seconds(10)) }
+                return WebhookResponse(status: sent.id == "good" ? 200 : 500)
+            }
+            let run = simulation.spawn { await sender.run() }
+            for id in ["first", "slow", "good"] {
+                try await fixture.commit([id], to: ["a"])
+                try await simulation.clock.sleep(for: .seconds(id == "first" ? 199 : 1))
+            }
+            try await simulation.clock.sleep(for: .seconds(60))
+            #expect(fixture.sent.events.map(\.id).prefix(3) == ["first", "slow", "good"])
+            #expect(try await fixture.counts() == RecordCounts(pending: 2, deadLetters: 0))
+            run.cancel()
+            _ = await run.result
+        }
+        let isDisabled = (recorder.withLock { $0?.events } ?? []).contains {
+            if case .disabled = $0 { true } else { false }
+        }
+        #expect(!isDisabled)
+    }
+
+    @Test("the longest times of a configuration do not trap")
+    func longestTimes() throws {
+        try Simulation.run(seeds: 0..<2) { simulation in
+            let fixture = SenderFixture(simulation.clock)
+            let longest = Duration.seconds(Int64.max) * 10
+            let fail: @Sendable (SenderFixture.Sent) -> WebhookResponse = { _ in WebhookResponse(status: 500) }
+            try await fixture.commit(["msg_1"], to: ["a"])
+            let first = fixture.sender(.init(failuresBeforeQuarantine: 1), transport: fail)
+            // The first probe is within the spread of the waits since the beginning of the clock.
+            try await fixture.run(first, in: simulation, for: .seconds(3))
+            let configuration = WebhookSender.Configuration(timeLimit: longest, probeInterval: longest)
+            let second = fixture.sender(configuration, transport: fail)
+            try await fixture.run(second, in: simulation, for: .seconds(400))
+            #expect(fixture.sent.events.count == 2)
+            #expect(second.snapshot.endpoints.allSatisfy { $0.probeAfter ?? .zero > .seconds(1_000_000) })
+        }
+    }
+
     @Test("429, 502 and 504 delay all records of the endpoint and of no other")
     func slow() throws {
         for status in [429, 502, 504] {

@@ -67,6 +67,49 @@ struct WebhookReplayTests {
         }
     }
 
+    @Test("a replay since the time of the disabling includes the message that disabled the endpoint")
+    func replaySinceDisabling() throws {
+        try Simulation.run(seeds: 0..<5) { simulation in
+            let fixture = SenderFixture(simulation.clock)
+            let sender = fixture.sender { _ in WebhookResponse(status: 410) }
+            try await simulation.clock.sleep(for: .milliseconds(simulation.random(in: 0...999)))
+            try await fixture.commit(["msg_1"], to: ["a"])
+            try await fixture.run(sender, in: simulation, for: .milliseconds(simulation.random(in: 10_000...10_999)))
+            let time = try #require(try await sender.enable("a"))
+            #expect(try await sender.replay(since: time, to: "a") == 1)
+        }
+    }
+
+    @Test("an identity with a colon does not name the message of another endpoint")
+    func replayWithColon() throws {
+        try Simulation.run(seeds: 0..<1) { simulation in
+            let fixture = SenderFixture(simulation.clock)
+            let sender = fixture.sender { _ in WebhookResponse(status: 410) }
+            try await fixture.commit(["a"], to: ["b:c"])
+            try await fixture.run(
+                fixture.sender(endpoints: { _ in nil }) { _ in throw CancellationError() },
+                in: simulation,
+                for: .seconds(1)
+            )
+            #expect(try await fixture.deadLetters() == ["a:b:c": "webhook.unknown_endpoint"])
+            #expect(try await sender.replay("a:b", to: "c") == false)
+            #expect(try await sender.replay("a", to: "b:c"))
+        }
+    }
+
+    @Test("an event names the endpoint, also if its identity begins with a mark that joins the colon")
+    func endpointOfEvent() {
+        for endpoint in ["a", "b:c", "", "\u{301}x:y"] {
+            guard
+                case .delivered(let found, let id, 1)? = WebhookSenderEvent(.delivered(id: "m:\(endpoint)", attempt: 1))
+            else {
+                Issue.record("another event")
+                continue
+            }
+            #expect(found.utf8.elementsEqual(endpoint.utf8) && id == "m")
+        }
+    }
+
     @Test("without a retention nothing is kept of a delivered message")
     func nothingKept() throws {
         try Simulation.run(seeds: 0..<1) { simulation in

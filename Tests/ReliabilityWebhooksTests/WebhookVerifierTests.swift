@@ -3,6 +3,27 @@ import ReliabilityWebhooks
 import TestSupport
 import Testing
 
+/// Returns the text of all mirrors of a value.
+private func dumped(_ value: some Any) -> String {
+    var text = ""
+    dump(value, to: &text)
+    return text
+}
+
+@Suite("Mirrors of values with secrets")
+struct SecretMirrorTests {
+    @Test("W24: no mirror contains the text of a secret or the URL of an endpoint")
+    func mirrors() throws {
+        let secret = SenderFixture.secret
+        let configuration = WebhookVerifier.Configuration(.standard, secrets: [.init("current", secret)])
+        let endpoint = try SenderFixture.endpoint("a")
+        for text in [dumped(configuration), dumped(WebhookVerifier(configuration)), dumped(endpoint)] {
+            #expect(!text.contains(secret.dropFirst(6)) && !text.contains("hidden"), "\(text)")
+        }
+        #expect(dumped(configuration).contains("current") && dumped(endpoint).contains("- id: \"a\""))
+    }
+}
+
 @Suite("WebhookVerifier")
 struct WebhookVerifierTests {
     private let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

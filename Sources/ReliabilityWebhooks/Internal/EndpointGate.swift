@@ -62,7 +62,9 @@ struct EndpointGate {
     /// Returns the time after which the message of a failed probe returns, behind all messages that wait.
     ///
     /// The message may fail for a reason of its own, so another message is the next probe.
-    func waitAfterProbe(now: Int64) -> Duration { .nanoseconds(earliest.saturatingSubtract(now) + Self.maxSpread) }
+    func waitAfterProbe(now: Int64) -> Duration {
+        .nanoseconds(earliest.saturatingSubtract(now).saturatingAdd(Self.maxSpread))
+    }
 
     private mutating func wait(_ limits: Limits, now: Int64, random: RandomSource) -> Duration {
         let earliest = max(earliest, now)

@@ -1,5 +1,4 @@
 internal import ReliabilityCore
-internal import Validation
 
 /// The identity and the type of a verified message.
 struct EventContent {
@@ -20,7 +19,8 @@ struct EventContent {
         let typePaths = if case .body(let paths) = scheme.eventType { paths } else { [[String]]() }
         let challengePaths = scheme.challengeType == nil ? [] : [["challenge"]]
         let paths = identityPaths + typePaths + challengePaths
-        let texts = paths.isEmpty ? [] : Self.texts(at: paths, in: body)
+        let skimmer = JSONSkimmer(body)
+        let texts = paths.map { skimmer.text(at: $0, maxBytes: Self.maxBytes) }
         if case .header(let name) = scheme.eventType {
             let value = headers.values(name).count == 1 ? headers.values(name)[0] : []
             type = value.isEmpty || value.count > Self.maxBytes ? nil : String(decoding: value, as: UTF8.self)
@@ -46,32 +46,5 @@ struct EventContent {
                 throw WebhookError(.noIdentity)
             }
         }
-    }
-
-    /// Returns the texts at paths of a JSON body, with `nil` for a path without a text.
-    private static func texts(at paths: [[String]], in body: [UInt8]) -> [String?] {
-        let size = max(1, body.count)
-        let validator = Validator(
-            .init(
-                maxBodyBytes: size,
-                maxDepth: 1024,
-                maxStringBytes: size,
-                maxNumberBytes: size,
-                maxArrayItems: size,
-                maxObjectMembers: size,
-                maxValues: size,
-                unknownKeys: .ignore
-            )
-        )
-        var texts = paths.map { _ in String?.none }
-        // A wrong member is no text, and does not hide the others.
-        try? validator.parse(body) { document in texts = paths.map { text(at: $0[...], in: document) } }
-        return texts
-    }
-
-    private static func text(at path: ArraySlice<String>, in object: JSONReader) -> String? {
-        guard let key = path.first, let member = object.optional(key) else { return nil }
-        if path.count > 1 { return text(at: path.dropFirst(), in: member) }
-        return try? member.string(bytes: 1...maxBytes).value
     }
 }

@@ -148,7 +148,8 @@ final class WebhookDispatcher: Sendable {
     /// Stores a mark unless another attempt has changed the mark, and returns whether the store has the mark.
     private func store(_ mark: EndpointMark, for entry: MarkedEndpoint) async -> Bool {
         var condition = entry.version.map { WriteCondition.version($0) } ?? .absent
-        if case .disabled = mark { condition = .any }
+        // A success of another attempt ends the time of only failures, and does not withdraw the answer 410.
+        if case .disabled(_, .gone) = mark { condition = .any }
         let write = StoreWrite.put(entry.key, mark.encoded, .never, if: condition)
         guard case .committed? = try? await outbox.tryCommit([write], sending: []) else { return false }
         return true
