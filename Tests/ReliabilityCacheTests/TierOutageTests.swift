@@ -176,4 +176,40 @@ struct TierOutageTests {
         let other = fixture.cache(source)
         for key in 0..<10 { #expect(try await other.value(for: key) == 2) }
     }
+
+    @Test("C8: the invalidation in the place of a full list is made also if the store confirms every other write")
+    func overflowWithoutFailure() async throws {
+        let fixture = TierFixture()
+        var configuration = TierFixture.configuration()
+        configuration.maxPendingInvalidations = 1
+        let cache = fixture.cache(source, configuration)
+        let first = cache.tier.begin([cache.target(1)])
+        #expect(await cache.invalidate(2).isConfirmed)
+        #expect(await cache.tier.write(first).isConfirmed)
+        for _ in 0..<10_000 where cache.snapshot.pendingInvalidations > 0 {
+            fixture.clock.stall(for: .milliseconds(50))
+            await Task.yield()
+        }
+        #expect(cache.snapshot.pendingInvalidations == 0)
+        #expect(try await cache.value(for: 1) == 1)
+        #expect(cache.snapshot.fills == 1)
+    }
+
+    @Test("C8: after a permanent error, the next invalidation repeats the earlier invalidations too")
+    func permanentError() async throws {
+        let fixture = TierFixture()
+        let cache = fixture.cache(source)
+        fixture.store.failNext(.commit, with: .reject(.readOnly), .reject(.readOnly))
+        #expect(await !cache.invalidate(1).isConfirmed)
+        while !cache.tier.state.withLock({ $0.pending.isRepetitionDue }) {
+            fixture.clock.stall(for: .milliseconds(50))
+            await Task.yield()
+        }
+        #expect(await cache.invalidate(2).isConfirmed)
+        for _ in 0..<10_000 where cache.snapshot.pendingInvalidations > 0 {
+            fixture.clock.stall(for: .milliseconds(50))
+            await Task.yield()
+        }
+        #expect(cache.snapshot.pendingInvalidations == 0)
+    }
 }

@@ -8,8 +8,12 @@ extension TieredCache {
         guard case .notOlderThan(let mark) = freshness, configuration.acceptsMarks, let version = mark.version else {
             return try await ReadDemand.$current.withValue(.fresh) { try await local.value(for: key, .fresh).value }
         }
-        let held = try await local.value(for: key)
-        if held.isAfter(version) { return held.value }
+        // Without a copy, a load with the demand comes first. A load without it could take a lease for a stale value.
+        if local.cached(key)?.isAfter(version) == true {
+            let held = try await local.value(for: key)
+            if let ticket = held.refresh { refresh(key, ticket) }
+            if held.isAfter(version) { return held.value }
+        }
         return try await ReadDemand.$current.withValue(.after(version)) {
             // The mark proves that the copy was invalidated. Readers with the same mark then share one load.
             if let copy = local.cached(key), !copy.isAfter(version) { local.invalidate(key) }
@@ -27,7 +31,7 @@ extension TieredCache {
         // The load is part of no call, and of no other load.
         _ = startTask(on: tier.timeSource.taskExecutor) { [local] in
             await withoutCallContext {
-                await LoadPlaces.$occupied.withValue([]) {
+                await LoadPlaces.$occupants.withValue([]) {
                     await ReadDemand.$current.withValue(.refresh(ticket)) {
                         _ = try? await local.value(for: key, .fresh)
                     }
