@@ -212,4 +212,23 @@ struct TierOutageTests {
         }
         #expect(cache.snapshot.pendingInvalidations == 0)
     }
+
+    @Test("C23: a lease of a cancelled load, or of a load whose value the store refused, delays no other process")
+    func unusedLease() throws {
+        let scripts: [[StoreDouble.Fault?]] = [[.cancelAfter], [nil, .reject(.capacityExceeded)]]
+        for script in scripts {
+            try Simulation.run(seed: 1) { [source] simulation in
+                let fixture = TierFixture(clock: simulation.clock)
+                for fault in script { fixture.store.failNext(.commit, with: fault) }
+                let first = fixture.cache(source)
+                _ = try? await first.value(for: 1)
+                // The end of the lease is a write in the background.
+                try await simulation.clock.sleep(for: .milliseconds(1))
+                let began = simulation.clock.now
+                let value = try await fixture.cache(source).value(for: 1)
+                let took = began.duration(to: simulation.clock.now)
+                simulation.expect(value == 1 && took == .zero, "the read took \(took)")
+            }
+        }
+    }
 }
