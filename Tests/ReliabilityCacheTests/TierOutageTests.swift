@@ -231,4 +231,18 @@ struct TierOutageTests {
             }
         }
     }
+
+    @Test("C41: a hanging store costs a read with a mark one time limit and one load")
+    func hangingWithMark() throws {
+        try Simulation.run(seed: 1) { simulation in
+            let (fixture, source) = (TierFixture(clock: simulation.clock, canStall: true), Source())
+            let cache = fixture.cache(source, storeFailure: .failOpen(timeout: .seconds(2)))
+            let mark = await cache.invalidate(1)
+            fixture.store.outage = .hang
+            let began = simulation.clock.now
+            _ = try await cache.value(for: 1, .notOlderThan(mark))
+            let took = began.duration(to: simulation.clock.now)
+            simulation.expect(took == .seconds(2) && source.loads == 1, "\(source.loads) loads took \(took)")
+        }
+    }
 }

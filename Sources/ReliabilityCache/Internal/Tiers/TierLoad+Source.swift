@@ -30,7 +30,7 @@ extension TierLoad {
             if let lease { release(lease) }
             isStored = loaded.isStored
         }
-        let held = Held(loaded.value, start: lease?.token)
+        let held = Held(loaded.value, start: lease?.token, began: sourceBegan)
         guard isStored else {
             var answer = Loaded.notStored(held)
             // A read that joined after the invalidation of a tag must not receive the value.

@@ -8,6 +8,7 @@ extension TieredCache {
         guard case .notOlderThan(let mark) = freshness, configuration.acceptsMarks, let version = mark.version else {
             return try await ReadDemand.$current.withValue(.fresh) { try await local.value(for: key, .fresh).value }
         }
+        let now = tier.timeSource.now
         // Without a copy, a load with the demand comes first. A load without it could take a lease for a stale value.
         if local.cached(key)?.isAfter(version) == true {
             let held = try await local.value(for: key)
@@ -18,7 +19,8 @@ extension TieredCache {
             // The mark proves that the copy was invalidated. Readers with the same mark then share one load.
             if let copy = local.cached(key), !copy.isAfter(version) { local.invalidate(key) }
             let held = try await local.value(for: key)
-            if held.isAfter(version) { return held.value }
+            // The mark is older than the call, and therefore than a load after the call without the store.
+            if held.isAfter(version) || held.began > now { return held.value }
             // The read joined an earlier load. A load of its own meets the demand.
             return try await local.value(for: key, .fresh).value
         }
