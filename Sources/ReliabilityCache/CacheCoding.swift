@@ -15,7 +15,10 @@ public struct CacheCoding<Key: Sendable, Value: Sendable>: Sendable {
     ///
     /// A stored value of another number is loaded anew. Change the number with every change of the bytes.
     public var schema: UInt32
-    /// Returns the components of a key, which must be distinct for distinct keys.
+    /// Returns the components of a key, which must be equal for equal keys and distinct for distinct keys.
+    ///
+    /// The store compares bytes. Equal strings can have different bytes, such as the two forms of "é". Such keys need one
+    /// form before they reach the cache, and so do tags.
     public var key: @Sendable (Key) -> CompositeKey
     /// Returns the bytes of a value.
     ///

@@ -161,9 +161,13 @@ public final class LoadingCache<Key: Hashable & Sendable, Value: Sendable>: Send
     ///   - value: The value and its lifetime, tags and version.
     ///   - key: The key.
     /// - Returns: `true` if the value was stored. A value is not stored in the place of a present value of a higher
-    ///   version, without a positive lifetime, or if its cost exceeds the bound.
+    ///   version, without a positive lifetime, if its cost exceeds the bound, or if it is ``Loaded/notStored(_:)``.
     @discardableResult
     public func put(_ value: Loaded<Value>, for key: Key) -> Bool {
+        guard value.isStored else {
+            events.emit(.notStored(key, .notWanted))
+            return false
+        }
         let now = timeSource.now
         let entry = entry(of: value, for: key, start: 0, began: now, took: 0)
         let reason = update { $0.put(entry, for: key, tags: value.tags, now: now) }

@@ -41,12 +41,14 @@ extension TieredCache {
             throw error
         }
         guard case .committed(let versions) = result else { return (result, CacheMark(nil)) }
+        // Loads that begin between the two steps must not trust what the process knows about the tags.
+        let items = tier.begin(tagTargets)
         invalidateMemory(keys, tags)
         var mark = versions.compactMap { $0 }.max()
-        if !tagTargets.isEmpty {
+        if !items.isEmpty {
             // Concurrent commits of several processes can become visible in another order than that of their versions.
             // This write follows the visible data. A load that began between the two is therefore invalidated too.
-            mark = await tier.write(tier.begin(tagTargets)).version
+            mark = await tier.write(items).version
         }
         return (.committed(Array(versions.prefix(writes.count))), CacheMark(mark))
     }

@@ -285,4 +285,32 @@ struct InvalidationTests {
             simulation.expect(read == right, "the cache has \(read), the database has \(right)")
         }
     }
+
+    @Test("C46: a read that starts again and finds a value counts once")
+    func repeatedReadCountsOnce() async throws {
+        let (source, gate) = (Source(), TaskGate())
+        source.gate = gate
+        let caches = Lock<LoadingCache<Int, Int>?>(nil)
+        let cache = LoadingCache<Int, Int>(
+            CacheConfiguration(timeToLive: .seconds(300), earlyRefresh: .none),
+            clock: ManualClock(),
+            observer: { event in
+                // The value is present before the reads of the load continue.
+                if case .notStored = event { caches.withLock { $0 }?.put(.value(2), for: 1) }
+            },
+            load: { _, _ in .value(try await source.load(), tags: ["tag"]) }
+        )
+        caches.withLock { $0 = cache }
+        let first = Task { try await cache.value(for: 1) }
+        await gate.waitForArrivals(1)
+        cache.invalidate(tag: "tag")
+        let second = Task { try await cache.value(for: 1) }
+        while cache.snapshot.joins < 1 { await Task.yield() }
+        gate.open()
+        #expect(try await first.value == 1)
+        #expect(try await second.value == 2)
+        #expect(cache.snapshot.misses == 2)
+        #expect(cache.snapshot.hits == 0)
+        caches.withLock { $0 = nil }
+    }
 }

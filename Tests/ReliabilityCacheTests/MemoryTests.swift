@@ -120,4 +120,14 @@ struct MemoryTests {
         #expect(throws: ConfigurationError.self) { try cache.reload(configuration) }
         #expect(cache.configuration.maxEntries == 10)
     }
+
+    @Test("a put of a value that must not be stored changes nothing")
+    func putOfNotStored() {
+        let cache = LoadingCache<Int, Int>(.expiring(after: .seconds(300)), clock: ManualClock()) { $0 }
+        #expect(cache.put(.value(1), for: 1))
+        #expect(!cache.put(.notStored(2), for: 1))
+        #expect(!cache.put(.notStored(2), for: 2))
+        #expect(cache.cached(1) == 1)
+        #expect(cache.cached(2) == nil)
+    }
 }

@@ -212,6 +212,23 @@ struct TierFreshnessTests {
         #expect(source.loads == 2)
     }
 
+    @Test("C23, C45: a read with a mark does not wait for a lease of its own, also if the stored value is stale")
+    func markOfStaleValue() throws {
+        try Simulation.run(seed: 1) { simulation in
+            let (fixture, source) = (TierFixture(clock: simulation.clock), Source())
+            let cache = fixture.cache(source, TierFixture.configuration(staleWhileRevalidate: .seconds(50)))
+            _ = try await cache.value(for: 1)
+            try await simulation.clock.sleep(for: .seconds(110))
+            source.value = 2
+            let mark = await cache.invalidate(3)
+            let began = simulation.clock.now
+            let value = try await cache.value(for: 1, .notOlderThan(mark))
+            let took = began.duration(to: simulation.clock.now)
+            simulation.expect(value == 2 && source.loads == 2, "the value is \(value)")
+            simulation.expect(took == .zero, "the read took \(took)")
+        }
+    }
+
     @Test("C45: a mark that is not confirmed, or that the configuration does not accept, reads the source")
     func otherMarks() async throws {
         let cache = fixture.cache(source)

@@ -176,4 +176,73 @@ struct TierOutageTests {
         let other = fixture.cache(source)
         for key in 0..<10 { #expect(try await other.value(for: key) == 2) }
     }
+
+    @Test("C8: the invalidation in the place of a full list is made also if the store confirms every other write")
+    func overflowWithoutFailure() async throws {
+        let fixture = TierFixture()
+        var configuration = TierFixture.configuration()
+        configuration.maxPendingInvalidations = 1
+        let cache = fixture.cache(source, configuration)
+        let first = cache.tier.begin([cache.target(1)])
+        #expect(await cache.invalidate(2).isConfirmed)
+        #expect(await cache.tier.write(first).isConfirmed)
+        for _ in 0..<10_000 where cache.snapshot.pendingInvalidations > 0 {
+            fixture.clock.stall(for: .milliseconds(50))
+            await Task.yield()
+        }
+        #expect(cache.snapshot.pendingInvalidations == 0)
+        #expect(try await cache.value(for: 1) == 1)
+        #expect(cache.snapshot.fills == 1)
+    }
+
+    @Test("C8: after a permanent error, the next invalidation repeats the earlier invalidations too")
+    func permanentError() async throws {
+        let fixture = TierFixture()
+        let cache = fixture.cache(source)
+        fixture.store.failNext(.commit, with: .reject(.readOnly), .reject(.readOnly))
+        #expect(await !cache.invalidate(1).isConfirmed)
+        while !cache.tier.state.withLock({ $0.pending.isRepetitionDue }) {
+            fixture.clock.stall(for: .milliseconds(50))
+            await Task.yield()
+        }
+        #expect(await cache.invalidate(2).isConfirmed)
+        for _ in 0..<10_000 where cache.snapshot.pendingInvalidations > 0 {
+            fixture.clock.stall(for: .milliseconds(50))
+            await Task.yield()
+        }
+        #expect(cache.snapshot.pendingInvalidations == 0)
+    }
+
+    @Test("C23: a lease of a cancelled load, or of a load whose value the store refused, delays no other process")
+    func unusedLease() throws {
+        let scripts: [[StoreDouble.Fault?]] = [[.cancelAfter], [nil, .reject(.capacityExceeded)]]
+        for script in scripts {
+            try Simulation.run(seed: 1) { [source] simulation in
+                let fixture = TierFixture(clock: simulation.clock)
+                for fault in script { fixture.store.failNext(.commit, with: fault) }
+                let first = fixture.cache(source)
+                _ = try? await first.value(for: 1)
+                // The end of the lease is a write in the background.
+                try await simulation.clock.sleep(for: .milliseconds(1))
+                let began = simulation.clock.now
+                let value = try await fixture.cache(source).value(for: 1)
+                let took = began.duration(to: simulation.clock.now)
+                simulation.expect(value == 1 && took == .zero, "the read took \(took)")
+            }
+        }
+    }
+
+    @Test("C41: a hanging store costs a read with a mark one time limit and one load")
+    func hangingWithMark() throws {
+        try Simulation.run(seed: 1) { simulation in
+            let (fixture, source) = (TierFixture(clock: simulation.clock, canStall: true), Source())
+            let cache = fixture.cache(source, storeFailure: .failOpen(timeout: .seconds(2)))
+            let mark = await cache.invalidate(1)
+            fixture.store.outage = .hang
+            let began = simulation.clock.now
+            _ = try await cache.value(for: 1, .notOlderThan(mark))
+            let took = began.duration(to: simulation.clock.now)
+            simulation.expect(took == .seconds(2) && source.loads == 1, "\(source.loads) loads took \(took)")
+        }
+    }
 }

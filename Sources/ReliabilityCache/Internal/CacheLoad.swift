@@ -15,13 +15,15 @@ final class CacheLoad<Value: Sendable>: @unchecked Sendable {
     let flight: Flight
     /// The place of the start in the order of the cache's loads and invalidations.
     let start: UInt64
+    let place: LoadPlaces.Place
     /// A Boolean value that indicates whether the load has a place.
     var hasBegun = false
     /// The error of a load that has run or waited for too long.
     var timeout: CacheError?
     var result: Result<Answer, any Error>?
 
-    init(_ flight: Flight, start: UInt64) {
+    init(_ flight: Flight, start: UInt64, key: any Sendable) {
+        place = LoadPlaces.Place(key)
         self.flight = flight
         self.start = start
     }

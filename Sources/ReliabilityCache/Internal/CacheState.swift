@@ -12,7 +12,7 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     enum Decision: Sendable {
         /// A value without a wait. The owner starts the load, if there is one.
         case value(Value, background: Load?)
-        /// A remembered failure.
+        /// A remembered failure, or the error of a recursive load.
         case failure(any Error)
         /// The read waits for a load.
         case wait(Wait)
@@ -93,7 +93,8 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     ///   - key: The key.
     ///   - freshness: The freshness that the caller needs.
     ///   - now: The time.
-    ///   - isRepeat: `true` if the read has already waited for a load.
+    ///   - isRepeat: `true` if the read has already waited for a load, which counted the read.
+    ///   - isRecursive: `true` if the read is part of a load of the key, and must therefore start no load of the key.
     ///   - timeSource: The clock of a new load.
     /// - Returns: The answer.
     mutating func read(
@@ -101,6 +102,7 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         _ freshness: CacheRead,
         now: Int64,
         isRepeat: Bool,
+        isRecursive: Bool,
         timeSource: TimeSource
     ) -> Decision {
         let entry = entries.entry(key, now: now, isUse: true)
@@ -109,10 +111,12 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             switch entry.content {
             case .value(let present): value = present
             case .failure(let error):
-                counters.failureHits &+= 1
+                if !isRepeat { counters.failureHits &+= 1 }
                 return .failure(error)
             }
-            if now < entry.expiry { counters.hits &+= 1 } else { counters.staleHits &+= 1 }
+            if !isRepeat {
+                if now < entry.expiry { counters.hits &+= 1 } else { counters.staleHits &+= 1 }
+            }
             let isDue = now >= entry.refreshTime && now >= entry.retryTime && loads[key]?.flight.hasEnded != false
             return .value(value, background: isDue ? startInBackground(key, timeSource) : nil)
         }
@@ -122,8 +126,12 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
             let isAfter = entries.tags.latest > load.start
             return .wait(Wait(load: load, waiter: waiter, isNew: false, isAfterTagInvalidation: isAfter, stale: nil))
         }
+        if isRecursive {
+            counters.rejections &+= 1
+            return .failure(CacheError(.recursiveLoad))
+        }
         let (flight, waiter) = Flight.joined(timeSource: timeSource)
-        let load = Load(flight, start: nextPlace())
+        let load = Load(flight, start: nextPlace(), key: key)
         loads[key] = load
         counters.loads &+= 1
         return .wait(
@@ -140,7 +148,7 @@ struct CacheState<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     }
 
     private mutating func startInBackground(_ key: Key, _ timeSource: TimeSource) -> Load {
-        let load = Load(Flight(timeSource: timeSource, isHeld: true), start: nextPlace())
+        let load = Load(Flight(timeSource: timeSource, isHeld: true), start: nextPlace(), key: key)
         loads[key] = load
         counters.loads &+= 1
         counters.backgroundLoads &+= 1

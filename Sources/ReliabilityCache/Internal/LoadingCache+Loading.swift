@@ -12,20 +12,33 @@ extension LoadingCache {
     ) async throws -> Value {
         var isRepeat = false
         var now = now
+        let isRecursive = places.isInside { $0 as? Key == key }
         while true {
             if Task.isCancelled || Deadline.current?.isExpired == true {
                 return try valueOfEndedCaller(key, freshness, now: now, isRepeat: isRepeat)
             }
             let decision = update { state in
-                state.read(key, freshness, now: now, isRepeat: isRepeat, timeSource: timeSource)
+                state.read(
+                    key,
+                    freshness,
+                    now: now,
+                    isRepeat: isRepeat,
+                    isRecursive: isRecursive,
+                    timeSource: timeSource
+                )
             }
             switch decision {
             case .failure(let error): throw error
             case .value(let value, let background):
-                if let background { start(background, for: key, stale: value) }
+                // No load waits for the load in the background, so it has a place of its own.
+                if let background { start(background, for: key, stale: value, inside: []) }
                 return value
             case .wait(let wait):
-                if wait.isNew { start(wait.load, for: key, stale: wait.stale) }
+                if wait.isNew {
+                    start(wait.load, for: key, stale: wait.stale, inside: LoadPlaces.occupants)
+                } else {
+                    places.share(wait.load.place)
+                }
                 if let value = try await value(of: wait, for: key, freshness) { return value }
             }
             isRepeat = true
@@ -89,22 +102,25 @@ extension LoadingCache {
     // MARK: Loads
 
     /// Starts a load.
-    private func start(_ load: Load, for key: Key, stale: Value?) {
+    ///
+    /// - Parameters:
+    ///   - load: The load.
+    ///   - key: The key.
+    ///   - stale: The stale value for the loader, or `nil`.
+    ///   - outer: The loads that wait for this load.
+    private func start(_ load: Load, for key: Key, stale: Value?, inside outer: [LoadPlaces.Occupant]) {
         let limit = timeSource.instant(after: configuration.loadTimeout)
         let timer = limit == .max ? nil : timeSource.timer(at: limit) { [self] in timeOut(load, for: key) }
         load.flight.start { [self] in
             defer { timer?.cancel() }
-            // A load that waits for an inner load would otherwise occupy the place that the inner load waits for.
-            if LoadPlaces.occupied.contains(ObjectIdentifier(places)) {
-                return await run(load, for: key, stale: stale, limit: limit)
-            }
-            switch await places.enter() {
-            case .admitted: break
+            let admission = await places.enter(load.place, inside: outer)
+            switch admission {
+            case .admitted, .shared: break
             case .rejected: return end(load, for: key, with: CacheError(.overloaded), took: 0)
             case .cancelled: return end(load, for: key, with: CancellationError(), took: 0)
             }
-            defer { places.leave() }
-            await LoadPlaces.$occupied.withValue(LoadPlaces.occupied + [ObjectIdentifier(places)]) {
+            defer { places.leave(load.place, admission) }
+            await LoadPlaces.$occupants.withValue(outer + [places.occupant(load.place)]) {
                 await run(load, for: key, stale: stale, limit: limit)
             }
         }

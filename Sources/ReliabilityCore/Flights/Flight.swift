@@ -82,7 +82,8 @@ package final class Flight: Sendable {
         // Work that waits for itself would never end.
         let outer = FlightGraph.current
         if let outer, !FlightGraph.addWait(of: outer, for: self) {
-            leave(waiter, .recursive)
+            // The other calls may have left in the meantime.
+            leave(waiter, .recursive)?.cancel()
             return .recursive
         }
         defer { if let outer { FlightGraph.removeWait(of: outer, for: self) } }
@@ -113,7 +114,6 @@ package final class Flight: Sendable {
     /// Removes a call.
     ///
     /// - Returns: The task of the work if no call is left. The caller cancels the task.
-    @discardableResult
     private func leave(_ waiter: FlightWaiter, _ end: End) -> Task<Void, Never>? {
         let (resumption, task) = state.withLock { state -> (Rendezvous<End>.Resumption?, Task<Void, Never>?) in
             guard let ticket = waiter.ticket.take() else { return (nil, nil) }

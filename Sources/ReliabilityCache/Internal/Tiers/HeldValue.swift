@@ -7,12 +7,15 @@ struct HeldValue<Value: Sendable>: Sendable {
     @usableFromInline let value: Value
     /// The place of the load's start in the order of the store, or `nil` for a load without the store.
     let start: StoreVersion?
+    /// The time at which the load of the source began, or the lowest number for a value of the store.
+    let began: Int64
     /// The lease for a load in the background, or `nil` if no load is due.
     @usableFromInline let refresh: RefreshTicket<Value>?
 
-    init(_ value: Value, start: StoreVersion?, refresh: RefreshTicket<Value>? = nil) {
+    init(_ value: Value, start: StoreVersion?, began: Int64 = .min, refresh: RefreshTicket<Value>? = nil) {
         self.value = value
         self.start = start
+        self.began = began
         self.refresh = refresh
     }
 

@@ -15,6 +15,8 @@ struct KnownTags: Sendable {
 
     private let capacity: Int
     private var records: [StoreKey: Record] = [:]
+    /// The number of times that the records were dropped because there were too many.
+    private(set) var epoch = 0
 
     init(capacity: Int) { self.capacity = capacity }
 
@@ -30,8 +32,19 @@ struct KnownTags: Sendable {
     }
 
     /// Records the version of a tag's record.
-    mutating func set(_ tag: StoreKey, _ version: StoreVersion?, readAt: Int64) {
-        if records.count >= capacity, records[tag] == nil { records = [:] }
+    ///
+    /// - Parameters:
+    ///   - tag: The tag.
+    ///   - version: The version, or `nil` if there is no record.
+    ///   - readAt: The time before the record was read or written.
+    ///   - epoch: The epoch before a record was read, or `nil` for a write. The records of an earlier epoch could have
+    ///     contained a later invalidation, so that an answer from then is ignored.
+    mutating func set(_ tag: StoreKey, _ version: StoreVersion?, readAt: Int64, since epoch: Int? = nil) {
+        if let epoch, epoch != self.epoch { return }
+        if records.count >= capacity, records[tag] == nil {
+            records = [:]
+            self.epoch += 1
+        }
         // Versions only increase. An older answer must not hide an invalidation of this process.
         guard let version = [version, records[tag]?.version].compactMap({ $0 }).max() else {
             records[tag] = Record(version: nil, readAt: readAt)

@@ -69,9 +69,12 @@ struct PendingInvalidations: Sendable {
         for item in items where entries[item.target] != nil { failed.insert(item.target) }
     }
 
+    /// A Boolean value that indicates whether failed writes are left that no task repeats.
+    var isRepetitionDue: Bool { !isRepeating && !failed.isEmpty }
+
     /// Returns whether the caller must start the task that repeats the failed writes.
     mutating func startRepeating() -> Bool {
-        if isRepeating || failed.isEmpty { return false }
+        guard isRepetitionDue else { return false }
         isRepeating = true
         return true
     }

@@ -90,7 +90,12 @@ final class StoreTier<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     ///
     /// - Returns: The mark, which is not confirmed if the write failed. The cache then repeats the write.
     func write(_ items: [PendingInvalidations.Item]) async -> CacheMark {
-        do throws(StoreError) { return CacheMark(try await confirm(items)) } catch {
+        do throws(StoreError) {
+            let version = try await confirm(items)
+            // A full list, or an earlier permanent error, has left writes that no task repeats.
+            if state.withLock({ $0.pending.isRepetitionDue }) { repeatFailedWrites() }
+            return CacheMark(version)
+        } catch {
             state.withLock { $0.pending.fail(items) }
             repeatFailedWrites()
             return CacheMark(nil)

@@ -30,7 +30,7 @@ extension TierLoad {
             if let lease { release(lease) }
             isStored = loaded.isStored
         }
-        let held = Held(loaded.value, start: lease?.token)
+        let held = Held(loaded.value, start: lease?.token, began: sourceBegan)
         guard isStored else {
             var answer = Loaded.notStored(held)
             // A read that joined after the invalidation of a tag must not receive the value.
@@ -95,6 +95,8 @@ extension TierLoad {
                 return true
             }
         } catch {
+            // A store that is down would not answer. Otherwise, no process waits for the end of the lease.
+            if error.reason != .unavailable, error.reason != .unknownOutcome { release(lease) }
             // The memory keeps the value for the local lifetime, which bounds the age for every edit elsewhere.
             return true
         }
@@ -150,7 +152,7 @@ extension TierLoad {
     // MARK: Ends of a lease
 
     /// Ends the lease, so that other processes load without a wait.
-    private func release(_ lease: TierLease<Value>, writing write: StoreWrite? = nil) {
+    func release(_ lease: TierLease<Value>, writing write: StoreWrite? = nil) {
         let deletion = StoreWrite.delete(place.lease, if: .version(lease.token))
         let writes = [write, deletion].compactMap { $0 }
         // The load does not wait and may be cancelled. After a failure, the lease ends by itself.

@@ -56,10 +56,14 @@ extension TierLoad {
         let tags = [tier.keys.generation] + record.tags.map(tier.keys.tag)
         let readAt = tier.timeSource.now
         let maxAge = tier.configuration.localTimeToLive.saturatingNanoseconds / 2
-        let missing = tier.state.withLock { $0.tags.missing(tags, now: readAt, maxAge: maxAge) }
+        let (missing, epoch) = tier.state.withLock { state in
+            (state.tags.missing(tags, now: readAt, maxAge: maxAge), state.tags.epoch)
+        }
         let entries = missing.isEmpty ? [] : try await tier.get(missing)
         return tier.state.withLock { state in
-            for (tag, entry) in zip(missing, entries) { state.tags.set(tag, entry?.version, readAt: readAt) }
+            for (tag, entry) in zip(missing, entries) {
+                state.tags.set(tag, entry?.version, readAt: readAt, since: epoch)
+            }
             if tags.contains(where: { state.pending.blocks(.tag($0)) }) { return nil }
             let (isValid, oldest) = state.tags.check(tags, start: record.start, now: readAt)
             return isValid ? oldest : nil

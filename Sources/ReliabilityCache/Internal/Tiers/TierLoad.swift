@@ -74,7 +74,10 @@ struct TierLoad<Key: Hashable & Sendable, Value: Sendable>: Sendable {
         var wait = Self.minWait
         var step = try await isFresh ? claim(.any, value: .any) : claim(.absent, value: found)
         while true {
-            if Task.isCancelled { throw StoreError(.cancelled, "the load was cancelled") }
+            if Task.isCancelled {
+                if case .leased(let token) = step { release(TierLease(token: token, stale: nil)) }
+                throw StoreError(.cancelled, "the load was cancelled")
+            }
             switch step {
             case .leased(let token): return leased(TierLease(token: token, stale: stale))
             case .value(let entry):
