@@ -48,6 +48,21 @@ struct AsymmetricSchemeTests {
         #expect(calls[0].message == Array("msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.".utf8) + Self.body)
     }
 
+    @Test("W5: at most four signatures are compared, because each comparison hashes the body")
+    func manySignatures() throws {
+        let signatures = Signatures()
+        let other = "v1a," + String(repeating: "A", count: 86) + "=="
+        let fourth = Array(repeating: other, count: 3) + [Self.signature]
+        _ = try verifier(signatures).verify(headers: headers(fourth.joined(separator: " ")), body: Self.body)
+        #expect(throws: WebhookError.self) {
+            try verifier(signatures).verify(
+                headers: headers(([other] + fourth).joined(separator: " ")),
+                body: Self.body
+            )
+        }
+        #expect(signatures.calls.withLock { $0.count } == 8)
+    }
+
     @Test("W5: symmetric signatures and signatures of another length are not compared")
     func otherSignatures() {
         let signatures = Signatures()

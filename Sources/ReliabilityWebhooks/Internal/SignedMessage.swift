@@ -2,6 +2,8 @@
 struct SignedMessage {
     /// The largest number of signatures that are compared.
     private static var maxSignatures: Int { 32 }
+    /// The largest number of Ed25519 signatures that are compared, because each of them hashes the body.
+    private static var maxAsymmetricSignatures: Int { 4 }
     /// The largest length of the text of a signature.
     private static var maxSignatureBytes: Int { 128 }
 
@@ -33,7 +35,7 @@ struct SignedMessage {
             signatures =
                 scheme.form == .standard
                 ? Self.decoded(entries, after: "v1,", decodeBase64)
-                : Self.decoded(entries, after: "v1a,", count: 64, decodeBase64)
+                : Self.decoded(entries, after: "v1a,", count: 64, limit: Self.maxAsymmetricSignatures, decodeBase64)
             (parts, timestamp) = try Self.parts(scheme, headers, body, forbidden: UInt8(ascii: "."))
         case .single(let prefix, let encoding):
             let entry = try headers.only(name)[...]
@@ -89,10 +91,11 @@ struct SignedMessage {
         _ entries: [ArraySlice<UInt8>],
         after prefix: String,
         count: Int = 32,
+        limit: Int = maxSignatures,
         _ decode: (ArraySlice<UInt8>) -> [UInt8]?
     ) -> [[UInt8]] {
         let texts = entries.lazy.compactMap { text(of: $0, after: prefix) }.filter { $0.count <= maxSignatureBytes }
-        return texts.prefix(maxSignatures).compactMap(decode).filter { $0.count == count }
+        return texts.prefix(limit).compactMap(decode).filter { $0.count == count }
     }
 
     /// Returns the value of 1 to 12 decimal digits, or `nil` for any other text.
