@@ -41,14 +41,19 @@ extension WebhookInbox {
                 "source must have 1 to 64 bytes (has \(source.utf8.count))"
             )
             if let types { problems.require(!types.isEmpty, "types must not be empty") }
-            // A message from the future stays acceptable for twice the tolerance.
-            let least = verifier.scheme.redeliveryTime + verifier.tolerance + verifier.tolerance
+            let least = Self.leastRetention(for: verifier)
             problems.require(
                 retention >= least,
                 "retention must be at least \(least), because \(verifier.scheme.name) repeats deliveries for up to "
                     + "\(verifier.scheme.redeliveryTime) (is \(retention))"
             )
             try problems.throwIfAny()
+        }
+
+        /// Returns the time for which a message can be delivered again.
+        static func leastRetention(for verifier: WebhookVerifier.Configuration) -> Duration {
+            // A message from the future stays acceptable for twice the tolerance.
+            verifier.scheme.redeliveryTime + verifier.tolerance + verifier.tolerance
         }
     }
 }

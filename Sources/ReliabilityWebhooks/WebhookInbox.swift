@@ -97,10 +97,13 @@ public struct WebhookInbox: Sendable {
     private func store(_ event: WebhookEvent) async -> WebhookAnswer {
         let digest = digestText(of: [Array(configuration.source.utf8), Array(event.id.utf8)])
         let key = StoreKey(Self.keyspace, configuration.source, digest)
-        let mark = mark(of: event)
+        let verifying = verifier.configuration
+        let mark = mark(of: event, verifying.scheme)
+        // A reload of the verifier may have lengthened the time for which a message is acceptable.
+        let retention = max(configuration.retention, Configuration.leastRetention(for: verifying))
         let message = event.message(id: "webhook:\(digest)", topic: configuration.source)
         do throws(StoreError) {
-            let write = StoreWrite.put(key, mark, .after(configuration.retention), if: .absent)
+            let write = StoreWrite.put(key, mark, .after(retention), if: .absent)
             switch try await outbox.tryCommit([write], sending: [message]) {
             case .committed:
                 events.emit(.accepted(id: event.id, type: event.type, secretName: event.secretName))
@@ -137,8 +140,8 @@ public struct WebhookInbox: Sendable {
     /// The value that marks a message as seen.
     ///
     /// The bytes are compared only if the provider repeats the same bytes.
-    private func mark(of event: WebhookEvent) -> [UInt8] {
-        guard verifier.configuration.scheme.repeatsBytes else { return [1] }
+    private func mark(of event: WebhookEvent, _ scheme: WebhookScheme) -> [UInt8] {
+        guard scheme.repeatsBytes else { return [1] }
         return Array(digestText(of: [Array((event.type ?? "").utf8), event.body]).utf8)
     }
 

@@ -142,6 +142,21 @@ struct WebhookInboxTests {
         #expect(await accept(inbox, signed("msg_1", "{}")).outcome == .accepted)
     }
 
+    @Test("W3: a mark outlives the tolerance also after a reload of the verifier")
+    func retentionAfterReload() async throws {
+        let inbox = inbox(retention: Self.day * 4 + .seconds(600))
+        var configuration = inbox.verifier.configuration
+        configuration.tolerance = Self.day
+        try inbox.verifier.reload(configuration)
+        _ = await accept(inbox, signed("msg_1", "{}"))
+        let claims = try await memory.claim("webhooks", limit: 1, lease: .seconds(60))
+        _ = try await memory.settle(claims.map { Settlement($0, .done) })
+        clock.advance(by: Self.day * 6 - .seconds(1))
+        #expect(await accept(inbox, signed("msg_1", "{}")).outcome == .duplicate)
+        clock.advance(by: .seconds(1))
+        #expect(await accept(inbox, signed("msg_1", "{}")).outcome == .accepted)
+    }
+
     @Test("W17: a store that is down, full or of unknown outcome is a 503 with retry-after, and never a success")
     func outages() async throws {
         let inbox = inbox()
