@@ -18,16 +18,21 @@ struct Trace {
         var mixed: [Int32] = []
         for scan in 0..<4 {
             mixed += (0..<200_000).map { _ in zipf.key(random.unit()) }
-            mixed += (0..<20_000).map { Int32(1_000_000 + scan * 20_000 + $0) }
+            let first = 1_000_000 + scan * 20_000
+            mixed += (first..<first + 20_000).map { Int32($0) }
         }
         traces.append(Trace(name: "Zipf 0.99 of 20,000 keys and 4 scans of 20,000", entries: [2000], keys: mixed))
         // Every key is used twice, the second time after 300 other keys.
-        let recency = (0..<300_000).map { Int32($0 % 2 == 0 ? $0 / 2 : max(0, $0 / 2 - 300)) }
+        let recency = (0..<300_000).map { (time: Int) -> Int32 in
+            let key = time / 2
+            return time.isMultiple(of: 2) ? Int32(key) : Int32(max(0, key - 300))
+        }
         traces.append(Trace(name: "each key again after 600 requests", entries: [1024], keys: recency))
         // A tenth of the keys gets most requests, and another tenth in each of ten phases.
-        let hot = (0..<count).map { time in
+        let hot = (0..<count).map { (time: Int) -> Int32 in
             let phase = time / (count / 10)
-            return Int32(random.unit() < 0.9 ? phase * 2000 + Int(random.unit() * 2000) : Int(random.unit() * 20_000))
+            if random.unit() < 0.9 { return Int32(phase * 2000) + Int32(random.unit() * 2000) }
+            return Int32(random.unit() * 20_000)
         }
         traces.append(Trace(name: "2,000 hot keys of 20,000 that change ten times", entries: [2000, 4000], keys: hot))
         let loop = (0..<200_000).map { Int32($0 % 1100) }
