@@ -82,6 +82,10 @@ final class UsualCache: Sendable {
         entries.withLock { $0[key] = (value, now + .seconds(3600)) }
         return value
     }
+
+    func put(_ value: Int, for key: Int) {
+        entries.withLock { $0[key] = (value, .now + .seconds(3600)) }
+    }
 }
 
 /// The cache of Foundation, which has no expiry.

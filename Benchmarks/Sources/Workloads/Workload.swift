@@ -113,8 +113,8 @@ public enum Workload: String, CaseIterable, Sendable {
             for _ in 0..<count { keep(try await cache.value(for: 1) { try await work($0) }) }
         case .usualCacheHitOnTwo: try await runUsualCache(count, tasks: 2) { _ in 1 }
         case .cacheHitOnTwo: try await runCache(count, tasks: 2) { _ in 1 }
-        case .usualCacheRandom: try await runUsualCache(count, keys: 100_000, scattered)
-        case .cacheRandom: try await runCache(count, keys: 100_000, scattered)
+        case .usualCacheRandom: try await runUsualCache(count, in: fullUsualCache, scattered)
+        case .cacheRandom: try await runCache(count, in: fullCache, scattered)
         case .usualCacheMiss: try await runUsualCache(count) { $0 }
         case .cacheMiss: try await runCache(count) { $0 }
         case .usualPipeline:
@@ -155,29 +155,40 @@ private func runUsualBreaker(_ count: Int, tasks: Int = 1) async throws {
     try await runTasks(tasks) { for index in 0..<count { keep(try await breaker.call { try await work(index) }) } }
 }
 
-/// Reads keys from a cache that has `keys` entries before.
-private func runCache(
-    _ count: Int,
-    tasks: Int = 1,
-    keys: Int = 0,
-    _ key: @escaping @Sendable (Int) -> Int
-) async throws {
+private func makeCache() -> LoadingCache<Int, Int> {
     var configuration = CacheConfiguration.expiring(after: .seconds(3600))
     configuration.maxEntries = 1_000_000
     configuration.maxCost = 1 << 30
-    let cache = LoadingCache<Int, Int>(configuration) { try await work($0) }
-    for key in 0..<keys { cache.put(.value(key), for: key) }
+    return LoadingCache(configuration) { try await work($0) }
+}
+
+/// Caches with 100,000 entries, which are filled once.
+private let fullCache = {
+    let cache = makeCache()
+    for key in 0..<100_000 { cache.put(.value(key), for: key) }
+    return cache
+}()
+private let fullUsualCache = {
+    let cache = UsualCache()
+    for key in 0..<100_000 { cache.put(key, for: key) }
+    return cache
+}()
+
+private func runCache(
+    _ count: Int,
+    tasks: Int = 1,
+    in cache: LoadingCache<Int, Int> = makeCache(),
+    _ key: @escaping @Sendable (Int) -> Int
+) async throws {
     try await runTasks(tasks) { for index in 0..<count { keep(try await cache.value(for: key(index))) } }
 }
 
 private func runUsualCache(
     _ count: Int,
     tasks: Int = 1,
-    keys: Int = 0,
+    in cache: UsualCache = UsualCache(),
     _ key: @escaping @Sendable (Int) -> Int
 ) async throws {
-    let cache = UsualCache()
-    for key in 0..<keys { keep(try await cache.value(for: key) { try await work($0) }) }
     try await runTasks(tasks) {
         for index in 0..<count { keep(try await cache.value(for: key(index)) { try await work($0) }) }
     }
