@@ -4,7 +4,7 @@ extension CacheConfiguration {
     /// Returns the lifetimes, the bounds and the worst case, as lines of text.
     ///
     /// ```swift
-    /// print(CacheConfiguration.expiring(after: .seconds(300)).explain())
+    /// log(CacheConfiguration.expiring(after: .seconds(300)).explain())
     /// ```
     ///
     /// - Returns: The text, for logs and reviews.

@@ -2,8 +2,8 @@ internal import ReliabilityCore
 
 /// A load that is running or waiting for its place.
 final class CacheLoad<Value: Sendable>: @unchecked Sendable {
-    // @unchecked Sendable: the load writes its result before its flight ends, and the calls read the result afterwards.
-    // The lock of the cache protects the other properties that change.
+    // @unchecked Sendable: the load writes `result` before its flight ends, and the calls read `result` afterwards. The
+    // lock `Flight.state` orders both. The lock `LoadingCache.state` protects the other properties that change.
 
     /// The answer of a load to its waiting calls.
     struct Answer: Sendable {

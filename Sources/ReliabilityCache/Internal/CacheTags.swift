@@ -8,7 +8,7 @@ struct CacheTags: Sendable {
     /// A tag of at least one entry.
     @usableFromInline
     final class Tag: @unchecked Sendable {
-        // @unchecked Sendable: the lock of the cache protects the properties that change.
+        // @unchecked Sendable: the lock `LoadingCache.state` protects the properties that change.
         let name: String
         /// The place of the last invalidation in the order of the cache's loads and invalidations, or 0.
         fileprivate(set) var invalidated: UInt64

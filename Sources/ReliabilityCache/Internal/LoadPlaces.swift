@@ -15,7 +15,7 @@ final class LoadPlaces: Sendable {
 
     /// The place of a load, or its wait for a place.
     final class Place: @unchecked Sendable {
-        // @unchecked Sendable: the lock of the places protects the properties that change.
+        // @unchecked Sendable: the lock `LoadPlaces.state` protects the properties that change.
         fileprivate let key: any Sendable
         fileprivate var rendezvous = Rendezvous<Admission>()
         /// The ticket of the wait, or `nil` before the wait.

@@ -21,7 +21,8 @@
 public final class SingleFlight<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     /// A running operation.
     private final class Run: @unchecked Sendable {
-        // @unchecked Sendable: the operation writes the result before its flight ends. The calls read it afterwards.
+        // @unchecked Sendable: the operation writes `result` before its flight ends. The calls read `result` afterwards.
+        // The lock `Flight.state` orders both.
         let flight: Flight
         var result: Result<Value, any Error>?
 
